@@ -1,0 +1,48 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { randomSecret, sha256, subkey } from '../../kernel/secret.ts';
+
+/** The subkeys of one master key (HKDF-SHA-256). The master key itself is used for nothing else. */
+export interface MasterKey {
+  /** Names the master key without telling it. */
+  readonly id: string;
+  /** Proves that this service made a refresh token. */
+  readonly mac: Buffer;
+  /** Derives the next refresh token from the last. */
+  readonly ratchet: Buffer;
+  /** Encrypts signing keys. */
+  readonly encryption: Buffer;
+}
+
+/** The first makes, all verify: `MASTER_KEYS`. */
+export type MasterKeys = readonly [MasterKey, ...MasterKey[]];
+
+export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
+  const [first, ...others] = roots.map((root) => ({
+    id: sha256(subkey(root, 'keyturn/id')).toString('hex', 0, 8),
+    mac: subkey(root, 'keyturn/refresh-token/mac'),
+    ratchet: subkey(root, 'keyturn/refresh-token/ratchet'),
+    encryption: subkey(root, 'keyturn/signing-key/encryption'),
+  }));
+  if (!first) throw new Error('MASTER_KEYS is empty');
+  return [first, ...others];
+}
+
+const [nonceBytes, tagBytes] = [12, 16];
+
+/** AES-256-GCM: nonce, ciphertext, tag. `name` is authenticated, so that a sealed key cannot be moved to another row. */
+export function seal({ encryption }: MasterKey, name: string, plain: Uint8Array): Buffer {
+  const nonce = randomSecret(nonceBytes);
+  const cipher = createCipheriv('aes-256-gcm', encryption, nonce).setAAD(Buffer.from(name));
+  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** @throws where the key, the name or a byte is not what `seal` had */
+export function unseal({ encryption }: MasterKey, name: string, sealed: Uint8Array): Buffer {
+  const bytes = Buffer.from(sealed);
+  const decipher = createDecipheriv('aes-256-gcm', encryption, bytes.subarray(0, nonceBytes), {
+    authTagLength: tagBytes,
+  })
+    .setAAD(Buffer.from(name))
+    .setAuthTag(bytes.subarray(-tagBytes));
+  return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -tagBytes)), decipher.final()]);
+}

@@ -1,0 +1,29 @@
+import type { Logger } from '../../platform/log.ts';
+import type { Database } from '../../platform/postgres.ts';
+import { purgeSessions } from './purge.store.ts';
+
+const everyMs = 5 * 60_000;
+const batch = 500;
+
+/** Removes dead sessions in small batches, off the request path. */
+export function startSessionPurge(db: Database, log: Logger): { stop(): Promise<void> } {
+  let running: Promise<void> = Promise.resolve();
+  let stopped = false;
+
+  const run = async () => {
+    try {
+      while (!stopped && (await purgeSessions(db, batch)) === batch);
+    } catch (error) {
+      log.warn({ reason: (error as Error).message }, 'dead sessions were not purged; trying again later');
+    }
+  };
+
+  const timer = setInterval(() => (running = run()), everyMs).unref();
+  return {
+    stop() {
+      stopped = true;
+      clearInterval(timer);
+      return running;
+    },
+  };
+}

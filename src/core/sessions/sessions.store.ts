@@ -1,0 +1,113 @@
+import type { SessionId, UserId } from '../../kernel/id.ts';
+import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
+import type { LiveSession } from '../tokens/tokens.ts';
+import { joinGrants } from '../users/grants.store.ts';
+
+export type RevokedReason =
+  | 'logout'
+  | 'logout_all'
+  | 'ended_by_user'
+  | 'replaced_by_login'
+  | 'too_many_sessions'
+  | 'password_changed'
+  | 'reuse_detected';
+
+/**
+ * Whether session `s` lives, by the database's clock. `clock_timestamp()`, as `now()` would be the start of a
+ * transaction that may have waited for a lock.
+ */
+export const isLive: SqlFragment = sql`
+  s.revoked_at IS NULL AND clock_timestamp() < LEAST(s.expires_at, s.absolute_expires_at)`;
+
+/** The columns of `LiveSession`, of session `s` of user `u` joined with its `grants`. */
+export const liveSessionColumns: SqlFragment = sql`
+  s.id, s.user_id AS "userId", s.client_id AS "clientId", s.amr, s.scope AS "askedScope",
+  FLOOR(EXTRACT(EPOCH FROM s.auth_time))::int AS "authTime", u.email_verified AS "emailVerified",
+  COALESCE(grants.roles, '{}') AS roles, COALESCE(grants.scopes, '{}') AS "heldScopes",
+  FLOOR(EXTRACT(EPOCH FROM LEAST(s.expires_at, s.absolute_expires_at) - clock_timestamp()))::int AS "refreshExpiresInSeconds"`;
+
+export interface Birth {
+  id: SessionId;
+  userId: UserId;
+  /** The hash that the presented password was verified against. */
+  verifiedHash: string;
+  tokenHash: Uint8Array;
+  askedScope: string | null;
+  client: { ip: string; network: string; userAgent: string | null };
+  refreshTtlSeconds: number;
+  sessionTtlSeconds: number;
+}
+
+/** At most so many live sessions a user; the oldest make room. */
+export const mostLiveSessions = 100;
+
+/**
+ * A session is born only if the hash that was verified is still the user's: no row, no session. The user's row stays
+ * locked until the transaction ends, so that a change of password, a disabling and another birth come before or after.
+ */
+export async function bear(tx: Queryable, birth: Birth): Promise<LiveSession | undefined> {
+  const { id, userId, verifiedHash, tokenHash, askedScope, client, refreshTtlSeconds, sessionTtlSeconds } = birth;
+  const born = await tx.$executeRaw`
+    INSERT INTO sessions (id, user_id, absolute_expires_at, auth_time, client_id, amr, scope, user_agent, ip,
+                          expires_at, token_hash, turned_from, turned_at, turn_salts)
+    SELECT ${id}::uuid, u.id, clock_timestamp() + make_interval(secs => ${sessionTtlSeconds}), clock_timestamp(),
+           'first-party', '{pwd}', ${askedScope}, ${client.userAgent}, ${client.ip},
+           clock_timestamp() + make_interval(secs => ${refreshTtlSeconds}), ${tokenHash}, ${client.network}, '{}', '{}'
+    FROM users AS u
+    WHERE u.id = ${userId}::uuid AND u.password_hash = ${verifiedHash} AND u.is_active
+    FOR NO KEY UPDATE`;
+  if (born === 0) return undefined;
+  await tx.$executeRaw`
+    UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'too_many_sessions'
+    WHERE id IN (
+      SELECT s.id FROM sessions AS s WHERE s.user_id = ${userId}::uuid AND ${isLive}
+      ORDER BY s.created_at DESC OFFSET ${mostLiveSessions})`;
+  const [session] = await tx.$queryRaw<LiveSession[]>`
+    SELECT ${liveSessionColumns} FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
+    WHERE s.id = ${id}::uuid`;
+  return session;
+}
+
+/**
+ * Acts in one transaction for the holder of a live session, with the user's row locked: what races it comes before or
+ * after as a whole. The session is looked at after the lock was had. Undefined where it is dead: nothing was done.
+ */
+export async function actAsCaller<Result>(
+  db: Database,
+  caller: { userId: UserId; sessionId: SessionId },
+  act: (tx: Queryable) => Promise<Result>,
+): Promise<Result | undefined> {
+  return db.$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT 1 AS locked FROM users WHERE id = ${caller.userId}::uuid FOR NO KEY UPDATE`;
+    const live = await tx.$queryRaw<unknown[]>`
+      SELECT 1 AS live FROM sessions AS s JOIN users AS u ON u.id = s.user_id AND u.is_active
+      WHERE s.id = ${caller.sessionId}::uuid AND s.user_id = ${caller.userId}::uuid AND ${isLive}`;
+    return live.length === 1 ? act(tx) : undefined;
+  });
+}
+
+/** Ends one session, and tells whose it was; undefined where it is not live, or not the given owner's. */
+export async function revokeSession(
+  tx: Queryable,
+  id: SessionId,
+  reason: RevokedReason,
+  owner: UserId | null = null,
+): Promise<UserId | undefined> {
+  const [ended] = await tx.$queryRaw<{ userId: UserId }[]>`
+    UPDATE sessions AS s SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
+    WHERE s.id = ${id}::uuid AND ${isLive} AND (${owner}::uuid IS NULL OR s.user_id = ${owner}::uuid)
+    RETURNING s.user_id AS "userId"`;
+  return ended?.userId;
+}
+
+/** Ends every session of a user whose row this transaction holds, but for one that is to be kept. */
+export async function revokeSessionsOf(
+  tx: Queryable,
+  userId: UserId,
+  reason: RevokedReason,
+  kept: SessionId | null = null,
+): Promise<number> {
+  return tx.$executeRaw`
+    UPDATE sessions AS s SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
+    WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${kept}::uuid AND ${isLive}`;
+}

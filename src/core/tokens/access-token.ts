@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import type { Caller, VerifyAccessToken } from '../../http/authenticate.ts';
+import { InvalidAccessToken } from '../../http/refusals.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { SessionId, UserId } from '../../kernel/id.ts';
+import { fromBase64Url } from '../../kernel/secret.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { SigningKey } from '../keys/signing-key.ts';
+
+/** What an access token says of a session. No name and no e-mail address: tokens end up in logs. */
+export interface AccessClaims {
+  userId: UserId;
+  sessionId: SessionId;
+  clientId: string;
+  scopes: readonly string[];
+  roles: readonly string[];
+  /** Seconds since the epoch; fixed at the login (RFC 9068 section 2.2.1). */
+  authTime: number;
+  amr: readonly string[];
+  emailVerified: boolean;
+}
+
+export interface AccessTokenDeps {
+  keyring: Pick<Keyring, 'active' | 'find'>;
+  clock: Clock;
+  issuer: string;
+  audience: readonly string[];
+  ttlSeconds: number;
+}
+
+const encode = (text: string): string => Buffer.from(text).toString('base64url');
+
+/** The protected header, encoded once a key: it never changes. */
+const headers = new WeakMap<SigningKey, string>();
+function headerOf(key: SigningKey): string {
+  let header = headers.get(key);
+  if (header === undefined) {
+    header = encode(JSON.stringify({ alg: key.alg, typ: 'at+jwt', kid: key.kid }));
+    headers.set(key, header);
+  }
+  return header;
+}
+
+/** Signs a JWT access token (RFC 9068 section 2), synchronously. */
+export const makeSignAccessToken = ({ keyring, clock, issuer, audience, ttlSeconds }: AccessTokenDeps) => {
+  const aud = audience.length === 1 ? audience[0] : audience;
+  return (claims: AccessClaims): string => {
+    const key = keyring.active();
+    const iat = clock.nowSeconds();
+    const payload = JSON.stringify({
+      iss: issuer,
+      sub: claims.userId,
+      aud,
+      exp: iat + ttlSeconds,
+      iat,
+      jti: randomUUID(),
+      client_id: claims.clientId,
+      scope: claims.scopes.join(' '),
+      roles: claims.roles,
+      sid: claims.sessionId,
+      auth_time: claims.authTime,
+      amr: claims.amr,
+      email_verified: claims.emailVerified,
+    });
+    const input = `${headerOf(key)}.${encode(payload)}`;
+    return `${input}.${key.sign(input).toString('base64url')}`;
+  };
+};
+
+type Json = Record<string, unknown>;
+
+function decode(part: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(fromBase64Url(part)?.toString('utf8') ?? '');
+    return typeof value === 'object' && value !== null ? (value as Json) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Checks an access token of ours for our own endpoints: compact form, `typ` (RFC 9068 section 4), the key that `kid`
+ * names with that key's own algorithm (RFC 8725 section 3.1), the signature before any claim, then `iss`, `aud`, `exp`.
+ * A header's `jwk`, `jku`, `x5c` and `x5u` are never looked at; "crit" is refused (RFC 7515 section 4.1.11).
+ */
+export const makeVerifyAccessToken = ({ keyring, clock, issuer, audience }: AccessTokenDeps): VerifyAccessToken => {
+  const ours = new Set(audience);
+  return (token): Caller => {
+    const [head = '', body = '', signature = '', ...rest] = token.split('.');
+    const header = decode(head);
+    const key = typeof header?.['kid'] === 'string' ? keyring.find(header['kid']) : undefined;
+    if (rest.length > 0 || !header || !key) throw new InvalidAccessToken('not a token of ours');
+    const typ = String(header['typ']).toLowerCase();
+    if (typ !== 'at+jwt' && typ !== 'application/at+jwt') throw new InvalidAccessToken('typ');
+    if (header['alg'] !== key.alg || 'crit' in header) throw new InvalidAccessToken('alg or crit');
+    const bytes = fromBase64Url(signature);
+    if (!bytes || !key.verify(`${head}.${body}`, bytes)) throw new InvalidAccessToken('signature');
+    const claims = decode(body) ?? {};
+    const audiences = [claims['aud']].flat();
+    if (claims['iss'] !== issuer) throw new InvalidAccessToken('iss');
+    if (!audiences.some((aud) => ours.has(String(aud)))) throw new InvalidAccessToken('aud');
+    if (!(Number(claims['exp']) > clock.nowSeconds())) throw new InvalidAccessToken('expired');
+    return {
+      userId: claims['sub'] as UserId,
+      sessionId: claims['sid'] as SessionId,
+      scopes: String(claims['scope']).split(' '),
+    };
+  };
+};

@@ -1,0 +1,50 @@
+import type { SessionId, UserId } from '../../kernel/id.ts';
+import type { AccessClaims } from './access-token.ts';
+import type { TokenResponse } from './token-response.ts';
+
+/** What the statements that open or turn a session tell of it, for its tokens. */
+export interface LiveSession {
+  id: SessionId;
+  userId: UserId;
+  clientId: string;
+  /** Seconds since the epoch. */
+  authTime: number;
+  amr: string[];
+  emailVerified: boolean;
+  roles: string[];
+  /** The union of the scopes of the user's roles, sorted. */
+  heldScopes: string[];
+  /** What the login asked for; null where it asked for nothing. */
+  askedScope: string | null;
+  refreshExpiresInSeconds: number;
+}
+
+/** The scopes of a token, of those that the user holds and those that were asked for. */
+export type GrantScopes = (held: readonly string[], asked: string | null) => string[];
+
+export interface TokensDeps {
+  sign: (claims: AccessClaims) => string;
+  grantScopes: GrantScopes;
+  accessTtlSeconds: number;
+}
+
+export interface Tokens {
+  /** The answer of every endpoint that gives tokens (RFC 6749 section 5.1). */
+  respond(session: LiveSession, refreshToken: string): TokenResponse;
+}
+
+export const makeTokens = ({ sign, grantScopes, accessTtlSeconds }: TokensDeps): Tokens => ({
+  respond(session, refreshToken) {
+    const scopes = grantScopes(session.heldScopes, session.askedScope);
+    const { id, userId, clientId, authTime, amr, emailVerified, roles } = session;
+    return {
+      access_token: sign({ userId, sessionId: id, clientId, scopes, roles, authTime, amr, emailVerified }),
+      token_type: 'Bearer',
+      expires_in: accessTtlSeconds,
+      refresh_token: refreshToken,
+      refresh_expires_in: session.refreshExpiresInSeconds,
+      scope: scopes.join(' '),
+      session_id: id,
+    };
+  },
+});

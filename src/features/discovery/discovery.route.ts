@@ -1,0 +1,68 @@
+import type { PublicJwk, SigningAlg } from '../../core/keys/signing-key.ts';
+import { endpoint } from '../../http/endpoint.ts';
+import { NotReady } from '../../kernel/refusal.ts';
+import { JwkSet, makeMetadata, Metadata, toJwkSet } from './discovery.ts';
+
+export interface DiscoveryDeps {
+  issuer: string;
+  alg: SigningAlg;
+  scopes: readonly string[];
+  jwksMaxAgeSeconds: number;
+  publishedKeys: () => readonly PublicJwk[];
+}
+
+const tag = 'Discovery';
+
+export const discoveryRoutes = ({ issuer, alg, scopes, jwksMaxAgeSeconds, publishedKeys }: DiscoveryDeps) => {
+  const metadata = makeMetadata(issuer, scopes);
+  const maxAge = `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}`;
+  const headers = { 'Cache-Control': maxAge, 'Access-Control-Allow-Origin': '*' };
+  const issuerPath = new URL(issuer).pathname.replace(/\/$/, '');
+  const asDocument = (path: string, operationId: string) =>
+    endpoint({
+      method: 'get',
+      path,
+      operationId,
+      tag,
+      summary: 'Metadata of the authorization server',
+      reply: Metadata,
+      headers,
+      cacheable: true,
+      handle: () => metadata,
+    });
+  return [
+    endpoint({
+      method: 'get',
+      path: '/.well-known/jwks.json',
+      operationId: 'getJwks',
+      tag,
+      summary: 'The keys to verify access tokens with',
+      reply: JwkSet,
+      replyType: 'application/jwk-set+json',
+      headers,
+      cacheable: true,
+      refusals: [NotReady],
+      handle: () => toJwkSet(publishedKeys()),
+    }),
+    asDocument('/.well-known/oauth-authorization-server', 'getAuthorizationServerMetadata'),
+    // RFC 8414 section 3.1: the well-known path stands between the host and the issuer's own path.
+    ...(issuerPath
+      ? [asDocument(`/.well-known/oauth-authorization-server${issuerPath}`, 'getAuthorizationServerMetadataAtPath')]
+      : []),
+    endpoint({
+      method: 'get',
+      path: '/.well-known/openid-configuration',
+      operationId: 'getOpenidConfiguration',
+      tag,
+      summary: 'The same metadata, where OpenID Connect libraries look for it',
+      reply: Metadata,
+      headers,
+      cacheable: true,
+      handle: () => ({
+        ...metadata,
+        subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: [alg],
+      }),
+    }),
+  ];
+};

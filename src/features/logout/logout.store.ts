@@ -1,0 +1,29 @@
+import { recordEvent } from '../../core/audit/audit.store.ts';
+import { actAsCaller, revokeSession, revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import type { Caller } from '../../http/authenticate.ts';
+import type { Client } from '../../http/context.ts';
+import type { SessionId } from '../../kernel/id.ts';
+import type { Database } from '../../platform/postgres.ts';
+
+export const makeLogoutStore = (db: Database) => ({
+  endSession: (id: SessionId, client: Client): Promise<void> =>
+    db.$transaction(async (tx) => {
+      const userId = await revokeSession(tx, id, 'logout');
+      if (!userId) return;
+      const event = { type: 'logout', outcome: 'success', actorId: userId, userId, sessionId: id } as const;
+      await recordEvent(tx, { ...event, client, requestId: client.requestId });
+    }),
+
+  /** False where the caller's own session is dead already. */
+  endAll: async ({ userId, sessionId }: Caller, client: Client): Promise<boolean> => {
+    const done = await actAsCaller(db, { userId, sessionId }, async (tx) => {
+      await revokeSessionsOf(tx, userId, 'logout_all');
+      const event = { type: 'logout.all', outcome: 'success', actorId: userId, userId, sessionId } as const;
+      await recordEvent(tx, { ...event, client, requestId: client.requestId });
+      return true;
+    });
+    return done ?? false;
+  },
+});
+
+export type LogoutStore = ReturnType<typeof makeLogoutStore>;

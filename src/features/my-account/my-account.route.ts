@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { DisplayName, PresentedPassword, User } from '../../core/users/user.ts';
+import { InvalidCredentials } from '../../core/users/users.errors.ts';
+import { endpoint } from '../../http/endpoint.ts';
+import { Overloaded } from '../../kernel/refusal.ts';
+import type { MyAccount } from './my-account.ts';
+
+const UpdateMeRequest = z
+  .strictObject({ display_name: DisplayName })
+  .meta({ id: 'UpdateMeRequest', examples: [{ display_name: 'Ada King' }] });
+
+const ChangePasswordRequest = z
+  .strictObject({ current_password: PresentedPassword, new_password: PresentedPassword })
+  .meta({
+    id: 'ChangePasswordRequest',
+    examples: [{ current_password: 'correct horse battery staple', new_password: 'a quieter mare and no battery' }],
+  });
+
+const DeleteMeRequest = z
+  .strictObject({ current_password: PresentedPassword })
+  .meta({ id: 'DeleteMeRequest', examples: [{ current_password: 'correct horse battery staple' }] });
+
+export const myAccountRoutes = (account: MyAccount) => [
+  endpoint({
+    method: 'get',
+    path: '/me',
+    operationId: 'getMe',
+    tag: 'Accounts',
+    summary: 'Read your account',
+    needs: 'profile',
+    reply: User,
+    handle: ({ caller }) => account.read(caller),
+  }),
+  endpoint({
+    method: 'patch',
+    path: '/me',
+    operationId: 'updateMe',
+    tag: 'Accounts',
+    summary: 'Change your display name',
+    needs: 'profile',
+    body: UpdateMeRequest,
+    reply: User,
+    handle: ({ caller, body }) => account.rename(caller, body.display_name),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/me/password',
+    operationId: 'changePassword',
+    tag: 'Accounts',
+    summary: 'Change your password',
+    description: 'Ends every session of yours but the one that calls.',
+    needs: 'profile',
+    body: ChangePasswordRequest,
+    refusals: [InvalidCredentials, Overloaded],
+    handle: ({ caller, body, client }) =>
+      account.changePassword(caller, body.current_password, body.new_password, client),
+  }),
+  endpoint({
+    method: 'post',
+    path: '/me/delete',
+    operationId: 'deleteMe',
+    tag: 'Accounts',
+    summary: 'Delete your account and everything of it',
+    needs: 'profile',
+    body: DeleteMeRequest,
+    refusals: [InvalidCredentials, Overloaded],
+    handle: ({ caller, body, client }) => account.erase(caller, body.current_password, client),
+  }),
+];

@@ -1,0 +1,43 @@
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { endpoint } from '../../http/endpoint.ts';
+
+export type OpenApiDocument = Record<string, unknown>;
+
+const headers = { 'Cache-Control': 'public, max-age=300', 'Access-Control-Allow-Origin': '*' };
+const tag = 'Operations';
+
+/** `toYaml` is what `openapi.yaml` holds, too. */
+export const toYaml = (document: OpenApiDocument): string =>
+  stringify(document, { aliasDuplicateObjects: false, compat: 'yaml-1.1' });
+
+/** The document describes these two endpoints as well, so it comes by a function, once all of them are known. */
+export const openApiRoutes = (document: () => OpenApiDocument) => {
+  let [json, yaml]: [string?, string?] = [];
+  return [
+    endpoint({
+      method: 'get',
+      path: '/openapi.json',
+      operationId: 'getOpenapiJson',
+      tag,
+      summary: 'This document, as JSON',
+      reply: z.string().meta({ description: 'An OpenAPI 3.1 document', examples: ['{"openapi":"3.1.0"}'] }),
+      replyType: 'application/json; charset=utf-8',
+      headers,
+      cacheable: true,
+      handle: () => (json ??= JSON.stringify(document())),
+    }),
+    endpoint({
+      method: 'get',
+      path: '/openapi.yaml',
+      operationId: 'getOpenapiYaml',
+      tag,
+      summary: 'This document, as YAML',
+      reply: z.string().meta({ description: 'An OpenAPI 3.1 document', examples: ['openapi: 3.1.0'] }),
+      replyType: 'application/yaml; charset=utf-8',
+      headers,
+      cacheable: true,
+      handle: () => (yaml ??= toYaml(document())),
+    }),
+  ];
+};

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { ScopeRequest } from '../../core/scopes/scopes.ts';
+import { TokenResponse } from '../../core/tokens/token-response.ts';
+import { EmailAddress } from '../../core/users/email.ts';
+import { PresentedPassword } from '../../core/users/user.ts';
+import { InvalidCredentials } from '../../core/users/users.errors.ts';
+import { endpoint } from '../../http/endpoint.ts';
+import { NotReady, Overloaded } from '../../kernel/refusal.ts';
+import type { PasswordLogin } from './password-login.ts';
+
+const LoginRequest = z
+  .strictObject({
+    email: EmailAddress,
+    password: PresentedPassword,
+    transport: z.literal('body').default('body').meta({ description: 'How the refresh token travels' }),
+    scope: ScopeRequest.optional().meta({
+      description: 'Narrows the scopes. Elevated ones (`api-keys` and those of administrators) are given only by name',
+    }),
+  })
+  .meta({ id: 'LoginRequest', examples: [{ email: 'ada@example.com', password: 'correct horse battery staple' }] });
+
+export const passwordLoginRoute = (login: PasswordLogin) =>
+  endpoint({
+    method: 'post',
+    path: '/login',
+    operationId: 'login',
+    tag: 'Sessions',
+    summary: 'Log in with a password',
+    description: 'Opens a session. Called with a live access token, it ends the session of that token.',
+    body: LoginRequest,
+    reply: TokenResponse,
+    refusals: [InvalidCredentials, Overloaded, NotReady],
+    handle: ({ body: { email, password, scope = null }, client, presentedToken }) =>
+      login({ email, password, scope, presentedToken: presentedToken() }, client),
+  });

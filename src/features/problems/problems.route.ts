@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { endpoint } from '../../http/endpoint.ts';
+import { problemUrl } from '../../http/problem.ts';
+import { NotFound } from '../../http/refusals.ts';
+import type { RefusalKind } from '../../kernel/refusal.ts';
+
+const ProblemType = z
+  .object({ type: z.url(), code: z.string(), status: z.int(), title: z.string(), detail: z.string() })
+  .meta({
+    id: 'ProblemType',
+    description: 'A kind of problem',
+    examples: [
+      {
+        type: 'https://auth.example.com/problems/email-taken',
+        code: 'email_taken',
+        status: 409,
+        title: 'E-mail address taken',
+        detail: 'There is an account with this e-mail address. Log in instead.',
+      },
+    ],
+  });
+
+/** Where a problem's `type` leads. `kinds` comes by a function, once all endpoints are known. */
+export const problemsRoute = (baseUrl: string, kinds: () => readonly RefusalKind[]) =>
+  endpoint({
+    method: 'get',
+    path: '/problems/:code',
+    operationId: 'getProblem',
+    tag: 'Operations',
+    summary: 'What a kind of problem means',
+    params: z.object({
+      code: z
+        .string()
+        .max(64)
+        .meta({ description: 'With dashes', examples: ['email-taken'] }),
+    }),
+    reply: ProblemType,
+    headers: { 'Cache-Control': 'public, max-age=300' },
+    handle: ({ params }) => {
+      const kind = kinds().find(({ code }) => code.replaceAll('_', '-') === params.code);
+      if (!kind) throw new NotFound('problem');
+      const { code, status, title, detail } = kind;
+      return { type: problemUrl(baseUrl, code), code, status, title, detail };
+    },
+  });

@@ -1,0 +1,93 @@
+import { recordEvent } from '../../core/audit/audit.store.ts';
+import { hashToken, newSalt, type RefreshToken, turn as turnToken } from '../../core/sessions/ratchet.ts';
+import { isLive, liveSessionColumns, revokeSession } from '../../core/sessions/sessions.store.ts';
+import type { LiveSession } from '../../core/tokens/tokens.ts';
+import { joinGrants } from '../../core/users/grants.store.ts';
+import type { Client } from '../../http/context.ts';
+import type { SessionId, UserId } from '../../kernel/id.ts';
+import { type Database, sql } from '../../platform/postgres.ts';
+
+export interface Turned {
+  session: LiveSession;
+  token: RefreshToken;
+}
+
+/** What the row says of a token that did not turn it. */
+export interface Standing extends LiveSession {
+  status: 'live' | 'expired' | 'revoked';
+  generation: number;
+  tokenHash: Uint8Array;
+  turnedFrom: string;
+  turnSalts: Uint8Array[];
+  /** Whether the leeway of the presented generation still runs. */
+  covered: boolean;
+  /** Whether the turns that the row keeps are full and all inside the leeway: older ones may be, too. */
+  crowded: boolean;
+}
+
+const mostTurnsKept = 8;
+
+export const makeRefreshStore = (db: Database, settings: { refreshTtlSeconds: number; leewaySeconds: number }) => {
+  const ttl = sql`make_interval(secs => ${settings.refreshTtlSeconds})`;
+  const leeway = sql`make_interval(secs => ${settings.leewaySeconds})`;
+
+  return {
+    /**
+     * The turn: one statement, decided by the row. The clock is read once for what is written, so that both arrays are
+     * kept or cut together, and again in `isLive`, which a lock that was waited for makes Postgres evaluate anew.
+     */
+    async turn(token: RefreshToken, client: Client): Promise<Turned | undefined> {
+      const salt = newSalt();
+      const next = turnToken(token, salt);
+      const [session] = await db.$queryRaw<LiveSession[]>`
+        UPDATE sessions AS s
+        SET expires_at = clock.now + ${ttl},
+            generation = s.generation + 1,
+            token_hash = ${hashToken(next)},
+            turned_from = ${client.network},
+            turned_at = CASE WHEN clock.now - s.turned_at[1] < ${leeway}
+                             THEN (clock.now || s.turned_at)[1:${mostTurnsKept}::int] ELSE ARRAY[clock.now] END,
+            turn_salts = CASE WHEN clock.now - s.turned_at[1] < ${leeway}
+                              THEN (${salt}::bytea || s.turn_salts)[1:${mostTurnsKept}::int] ELSE ARRAY[${salt}::bytea] END
+        FROM (SELECT clock_timestamp() AS now) AS clock, users AS u ${joinGrants}
+        WHERE s.id = ${token.sessionId}::uuid AND s.generation = ${token.generation}
+          AND s.token_hash = ${hashToken(token)} AND ${isLive} AND u.id = s.user_id AND u.is_active
+        RETURNING ${liveSessionColumns}`;
+      return session && { session, token: next };
+    },
+
+    /** Why a token did not turn its session. */
+    async standing({ sessionId, generation }: RefreshToken): Promise<Standing | undefined> {
+      const [row] = await db.$queryRaw<Standing[]>`
+        SELECT ${liveSessionColumns}, s.generation, s.token_hash AS "tokenHash", s.turned_from AS "turnedFrom",
+               s.turn_salts AS "turnSalts",
+               CASE WHEN s.revoked_at IS NOT NULL OR NOT u.is_active THEN 'revoked'
+                    WHEN NOT (${isLive}) THEN 'expired' ELSE 'live' END AS status,
+               COALESCE(clock_timestamp() - s.turned_at[s.generation - ${generation}] <= ${leeway}, false) AS covered,
+               COALESCE(clock_timestamp() - s.turned_at[${mostTurnsKept}] <= ${leeway}, false) AS crowded
+        FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
+        WHERE s.id = ${sessionId}::uuid`;
+      return row;
+    },
+
+    /** Ends a session whose token came twice. Committed here, whatever is answered: a thief has one of the two. */
+    revokeReused: (id: SessionId, userId: UserId, client: Client): Promise<void> =>
+      db.$transaction(async (tx) => {
+        if (!(await revokeSession(tx, id, 'reuse_detected'))) return;
+        const event = { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId: id } as const;
+        await recordEvent(tx, { ...event, client, requestId: client.requestId });
+      }),
+
+    recordReplayElsewhere: ({ id, userId }: LiveSession, client: Client): Promise<void> =>
+      recordEvent(db, {
+        type: 'refresh_token.replayed_elsewhere',
+        outcome: 'success',
+        userId,
+        sessionId: id,
+        client,
+        requestId: client.requestId,
+      }),
+  };
+};
+
+export type RefreshStore = ReturnType<typeof makeRefreshStore>;

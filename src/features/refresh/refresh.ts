@@ -1,0 +1,65 @@
+import { formatToken, forward, hashToken, type Ratchet, type RefreshToken } from '../../core/sessions/ratchet.ts';
+import type { TokenResponse } from '../../core/tokens/token-response.ts';
+import type { Tokens } from '../../core/tokens/tokens.ts';
+import type { Client } from '../../http/context.ts';
+import { NotReady } from '../../kernel/refusal.ts';
+import { secretsEqual } from '../../kernel/secret.ts';
+import { InvalidRefreshToken } from './refresh.errors.ts';
+import type { RefreshStore, Standing, Turned } from './refresh.store.ts';
+
+export interface RefreshDeps {
+  ratchet: Ratchet;
+  store: RefreshStore;
+  tokens: Tokens;
+}
+
+export type Refresh = (presented: string, client: Client) => Promise<TokenResponse>;
+
+/** A turn and a look at the row may straddle somebody else's turn; more often than this is not plausible. */
+const mostTries = 3;
+
+/**
+ * Turns the ratchet once: RFC 6749 section 6, rotated as RFC 9700 section 4.14.2 asks, but for racers and retries
+ * inside the leeway, who get the successor that the winner got. @throws InvalidRefreshToken
+ */
+export const makeRefresh = ({ ratchet, store, tokens }: RefreshDeps): Refresh => {
+  const replayed = async (token: RefreshToken, standing: Standing, client: Client): Promise<Turned> => {
+    const current = forward(token, standing.turnSalts.slice(0, standing.generation - token.generation));
+    // A genuine token that does not lead to the row's: the database was restored. Nobody reused anything.
+    if (!secretsEqual(hashToken(current), standing.tokenHash))
+      throw new InvalidRefreshToken('off the chain', 'unknown_session');
+    if (standing.turnedFrom !== client.network) await store.recordReplayElsewhere(standing, client);
+    client.trace.reason = 'replayed';
+    return { session: standing, token: current };
+  };
+
+  const turn = async (token: RefreshToken, client: Client): Promise<Turned> => {
+    for (let tries = 0; tries < mostTries; tries += 1) {
+      const turned = await store.turn(token, client);
+      if (turned) return turned;
+      const standing = await store.standing(token);
+      if (!standing) throw new InvalidRefreshToken('no such session', 'unknown_session');
+      if (standing.status !== 'live') throw new InvalidRefreshToken(standing.status, standing.status);
+      if (isCurrent(token, standing)) continue;
+      if (token.generation >= standing.generation) throw new InvalidRefreshToken('ahead', 'unknown_session');
+      if (standing.covered) return replayed(token, standing, client);
+      // Eight turns inside one leeway: the ninth last may be covered too, but its time is not kept. Nothing is revoked.
+      if (standing.crowded) throw new InvalidRefreshToken('too far behind', 'expired');
+      await store.revokeReused(standing.id, standing.userId, client);
+      throw new InvalidRefreshToken('reused', 'reused');
+    }
+    throw new NotReady('the session kept changing');
+  };
+
+  return async (presented, client) => {
+    const token = ratchet.parse(presented);
+    if (!token) throw new InvalidRefreshToken('form or MAC');
+    client.trace.sessionId = token.sessionId;
+    const { session, token: current } = await turn(token, client);
+    client.trace.userId = session.userId;
+    return tokens.respond(session, formatToken(current));
+  };
+};
+
+const isCurrent = (token: RefreshToken, { generation, tokenHash }: Standing): boolean =>
+  token.generation === generation && secretsEqual(hashToken(token), tokenHash);

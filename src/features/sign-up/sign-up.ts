@@ -1,0 +1,44 @@
+import type { DrawNewSession } from '../../core/sessions/new-session.ts';
+import { formatToken } from '../../core/sessions/ratchet.ts';
+import type { TokenResponse } from '../../core/tokens/token-response.ts';
+import type { Tokens } from '../../core/tokens/tokens.ts';
+import type { Email } from '../../core/users/email.ts';
+import type { NewPassword } from '../../core/users/new-password.ts';
+import { toUser, type User } from '../../core/users/user.ts';
+import type { Client } from '../../http/context.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { newId, type UserId } from '../../kernel/id.ts';
+import { EmailTaken, RegistrationClosed } from './sign-up.errors.ts';
+import type { SignUpStore } from './sign-up.store.ts';
+
+export interface SignUpDeps {
+  store: SignUpStore;
+  newPassword: NewPassword;
+  newSession: DrawNewSession;
+  tokens: Tokens;
+  clock: Clock;
+  registrationOpen: boolean;
+}
+
+export interface Registration {
+  email: Email;
+  password: string;
+  displayName: string;
+}
+
+export type SignUp = (registration: Registration, client: Client) => Promise<TokenResponse & { user: User }>;
+
+/** Makes an account and logs it in. @throws RegistrationClosed, ValidationFailed, EmailTaken, Overloaded */
+export const makeSignUp = (deps: SignUpDeps): SignUp => {
+  const { store, newPassword, newSession, tokens, clock, registrationOpen } = deps;
+  return async ({ email, password, displayName }, client) => {
+    if (!registrationOpen) throw new RegistrationClosed();
+    const passwordHash = await newPassword('password', password, { email, displayName });
+    const { token, birth } = newSession(client, null);
+    const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
+    const outcome = await store.register(account, birth, client);
+    if (outcome.kind === 'email_taken') throw new EmailTaken();
+    Object.assign(client.trace, { userId: account.id, sessionId: token.sessionId });
+    return { user: toUser(outcome.user), ...tokens.respond(outcome.session, formatToken(token)) };
+  };
+};

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import type { Request, RequestHandler, Response } from 'express';
+import { monotonicMs } from '../kernel/clock.ts';
+import { type Network, networkOf } from '../kernel/network.ts';
+import type { Logger } from '../platform/log.ts';
+
+/** What one request's log line says. Nothing else of a request is ever logged. */
+export interface RequestContext {
+  readonly requestId: string;
+  /** The path as it is declared (`/sessions/:id`), so that no line holds what a stranger put into a URL. */
+  route?: string;
+  userId?: string;
+  sessionId?: string;
+  code?: string;
+  reason?: string;
+}
+
+/** Who is at the other end, as far as `TRUST_PROXY` lets us believe it. */
+export interface Client {
+  readonly requestId: string;
+  readonly ip: string;
+  readonly network: Network;
+  /** Cut to 256 characters; null where none was sent. */
+  readonly userAgent: string | null;
+  /** The request's log line, for what only the use-case knows. */
+  readonly trace: Pick<RequestContext, 'userId' | 'sessionId' | 'reason'>;
+}
+
+const contexts = new WeakMap<Response, RequestContext>();
+
+export function contextOf(res: Response): RequestContext {
+  const context = contexts.get(res);
+  if (!context) throw new Error('a response without a context: traceRequests must be the first middleware');
+  return context;
+}
+
+export function clientOf(req: Request, res: Response): Client {
+  const ip = (req.ip ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
+  const userAgent = req.headers['user-agent'];
+  const trace = contextOf(res);
+  return {
+    trace,
+    requestId: trace.requestId,
+    ip,
+    network: networkOf(ip),
+    userAgent: userAgent === undefined ? null : userAgent.slice(0, 256),
+  };
+}
+
+const acceptableRequestId = /^[\w.-]{1,128}$/;
+
+/** Gives every request its id and its one log line. */
+export function traceRequests(log: Logger): RequestHandler {
+  return (req, res, next) => {
+    const startedMs = monotonicMs();
+    const given = req.headers['x-request-id'];
+    const requestId = typeof given === 'string' && acceptableRequestId.test(given) ? given : randomUUID();
+    const context: RequestContext = { requestId };
+    contexts.set(res, context);
+    res.setHeader('X-Request-Id', requestId);
+    res.once('close', () => {
+      log.info({
+        request_id: requestId,
+        method: req.method,
+        route: context.route ?? null,
+        status: res.writableFinished ? res.statusCode : 499,
+        ms: Math.round((monotonicMs() - startedMs) * 10) / 10,
+        user_id: context.userId,
+        session_id: context.sessionId,
+        code: context.code,
+        reason: context.reason,
+      });
+    });
+    next();
+  };
+}

@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import type { Request, Response } from 'express';
+import { z } from 'zod';
+import { NotReady, Refusal, type RefusalClass } from '../kernel/refusal.ts';
+import { authenticate, bearerToken, type Caller, type VerifyAccessToken } from './authenticate.ts';
+import { readJson } from './body.ts';
+import { type Client, clientOf, contextOf } from './context.ts';
+import {
+  type Fault,
+  InsufficientScope,
+  InternalError,
+  InvalidAccessToken,
+  MalformedJson,
+  NotFound,
+  PayloadTooLarge,
+  UnsupportedMediaType,
+  ValidationFailed,
+} from './refusals.ts';
+
+type Schema = z.ZodType | undefined;
+type Parsed<S extends Schema> = S extends z.ZodType ? z.output<S> : undefined;
+
+export interface Input<Needs extends string | undefined, Body, Query, Params> {
+  body: Body;
+  query: Query;
+  params: Params;
+  /** Who calls, where the endpoint needs a scope. */
+  caller: Needs extends string ? Caller : undefined;
+  client: Client;
+  /** The Bearer token that came along, unverified: for an endpoint that is open to all. */
+  presentedToken: () => string | undefined;
+}
+
+interface Declaration<
+  Needs extends string | undefined,
+  Body extends Schema,
+  Query extends Schema,
+  Params extends Schema,
+  Reply extends Schema,
+> {
+  method: 'get' | 'post' | 'patch' | 'delete';
+  /** Express' form: `/sessions/:id` */
+  path: string;
+  operationId: string;
+  tag: string;
+  summary: string;
+  description?: string;
+  /** The scope that the access token must hold. Left out: open to all. */
+  needs?: Needs;
+  body?: Body;
+  query?: Query;
+  params?: Params;
+  /** Left out: 204 without a body. */
+  reply?: Reply;
+  /** 200 where there is a reply, 204 where there is none */
+  status?: number;
+  replyType?: string;
+  /** `Cache-Control` and what else a client may keep the answer by; every other answer is `no-store`. */
+  headers?: Record<string, string>;
+  /** Whether it may answer a conditional request with 304 (RFC 9110 section 13). */
+  cacheable?: boolean;
+  refusals?: readonly RefusalClass[];
+  handle(input: Input<Needs, Parsed<Body>, Parsed<Query>, Parsed<Params>>): ReplyOf<Reply> | Promise<ReplyOf<Reply>>;
+}
+
+type ReplyOf<Reply extends Schema> = Reply extends z.ZodType ? z.output<Reply> : void;
+
+/** A declaration with its types forgotten: what routes and documents are made of. */
+export type Endpoint = Omit<Declaration<string | undefined, Schema, Schema, Schema, Schema>, 'handle'> & {
+  handle(input: Input<string, unknown, unknown, unknown>): unknown;
+};
+
+/** One declaration makes the route, the validation and the OpenAPI operation. */
+export function endpoint<
+  Needs extends string | undefined = undefined,
+  Body extends Schema = undefined,
+  Query extends Schema = undefined,
+  Params extends Schema = undefined,
+  Reply extends Schema = undefined,
+>(declaration: Declaration<Needs, Body, Query, Params, Reply>): Endpoint {
+  return declaration as Endpoint;
+}
+
+const mostFaults = 100;
+
+function faultsOf(part: string, error: z.ZodError): Fault[] {
+  return error.issues
+    .flatMap(({ path, message, ...issue }): Fault[] =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: 'is not known' }))
+        : [{ path: path.join('.') || part, message }],
+    )
+    .slice(0, mostFaults);
+}
+
+function parsePart(part: string, schema: Schema, value: unknown): unknown {
+  if (!schema) return undefined;
+  const result = schema.safeParse(value);
+  if (!result.success) throw new ValidationFailed(faultsOf(part, result.error));
+  return result.data;
+}
+
+/** An id that no resource can have is a resource that is not there. */
+function parseParams({ params }: Endpoint, req: Request): unknown {
+  const result = params?.safeParse(req.params);
+  if (result && !result.success) throw new NotFound('malformed id');
+  return result?.data;
+}
+
+/** All that may be refused here: what the endpoint names, and what follows from its shape. */
+export function refusalsOf({ needs, body, query, params, refusals = [] }: Endpoint): readonly RefusalClass[] {
+  return [
+    ...new Set([
+      ...(needs ? [InvalidAccessToken, InsufficientScope, ValidationFailed, NotReady] : []),
+      ...(body ? [MalformedJson, ValidationFailed, PayloadTooLarge, UnsupportedMediaType] : []),
+      ...(query ? [ValidationFailed] : []),
+      ...(params ? [NotFound] : []),
+      ...refusals,
+      InternalError,
+    ]),
+  ];
+}
+
+export interface EndpointOptions {
+  verify: VerifyAccessToken;
+  /** In tests: parses each reply by its schema, and fails on a refusal that was not declared. */
+  checkReplies: boolean;
+}
+
+/** Runs one request: who is it, what do they want, do it, answer. */
+export async function serve(endpoint: Endpoint, options: EndpointOptions, req: Request, res: Response): Promise<void> {
+  const context = contextOf(res);
+  context.route = endpoint.path;
+  const caller = endpoint.needs === undefined ? undefined : authenticate(req, options.verify, endpoint.needs);
+  if (caller) [context.userId, context.sessionId] = [caller.userId, caller.sessionId];
+  const input = {
+    params: parseParams(endpoint, req),
+    query: parsePart('query', endpoint.query, req.query),
+    body: endpoint.body && parsePart('body', endpoint.body, await readJson(req)),
+    caller: caller as Caller,
+    client: clientOf(req, res),
+    presentedToken: () => bearerToken(req),
+  };
+  const reply = options.checkReplies ? await checked(endpoint, input) : await endpoint.handle(input);
+  send(endpoint, reply, req, res);
+}
+
+/** What a test wants to know besides the answer: that the endpoint keeps to its own declaration. */
+async function checked(endpoint: Endpoint, input: Parameters<Endpoint['handle']>[0]): Promise<unknown> {
+  try {
+    const reply = await endpoint.handle(input);
+    endpoint.reply?.parse(reply);
+    return reply;
+  } catch (error) {
+    if (error instanceof Refusal && !refusalsOf(endpoint).some(({ kind }) => kind === error.kind))
+      throw new Error(`${endpoint.operationId} does not declare ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function send(endpoint: Endpoint, reply: unknown, req: Request, res: Response): void {
+  const headers = { 'Cache-Control': 'no-store', ...endpoint.headers };
+  if (!endpoint.reply) return void res.writeHead(endpoint.status ?? 204, headers).end();
+  const payload = typeof reply === 'string' ? reply : JSON.stringify(reply);
+  const type = { 'Content-Type': endpoint.replyType ?? 'application/json; charset=utf-8' };
+  if (!endpoint.cacheable) return void res.writeHead(endpoint.status ?? 200, { ...headers, ...type }).end(payload);
+  const etag = `"${createHash('sha256').update(payload).digest('base64url').slice(0, 22)}"`;
+  const known = (req.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  if (known.includes(etag) || known.includes('*')) return void res.writeHead(304, { ...headers, ETag: etag }).end();
+  res.writeHead(200, { ...headers, ...type, ETag: etag }).end(payload);
+}

@@ -1,0 +1,28 @@
+import { Router } from 'express';
+import { type Endpoint, type EndpointOptions, serve } from './endpoint.ts';
+import { MethodNotAllowed, NotFound } from './refusals.ts';
+
+/** Express' router for the declared endpoints: 405 with `Allow` where only the method is wrong, 404 for the rest. */
+export function makeRoutes(endpoints: readonly Endpoint[], options: EndpointOptions): Router {
+  const router = Router({ caseSensitive: true, strict: true });
+  const methods = new Map<string, string[]>();
+  for (const endpoint of endpoints) {
+    router[endpoint.method](endpoint.path, (req, res) => serve(endpoint, options, req, res));
+    const upper = endpoint.method.toUpperCase();
+    methods.set(endpoint.path, [
+      ...(methods.get(endpoint.path) ?? []),
+      ...(upper === 'GET' ? ['GET', 'HEAD'] : [upper]),
+    ]);
+  }
+  for (const [path, allowed] of methods) {
+    const allow = [...allowed, 'OPTIONS'].join(', ');
+    router.options(path, (_req, res) => void res.writeHead(204, { Allow: allow }).end());
+    router.all(path, () => {
+      throw new MethodNotAllowed(allow);
+    });
+  }
+  router.use(() => {
+    throw new NotFound('route');
+  });
+  return router;
+}

@@ -1,0 +1,41 @@
+import { z } from 'zod';
+
+/** Text that Postgres can store: no NUL, and no half of a surrogate pair (which UTF-8 cannot write). */
+export const text = () =>
+  z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), {
+    error: 'must be valid Unicode text without NUL',
+  });
+
+export const codePoints = (value: string): number => Array.from(value).length;
+
+export const Problem = z
+  .object({
+    type: z.string().meta({ description: 'A page about this kind of problem' }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: 'One sentence for people; the text may change' }),
+    instance: z.string().meta({ description: "The request's id, as in `X-Request-Id` and in the service's log" }),
+    code: z.string().meta({ description: 'Stable; what programs decide by' }),
+    reason: z
+      .enum(['expired', 'revoked', 'reused', 'unknown_session'])
+      .optional()
+      .meta({ description: 'Why a genuine refresh token was refused' }),
+    checks: z.record(z.string(), z.string()).optional().meta({ description: 'What `/readyz` looked at' }),
+    errors: z
+      .array(z.object({ path: z.string(), message: z.string() }))
+      .optional()
+      .meta({ description: 'Every fault of the request, where the code is `validation_failed`' }),
+  })
+  .meta({ id: 'Problem', description: 'What went wrong (RFC 9457)' });
+
+/** `limit` and `cursor` of a list; what a cursor is, the list says. */
+export const pageQuery = <Cursor extends z.ZodType>(cursor: Cursor) =>
+  z.object({
+    limit: z
+      .string()
+      .regex(/^(100|[1-9]\d?)$/, { error: 'must be a whole number from 1 to 100' })
+      .default('20')
+      .transform(Number)
+      .meta({ description: 'At most so many; 1 to 100' }),
+    cursor: cursor.optional().meta({ description: '`next_cursor` of the page before' }),
+  });

@@ -1,0 +1,9 @@
+import { loadConfig } from './config.ts';
+import { runUntilSignalled } from './platform/shutdown.ts';
+import { startService } from './service.ts';
+
+await runUntilSignalled(async () => {
+  const service = await startService(await loadConfig('production'));
+  service.log.info({ port: service.port }, 'listening');
+  return service;
+});

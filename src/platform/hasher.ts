@@ -1,0 +1,84 @@
+import { hash as argon2Hash, type Options, verify as argon2Verify } from '@node-rs/argon2';
+import { verify as bcryptVerify } from '@node-rs/bcrypt';
+import { Overloaded } from '../kernel/refusal.ts';
+import { monotonicMs } from '../kernel/clock.ts';
+import { randomSecret } from '../kernel/secret.ts';
+
+export interface HasherSettings {
+  memoryKib: number;
+  iterations: number;
+  parallelism: number;
+  /** At most so many hashes at once; fewer than the thread pool has threads. */
+  concurrency: number;
+  /** So many may wait; the next is refused. */
+  queueMax: number;
+}
+
+export interface Hasher {
+  /** An Argon2id hash in PHC form, with a salt of its own. @throws Overloaded */
+  hash(password: string): Promise<string>;
+  /** Whether the password is the hash's: Argon2 PHC or bcrypt. @throws Overloaded */
+  verify(hash: string, password: string): Promise<boolean>;
+  /** Costs what `verify` costs, and never matches: for accounts that are not there. */
+  verifyDecoy(password: string): Promise<false>;
+  /** Whether a hash is of another kind, or weaker than the settings ask. */
+  needsRehash(hash: string): boolean;
+}
+
+/** Runs at most `concurrency` jobs at once, in order; refuses what would wait behind `queueMax` others. */
+function makeQueue({ concurrency, queueMax }: HasherSettings) {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  let meanSeconds = 0.1;
+
+  const finish = (startedMs: number) => {
+    meanSeconds += ((monotonicMs() - startedMs) / 1000 - meanSeconds) / 8;
+    running -= 1;
+    waiting.shift()?.();
+  };
+
+  return async <Result>(job: () => Promise<Result>): Promise<Result> => {
+    if (running >= concurrency) {
+      if (waiting.length >= queueMax) throw new Overloaded('hash queue', (queueMax * meanSeconds) / concurrency);
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+    running += 1;
+    const startedMs = monotonicMs();
+    try {
+      return await job();
+    } finally {
+      finish(startedMs);
+    }
+  };
+}
+
+const argon2Form = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
+const isBcrypt = (hash: string) => /^\$2[aby]\$/.test(hash);
+/** `Algorithm.Argon2id`, which is an ambient const enum and so cannot be imported. */
+const argon2id = 2;
+const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
+
+export function makeHasher(settings: HasherSettings): Hasher {
+  const enqueue = makeQueue(settings);
+  const { memoryKib, iterations, parallelism } = settings;
+  const options: Options = {
+    algorithm: argon2id,
+    memoryCost: memoryKib,
+    timeCost: iterations,
+    parallelism,
+  };
+  const parameters = `m=${memoryKib},t=${iterations},p=${parallelism}`;
+  const decoy = `$argon2id$v=19$${parameters}$${base64(randomSecret(16))}$${base64(randomSecret(32))}`;
+  const verify = (hash: string, password: string) =>
+    enqueue(() => (isBcrypt(hash) ? bcryptVerify(password, hash) : argon2Verify(hash, password)));
+
+  return {
+    hash: (password) => enqueue(() => argon2Hash(password, options)),
+    verify,
+    verifyDecoy: async (password) => (await verify(decoy, password), false),
+    needsRehash(hash) {
+      const [, m, t, p] = argon2Form.exec(hash) ?? [];
+      return !(Number(m) >= memoryKib && Number(t) >= iterations && Number(p) >= parallelism);
+    },
+  };
+}

@@ -1,0 +1,132 @@
+// Applies prisma/migrations as `prisma migrate deploy` would, which needs a native engine that a server should not carry.
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+
+const OURS = new URL('../../prisma/migrations/', import.meta.url);
+const PRISMAS_LOCK = 72_707_369; // the key that `prisma migrate` takes too, so that the two exclude each other
+
+const CREATE_TABLE = `
+  CREATE TABLE IF NOT EXISTS _prisma_migrations (
+    id                  VARCHAR(36)  PRIMARY KEY NOT NULL,
+    checksum            VARCHAR(64)  NOT NULL,
+    finished_at         TIMESTAMPTZ,
+    migration_name      VARCHAR(255) NOT NULL,
+    logs                TEXT,
+    rolled_back_at      TIMESTAMPTZ,
+    started_at          TIMESTAMPTZ  NOT NULL DEFAULT now(),
+    applied_steps_count INTEGER      NOT NULL DEFAULT 0
+  )`;
+
+interface Migration {
+  name: string;
+  sql: string;
+  checksum: string;
+}
+
+interface Row {
+  migration_name: string;
+  checksum: string;
+  finished_at: Date | null;
+}
+
+/** The names of the migrations that this process knows, in order. */
+export async function knownMigrations(directory: URL | string = OURS): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory());
+  return folders.map((folder) => folder.name).sort();
+}
+
+/** The names that a database still lacks. Newer ones there are fine: they belong to the next release. */
+export async function pendingMigrations(
+  query: <T>(sql: string) => Promise<T[]>,
+  directory: URL | string = OURS,
+): Promise<string[]> {
+  const known = await knownMigrations(directory);
+  const [table] = await query<{ exists: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "exists"`);
+  if (!table?.exists) return known;
+  const finished = await query<{ migration_name: string }>(
+    'SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
+  );
+  const names = new Set(finished.map((row) => row.migration_name));
+  return known.filter((name) => !names.has(name));
+}
+
+/** Resolves to the names of those that it applied. Safe in any number of processes at once. */
+export async function applyMigrations(databaseUrl: string, directory: URL | string = OURS): Promise<string[]> {
+  const folder = typeof directory === 'string' ? directory : fileURLToPath(directory);
+  const names = await knownMigrations(folder);
+  const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
+  const client = new pg.Client(databaseUrl);
+  await client.connect();
+  try {
+    const applied: string[] = [];
+    let name: string | undefined;
+    while ((name = await inTransaction(client, () => applyNext(client, migrations)))) applied.push(name);
+    return applied;
+  } finally {
+    await client.end();
+  }
+}
+
+async function readMigration(folder: string, name: string): Promise<Migration> {
+  const sql = await readFile(join(folder, name, 'migration.sql'), 'utf8');
+  return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+}
+
+async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED'); // what others did while we waited for the lock must show
+  try {
+    const result = await work();
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {}); // a lost connection has undone it already
+    throw error;
+  }
+}
+
+async function applyNext(client: pg.Client, migrations: Migration[]): Promise<string | undefined> {
+  await client.query('SELECT pg_advisory_xact_lock($1)', [PRISMAS_LOCK]);
+  await client.query(CREATE_TABLE);
+  const { rows } = await client.query<Row>(
+    'SELECT migration_name, checksum, finished_at FROM _prisma_migrations WHERE rolled_back_at IS NULL',
+  );
+  refuseFailed(rows);
+  const checksums = new Map(rows.map((row) => [row.migration_name, row.checksum]));
+  refuseEdited(migrations, checksums);
+  const next = migrations.find((migration) => !checksums.has(migration.name));
+  if (next) await apply(client, next);
+  return next?.name;
+}
+
+async function apply(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {
+  await client.query(sql).catch((cause: Error) => {
+    throw new Error(`Migration ${name} failed and was undone: ${cause.message}`, { cause });
+  });
+  await client.query(
+    `INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+     VALUES (gen_random_uuid(), $1, $2, now(), clock_timestamp(), 1)`,
+    [checksum, name],
+  );
+}
+
+function refuseFailed(rows: Row[]): void {
+  const failed = rows.find((row) => row.finished_at === null)?.migration_name;
+  if (failed === undefined) return;
+  throw new Error(
+    `Migration ${failed} was begun by another tool and not finished: undo what it left in the database, then run ` +
+      `UPDATE _prisma_migrations SET rolled_back_at = now() WHERE migration_name = '${failed}' and start again.`,
+  );
+}
+
+function refuseEdited(migrations: Migration[], applied: Map<string, string>): void {
+  const edited = migrations.find(({ name, checksum }) => (applied.get(name) ?? checksum) !== checksum);
+  if (!edited) return;
+  throw new Error(
+    `Migration ${edited.name} was edited after it had been applied to this database: ` +
+      `restore its migration.sql, and put the change into a new migration.`,
+  );
+}

@@ -1,0 +1,171 @@
+// The app on a fresh real Postgres database, with a clock that tests can step. Every answer is held to openapi.yaml.
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import pg from 'pg';
+import request, { type Response } from 'supertest';
+import { makeApp } from '../src/app.ts';
+import { type Config, loadConfig, type Setting } from '../src/config.ts';
+import { makeKeyring } from '../src/core/keys/keyring.ts';
+import { deriveMasterKeys } from '../src/core/keys/master-keys.ts';
+import { loadBlocklist, makePasswordPolicy } from '../src/core/users/password-policy.ts';
+import { listen } from '../src/http/server.ts';
+import { type Clock, systemClock } from '../src/kernel/clock.ts';
+import { makeBreachLookup } from '../src/platform/breached-passwords.ts';
+import { makeHasher } from '../src/platform/hasher.ts';
+import { type Logger, makeLogger } from '../src/platform/log.ts';
+import { answers, openDatabase } from '../src/platform/postgres.ts';
+import { createDatabase } from './support/database.ts';
+import { expectDocumented } from './support/documented.ts';
+
+export const password = 'correct horse battery staple';
+
+/** OWASP's floor, so that tests spend their time elsewhere. */
+export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' } as const;
+
+export type Settings = Partial<Record<Setting, string>>;
+
+export interface SteppedClock extends Clock {
+  step(seconds: number): void;
+}
+
+export function steppedClock(): SteppedClock {
+  let offsetMs = 0;
+  return {
+    nowMs: () => systemClock.nowMs() + offsetMs,
+    nowSeconds: () => Math.floor((systemClock.nowMs() + offsetMs) / 1000),
+    step: (seconds) => void (offsetMs += seconds * 1000),
+  };
+}
+
+export interface Tokens {
+  access_token: string;
+  refresh_token: string;
+  session_id: string;
+  scope: string;
+  [member: string]: unknown;
+}
+
+export interface Account extends Tokens {
+  email: string;
+  user: { id: string; [member: string]: unknown };
+}
+
+export interface CallOptions {
+  body?: unknown;
+  token?: string | undefined;
+  headers?: Record<string, string>;
+}
+
+let accounts = 0;
+/** An address that no other test has. */
+export const freshEmail = (): string =>
+  `ada.${process.pid}.${(accounts += 1)}.${randomBytes(3).toString('hex')}@example.com`;
+
+/** Calls a service over HTTP and holds what it answers to the OpenAPI document. */
+export function makeClient(baseUrl: string) {
+  const call = async (
+    method: 'get' | 'post' | 'patch' | 'delete' | 'put',
+    path: string,
+    options: CallOptions = {},
+  ): Promise<Response> => {
+    const { body, token, headers = {} } = options;
+    let pending = request(baseUrl)[method](path).set(headers);
+    if (token !== undefined) pending = pending.set('authorization', `Bearer ${token}`);
+    const response = await (body === undefined ? pending : pending.send(body as object));
+    expectDocumented(method, path, response);
+    return response;
+  };
+  return {
+    call,
+    get: (path: string, token?: string, headers?: Record<string, string>) =>
+      call('get', path, { token, headers: headers ?? {} }),
+    post: (path: string, body?: unknown, token?: string) => call('post', path, { body, token }),
+    refresh: (refreshToken: string) => call('post', '/refresh', { body: { refresh_token: refreshToken } }),
+    login: (email: string, secret = password) => call('post', '/login', { body: { email, password: secret } }),
+    /** A new account with a live session. */
+    async register(extra: Record<string, unknown> = {}): Promise<Account> {
+      const email = freshEmail();
+      const response = await call('post', '/register', {
+        body: { email, password, display_name: 'Ada Lovelace', ...extra },
+      });
+      if (response.status !== 201) throw new Error(`register: ${response.status} ${response.text}`);
+      return { ...(response.body as Account), email };
+    },
+  };
+}
+
+export type Client = ReturnType<typeof makeClient>;
+
+export interface TestApp extends Client {
+  baseUrl: string;
+  server: Server;
+  config: Config;
+  clock: SteppedClock;
+  /** Straight to the database, past the app. */
+  sql: pg.Pool;
+  databaseUrl: string;
+  close(): Promise<void>;
+}
+
+/** Starts the app in this process; `settings` are environment variables. */
+export async function startApp(
+  settings: Settings = {},
+  options: { log?: Logger; databaseUrl?: string } = {},
+): Promise<TestApp> {
+  const database = options.databaseUrl ? undefined : await createDatabase();
+  const databaseUrl = options.databaseUrl ?? database?.url ?? '';
+  const environment = {
+    DATABASE_URL: databaseUrl,
+    MASTER_KEYS: randomBytes(32).toString('base64url'),
+    ...cheapHashes,
+    ...settings,
+  };
+  const config = await loadConfig('development', {}, environment);
+  const log = options.log ?? makeLogger({ level: 'silent', pretty: false });
+  const db = openDatabase(config.database, log);
+  const masterKeys = deriveMasterKeys(config.masterKeys);
+  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg });
+  const clock = steppedClock();
+  const breached = config.hibpUrl
+    ? makeBreachLookup(config.hibpUrl, { timeoutMs: 500, onFailure: () => {} })
+    : undefined;
+  const app = makeApp({
+    config,
+    db,
+    masterKeys,
+    keyring,
+    clock,
+    log,
+    hasher: makeHasher({ ...config.argon2, concurrency: config.hashConcurrency, queueMax: config.hashQueueMax }),
+    passwordPolicy: makePasswordPolicy({
+      minLength: config.passwordMinLength,
+      blocklist: await loadBlocklist(config.passwordBlocklistFile),
+      breached,
+    }),
+    readiness: { migrated: true, keysLoaded: keyring.isLoaded, draining: false },
+    databaseAnswers: () => answers(db),
+    checkReplies: true,
+  });
+  await keyring.load();
+  const server = await listen(app.express, '127.0.0.1', 0);
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
+  sql.on('error', () => {});
+  return {
+    ...makeClient(baseUrl),
+    baseUrl,
+    server,
+    config,
+    clock,
+    sql,
+    databaseUrl,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await sql.end();
+      await db.$disconnect();
+      await database?.drop();
+    },
+  };
+}

@@ -1,0 +1,71 @@
+// The built service as a process of its own, as `npm start` runs it.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { cheapHashes, type Client, makeClient, type Settings } from '../harness.ts';
+
+export interface ServiceProcess extends Client {
+  baseUrl: string;
+  child: ChildProcess;
+  /** The log so far, a line an entry. */
+  lines: string[];
+  /** SIGTERM, and the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+}
+
+export const productionSettings = (): Settings => ({
+  HOST: '127.0.0.1',
+  PORT: '0',
+  ISSUER: 'https://auth.example.com',
+  TRUST_PROXY: 'off',
+  MASTER_KEYS: randomBytes(32).toString('base64url'),
+  ...cheapHashes,
+});
+
+/** Starts it with these settings and no others; resolves when it listens and is ready. */
+export async function startService(settings: Settings): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, ['bin/keyturn.cjs', 'main'], {
+    env: { PATH: process.env['PATH'] ?? '', ...productionSettings(), ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const lines: string[] = [];
+  const stopped = once(child, 'exit');
+  const port = await new Promise<number>((resolve, reject) => {
+    const read = (line: string) => {
+      lines.push(line);
+      const { msg, port: bound } = line.startsWith('{') ? (JSON.parse(line) as { msg?: string; port?: number }) : {};
+      if (msg === 'listening' && bound) resolve(bound);
+    };
+    createInterface(child.stdout).on('line', read);
+    createInterface(child.stderr).on('line', read);
+    child.once('exit', (code) => reject(new Error(`the service exited with ${code}:\n${lines.join('\n')}`)));
+  });
+  const baseUrl = `http://127.0.0.1:${port}`;
+  return {
+    ...makeClient(baseUrl),
+    baseUrl,
+    child,
+    lines,
+    async stop() {
+      child.kill('SIGTERM');
+      await stopped;
+      return child.exitCode;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await stopped;
+    },
+  };
+}
+
+/** Resolves when `/readyz` says so. */
+export async function whenReady({ get }: Pick<Client, 'get'>): Promise<void> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    if ((await get('/readyz')).status === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the service did not become ready in 10 s');
+}
