@@ -13,4 +13,5 @@ export default {
   globalTeardown: '<rootDir>/tests/support/global-teardown.ts',
   collectCoverageFrom: ['src/**/*.ts', '!src/generated/**', '!src/main.ts'],
   coverageProvider: 'v8',
+  testTimeout: 30_000,
 };

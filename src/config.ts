@@ -1,10 +1,18 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { StartRefused } from './platform/shutdown.ts';
-import { fromBase64Url } from './kernel/secret.ts';
-import { parseDuration } from './kernel/duration.ts';
+import {
+  audience,
+  choice,
+  duration,
+  issuerUrl,
+  masterKeys,
+  postgresUrl,
+  trustProxy,
+  url,
+  whole,
+} from './kernel/setting-kinds.ts';
 
 export type Mode = 'production' | 'development';
 
@@ -25,65 +33,6 @@ export class ConfigError extends StartRefused {
 
 const secretSettings: readonly Setting[] = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'MASTER_KEYS'];
 
-const whole = (fallback: number, min: number, max: number) =>
-  z
-    .string()
-    .default(String(fallback))
-    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, {
-      error: `must be a whole number from ${min} to ${max}`,
-    })
-    .transform(Number);
-
-const duration = (fallback: string, min: string, max: string) => {
-  const [low, high] = [parseDuration(min) ?? 0, parseDuration(max) ?? 0];
-  return z
-    .string()
-    .default(fallback)
-    .transform((text, context) => {
-      const seconds = parseDuration(text);
-      if (seconds !== undefined && seconds >= low && seconds <= high) return seconds;
-      context.addIssue({ code: 'custom', message: `must be a duration such as ${fallback}, from ${min} to ${max}` });
-      return z.NEVER;
-    });
-};
-
-const url = (what: string, ...protocols: string[]) =>
-  z
-    .string()
-    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), { error: `must be ${what}` });
-
-const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
-
-const issuerUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#]/.test(text), {
-  error: 'must have no query and no fragment (RFC 8414 section 2)',
-});
-
-const masterKeys = z
-  .string()
-  .transform((text) => text.split(',').map((key) => fromBase64Url(key.trim())))
-  .refine((keys) => keys.every((key) => key?.length === 32), {
-    error: 'must be one or more keys of 32 bytes each in base64url, separated by commas',
-  })
-  .transform((keys) => keys.filter((key) => key !== undefined));
-
-const isNetwork = (text: string) => {
-  const [address = '', bits, ...rest] = text.split('/');
-  const longest = isIP(address) === 6 ? 128 : 32;
-  return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && +bits <= longest));
-};
-
-const trustProxy = z.string().transform((text, context): false | number | string[] => {
-  if (text === 'off') return false;
-  if (/^[1-9]\d?$/.test(text)) return Number(text);
-  const networks = text.split(',').map((network) => network.trim());
-  if (networks.every(isNetwork)) return networks;
-  context.addIssue({
-    code: 'custom',
-    message: 'must be off, a number of hops from 1, or a list of addresses or CIDRs',
-  });
-  return z.NEVER;
-});
-
 const settings = (mode: Mode, poolThreads: number) => {
   const development = mode === 'development';
   const inDevelopment = (value: string) => (development ? value : undefined);
@@ -94,14 +43,14 @@ const settings = (mode: Mode, poolThreads: number) => {
     ISSUER: issuerUrl.refine((text) => development || text.startsWith('https://'), {
       error: 'must be https in production',
     }),
-    AUDIENCE: z.string().optional(),
+    AUDIENCE: audience.optional(),
     DATABASE_URL: postgresUrl,
     DATABASE_DIRECT_URL: postgresUrl.optional(),
-    DATABASE_STATEMENT_NAMES: z.enum(['on', 'off']).default('on'),
+    DATABASE_STATEMENT_NAMES: choice('on', 'off').default('on'),
     DATABASE_POOL_MAX: whole(10, 1, 1000),
     DATABASE_TIMEOUT: duration('5s', '1s', '5m'),
     MASTER_KEYS: masterKeys,
-    JWT_ALG: z.enum(['ES256', 'EdDSA', 'RS256', 'PS256']).default('ES256'),
+    JWT_ALG: choice('ES256', 'EdDSA', 'RS256', 'PS256').default('ES256'),
     ACCESS_TTL: duration('15m', '1m', '1h'),
     REFRESH_TTL: duration('30d', '1s', '400d'),
     SESSION_TTL: duration('30d', '1s', '3650d'),
@@ -115,13 +64,13 @@ const settings = (mode: Mode, poolThreads: number) => {
     PASSWORD_MIN_LENGTH: whole(8, 8, 64),
     PASSWORD_BLOCKLIST_FILE: z.string().optional(),
     HIBP_URL: url('an http or https URL', 'https:', 'http:').optional(),
-    REGISTRATION: z.enum(['open', 'closed']).default('open'),
+    REGISTRATION: choice('open', 'closed').default('open'),
     EMAIL_VERIFICATION: z
       .enum(['off'], { error: 'must be off: this release sends no mail, so no address can be verified' })
       .default('off'),
     TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
-    LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-    LOG_FORMAT: z.enum(['json', 'pretty']).default(inDevelopment('pretty') === undefined ? 'json' : 'pretty'),
+    LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
+    LOG_FORMAT: choice('json', 'pretty').default(inDevelopment('pretty') === undefined ? 'json' : 'pretty'),
     SHUTDOWN_GRACE: duration('10s', '1s', '10m'),
   });
 };

@@ -13,8 +13,8 @@ import { makeBreachLookup } from './platform/breached-passwords.ts';
 import { makeHasher } from './platform/hasher.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
 import { pendingMigrations } from './platform/migrations.ts';
-import { answers, type Database, openDatabase } from './platform/postgres.ts';
-import { drain } from './platform/shutdown.ts';
+import { answers, type Database, openDatabase, queryText } from './platform/postgres.ts';
+import { drain, waitAtMost } from './platform/shutdown.ts';
 
 export interface Service {
   port: number;
@@ -24,6 +24,9 @@ export interface Service {
   /** Finishes what is in flight, at most SHUTDOWN_GRACE long, then lets go of everything. */
   stop(): Promise<void>;
 }
+
+/** Of SHUTDOWN_GRACE, kept for letting go of a database that may hang. */
+const lastSeconds = 0.5;
 
 /** Listens first: the process answers `/healthz` and says in `/readyz` what it waits for. */
 export async function startService(config: Config): Promise<Service> {
@@ -61,9 +64,11 @@ export async function startService(config: Config): Promise<Service> {
     async stop() {
       readiness.draining = true;
       stopping.abort();
-      await drain(server, config.shutdownGraceSeconds);
-      await purge.stop();
-      await db.$disconnect();
+      await drain(server, config.shutdownGraceSeconds - lastSeconds);
+      await waitAtMost(
+        lastSeconds,
+        purge.stop().then(() => db.$disconnect()),
+      );
     },
   };
 }
@@ -96,7 +101,7 @@ async function becomeReady({ db, keyring, readiness, log, signal }: StartUp): Pr
 /** Undefined when ready, else what is in the way. @throws KeysUnreadable, which no waiting mends */
 async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readiness): Promise<string | undefined> {
   try {
-    const pending = await pendingMigrations((text) => db.$queryRawUnsafe(text));
+    const pending = await pendingMigrations(queryText(db));
     if (pending.length > 0) return `migrations are not applied: ${pending.join(', ')}; run npm run db:migrate`;
     readiness.migrated = true;
     await keyring.load();

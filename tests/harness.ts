@@ -111,7 +111,7 @@ export interface TestApp extends Client {
 /** Starts the app in this process; `settings` are environment variables. */
 export async function startApp(
   settings: Settings = {},
-  options: { log?: Logger; databaseUrl?: string } = {},
+  options: { log?: Logger; databaseUrl?: string; port?: number } = {},
 ): Promise<TestApp> {
   const database = options.databaseUrl ? undefined : await createDatabase();
   const databaseUrl = options.databaseUrl ?? database?.url ?? '';
@@ -148,7 +148,7 @@ export async function startApp(
     checkReplies: true,
   });
   await keyring.load();
-  const server = await listen(app.express, '127.0.0.1', 0);
+  const server = await listen(app.express, '127.0.0.1', options.port ?? 0);
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
   sql.on('error', () => {});

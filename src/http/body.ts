@@ -18,7 +18,7 @@ function readBytes(req: IncomingMessage): Promise<Buffer> {
     });
     req.on('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
     req.on('error', () => reject(new ClientGone('the client went away')));
-    req.on('close', () => reject(new ClientGone('the client went away')));
+    req.on('close', () => req.complete || reject(new ClientGone('the client went away')));
   });
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import { monotonicMs } from '../kernel/clock.ts';
-import { type Network, networkOf } from '../kernel/network.ts';
+import { type Network, networkOf, parseAddress } from '../kernel/network.ts';
 import type { Logger } from '../platform/log.ts';
 
 /** What one request's log line says. Nothing else of a request is ever logged. */
@@ -35,7 +35,7 @@ export function contextOf(res: Response): RequestContext {
 }
 
 export function clientOf(req: Request, res: Response): Client {
-  const ip = (req.ip ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
+  const ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? '0.0.0.0';
   const userAgent = req.headers['user-agent'];
   const trace = contextOf(res);
   return {

@@ -32,6 +32,7 @@ class Components {
 function tidy({ jsonSchema }: { jsonSchema: Json }): void {
   if ('format' in jsonSchema) delete jsonSchema['pattern'];
   if (jsonSchema['maximum'] === Number.MAX_SAFE_INTEGER) delete jsonSchema['maximum'];
+  if (jsonSchema['minimum'] === Number.MIN_SAFE_INTEGER) delete jsonSchema['minimum'];
 }
 
 const responseHeaders = { 'X-Request-Id': { $ref: '#/components/headers/XRequestId' } };

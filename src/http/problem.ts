@@ -18,12 +18,14 @@ function sendProblem(res: Response, refusal: Refusal, baseUrl: string): void {
   const { status, code, title, detail } = kind;
   const type = problemUrl(baseUrl, code);
   const problem = { type, title, status, detail, instance: context.requestId, code, ...extras.members };
+  const payload = JSON.stringify(problem);
   res.writeHead(status, {
+    'Content-Length': Buffer.byteLength(payload),
     'Content-Type': 'application/problem+json; charset=utf-8',
     'Cache-Control': 'no-store',
     ...extras.headers,
   });
-  res.end(JSON.stringify(problem));
+  res.end(payload);
 }
 
 /** What a thrown value means to a client: a refusal as it is; ours or the database's fault as 500 or 503. */

@@ -26,7 +26,7 @@ export class ValidationFailed extends Refusal {
     detail: 'Some parts of the request are not acceptable; `errors` names each of them.',
   };
   constructor(errors: Fault[], headers: Record<string, string> = {}) {
-    super(ValidationFailed.kind, errors.map(({ path }) => path).join(' '), { members: { errors }, headers });
+    super(ValidationFailed.kind, 'schema', { members: { errors }, headers });
   }
 }
 

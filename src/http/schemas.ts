@@ -11,8 +11,8 @@ export const codePoints = (value: string): number => Array.from(value).length;
 export const Problem = z
   .object({
     type: z.string().meta({ description: 'A page about this kind of problem' }),
-    title: z.string(),
-    status: z.int(),
+    title: z.string().meta({ description: 'The kind of problem in a few words' }),
+    status: z.int().meta({ description: 'The HTTP status' }),
     detail: z.string().meta({ description: 'One sentence for people; the text may change' }),
     instance: z.string().meta({ description: "The request's id, as in `X-Request-Id` and in the service's log" }),
     code: z.string().meta({ description: 'Stable; what programs decide by' }),
@@ -22,7 +22,12 @@ export const Problem = z
       .meta({ description: 'Why a genuine refresh token was refused' }),
     checks: z.record(z.string(), z.string()).optional().meta({ description: 'What `/readyz` looked at' }),
     errors: z
-      .array(z.object({ path: z.string(), message: z.string() }))
+      .array(
+        z.object({
+          path: z.string().meta({ description: 'The member, with dots between levels; a header; or the part' }),
+          message: z.string().meta({ description: 'What is wrong with it; the text may change' }),
+        }),
+      )
       .optional()
       .meta({ description: 'Every fault of the request, where the code is `validation_failed`' }),
   })

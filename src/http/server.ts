@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import express, { type Express } from 'express';
+import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../platform/log.ts';
+import { watchConnections } from '../platform/shutdown.ts';
 import { traceRequests } from './context.ts';
 import type { Endpoint, EndpointOptions } from './endpoint.ts';
 import { answerRefusals } from './problem.ts';
@@ -55,7 +56,12 @@ const unreadable: Record<string, [status: number, title: string]> = {
 
 /** Resolves when the port is bound. @throws where it cannot be */
 export async function listen(app: Express, host: string, port: number): Promise<Server> {
-  const server = createServer(app).on('clientError', refuseUnreadable);
+  const server = watchConnections(
+    createServer((req, res) => {
+      // A URL that Express cannot take apart (`http://[`) reaches no middleware, not even the one that answers refusals.
+      app(req as Request, res as Response, () => refuseUnreadable(new Error('URL'), req.socket));
+    }),
+  ).on('clientError', refuseUnreadable);
   server.listen(port, host);
   await once(server, 'listening');
   return server;

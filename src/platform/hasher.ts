@@ -17,12 +17,12 @@ export interface HasherSettings {
 export interface Hasher {
   /** An Argon2id hash in PHC form, with a salt of its own. @throws Overloaded */
   hash(password: string): Promise<string>;
-  /** Whether the password is the hash's: Argon2 PHC or bcrypt. @throws Overloaded */
+  /** Whether the password is the hash's: Argon2 PHC or bcrypt. No password is that of any other text. @throws Overloaded */
   verify(hash: string, password: string): Promise<boolean>;
   /** Costs what `verify` costs, and never matches: for accounts that are not there. */
   verifyDecoy(password: string): Promise<false>;
-  /** Whether a hash is of another kind, or weaker than the settings ask. */
-  needsRehash(hash: string): boolean;
+  /** Whether a hash is of another kind, or weaker than the settings ask, and can be replaced by one of this password. */
+  needsRehash(hash: string, password: string): boolean;
 }
 
 /** Runs at most `concurrency` jobs at once, in order; refuses what would wait behind `queueMax` others. */
@@ -53,7 +53,8 @@ function makeQueue({ concurrency, queueMax }: HasherSettings) {
 }
 
 const argon2Form = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
-const isBcrypt = (hash: string) => /^\$2[aby]\$/.test(hash);
+const isArgon2 = (hash: string) => /^\$argon2(id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]{11,}\$[\w+/]{16,}$/.test(hash);
+const isBcrypt = (hash: string) => /^\$2[aby]\$\d\d\$[./A-Za-z\d]{53}$/.test(hash);
 /** `Algorithm.Argon2id`, which is an ambient const enum and so cannot be imported. */
 const argon2id = 2;
 const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
@@ -69,14 +70,21 @@ export function makeHasher(settings: HasherSettings): Hasher {
   };
   const parameters = `m=${memoryKib},t=${iterations},p=${parallelism}`;
   const decoy = `$argon2id$v=19$${parameters}$${base64(randomSecret(16))}$${base64(randomSecret(32))}`;
-  const verify = (hash: string, password: string) =>
-    enqueue(() => (isBcrypt(hash) ? bcryptVerify(password, hash) : argon2Verify(hash, password)));
+  const verifyDecoy = async (password: string): Promise<false> => {
+    await enqueue(() => argon2Verify(decoy, password));
+    return false;
+  };
 
   return {
     hash: (password) => enqueue(() => argon2Hash(password, options)),
-    verify,
-    verifyDecoy: async (password) => (await verify(decoy, password), false),
-    needsRehash(hash) {
+    async verify(hash, password) {
+      if (isBcrypt(hash)) return enqueue(() => bcryptVerify(password, hash));
+      return isArgon2(hash) ? enqueue(() => argon2Verify(hash, password)) : verifyDecoy(password);
+    },
+    verifyDecoy,
+    needsRehash(hash, password) {
+      // bcrypt looked at 72 bytes only: what was typed may be another password, and its hash would lock the right one out.
+      if (isBcrypt(hash) && Buffer.byteLength(password) > 72) return false;
       const [, m, t, p] = argon2Form.exec(hash) ?? [];
       return !(Number(m) >= memoryKib && Number(t) >= iterations && Number(p) >= parallelism);
     },

@@ -82,8 +82,11 @@ const unavailableKinds = new Set([
   'TlsConnectionError',
   'TooManyConnections',
 ]);
-/** Connection exception, resources, operator intervention (shutdown, cancel, read-only standby), deadlock, lock time-out. */
-const unavailableStates = /^(08|53|57P|57014|25006|25P03|40|55P03)/;
+/**
+ * Connection exception, resources, operator intervention (shutdown, cancel, read-only standby), deadlock, lock time-out,
+ * and a table that is not there yet: the migrations are still to come.
+ */
+const unavailableStates = /^(08|53|57P|57014|25006|25P03|40|55P03|42P01)/;
 const unavailableMessages =
   /connection terminated|timeout exceeded|query read timeout|connection timeout|client has encountered a connection error|econnre|etimedout|epipe|enotfound|eai_again/i;
 
@@ -118,6 +121,12 @@ export const isUniqueViolation = (error: unknown): boolean =>
   error instanceof Prisma.PrismaClientKnownRequestError &&
   (error.code === 'P2002' ||
     (error.meta as DatabaseFault['meta'])?.driverAdapterError?.cause?.['originalCode' as never] === '23505');
+
+/** Runs statements that are constants of ours, as `migrations.ts` takes them. */
+export const queryText =
+  (db: Database) =>
+  <Row>(text: string): Promise<Row[]> =>
+    db.$queryRawUnsafe<Row[]>(text);
 
 /** Whether Postgres answers within a second; never throws. */
 export async function answers(db: Database): Promise<boolean> {

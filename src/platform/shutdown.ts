@@ -1,5 +1,20 @@
-import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const connections = new WeakMap<Server, Set<Socket>>();
+
+/** Lets `drain` end what was opened in advance and never used, which Node takes for a request that is about to come. */
+export function watchConnections(server: Server): Server {
+  const sockets = new Set<Socket>();
+  connections.set(server, sockets);
+  return server.on('connection', (socket) => sockets.add(socket.once('close', () => sockets.delete(socket))));
+}
+
+function closeUnused(server: Server): void {
+  server.closeIdleConnections();
+  for (const socket of connections.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy();
+}
 
 /**
  * Stops a server: no new connections, requests in flight finish, idle keep-alive connections go at once, what is left
@@ -7,15 +22,20 @@ import type { Server } from 'node:http';
  */
 export function drain(server: Server, graceSeconds: number): Promise<void> {
   return new Promise((resolve) => {
-    const sweep = setInterval(() => server.closeIdleConnections(), 50);
+    const sweep = setInterval(() => closeUnused(server), 50);
     const cut = setTimeout(() => server.closeAllConnections(), graceSeconds * 1000);
     server.close(() => {
       clearInterval(sweep);
       clearTimeout(cut);
       resolve();
     });
-    server.closeIdleConnections();
+    closeUnused(server);
   });
+}
+
+/** Waits for `work`, but no longer than `seconds`: what hangs then ends with the process. */
+export async function waitAtMost(seconds: number, work: Promise<unknown>): Promise<void> {
+  await Promise.race([work, sleep(seconds * 1000, undefined, { ref: false })]);
 }
 
 /** A fault that its message explains to the operator; a stack would only hide it. */
@@ -29,8 +49,8 @@ export interface Running {
 
 /** Starts, waits for SIGTERM or SIGINT, stops, and exits 0; exits 1 with one message where it cannot start. */
 export async function runUntilSignalled(start: () => Promise<Running>): Promise<never> {
-  const signals = ['SIGTERM', 'SIGINT'] as const;
-  const signalled = Promise.race(signals.map((signal) => once(process, signal)));
+  // Kept listening: a terminal and npm both pass Ctrl-C on, and the second must not cut what the first began.
+  const signalled = new Promise<void>((resolve) => process.on('SIGTERM', resolve).on('SIGINT', resolve));
   try {
     const running = await start();
     await Promise.race([signalled, running.ready.then(() => signalled)]);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Caller, VerifyAccessToken } from '../../http/authenticate.ts';
 import { InvalidAccessToken } from '../../http/refusals.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import type { SessionId, UserId } from '../../kernel/id.ts';
+import { parseId, type SessionId, type UserId } from '../../kernel/id.ts';
 import { fromBase64Url } from '../../kernel/secret.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { SigningKey } from '../keys/signing-key.ts';
@@ -25,8 +25,11 @@ export interface AccessTokenDeps {
   clock: Clock;
   issuer: string;
   audience: readonly string[];
-  ttlSeconds: number;
+  accessTtlSeconds: number;
 }
+
+/** The lifetime stands in the token itself. */
+export type VerifyDeps = Omit<AccessTokenDeps, 'accessTtlSeconds'>;
 
 const encode = (text: string): string => Buffer.from(text).toString('base64url');
 
@@ -42,7 +45,7 @@ function headerOf(key: SigningKey): string {
 }
 
 /** Signs a JWT access token (RFC 9068 section 2), synchronously. */
-export const makeSignAccessToken = ({ keyring, clock, issuer, audience, ttlSeconds }: AccessTokenDeps) => {
+export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTtlSeconds }: AccessTokenDeps) => {
   const aud = audience.length === 1 ? audience[0] : audience;
   return (claims: AccessClaims): string => {
     const key = keyring.active();
@@ -51,7 +54,7 @@ export const makeSignAccessToken = ({ keyring, clock, issuer, audience, ttlSecon
       iss: issuer,
       sub: claims.userId,
       aud,
-      exp: iat + ttlSeconds,
+      exp: iat + accessTtlSeconds,
       iat,
       jti: randomUUID(),
       client_id: claims.clientId,
@@ -83,27 +86,29 @@ function decode(part: string): Json | undefined {
  * names with that key's own algorithm (RFC 8725 section 3.1), the signature before any claim, then `iss`, `aud`, `exp`.
  * A header's `jwk`, `jku`, `x5c` and `x5u` are never looked at; "crit" is refused (RFC 7515 section 4.1.11).
  */
-export const makeVerifyAccessToken = ({ keyring, clock, issuer, audience }: AccessTokenDeps): VerifyAccessToken => {
+export const makeVerifyAccessToken = ({ keyring, clock, issuer, audience }: VerifyDeps): VerifyAccessToken => {
   const ours = new Set(audience);
   return (token): Caller => {
     const [head = '', body = '', signature = '', ...rest] = token.split('.');
     const header = decode(head);
     const key = typeof header?.['kid'] === 'string' ? keyring.find(header['kid']) : undefined;
     if (rest.length > 0 || !header || !key) throw new InvalidAccessToken('not a token of ours');
-    const typ = String(header['typ']).toLowerCase();
-    if (typ !== 'at+jwt' && typ !== 'application/at+jwt') throw new InvalidAccessToken('typ');
+    const { typ } = header;
+    if (typeof typ !== 'string' || !/^(application\/)?at\+jwt$/i.test(typ)) throw new InvalidAccessToken('typ');
     if (header['alg'] !== key.alg || 'crit' in header) throw new InvalidAccessToken('alg or crit');
     const bytes = fromBase64Url(signature);
     if (!bytes || !key.verify(`${head}.${body}`, bytes)) throw new InvalidAccessToken('signature');
     const claims = decode(body) ?? {};
     const audiences = [claims['aud']].flat();
     if (claims['iss'] !== issuer) throw new InvalidAccessToken('iss');
-    if (!audiences.some((aud) => ours.has(String(aud)))) throw new InvalidAccessToken('aud');
-    if (!(Number(claims['exp']) > clock.nowSeconds())) throw new InvalidAccessToken('expired');
-    return {
-      userId: claims['sub'] as UserId,
-      sessionId: claims['sid'] as SessionId,
-      scopes: String(claims['scope']).split(' '),
-    };
+    if (!audiences.some((aud) => ours.has(aud as string))) throw new InvalidAccessToken('aud');
+    const { exp, nbf = 0, sub, sid, scope } = claims;
+    const now = clock.nowSeconds();
+    if (typeof exp !== 'number' || exp <= now || typeof nbf !== 'number' || nbf > now)
+      throw new InvalidAccessToken('expired');
+    const userId = typeof sub === 'string' && parseId<UserId>(sub);
+    const sessionId = typeof sid === 'string' && parseId<SessionId>(sid);
+    if (!userId || !sessionId || typeof scope !== 'string') throw new InvalidAccessToken('claims');
+    return { userId, sessionId, scopes: scope.split(' ') };
   };
 };

@@ -14,7 +14,7 @@ const example = {
 export const TokenResponse = z
   .object({
     access_token: z.string().meta({ description: 'A JWT (RFC 9068); verify it with the keys of the JWKS' }),
-    token_type: z.literal('Bearer'),
+    token_type: z.literal('Bearer').meta({ description: 'How to present the access token (RFC 6750)' }),
     expires_in: z.int().min(1).meta({ description: 'Seconds that the access token lives' }),
     refresh_token: z
       .string()
@@ -29,3 +29,6 @@ export const TokenResponse = z
 export type TokenResponse = z.output<typeof TokenResponse>;
 
 export const tokenResponseExample = example;
+
+/** How the refresh token travels. */
+export const Transport = z.literal('body').default('body').meta({ description: 'How the refresh token travels' });

@@ -1,4 +1,5 @@
 import type { SessionId, UserId } from '../../kernel/id.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import type { AccessClaims } from './access-token.ts';
 import type { TokenResponse } from './token-response.ts';
 
@@ -24,16 +25,21 @@ export type GrantScopes = (held: readonly string[], asked: string | null) => str
 
 export interface TokensDeps {
   sign: (claims: AccessClaims) => string;
+  keyring: Pick<Keyring, 'active'>;
   grantScopes: GrantScopes;
   accessTtlSeconds: number;
 }
 
 export interface Tokens {
+  /** Asked before anything is written that only a token could follow. @throws NotReady without a signing key */
+  requireKey(): void;
   /** The answer of every endpoint that gives tokens (RFC 6749 section 5.1). */
   respond(session: LiveSession, refreshToken: string): TokenResponse;
 }
 
-export const makeTokens = ({ sign, grantScopes, accessTtlSeconds }: TokensDeps): Tokens => ({
+export const makeTokens = ({ sign, keyring, grantScopes, accessTtlSeconds }: TokensDeps): Tokens => ({
+  requireKey: () => void keyring.active(),
+
   respond(session, refreshToken) {
     const scopes = grantScopes(session.heldScopes, session.askedScope);
     const { id, userId, clientId, authTime, amr, emailVerified, roles } = session;

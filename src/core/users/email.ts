@@ -19,4 +19,4 @@ export const EmailAddress = z
   .max(254, { error: 'must have at most 254 characters' })
   .regex(pattern, { error: 'must be an e-mail address in ASCII, such as ada@example.com' })
   .transform((address) => address.toLowerCase() as Email)
-  .meta({ format: 'email', examples: ['ada@example.com'] });
+  .meta({ description: 'ASCII only; upper and lower case are one', format: 'email', examples: ['ada@example.com'] });

@@ -1,8 +1,16 @@
 import { readFile } from 'node:fs/promises';
 
 export interface PasswordPolicy {
+  /** What can be said without asking anybody; without a context, of the password alone. */
+  knownFaults(password: string, context?: PasswordContext): string[];
   /** One sentence for the end user per fault, `[]` when the password is acceptable. None repeats the password. */
-  faults(password: string, context: { email: string; displayName: string }): Promise<string[]>;
+  faults(password: string, context: PasswordContext): Promise<string[]>;
+}
+
+/** What of an account its password must not be. */
+export interface PasswordContext {
+  email: string;
+  displayName: string;
 }
 
 export const maxPasswordLength = 128;
@@ -22,15 +30,19 @@ export function makePasswordPolicy(deps: {
   blocklist: ReadonlySet<string>;
   breached?: ((password: string) => Promise<boolean>) | undefined;
 }): PasswordPolicy {
+  const knownFaults = (password: string, context: PasswordContext = { email: '', displayName: '' }) => {
+    const normalized = normalizePassword(password);
+    return [
+      ...lengthFaults(normalized, deps.minLength),
+      ...listFaults(normalized, deps.blocklist),
+      ...contextFaults(normalized, context),
+    ];
+  };
   return {
-    async faults(password, { email, displayName }) {
-      const normalized = normalizePassword(password);
-      const found = [
-        ...lengthFaults(normalized, deps.minLength),
-        ...listFaults(normalized, deps.blocklist),
-        ...contextFaults(normalized, email, displayName),
-      ];
-      if (found.length > 0 || !(await deps.breached?.(normalized))) return found;
+    knownFaults,
+    async faults(password, context) {
+      const found = knownFaults(password, context);
+      if (found.length > 0 || !(await deps.breached?.(normalizePassword(password)))) return found;
       return ['This password has appeared in a data breach elsewhere, so attackers know it. Choose another one.'];
     },
   };
@@ -68,7 +80,7 @@ function listFaults(password: string, blocklist: ReadonlySet<string>): string[] 
   return ['This password is one of the most commonly used, which attackers try first. Choose another one.'];
 }
 
-function contextFaults(password: string, email: string, displayName: string): string[] {
+function contextFaults(password: string, { email, displayName }: PasswordContext): string[] {
   const letters = lettersAndDigits(password);
   const localPart = email.slice(0, email.lastIndexOf('@'));
   const untagged = localPart.replace(/\+.*$/s, '');

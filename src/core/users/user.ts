@@ -16,15 +16,15 @@ const example = {
 
 export const User = z
   .object({
-    id: z.uuid(),
-    email: z.email(),
-    email_verified: z.boolean(),
-    display_name: z.string(),
-    roles: z.array(z.string()),
+    id: z.uuid().meta({ description: 'The `sub` claim; never given to another account' }),
+    email: z.email().meta({ description: 'In lower case' }),
+    email_verified: z.boolean().meta({ description: 'Whether the address is known to be theirs' }),
+    display_name: z.string().meta({ description: 'A name for people to read' }),
+    roles: z.array(z.string()).meta({ description: 'Named sets of scopes' }),
     scopes: z.array(z.string()).meta({ description: 'All that the roles give, elevated scopes too' }),
-    mfa_enabled: z.boolean(),
-    created_at: z.iso.datetime(),
-    updated_at: z.iso.datetime(),
+    mfa_enabled: z.boolean().meta({ description: 'Whether a login asks for a second factor' }),
+    created_at: z.iso.datetime().meta({ description: 'When it was registered' }),
+    updated_at: z.iso.datetime().meta({ description: 'When its profile last changed' }),
   })
   .meta({ id: 'User', description: 'An account', examples: [example] });
 
@@ -64,11 +64,30 @@ export const DisplayName = text()
   .refine((name) => codePoints(name) >= 1 && codePoints(name) <= mostNameCodePoints, {
     error: `must have 1 to ${mostNameCodePoints} characters`,
   })
-  .refine((name) => !/\p{Cc}/u.test(name), { error: 'must have no control characters' })
-  .meta({ examples: ['Ada Lovelace'] });
+  .refine((name) => !/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(name), {
+    error: 'must have no control characters and no directional overrides',
+  })
+  .refine((name) => name === '' || /[^\p{White_Space}\p{Default_Ignorable_Code_Point}]/u.test(name), {
+    error: 'must have a character that can be seen',
+  })
+  .meta({ description: 'A name for people to read; 1 to 100 characters', examples: ['Ada Lovelace'] });
 
 /** A password as it is presented: any Unicode text. How good a new one must be is for the password policy to say. */
 export const PresentedPassword = text()
   .min(1, { error: 'must not be empty' })
   .max(1024, { error: 'must have at most 1024 characters' })
-  .meta({ format: 'password', examples: ['correct horse battery staple'] });
+  .meta({ description: 'Any Unicode text', format: 'password', examples: ['correct horse battery staple'] });
+
+/** A password to be set. `policy.knownFaults` says with the other faults of the body what is wrong with it. */
+export const NewPassword = text()
+  .max(1024, { error: 'must have at most 1024 characters' })
+  .meta({
+    description: '8 to 128 code points of any kind; common passwords, the e-mail address and the name are refused',
+    format: 'password',
+    examples: ['correct horse battery staple'],
+  });
+
+/** For a schema's `superRefine`: judge a member that is a string even where other members are at fault. */
+export const whenText = (member: string) => ({
+  when: ({ value }: { value: unknown }) => typeof (value as Record<string, unknown> | null)?.[member] === 'string',
+});

@@ -5,15 +5,15 @@ import { JwkSet, makeMetadata, Metadata, toJwkSet } from './discovery.ts';
 
 export interface DiscoveryDeps {
   issuer: string;
-  alg: SigningAlg;
+  jwtAlg: SigningAlg;
   scopes: readonly string[];
   jwksMaxAgeSeconds: number;
-  publishedKeys: () => readonly PublicJwk[];
+  keyring: { published: () => readonly PublicJwk[] };
 }
 
 const tag = 'Discovery';
 
-export const discoveryRoutes = ({ issuer, alg, scopes, jwksMaxAgeSeconds, publishedKeys }: DiscoveryDeps) => {
+export const discovery = ({ issuer, jwtAlg, scopes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
   const metadata = makeMetadata(issuer, scopes);
   const maxAge = `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}`;
   const headers = { 'Cache-Control': maxAge, 'Access-Control-Allow-Origin': '*' };
@@ -42,7 +42,7 @@ export const discoveryRoutes = ({ issuer, alg, scopes, jwksMaxAgeSeconds, publis
       headers,
       cacheable: true,
       refusals: [NotReady],
-      handle: () => toJwkSet(publishedKeys()),
+      handle: () => toJwkSet(keyring.published()),
     }),
     asDocument('/.well-known/oauth-authorization-server', 'getAuthorizationServerMetadata'),
     // RFC 8414 section 3.1: the well-known path stands between the host and the issuer's own path.
@@ -61,7 +61,7 @@ export const discoveryRoutes = ({ issuer, alg, scopes, jwksMaxAgeSeconds, publis
       handle: () => ({
         ...metadata,
         subject_types_supported: ['public'],
-        id_token_signing_alg_values_supported: [alg],
+        id_token_signing_alg_values_supported: [jwtAlg],
       }),
     }),
   ];

@@ -4,18 +4,20 @@ import type { PublicJwk } from '../../core/keys/signing-key.ts';
 const PublicKey = z
   .object({
     kid: z.string().meta({ description: 'RFC 7638 thumbprint' }),
-    kty: z.string(),
-    alg: z.string(),
-    use: z.literal('sig'),
-    crv: z.string().optional(),
-    x: z.string().optional(),
-    y: z.string().optional(),
-    n: z.string().optional(),
-    e: z.string().optional(),
+    kty: z.string().meta({ description: '`EC`, `OKP` or `RSA`' }),
+    alg: z.string().meta({ description: 'The one algorithm to verify with (RFC 8725 section 3.1)' }),
+    use: z.literal('sig').meta({ description: 'Signatures only' }),
+    crv: z.string().optional().meta({ description: 'The curve of `EC` and `OKP`' }),
+    x: z.string().optional().meta({ description: 'The public point of `EC` and `OKP`' }),
+    y: z.string().optional().meta({ description: 'Its other coordinate; `EC` only' }),
+    n: z.string().optional().meta({ description: 'The modulus of `RSA`' }),
+    e: z.string().optional().meta({ description: 'The exponent of `RSA`' }),
   })
-  .meta({ id: 'PublicKey' });
+  .meta({ id: 'PublicKey', description: 'The public half of a signing key (RFC 7517 section 4)' });
 
-export const JwkSet = z.object({ keys: z.array(PublicKey) }).meta({
+const publishedKeys = z.array(PublicKey).meta({ description: 'Choose by `kid`; the newest stands first' });
+
+export const JwkSet = z.object({ keys: publishedKeys }).meta({
   id: 'JwkSet',
   description: 'The keys to verify access tokens with (RFC 7517 section 5)',
   examples: [
@@ -42,13 +44,16 @@ export const toJwkSet = (keys: readonly PublicJwk[]): z.output<typeof JwkSet> =>
 
 export const Metadata = z
   .object({
-    issuer: z.url(),
-    jwks_uri: z.url(),
-    scopes_supported: z.array(z.string()),
-    response_types_supported: z.array(z.string()),
-    subject_types_supported: z.array(z.string()).optional(),
-    id_token_signing_alg_values_supported: z.array(z.string()).optional(),
-    service_documentation: z.url(),
+    issuer: z.url().meta({ description: 'The `iss` claim, to the letter' }),
+    jwks_uri: z.url().meta({ description: 'Where the keys are' }),
+    scopes_supported: z.array(z.string()).meta({ description: 'The scopes of this service' }),
+    response_types_supported: z.array(z.string()).meta({ description: 'None: there is no authorization endpoint' }),
+    subject_types_supported: z.array(z.string()).optional().meta({ description: 'Every client sees the same `sub`' }),
+    id_token_signing_alg_values_supported: z
+      .array(z.string())
+      .optional()
+      .meta({ description: 'What access tokens are signed with, too' }),
+    service_documentation: z.url().meta({ description: 'The OpenAPI document' }),
   })
   .meta({
     id: 'Metadata',

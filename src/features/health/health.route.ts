@@ -1,23 +1,32 @@
 import { z } from 'zod';
 import { endpoint } from '../../http/endpoint.ts';
 import { NotReady } from '../../kernel/refusal.ts';
-import type { makeReadyz } from './readiness.ts';
+import { readyz, type ReadinessDeps } from './readiness.ts';
 
-const Alive = z.object({ status: z.literal('ok') }).meta({ id: 'Alive', examples: [{ status: 'ok' }] });
+const Alive = z
+  .object({ status: z.literal('ok').meta({ description: 'The process answers' }) })
+  .meta({ id: 'Alive', description: 'The process lives', examples: [{ status: 'ok' }] });
 
 const Ready = z
   .object({
-    status: z.literal('ready'),
-    checks: z.object({ migrations: z.string(), signing_key: z.string(), postgres: z.enum(['up', 'down']) }),
+    status: z.literal('ready').meta({ description: 'Requests may come' }),
+    checks: z
+      .object({
+        migrations: z.string().meta({ description: '`applied`, or `pending`' }),
+        signing_key: z.string().meta({ description: '`loaded`, or `missing`' }),
+        postgres: z.enum(['up', 'down']).meta({ description: 'Whether it answered within a second' }),
+      })
+      .meta({ description: 'What was looked at' }),
   })
   .meta({
     id: 'Ready',
+    description: 'The process can serve',
     examples: [{ status: 'ready', checks: { migrations: 'applied', signing_key: 'loaded', postgres: 'up' } }],
   });
 
 const tag = 'Operations';
 
-export const healthRoutes = (readyz: ReturnType<typeof makeReadyz>) => [
+export const health = (deps: ReadinessDeps) => [
   endpoint({
     method: 'get',
     path: '/healthz',
@@ -36,6 +45,6 @@ export const healthRoutes = (readyz: ReturnType<typeof makeReadyz>) => [
     description: '503 while starting, unmigrated, without a signing key, or draining. `postgres` is told, not judged.',
     reply: Ready,
     refusals: [NotReady],
-    handle: async () => ({ status: 'ready' as const, checks: await readyz() }),
+    handle: async () => ({ status: 'ready' as const, checks: await readyz(deps) }),
   }),
 ];

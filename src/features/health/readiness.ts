@@ -20,15 +20,13 @@ export interface ReadinessDeps {
 }
 
 /** @throws NotReady while starting, unmigrated, without a signing key, or draining; with the checks in its body */
-export const makeReadyz =
-  ({ readiness, databaseAnswers }: ReadinessDeps) =>
-  async (): Promise<Checks> => {
-    const checks: Checks = {
-      migrations: readiness.migrated ? 'applied' : 'pending',
-      signing_key: readiness.keysLoaded() ? 'loaded' : 'missing',
-      postgres: (await databaseAnswers()) ? 'up' : 'down',
-    };
-    if (readiness.draining) throw new NotReady('draining', { checks });
-    if (!readiness.migrated || !readiness.keysLoaded()) throw new NotReady('starting', { checks });
-    return checks;
+export async function readyz({ readiness, databaseAnswers }: ReadinessDeps): Promise<Checks> {
+  const checks: Checks = {
+    migrations: readiness.migrated ? 'applied' : 'pending',
+    signing_key: readiness.keysLoaded() ? 'loaded' : 'missing',
+    postgres: (await databaseAnswers()) ? 'up' : 'down',
   };
+  if (readiness.draining) throw new NotReady('draining', { checks });
+  if (!readiness.migrated || !readiness.keysLoaded()) throw new NotReady('starting', { checks });
+  return checks;
+}

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { DisplayName, PresentedPassword, User } from '../../core/users/user.ts';
+import type { PasswordPolicy } from '../../core/users/password-policy.ts';
+import { DisplayName, NewPassword, PresentedPassword, User, whenText } from '../../core/users/user.ts';
 import { InvalidCredentials } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { Overloaded } from '../../kernel/refusal.ts';
@@ -9,18 +10,23 @@ const UpdateMeRequest = z
   .strictObject({ display_name: DisplayName })
   .meta({ id: 'UpdateMeRequest', examples: [{ display_name: 'Ada King' }] });
 
-const ChangePasswordRequest = z
-  .strictObject({ current_password: PresentedPassword, new_password: PresentedPassword })
-  .meta({
-    id: 'ChangePasswordRequest',
-    examples: [{ current_password: 'correct horse battery staple', new_password: 'a quieter mare and no battery' }],
-  });
+const changePasswordRequest = (policy: PasswordPolicy) =>
+  z
+    .strictObject({ current_password: PresentedPassword, new_password: NewPassword })
+    .superRefine(({ new_password: password }, context) => {
+      for (const message of policy.knownFaults(password))
+        context.addIssue({ code: 'custom', path: ['new_password'], message });
+    }, whenText('new_password'))
+    .meta({
+      id: 'ChangePasswordRequest',
+      examples: [{ current_password: 'correct horse battery staple', new_password: 'a quieter mare and no battery' }],
+    });
 
 const DeleteMeRequest = z
   .strictObject({ current_password: PresentedPassword })
   .meta({ id: 'DeleteMeRequest', examples: [{ current_password: 'correct horse battery staple' }] });
 
-export const myAccountRoutes = (account: MyAccount) => [
+export const myAccountRoutes = (account: MyAccount, policy: PasswordPolicy) => [
   endpoint({
     method: 'get',
     path: '/me',
@@ -50,7 +56,7 @@ export const myAccountRoutes = (account: MyAccount) => [
     summary: 'Change your password',
     description: 'Ends every session of yours but the one that calls.',
     needs: 'profile',
-    body: ChangePasswordRequest,
+    body: changePasswordRequest(policy),
     refusals: [InvalidCredentials, Overloaded],
     handle: ({ caller, body, client }) =>
       account.changePassword(caller, body.current_password, body.new_password, client),

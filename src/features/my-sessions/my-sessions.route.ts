@@ -9,8 +9,8 @@ const SessionIdText = z.uuid().transform((text) => parseId<SessionId>(text) ?? z
 
 const Session = z
   .object({
-    id: z.uuid(),
-    created_at: z.iso.datetime(),
+    id: z.uuid().meta({ description: 'The `sid` claim of its access tokens' }),
+    created_at: z.iso.datetime().meta({ description: 'When its user logged in' }),
     last_used_at: z.iso.datetime().meta({ description: 'When it was last refreshed' }),
     expires_at: z.iso.datetime().meta({ description: 'When it ends unless it is refreshed, or for good' }),
     ip: z.string().meta({ description: "The login's address" }),
@@ -18,10 +18,16 @@ const Session = z
     amr: z.array(z.string()).meta({ description: 'How its user was authenticated (RFC 8176)' }),
     current: z.boolean().meta({ description: 'Whether it is the session of the access token' }),
   })
-  .meta({ id: 'Session' });
+  .meta({ id: 'Session', description: 'One login, on one device' });
 
-const SessionList = z.object({ sessions: z.array(Session), next_cursor: z.string().nullable() }).meta({
+const sessionListMembers = {
+  sessions: z.array(Session).meta({ description: 'The newest first' }),
+  next_cursor: z.string().nullable().meta({ description: 'The `cursor` of the next page; null at the end' }),
+};
+
+const SessionList = z.object(sessionListMembers).meta({
   id: 'SessionList',
+  description: 'A page of live sessions',
   examples: [
     {
       sessions: [

@@ -12,8 +12,8 @@ export const toYaml = (document: OpenApiDocument): string =>
   stringify(document, { aliasDuplicateObjects: false, compat: 'yaml-1.1' });
 
 /** The document describes these two endpoints as well, so it comes by a function, once all of them are known. */
-export const openApiRoutes = (document: () => OpenApiDocument) => {
-  let [json, yaml]: [string?, string?] = [];
+export const openApi = (document: () => OpenApiDocument) => {
+  let [json, yaml]: [OpenApiDocument?, string?] = [];
   return [
     endpoint({
       method: 'get',
@@ -21,11 +21,12 @@ export const openApiRoutes = (document: () => OpenApiDocument) => {
       operationId: 'getOpenapiJson',
       tag,
       summary: 'This document, as JSON',
-      reply: z.string().meta({ description: 'An OpenAPI 3.1 document', examples: ['{"openapi":"3.1.0"}'] }),
-      replyType: 'application/json; charset=utf-8',
+      reply: z
+        .record(z.string(), z.unknown())
+        .meta({ description: 'An OpenAPI 3.1 document', examples: [{ openapi: '3.1.0' }] }),
       headers,
       cacheable: true,
-      handle: () => (json ??= JSON.stringify(document())),
+      handle: () => (json ??= document()),
     }),
     endpoint({
       method: 'get',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ScopeRequest } from '../../core/scopes/scopes.ts';
-import { TokenResponse } from '../../core/tokens/token-response.ts';
+import { TokenResponse, Transport } from '../../core/tokens/token-response.ts';
 import { EmailAddress } from '../../core/users/email.ts';
 import { PresentedPassword } from '../../core/users/user.ts';
 import { InvalidCredentials } from '../../core/users/users.errors.ts';
@@ -12,7 +12,7 @@ const LoginRequest = z
   .strictObject({
     email: EmailAddress,
     password: PresentedPassword,
-    transport: z.literal('body').default('body').meta({ description: 'How the refresh token travels' }),
+    transport: Transport,
     scope: ScopeRequest.optional().meta({
       description: 'Narrows the scopes. Elevated ones (`api-keys` and those of administrators) are given only by name',
     }),

@@ -5,7 +5,7 @@ import type { Email } from '../../core/users/email.ts';
 import { type Credentials, findCredentials, replaceHash } from '../../core/users/users.store.ts';
 import type { Client } from '../../http/context.ts';
 import type { SessionId, UserId } from '../../kernel/id.ts';
-import type { Database } from '../../platform/postgres.ts';
+import type { Database, Queryable } from '../../platform/postgres.ts';
 
 export interface VerifiedLogin {
   birth: Birth;
@@ -26,8 +26,8 @@ export const makePasswordLoginStore = (db: Database) => ({
       if (betterHash && !(await replaceHash(tx, userId, verifiedHash, betterHash))) return undefined;
       const session = await bear(tx, { ...birth, verifiedHash: betterHash ?? verifiedHash });
       if (!session) return undefined;
-      if (presentedSession) await revokeSession(tx, presentedSession, 'replaced_by_login');
       const { requestId } = client;
+      if (presentedSession) await replace(tx, presentedSession, userId, client);
       const event = { type: 'login', outcome: 'success', actorId: userId, userId } as const;
       await recordEvent(tx, { ...event, sessionId: session.id, client, requestId });
       return session;
@@ -36,5 +36,13 @@ export const makePasswordLoginStore = (db: Database) => ({
   refuse: (userId: UserId | undefined, reason: string, client: Client): Promise<void> =>
     recordEvent(db, { type: 'login', outcome: 'failure', reason, userId, client, requestId: client.requestId }),
 });
+
+/** Ends the session that a login was called with, whoever's it was. */
+async function replace(tx: Queryable, sessionId: SessionId, actorId: UserId, client: Client): Promise<void> {
+  const userId = await revokeSession(tx, sessionId, 'replaced_by_login');
+  if (!userId) return;
+  const event = { type: 'session.ended', outcome: 'success', reason: 'replaced_by_login', actorId, userId } as const;
+  await recordEvent(tx, { ...event, sessionId, client, requestId: client.requestId });
+}
 
 export type PasswordLoginStore = ReturnType<typeof makePasswordLoginStore>;

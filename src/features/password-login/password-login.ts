@@ -40,11 +40,12 @@ const mostTries = 3;
 export const makePasswordLogin = (deps: PasswordLoginDeps): PasswordLogin => {
   const { store, hasher, newSession, tokens } = deps;
   return async (request, client) => {
+    tokens.requireKey();
     const password = normalizePassword(request.password);
     for (let tries = 0; tries < mostTries; tries += 1) {
       const user = await verified(deps, request.email, password, client);
       if (request.scope !== null) refuseEmptyScope(deps.grantScopes(user.heldScopes, request.scope));
-      const betterHash = hasher.needsRehash(user.passwordHash) ? await hasher.hash(password) : undefined;
+      const betterHash = hasher.needsRehash(user.passwordHash, password) ? await hasher.hash(password) : undefined;
       const { token, birth } = newSession(client, request.scope);
       const session = await store.open({
         birth: { ...birth, userId: user.id, verifiedHash: user.passwordHash },

@@ -5,7 +5,13 @@ import { NotFound } from '../../http/refusals.ts';
 import type { RefusalKind } from '../../kernel/refusal.ts';
 
 const ProblemType = z
-  .object({ type: z.url(), code: z.string(), status: z.int(), title: z.string(), detail: z.string() })
+  .object({
+    type: z.url().meta({ description: 'This page' }),
+    code: z.string().meta({ description: 'Stable; what programs decide by' }),
+    status: z.int().meta({ description: 'The HTTP status that it comes with' }),
+    title: z.string().meta({ description: 'The kind of problem in a few words' }),
+    detail: z.string().meta({ description: 'One sentence for people; the text may change' }),
+  })
   .meta({
     id: 'ProblemType',
     description: 'A kind of problem',
@@ -21,7 +27,7 @@ const ProblemType = z
   });
 
 /** Where a problem's `type` leads. `kinds` comes by a function, once all endpoints are known. */
-export const problemsRoute = (baseUrl: string, kinds: () => readonly RefusalKind[]) =>
+export const problem = (baseUrl: string, kinds: () => readonly RefusalKind[]) =>
   endpoint({
     method: 'get',
     path: '/problems/:code',

@@ -27,9 +27,14 @@ export interface Standing extends LiveSession {
 
 const mostTurnsKept = 8;
 
-export const makeRefreshStore = (db: Database, settings: { refreshTtlSeconds: number; leewaySeconds: number }) => {
-  const ttl = sql`make_interval(secs => ${settings.refreshTtlSeconds})`;
-  const leeway = sql`make_interval(secs => ${settings.leewaySeconds})`;
+export interface RefreshTimes {
+  refreshTtlSeconds: number;
+  refreshLeewaySeconds: number;
+}
+
+export const makeRefreshStore = (db: Database, times: RefreshTimes) => {
+  const ttl = sql`make_interval(secs => ${times.refreshTtlSeconds})`;
+  const leeway = sql`make_interval(secs => ${times.refreshLeewaySeconds})`;
 
   return {
     /**

@@ -55,6 +55,7 @@ export const makeRefresh = ({ ratchet, store, tokens }: RefreshDeps): Refresh =>
     const token = ratchet.parse(presented);
     if (!token) throw new InvalidRefreshToken('form or MAC');
     client.trace.sessionId = token.sessionId;
+    tokens.requireKey();
     const { session, token: current } = await turn(token, client);
     client.trace.userId = session.userId;
     return tokens.respond(session, formatToken(current));

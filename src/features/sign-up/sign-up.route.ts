@@ -1,25 +1,25 @@
 import { z } from 'zod';
-import { TokenResponse, tokenResponseExample } from '../../core/tokens/token-response.ts';
+import { TokenResponse, tokenResponseExample, Transport } from '../../core/tokens/token-response.ts';
 import { EmailAddress } from '../../core/users/email.ts';
-import { DisplayName, PresentedPassword, User, userExample } from '../../core/users/user.ts';
+import type { PasswordPolicy } from '../../core/users/password-policy.ts';
+import { DisplayName, NewPassword, User, userExample, whenText } from '../../core/users/user.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { NotReady, Overloaded } from '../../kernel/refusal.ts';
 import { EmailTaken, RegistrationClosed } from './sign-up.errors.ts';
 import type { SignUp } from './sign-up.ts';
 
-const RegisterRequest = z
-  .strictObject({
-    email: EmailAddress,
-    password: PresentedPassword.meta({
-      description: '8 to 128 code points of any kind; common passwords, the e-mail address and the name are refused',
-    }),
-    display_name: DisplayName,
-    transport: z.literal('body').default('body').meta({ description: 'How the refresh token travels' }),
-  })
-  .meta({
-    id: 'RegisterRequest',
-    examples: [{ email: 'ada@example.com', password: 'correct horse battery staple', display_name: 'Ada Lovelace' }],
-  });
+const registerRequest = (policy: PasswordPolicy) =>
+  z
+    .strictObject({ email: EmailAddress, password: NewPassword, display_name: DisplayName, transport: Transport })
+    .superRefine(({ password, email, display_name: displayName }, context) => {
+      // The others may be at fault themselves, and then be anything.
+      for (const message of policy.knownFaults(password, { email: String(email), displayName: String(displayName) }))
+        context.addIssue({ code: 'custom', path: ['password'], message });
+    }, whenText('password'))
+    .meta({
+      id: 'RegisterRequest',
+      examples: [{ email: 'ada@example.com', password: 'correct horse battery staple', display_name: 'Ada Lovelace' }],
+    });
 
 const RegisterResponse = TokenResponse.extend({ user: User }).meta({
   id: 'RegisterResponse',
@@ -27,14 +27,14 @@ const RegisterResponse = TokenResponse.extend({ user: User }).meta({
   examples: [{ user: userExample, ...tokenResponseExample }],
 });
 
-export const signUpRoute = (signUp: SignUp) =>
+export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy) =>
   endpoint({
     method: 'post',
     path: '/register',
     operationId: 'register',
     tag: 'Accounts',
     summary: 'Make an account and log it in',
-    body: RegisterRequest,
+    body: registerRequest(policy),
     reply: RegisterResponse,
     status: 201,
     refusals: [EmailTaken, RegistrationClosed, Overloaded, NotReady],

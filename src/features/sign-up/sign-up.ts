@@ -33,6 +33,7 @@ export const makeSignUp = (deps: SignUpDeps): SignUp => {
   const { store, newPassword, newSession, tokens, clock, registrationOpen } = deps;
   return async ({ email, password, displayName }, client) => {
     if (!registrationOpen) throw new RegistrationClosed();
+    tokens.requireKey();
     const passwordHash = await newPassword('password', password, { email, displayName });
     const { token, birth } = newSession(client, null);
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };

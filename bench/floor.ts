@@ -1,0 +1,75 @@
+// What a refresh costs at the least: a bare node:http server that runs the service's own statement through `pg` and signs
+// the same token with the same functions. No routing, validation, headers, log, limits or refusals.
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import pg from 'pg';
+import { deriveMasterKeys } from '../src/core/keys/master-keys.ts';
+import { generateSigningKey, makeSigningKey } from '../src/core/keys/signing-key.ts';
+import { grantScopes } from '../src/core/scopes/scopes.ts';
+import { formatToken, hashToken, makeRatchet, newSalt, turn } from '../src/core/sessions/ratchet.ts';
+import { makeSignAccessToken } from '../src/core/tokens/access-token.ts';
+import { type LiveSession, makeTokens } from '../src/core/tokens/tokens.ts';
+import { systemClock } from '../src/kernel/clock.ts';
+import { networkOf } from '../src/kernel/network.ts';
+import type { TurnStatement } from './support/statement.ts';
+
+export interface FloorSettings {
+  databaseUrl: string;
+  poolMax: number;
+  masterKey: string;
+  issuer: string;
+  accessTtlSeconds: number;
+  statement: TurnStatement;
+}
+
+async function bodyOf(req: IncomingMessage): Promise<string> {
+  let body = '';
+  for await (const chunk of req.setEncoding('utf8')) body += chunk as string;
+  return body;
+}
+
+async function makeAnswer(settings: FloorSettings) {
+  const { issuer, accessTtlSeconds, statement } = settings;
+  const ratchet = makeRatchet(deriveMasterKeys([Buffer.from(settings.masterKey, 'base64url')]));
+  const pool = new pg.Pool({ connectionString: settings.databaseUrl, max: settings.poolMax });
+  const { privateKey, publicJwk } = await generateSigningKey('ES256');
+  const key = makeSigningKey(publicJwk, privateKey);
+  const keyring = { active: () => key, find: () => key };
+  const accessTokens = { keyring, clock: systemClock, issuer, audience: [issuer], accessTtlSeconds };
+  const tokens = makeTokens({ sign: makeSignAccessToken(accessTokens), keyring, grantScopes, accessTtlSeconds });
+
+  return async (req: IncomingMessage): Promise<string> => {
+    const { refresh_token: presented } = JSON.parse(await bodyOf(req)) as { refresh_token: string };
+    const token = ratchet.parse(presented);
+    if (!token) throw new Error('not a token');
+    const salt = newSalt();
+    const next = turn(token, salt);
+    const parts = {
+      sessionId: token.sessionId,
+      generation: token.generation,
+      tokenHash: hashToken(token),
+      nextHash: hashToken(next),
+      salt,
+      network: networkOf(req.socket.remoteAddress ?? ''),
+    };
+    const values = statement.parameters.map((each) => ('part' in each ? parts[each.part] : each.constant));
+    const { rows } = await pool.query<LiveSession>({ name: 'turn', text: statement.text, values });
+    if (!rows[0]) throw new Error('not turned');
+    return JSON.stringify(tokens.respond(rows[0], formatToken(next)));
+  };
+}
+
+process.once('message', (settings: FloorSettings) => {
+  void makeAnswer(settings).then((answer) => {
+    const server = createServer((req, res) => {
+      answer(req).then(
+        (reply) => {
+          const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(reply) };
+          res.writeHead(200, headers).end(reply);
+        },
+        (error: unknown) => res.writeHead(500).end(String(error)),
+      );
+    });
+    server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
+  });
+});

@@ -1,0 +1,51 @@
+// The service's own statement for a turn, taken from its store, so that the floor cannot drift from it.
+import { hashToken, type Ratchet } from '../../src/core/sessions/ratchet.ts';
+import { makeRefreshStore, type RefreshTimes } from '../../src/features/refresh/refresh.store.ts';
+import type { Client } from '../../src/http/context.ts';
+import { newId, type SessionId } from '../../src/kernel/id.ts';
+import type { Network } from '../../src/kernel/network.ts';
+import { type Database, sql } from '../../src/platform/postgres.ts';
+
+/** What one parameter is: a part of the call, or the same in every call. */
+export type Parameter =
+  { part: 'sessionId' | 'generation' | 'tokenHash' | 'nextHash' | 'salt' | 'network' } | { constant: string | number };
+
+export interface TurnStatement {
+  text: string;
+  parameters: Parameter[];
+}
+
+/** Turns a session that nobody has, with a database that only listens, and tells the parameters by their values. */
+export async function captureTurn(ratchet: Ratchet, times: RefreshTimes): Promise<TurnStatement> {
+  const heard: { text: string; values: unknown[] }[] = [];
+  const listener = {
+    $queryRaw(strings: TemplateStringsArray, ...values: string[]) {
+      heard.push(sql(strings, ...values));
+      return Promise.resolve([{}]);
+    },
+  };
+  const token = { ...ratchet.start(newId<SessionId>(0)), generation: 1_234_567_891 };
+  const network = 'the network' as Network;
+  const client: Client = { requestId: '', ip: '', network, userAgent: null, trace: {} };
+  const turned = await makeRefreshStore(listener as unknown as Database, times).turn(token, client);
+  const [statement, ...others] = heard;
+  if (!turned || !statement || others.length > 0) throw new Error(`a turn is ${heard.length} statements, not one`);
+  const parts = new Map<unknown, Parameter>([
+    [token.sessionId, { part: 'sessionId' }],
+    [token.generation, { part: 'generation' }],
+    [hex(hashToken(token)), { part: 'tokenHash' }],
+    [hex(hashToken(turned.token)), { part: 'nextHash' }],
+    [network, { part: 'network' }],
+  ]);
+  return { text: statement.text, parameters: statement.values.map((value) => parameterOf(value, parts)) };
+}
+
+const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex');
+
+function parameterOf(value: unknown, parts: Map<unknown, Parameter>): Parameter {
+  const part = parts.get(value instanceof Uint8Array ? hex(value) : value);
+  if (part) return part;
+  if (value instanceof Uint8Array && value.length === 16) return { part: 'salt' };
+  if (typeof value === 'string' || typeof value === 'number') return { constant: value };
+  throw new Error('the turn has a parameter that the floor does not know');
+}

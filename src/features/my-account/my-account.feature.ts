@@ -1,0 +1,10 @@
+import type { PasswordPolicy } from '../../core/users/password-policy.ts';
+import type { Database } from '../../platform/postgres.ts';
+import { makeMyAccount, type MyAccountDeps } from './my-account.ts';
+import { myAccountRoutes } from './my-account.route.ts';
+import { makeMyAccountStore } from './my-account.store.ts';
+
+type Needs = Omit<MyAccountDeps, 'store'> & { db: Database; passwordPolicy: PasswordPolicy };
+
+export const myAccount = ({ db, passwordPolicy, ...deps }: Needs) =>
+  myAccountRoutes(makeMyAccount({ ...deps, store: makeMyAccountStore(db) }), passwordPolicy);

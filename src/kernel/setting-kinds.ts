@@ -1,0 +1,71 @@
+// Kinds of settings: each a text from the environment that becomes a value, or a sentence that says what it must be.
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { parseDuration } from './duration.ts';
+import { fromBase64Url } from './secret.ts';
+
+export const whole = (fallback: number, min: number, max: number) =>
+  z
+    .string()
+    .default(String(fallback))
+    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      error: `must be a whole number from ${min} to ${max}`,
+    })
+    .transform(Number);
+
+export const choice = <const Name extends string>(...names: Name[]) =>
+  z.enum(names, { error: `must be one of ${names.join(', ')}` });
+
+export const duration = (fallback: string, min: string, max: string) => {
+  const [low, high] = [parseDuration(min) ?? 0, parseDuration(max) ?? 0];
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const seconds = parseDuration(text);
+      if (seconds !== undefined && seconds >= low && seconds <= high) return seconds;
+      context.addIssue({ code: 'custom', message: `must be a duration such as ${fallback}, from ${min} to ${max}` });
+      return z.NEVER;
+    });
+};
+
+export const url = (what: string, ...protocols: string[]) =>
+  z
+    .string()
+    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), { error: `must be ${what}` });
+
+export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
+
+export const issuerUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#\s]/.test(text), {
+  error: 'must be without query, fragment (RFC 8414 section 2) and white space',
+});
+
+export const audience = z.string().refine((text) => text.split(',').every((name) => name.trim() !== ''), {
+  error: 'must be one or more names, separated by commas',
+});
+
+export const masterKeys = z
+  .string()
+  .transform((text) => text.split(',').map((key) => fromBase64Url(key.trim())))
+  .refine((keys) => keys.every((key) => key?.length === 32), {
+    error: 'must be one or more keys of 32 bytes each in base64url, separated by commas',
+  })
+  .transform((keys) => keys.filter((key) => key !== undefined));
+
+const isNetwork = (text: string) => {
+  const [address = '', bits, ...rest] = text.split('/');
+  const longest = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && +bits <= longest));
+};
+
+export const trustProxy = z.string().transform((text, context): false | number | string[] => {
+  if (text === 'off') return false;
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  const networks = text.split(',').map((network) => network.trim());
+  if (networks.every(isNetwork)) return networks;
+  context.addIssue({
+    code: 'custom',
+    message: 'must be off, a number of hops from 1, or a list of addresses or CIDRs',
+  });
+  return z.NEVER;
+});

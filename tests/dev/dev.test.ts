@@ -1,0 +1,109 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { makeClient, password } from '../harness.ts';
+import { createDatabase } from '../support/database.ts';
+import { freePort } from '../support/free-port.ts';
+
+const run = promisify(execFile);
+let folder = '';
+let port = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'keyturn-dev-'));
+  port = await freePort();
+});
+const started: ChildProcess[] = [];
+afterAll(async () => {
+  for (const child of started) child.kill('SIGKILL');
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** What `npm run dev` runs after its build, in a process group of its own, as a terminal would. */
+async function startDev(environment: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [resolve('bin/keyturn.cjs'), 'dev'], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '', PORT: String(port), ...environment },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  started.push(child);
+  let output = '';
+  const exited = once(child, 'exit');
+  await new Promise<void>((done, failed) => {
+    const read = (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('Ctrl-C stops everything')) done();
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.once('exit', () => failed(new Error(output)));
+  });
+  const signal = async (name: NodeJS.Signals) => {
+    process.kill(-(child.pid ?? 0), name);
+    await exited;
+    return child.exitCode;
+  };
+  return { output: () => output, signal, ...makeClient(`http://localhost:${port}`) };
+}
+
+const postgresPid = async () =>
+  Number((await readFile(join(folder, '.data/postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0]);
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function whenGone(pid: number): Promise<void> {
+  for (let tries = 0; tries < 100 && isRunning(pid); tries += 1) await new Promise((done) => setTimeout(done, 50));
+  expect(isRunning(pid)).toBe(false);
+}
+
+test('the printed lines work when pasted; Ctrl-C stops all of it; a second start keeps the data; a crash blocks nothing', async () => {
+  const first = await startDev();
+  const lines = first
+    .output()
+    .split('\n')
+    .filter((line) => /^(curl|TOKENS=)/.test(line));
+  const { stdout } = await run('sh', ['-c', lines.join('\n')]);
+  const answers = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const [registered, loggedIn, refreshed, me] = answers;
+  expect(answers).toHaveLength(4);
+  expect(refreshed?.['session_id']).toBe(loggedIn?.['session_id']);
+  expect(refreshed?.['refresh_token']).not.toBe(loggedIn?.['refresh_token']);
+  expect(me).toEqual(registered?.['user']);
+  const [firstPostgres, email] = [await postgresPid(), String(me?.['email'])];
+  expect(await first.signal('SIGINT')).toBe(0);
+  await whenGone(firstPostgres);
+
+  const second = await startDev();
+  const secondPostgres = await postgresPid();
+  expect((await second.login(email)).status).toBe(200);
+  expect((await second.refresh(String(refreshed?.['refresh_token']))).status).toBe(200);
+  await second.signal('SIGKILL');
+
+  const third = await startDev();
+  await whenGone(secondPostgres);
+  expect((await third.login(email, password)).status).toBe(200);
+  expect(await third.signal('SIGTERM')).toBe(0);
+}, 60_000);
+
+test('a database of your own is used where DATABASE_URL names one', async () => {
+  const database = await createDatabase();
+  const dev = await startDev({ DATABASE_URL: database.url });
+  const { email } = await dev.register();
+  expect((await dev.login(email)).status).toBe(200);
+  expect(await dev.signal('SIGINT')).toBe(0);
+  await database.drop();
+}, 30_000);

@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { startApp, type TestApp } from './harness.ts';
+import { freePort } from './support/free-port.ts';
+
+const run = promisify(execFile);
+const readme = await readFile('README.md', 'utf8');
+const manifest = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> };
+
+/** The code of a section's blocks in one language. */
+function blocks(section: string, language: string): string[] {
+  const text = readme.split(/^## /m).find((part) => part.startsWith(section)) ?? '';
+  return [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)]
+    .filter(([, name]) => name === language)
+    .map(([, , code]) => code ?? '');
+}
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp();
+});
+afterAll(() => app.close());
+
+test("the README's curl session works as written, and answers with the members that it shows", async () => {
+  const script = blocks('Try it', 'sh').join("\nprintf '\\n'\n").replaceAll('http://localhost:3000', app.baseUrl);
+  const { stdout } = await run('sh', ['-c', script]);
+  const answers = stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as object);
+  const shown = blocks('Try it', 'json').map((json) => JSON.parse(json) as object);
+  expect(answers.map((answer) => Object.keys(answer))).toEqual(shown.map((answer) => Object.keys(answer)));
+});
+
+test("the README's verifier accepts a token of the service and no other", async () => {
+  const port = await freePort();
+  const issuer = `http://127.0.0.1:${port}`;
+  const service = await startApp({ ISSUER: issuer }, { port });
+  const folder = await mkdtemp(join(tmpdir(), 'keyturn-readme-'));
+  await symlink(resolve('node_modules'), join(folder, 'node_modules'));
+  const verifier = blocks('Verify a token', 'js').join('').replaceAll('http://localhost:3000', issuer);
+  const call =
+    'verifyAccessToken(process.argv[2]).then(({ sub }) => console.log(sub), ({ code }) => console.log(code));';
+  await writeFile(join(folder, 'verify.mjs'), `${verifier}\n${call}\n`);
+  const verify = async (token: string) =>
+    (await run(process.execPath, [join(folder, 'verify.mjs'), token])).stdout.trim();
+  const good = await service.register();
+  expect(await verify(good.access_token)).toBe(good.user.id);
+  const foreign = await app.register();
+  expect(await verify(foreign.access_token)).toBe('ERR_JWKS_NO_MATCHING_KEY');
+  expect(await verify(`${good.access_token.slice(0, -4)}AAAA`)).toBe('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
+  await rm(folder, { recursive: true });
+  await service.close();
+});
+
+test('the table of endpoints is the API', async () => {
+  const { paths } = parse(await readFile('openapi.yaml', 'utf8')) as { paths: Record<string, object> };
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  const listed = [...readme.matchAll(/^\| `((?:GET|POST|PATCH|DELETE) [^`]+)` +\|/gm)].map(([, call]) => call);
+  expect(listed.sort()).toEqual(operations.sort());
+});
+
+test('every npm command that the documents name exists, and CI runs the test command of the README', async () => {
+  const contributing = await readFile('CONTRIBUTING.md', 'utf8');
+  const named = [...`${readme}${contributing}`.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name ?? '');
+  expect(named.filter((name) => !(name in manifest.scripts))).toEqual([]);
+  const ci = await readFile('.ci/run', 'utf8');
+  expect(blocks('Run it', 'sh')).toContain('npm ci && npm test\n');
+  expect(ci).toContain('(npm ci && npm test)');
+});
