@@ -1,0 +1,114 @@
+import { createPrivateKey, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { CompactSign, decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
+import { deriveMasterKeys, unseal } from '../../src/core/keys/master-keys.ts';
+import { type Account, startApp, type TestApp } from '../harness.ts';
+import type { Members } from './forger.ts';
+
+jest.setTimeout(30_000);
+
+const root = randomBytes(32);
+
+let app: TestApp;
+let account: Account;
+let resign: (claims: Members, header?: Members) => Promise<string>;
+beforeAll(async () => {
+  app = await startApp({ MASTER_KEYS: root.toString('base64url') });
+  account = await app.register();
+  const { rows } = await app.sql.query('SELECT kid, sealed_key AS sealed FROM signing_keys');
+  const der = unseal(deriveMasterKeys([root])[0], rows[0].kid, rows[0].sealed);
+  const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const good = { header: decodeProtectedHeader(account.access_token), claims: decodeJwt(account.access_token) };
+  resign = (claims, header = {}) =>
+    new CompactSign(Buffer.from(JSON.stringify({ ...good.claims, ...claims })))
+      .setProtectedHeader({ alg: 'ES256', ...good.header, ...header })
+      .sign(privateKey);
+});
+afterAll(() => app.close());
+
+/** What two endpoints answer to a token: `refused`, or whatever else it was. */
+async function answersTo(token: string): Promise<string[]> {
+  const answers = [await app.get('/me', token), await app.get('/sessions', token)];
+  return answers.map(({ status, body, headers }) => {
+    const answer = `${status} ${body.code} ${headers['www-authenticate']}`;
+    return answer === '401 invalid_access_token Bearer realm="keyturn", error="invalid_token"' ? 'refused' : answer;
+  });
+}
+
+const refused = ['refused', 'refused'];
+
+test('a token that is signed again as it was opens what it opened', async () => {
+  expect((await app.get('/me', await resign({}))).status).toBe(200);
+});
+
+test('a token of another service with keys of its own opens nothing here', async () => {
+  const other = await startApp();
+  const stranger = await other.register();
+  expect(await answersTo(stranger.access_token)).toEqual(refused);
+  expect((await other.get('/me', stranger.access_token)).status).toBe(200);
+  await other.close();
+});
+
+test('a token that the service did not sign so opens nothing', async () => {
+  const { header, claims } = { header: { alg: 'HS256', typ: 'at+jwt' }, claims: decodeJwt(account.access_token) };
+  const jwks = (await app.get('/.well-known/jwks.json')).text;
+  const [publicJwk] = JSON.parse(jwks).keys;
+  expect(
+    await answersTo(
+      await new SignJWT(claims).setProtectedHeader({ ...header, kid: publicJwk.kid }).sign(Buffer.from(jwks)),
+    ),
+  ).toEqual(refused);
+  const [head = '', body = '', signature = ''] = account.access_token.split('.');
+  // Read before the signature is: JSON may name what a conversion to text would call.
+  for (const changed of [{ typ: { toString: 1 } }, { alg: { toJSON: 1 } }, { kid: ['x'] }, { crit: { length: -1 } }]) {
+    const forged = { ...decodeProtectedHeader(account.access_token), ...changed };
+    expect(
+      await answersTo(`${Buffer.from(JSON.stringify(forged)).toString('base64url')}.${body}.${signature}`),
+    ).toEqual(refused);
+  }
+  for (const token of [
+    `${head}.${body}.`,
+    `${head}.${body}`,
+    `${head}.${body}.${signature.slice(2)}AA`,
+    '{}',
+    '..',
+    'A'.repeat(10_000),
+  ])
+    expect(await answersTo(token)).toEqual(refused);
+});
+
+test.each<[string, Members, Members]>([
+  ['for another issuer', { iss: 'https://evil.example' }, {}],
+  ['for another audience', { aud: 'https://evil.example' }, {}],
+  ['that has expired', { exp: Math.floor(Date.now() / 1000) - 1 }, {}],
+  ['whose expiry is a text', { exp: '9999999999' }, {}],
+  ['without an expiry', { exp: undefined }, {}],
+  ['that is not good yet', { nbf: Math.floor(Date.now() / 1000) + 600 }, {}],
+  ['without a session', { sid: undefined }, {}],
+  ['for a session that is no id', { sid: 'x' }, {}],
+  ['for a session of SQL', { sid: "' OR true --" }, {}],
+  ['for a session that is not there', { sid: '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' }, {}],
+  ['for a session that is a list', { sid: ['x', 'y'] }, {}],
+  ['of another kind', {}, { typ: 'JWT' }],
+  ['of no kind', {}, { typ: undefined }],
+])('a token %s opens nothing, though our key signed it', async (_what, claims, header) => {
+  expect(await answersTo(await resign(claims, header))).toEqual(refused);
+});
+
+test('a token for a subject that is no id opens no endpoint', async () => {
+  for (const sub of [undefined, 'x', 7, null, '']) {
+    const token = await resign({ sub });
+    expect(await answersTo(token)).toEqual(refused);
+    expect((await app.post('/logout/all', undefined, token)).status).toBe(401);
+    const { session_id: id } = account;
+    expect((await app.call('delete', `/sessions/${id}`, { token })).status).toBe(401);
+  }
+  expect((await app.get('/me', account.access_token)).status).toBe(200);
+});
+
+test('a token that names another user than its session’s changes nothing of either', async () => {
+  const other = await app.register();
+  const token = await resign({ sub: other.user.id });
+  expect((await app.post('/logout/all', undefined, token)).status).toBe(401);
+  for (const { access_token } of [account, other]) expect((await app.get('/me', access_token)).status).toBe(200);
+});

@@ -1,0 +1,189 @@
+import { createPublicKey } from 'node:crypto';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { CompactEncrypt, CompactSign, exportJWK, exportSPKI, FlattenedSign, GeneralSign, UnsecuredJWT } from 'jose';
+import { audience, base64url, type Forger, goodClaims, makeForger, now, sessionId, userId, verdict } from './forger.ts';
+
+let ours: Forger;
+let attacker: Forger;
+let rsa: Forger;
+let good: string;
+beforeAll(async () => {
+  [ours, attacker, rsa] = await Promise.all([makeForger(), makeForger(), makeForger('RS256')]);
+  good = await ours.sign();
+});
+
+const judge = (token: string) => verdict(ours.verify, token);
+const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: ours.key.kid });
+const payload = Buffer.from(JSON.stringify(goodClaims));
+
+describe('a good token is accepted:', () => {
+  test('with what it says of its user, session and scopes', () => {
+    expect(ours.verify(good)).toEqual({ userId, sessionId, scopes: ['profile', 'sessions'] });
+  });
+
+  test.each(['ES256', 'EdDSA', 'RS256', 'PS256'] as const)('signed by jose with %s', async (alg) => {
+    const forger = await makeForger(alg);
+    expect(verdict(forger.verify, await forger.sign())).toBe('accepted');
+  });
+
+  test.each(['AT+JWT', 'application/at+jwt', 'Application/AT+JWT'])('with the typ %s', async (typ) => {
+    expect(judge(await ours.sign({}, { typ }))).toBe('accepted');
+  });
+
+  test('for any of our audiences, among others', async () => {
+    for (const aud of [audience[1], [audience[1]], ['https://other.example.com', audience[0]]])
+      expect(judge(await ours.sign({ aud }))).toBe('accepted');
+  });
+
+  test('in its last second, and from its first', async () => {
+    expect(judge(await ours.sign({ exp: now + 1 }))).toBe('accepted');
+    expect(judge(await ours.sign({ nbf: now }))).toBe('accepted');
+  });
+});
+
+describe('the algorithm is the key’s, whatever a header says:', () => {
+  test('none', () => {
+    const bare = new UnsecuredJWT(goodClaims).encode();
+    expect(judge(bare)).toBe('refused');
+    for (const alg of ['none', 'None', 'NONE', 'nOnE', '', null, undefined, 0, []]) {
+      const input = `${base64url({ ...header(), alg })}.${base64url(goodClaims)}`;
+      for (const signature of ['', good.split('.')[2], 'AA']) expect(judge(`${input}.${signature}`)).toBe('refused');
+      expect(judge(input)).toBe('refused');
+      expect(judge(ours.craft({ ...header(), alg }, goodClaims))).toBe('refused');
+    }
+  });
+
+  test('HS256 with the public key as the secret, in every form it may have', async () => {
+    const publicKey = createPublicKey(ours.privateKey);
+    const jwk = await exportJWK(publicKey);
+    const secrets: (string | Buffer)[] = [
+      JSON.stringify(ours.key.publicJwk),
+      JSON.stringify(jwk),
+      await exportSPKI(publicKey),
+      (await exportSPKI(publicKey)).trim(),
+      publicKey.export({ format: 'der', type: 'spki' }),
+      Buffer.from(jwk.x ?? '', 'base64url'),
+      Buffer.concat(['x', 'y'].map((name) => Buffer.from(String(jwk[name as 'x']), 'base64url'))),
+      ours.key.kid,
+    ];
+    for (const secret of secrets) {
+      const sign = new CompactSign(payload).setProtectedHeader({ ...header(), alg: 'HS256' });
+      expect(judge(await sign.sign(Buffer.from(secret)))).toBe('refused');
+    }
+  });
+
+  test('another algorithm of the same key', async () => {
+    const pss = await new CompactSign(payload)
+      .setProtectedHeader({ alg: 'PS256', typ: 'at+jwt', kid: rsa.key.kid })
+      .sign(rsa.privateKey);
+    expect(verdict(rsa.verify, await rsa.sign())).toBe('accepted');
+    expect(verdict(rsa.verify, pss)).toBe('refused');
+    expect(verdict(rsa.verify, rsa.craft({ alg: 'PS256', typ: 'at+jwt', kid: rsa.key.kid }, goodClaims))).toBe(
+      'refused',
+    );
+    for (const alg of ['es256', 'ES384', 'ES256K', 'EdDSA', 'RS256', ['ES256'], 'ES256 '])
+      expect(judge(ours.craft({ ...header(), alg }, goodClaims))).toBe('refused');
+  });
+});
+
+describe('only a token that says it is an access token is one:', () => {
+  test.each([
+    'JWT',
+    'jwt',
+    'dpop+jwt',
+    'statuslist+jwt',
+    'id+jwt',
+    'at+jwt ',
+    '',
+    'logout+jwt',
+    'at jwt',
+    null,
+    1,
+    ['at+jwt'],
+    { toString: 1 },
+  ])('typ %j', (typ) => expect(judge(ours.craft({ ...header(), typ }, goodClaims))).toBe('refused'));
+
+  test('no typ', () => {
+    expect(judge(ours.craft({ alg: 'ES256', kid: ours.key.kid }, goodClaims))).toBe('refused');
+  });
+});
+
+describe('the key is ours, and none that a token brings or points to:', () => {
+  test('an unknown kid, or none', async () => {
+    for (const kid of [attacker.key.kid, '', '../../dev/null', "' OR 1=1--", null, 7, [ours.key.kid], '__proto__'])
+      expect(judge(ours.craft({ ...header(), kid }, goodClaims))).toBe('refused');
+    expect(judge(ours.craft({ alg: 'ES256', typ: 'at+jwt' }, goodClaims))).toBe('refused');
+    expect(judge(await attacker.sign())).toBe('refused');
+  });
+
+  test('another service of this kind, even under our key’s name', async () => {
+    expect(verdict(attacker.verify, await attacker.sign())).toBe('accepted');
+    expect(judge(await attacker.sign({}, { kid: ours.key.kid }))).toBe('refused');
+  });
+
+  test('an attacker’s key in the header', async () => {
+    const jwk = attacker.key.publicJwk;
+    const x5c = [createPublicKey(attacker.privateKey).export({ format: 'der', type: 'spki' }).toString('base64')];
+    const lures = [{ jwk }, { jku: 'https://evil.example/jwks.json' }, { x5c }, { x5u: 'https://evil.example/x5c' }];
+    for (const lure of lures)
+      for (const kid of [ours.key.kid, attacker.key.kid])
+        expect(judge(await attacker.sign({}, { ...lure, kid }))).toBe('refused');
+  });
+});
+
+describe('the form is the compact one, exactly:', () => {
+  test('critical extensions are refused, understood by jose or not', async () => {
+    const extended = new CompactSign(payload).setProtectedHeader({ ...header(), crit: ['exp'], exp: now + 900 });
+    expect(judge(await extended.sign(ours.privateKey, { crit: { exp: true } }))).toBe('refused');
+    for (const crit of [[], ['b64'], ['exp'], null, 'exp', false])
+      expect(judge(ours.craft({ ...header(), crit }, goodClaims))).toBe('refused');
+  });
+
+  test('an unencoded payload (b64: false) is refused', async () => {
+    const protectedHeader = { ...header(), b64: false, crit: ['b64'] };
+    const flat = await new FlattenedSign(payload).setProtectedHeader(protectedHeader).sign(ours.privateKey);
+    expect(judge(`${flat.protected}.${payload.toString()}.${flat.signature}`)).toBe('refused');
+    expect(judge(`${flat.protected}.${base64url(goodClaims)}.${flat.signature}`)).toBe('refused');
+    expect(judge(`${flat.protected}..${flat.signature}`)).toBe('refused');
+  });
+
+  test('an encrypted token is refused', async () => {
+    const publicKey = createPublicKey(ours.privateKey);
+    const encrypted = new CompactEncrypt(Buffer.from(good)).setProtectedHeader({
+      alg: 'ECDH-ES',
+      enc: 'A256GCM',
+      typ: 'at+jwt',
+      kid: ours.key.kid,
+    });
+    expect(judge(await encrypted.encrypt(publicKey))).toBe('refused');
+  });
+
+  test('a token in JSON is refused', async () => {
+    const flat = await new FlattenedSign(payload).setProtectedHeader(header()).sign(ours.privateKey);
+    const general = new GeneralSign(payload);
+    general.addSignature(ours.privateKey).setProtectedHeader(header());
+    for (const json of [flat, await general.sign()]) expect(judge(JSON.stringify(json))).toBe('refused');
+    expect(judge(`${flat.protected}.${flat.payload}.${flat.signature}`)).toBe('accepted');
+  });
+
+  test('parts more or fewer are refused', () => {
+    const [head, body, signature] = good.split('.');
+    const wrong = ['', '.', '..', '...', `${good}.`, `.${good}`, `${good}.${signature}`, `${head}.${body}`];
+    wrong.push(`${head}..${signature}`, `.${body}.${signature}`, `${head}.${body}.`, `${head}.${signature}.${body}`);
+    for (const token of wrong) expect([token, judge(token)]).toEqual([token, 'refused']);
+  });
+
+  test('an oversized token is refused, and quickly', () => {
+    const started = performance.now();
+    for (const token of ['a'.repeat(1e6), '.'.repeat(1e6), `${good}${'A'.repeat(1e6)}`, `${'A.'.repeat(1e5)}${good}`])
+      expect(judge(token)).toBe('refused');
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+
+  test('a header or a body that is no JSON object is refused', () => {
+    for (const part of ['', 'null', '7', '"at+jwt"', '[]', '{', '{"exp":NaN}', `${JSON.stringify(goodClaims)}}`]) {
+      expect(judge(ours.craft(header(), part))).toBe('refused');
+      expect(judge(ours.craft(part, goodClaims))).toBe('refused');
+    }
+  });
+});

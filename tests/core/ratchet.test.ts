@@ -1,0 +1,188 @@
+import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { describe, expect, jest, test } from '@jest/globals';
+import fc from 'fast-check';
+import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
+import { formatToken, forward, hashToken, makeRatchet, newSalt, turn } from '../../src/core/sessions/ratchet.ts';
+import type { SessionId } from '../../src/kernel/id.ts';
+
+jest.setTimeout(30_000);
+
+const sessionId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' as SessionId;
+const root = Buffer.from(Array.from({ length: 32 }, (_, n) => n));
+const masterKeys = deriveMasterKeys([root]);
+const ratchet = makeRatchet(masterKeys);
+
+/** The token format, written a second time and from the specification alone. */
+const specification = {
+  subkey: (purpose: string, of = root) =>
+    Buffer.from(hkdfSync('sha256', of, '', `keyturn/refresh-token/${purpose}`, 32)),
+  hmac: (key: Buffer, ...parts: (Buffer | string)[]) =>
+    parts.reduce((hmac, part) => hmac.update(part), createHmac('sha256', key)).digest(),
+  generation(n: number) {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(n);
+    return bytes;
+  },
+  token(id: string, n: number, secret: Buffer, of = root) {
+    const parts = [Buffer.from(id.replaceAll('-', ''), 'hex'), this.generation(n), secret];
+    const mac = this.hmac(this.subkey('mac', of), 'ktr', ...parts).subarray(0, 16);
+    return `ktr_${Buffer.concat([...parts, mac]).toString('base64url')}`;
+  },
+  next(id: string, n: number, secret: Buffer, salt: Buffer) {
+    return this.hmac(
+      this.subkey('ratchet'),
+      Buffer.from(id.replaceAll('-', ''), 'hex'),
+      this.generation(n),
+      secret,
+      salt,
+    );
+  },
+};
+
+const secret = Buffer.alloc(32, 0xa5);
+const first = specification.token(sessionId, 0, secret);
+
+function parsed(text: string, by = ratchet) {
+  const token = by.parse(text);
+  if (!token) throw new Error(`no token: ${text}`);
+  return token;
+}
+
+describe('a token', () => {
+  test('is what the specification says: a known answer', () => {
+    expect(first).toBe(
+      'ktr_AZehsG8vfB2aUTpsH24rEQAAAAClpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpW7a5uP91ggyj54SmNgr9V8',
+    );
+    expect(parsed(first)).toMatchObject({ sessionId, generation: 0, secret });
+    expect(formatToken(parsed(first))).toBe(first);
+    expect(first).toHaveLength(95);
+  });
+
+  test('of any session, generation and secret is read and written alike', () => {
+    const id = fc.uuid();
+    const generation = fc.integer({ min: 0, max: 0xffff_ffff });
+    fc.assert(
+      fc.property(id, generation, fc.uint8Array({ minLength: 32, maxLength: 32 }), (anyId, n, bytes) => {
+        const text = specification.token(anyId, n, Buffer.from(bytes));
+        const token = parsed(text);
+        expect([token.sessionId, token.generation, [...token.secret]]).toEqual([anyId, n, [...bytes]]);
+        expect(formatToken(token)).toBe(text);
+      }),
+    );
+  });
+
+  test('of generation 0 has a secret of 32 random bytes', () => {
+    const tokens = Array.from({ length: 100 }, () => ratchet.start(sessionId));
+    expect(new Set(tokens.map((token) => token.secret.toString('hex'))).size).toBe(100);
+    for (const token of tokens) {
+      expect([token.sessionId, token.generation, token.secret.length]).toEqual([sessionId, 0, 32]);
+      expect(parsed(formatToken(token))).toEqual(token);
+    }
+  });
+
+  test('is kept as the SHA-256 of its secret', () => {
+    expect(hashToken(parsed(first))).toEqual(createHash('sha256').update(secret).digest());
+  });
+});
+
+describe('what is not exactly a token of ours is none:', () => {
+  test('every character changed to any other', () => {
+    const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n\0é';
+    const taken: string[] = [];
+    for (let at = 0; at < first.length; at += 1)
+      for (const character of characters) {
+        const changed = first.slice(0, at) + character + first.slice(at + 1);
+        if (changed !== first && ratchet.parse(changed)) taken.push(changed);
+      }
+    expect(taken).toEqual([]);
+  });
+
+  test('characters left out or put in anywhere, and other prefixes', () => {
+    for (let at = 0; at < first.length; at += 1) {
+      expect(ratchet.parse(first.slice(0, at))).toBeUndefined();
+      expect(ratchet.parse(`${first.slice(0, at)}A${first.slice(at)}`)).toBeUndefined();
+    }
+    const body = first.slice(4);
+    for (const text of ['', body, `ktk_${body}`, `KTR_${body}`, `ktr-${body}`, `${first}=`, ` ${first}`, `${first}\n`])
+      expect(ratchet.parse(text)).toBeUndefined();
+  });
+
+  test('any text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', minLength: 0, maxLength: 100 }), (text) => {
+        expect(ratchet.parse(text)).toBeUndefined();
+        expect(ratchet.parse(`ktr_${text}`)).toBeUndefined();
+      }),
+    );
+    for (let tries = 0; tries < 200; tries += 1)
+      expect(ratchet.parse(`ktr_${randomBytes(68).toString('base64url')}`)).toBeUndefined();
+  });
+
+  test('a token of another master key', () => {
+    expect(ratchet.parse(specification.token(sessionId, 0, secret, Buffer.alloc(32, 1)))).toBeUndefined();
+  });
+});
+
+describe('a turn', () => {
+  test('gives the successor that the specification says', () => {
+    const salt = Buffer.alloc(16, 7);
+    const next = turn(parsed(first), salt);
+    expect(formatToken(next)).toBe(specification.token(sessionId, 1, specification.next(sessionId, 0, secret, salt)));
+    expect(formatToken(next)).toBe(
+      'ktr_AZehsG8vfB2aUTpsH24rEQAAAAE5Ll45QlOyofI4fZ1EOgoJv9-JI6ExKyn-yb0xgbMhJphy4mBRwIQAGgOTBpeZZyE',
+    );
+    expect(next.generation).toBe(1);
+  });
+
+  test('is the same for all who know token and salt, and another for each salt', () => {
+    const salts = Array.from({ length: 100 }, newSalt);
+    const successors = salts.map((salt) => formatToken(turn(parsed(first), salt)));
+    expect(new Set(successors).size).toBe(100);
+    expect(salts.map((salt) => formatToken(turn(parsed(first), salt)))).toEqual(successors);
+    for (const salt of salts) expect(salt).toHaveLength(16);
+  });
+
+  test('is another for another session, generation, secret or master key', () => {
+    const salt = Buffer.alloc(16, 7);
+    const other = makeRatchet(deriveMasterKeys([Buffer.alloc(32, 1)]));
+    const secrets = [
+      turn(parsed(first), salt),
+      turn(parsed(specification.token(sessionId.replace('0197', '0198'), 0, secret)), salt),
+      turn(parsed(specification.token(sessionId, 1, secret)), salt),
+      turn(parsed(specification.token(sessionId, 0, Buffer.alloc(32, 1))), salt),
+      turn(parsed(specification.token(sessionId, 0, secret, Buffer.alloc(32, 1)), other), salt),
+    ].map((next) => next.secret.toString('hex'));
+    expect(new Set(secrets).size).toBe(secrets.length);
+  });
+
+  test('after turn leads forward from any generation to the newest, by the salts from there on', () => {
+    const salts = Array.from({ length: 8 }, newSalt);
+    const chain = salts.reduce(
+      (tokens, salt) => [...tokens, turn(tokens.at(-1) ?? parsed(first), salt)],
+      [parsed(first)],
+    );
+    const newest = chain.at(-1);
+    for (const [generation, token] of chain.entries())
+      expect(forward(token, salts.slice(generation).reverse())).toEqual(newest);
+    expect(forward(parsed(first), salts)).not.toEqual(newest);
+  });
+});
+
+describe('of several master keys', () => {
+  const [old, fresh] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const both = makeRatchet(deriveMasterKeys([fresh, old]));
+
+  test('the first makes, all verify, and a chain stays with its own', () => {
+    const before = makeRatchet(deriveMasterKeys([old]));
+    const after = makeRatchet(deriveMasterKeys([fresh]));
+    const veteran = formatToken(before.start(sessionId));
+    const newcomer = formatToken(both.start(sessionId));
+    expect([after.parse(veteran), before.parse(newcomer)]).toEqual([undefined, undefined]);
+    expect(after.parse(newcomer)).toBeDefined();
+
+    const salt = newSalt();
+    const turned = formatToken(turn(parsed(veteran, both), salt));
+    expect(turned).toBe(formatToken(turn(parsed(veteran, before), salt)));
+    expect(before.parse(turned)).toBeDefined();
+  });
+});

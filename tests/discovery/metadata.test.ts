@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import request from 'supertest';
+import { startApp, type TestApp } from '../harness.ts';
+
+jest.setTimeout(30_000);
+
+const documents = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'];
+
+let app: TestApp;
+let withPath: TestApp;
+beforeAll(async () => {
+  app = await startApp({ ISSUER: 'https://auth.example.com' });
+  withPath = await startApp({ ISSUER: 'https://example.com/tenant/one' });
+});
+afterAll(async () => {
+  await app.close();
+  await withPath.close();
+});
+
+describe.each(documents)('%s', (path) => {
+  test('names the issuer exactly as the tokens do, and where the keys are', async () => {
+    const response = await app.get(path);
+    expect(response.status).toBe(200);
+    expect(response.headers).toMatchObject({
+      'content-type': expect.stringMatching(/^application\/json/),
+      'cache-control': expect.stringContaining('public, max-age=300'),
+      'access-control-allow-origin': '*',
+    });
+    expect(response.body).toMatchObject({
+      issuer: 'https://auth.example.com',
+      jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
+      response_types_supported: [],
+      service_documentation: 'https://auth.example.com/openapi.yaml',
+    });
+    expect(response.body.scopes_supported).toEqual(expect.arrayContaining(['profile', 'sessions', 'api-keys']));
+    const { access_token: token } = await app.register();
+    expect(response.body.issuer).toBe(decodeJwt(token).iss);
+  });
+
+  test('what it names is there', async () => {
+    const { body } = await app.get(path);
+    for (const url of [body.jwks_uri, body.service_documentation])
+      expect((await app.get(new URL(url).pathname)).status).toBe(200);
+  });
+
+  test('keeps an issuer’s slash at the end, which is a part of its name', async () => {
+    const slashed = await startApp({ ISSUER: 'https://auth.example.com/' });
+    const { body } = await slashed.get(path);
+    expect(body.issuer).toBe('https://auth.example.com/');
+    expect(body.jwks_uri).toBe('https://auth.example.com/.well-known/jwks.json');
+    expect(decodeJwt((await slashed.register()).access_token).iss).toBe('https://auth.example.com/');
+    await slashed.close();
+  });
+
+  test('does not believe what a request says of the host', async () => {
+    const { text: honest } = await app.get(path);
+    const spoofed = await request(app.baseUrl).get(path).set({
+      Host: 'evil.example',
+      Forwarded: 'host=evil.example;proto=http',
+      'X-Forwarded-Host': 'evil.example',
+      'X-Forwarded-Proto': 'http',
+    });
+    expect(spoofed.status).toBe(200);
+    expect(spoofed.text).toBe(honest);
+  });
+
+  test('is answered 304 to one who knows it', async () => {
+    const { headers } = await app.get(path);
+    const again = await app.get(path, undefined, { 'if-none-match': headers['etag'] ?? '' });
+    expect([again.status, again.text]).toEqual([304, '']);
+  });
+});
+
+test('a problem’s type does not believe the host either', async () => {
+  const response = await request(app.baseUrl).get('/me').set('Host', 'evil.example');
+  expect(response.body.type).toBe('https://auth.example.com/problems/invalid-access-token');
+});
+
+test('for an issuer with a path the well-known path stands between the host and that path', async () => {
+  const response = await withPath.get('/.well-known/oauth-authorization-server/tenant/one');
+  expect(response.status).toBe(200);
+  expect(response.body).toMatchObject({
+    issuer: 'https://example.com/tenant/one',
+    jwks_uri: 'https://example.com/tenant/one/.well-known/jwks.json',
+  });
+  expect((await withPath.get('/.well-known/oauth-authorization-server/tenant/two')).status).toBe(404);
+  expect((await app.get('/.well-known/oauth-authorization-server/tenant/one')).status).toBe(404);
+});
+
+test('OpenID Connect libraries find what they insist on', async () => {
+  const { body } = await app.get('/.well-known/openid-configuration');
+  expect(body).toMatchObject({
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['ES256'],
+  });
+});

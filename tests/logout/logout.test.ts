@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { startApp, type Account, type TestApp } from '../harness.ts';
+
+jest.setTimeout(30_000);
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp();
+});
+afterAll(() => app.close());
+
+const logout = (token: unknown) => app.post('/logout', { refresh_token: token });
+const loginOf = async ({ email }: Account) => (await app.login(email)).body as Account;
+const statusOf = async ({ access_token: token }: Pick<Account, 'access_token'>) => (await app.get('/me', token)).status;
+
+const eventsOf = async (type: string, sessionId: string) => {
+  const { rows } = await app.sql.query(
+    'SELECT outcome, actor_id, user_id FROM audit_events WHERE type = $1 AND session_id = $2',
+    [type, sessionId],
+  );
+  return rows;
+};
+
+describe('POST /logout', () => {
+  test('ends the session of a live token: neither of its tokens works, and others do', async () => {
+    const account = await app.register();
+    const other = await loginOf(account);
+    const response = await logout(account.refresh_token);
+    expect(response.status).toBe(204);
+    expect(response.text).toBe('');
+    expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
+
+    expect(await statusOf(account)).toBe(401);
+    expect((await app.refresh(account.refresh_token)).body).toMatchObject({ status: 401, reason: 'revoked' });
+    expect(await statusOf(other)).toBe(200);
+    expect((await app.refresh(other.refresh_token)).status).toBe(200);
+  });
+
+  test('ends the session of a token that is spent', async () => {
+    const account = await app.register();
+    const second = (await app.refresh(account.refresh_token)).body;
+    const third = (await app.refresh(second.refresh_token)).body;
+    expect((await logout(account.refresh_token)).status).toBe(204);
+    expect(await statusOf(third)).toBe(401);
+    for (const { refresh_token: token } of [account, second, third])
+      expect((await app.refresh(token)).body).toMatchObject({ status: 401, reason: 'revoked' });
+  });
+
+  test('needs no access token, and one that is dead does not hinder it', async () => {
+    const account = await app.register();
+    const body = { refresh_token: account.refresh_token };
+    expect((await app.post('/logout', body, 'garbage')).status).toBe(204);
+    expect(await statusOf(account)).toBe(401);
+  });
+
+  test('answers the same again, and is in the audit trail once', async () => {
+    const account = await app.register();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => logout(account.refresh_token)));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 204));
+    const { id } = account.user;
+    expect(await eventsOf('logout', account.session_id)).toEqual([{ outcome: 'success', actor_id: id, user_id: id }]);
+  });
+
+  test('answers 204 for a token of a session that is expired or gone, and of a disabled user', async () => {
+    const [expired, gone, disabled] = [await app.register(), await app.register(), await app.register()];
+    await app.sql.query('UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1', [expired.session_id]);
+    await app.sql.query('DELETE FROM sessions WHERE id = $1', [gone.session_id]);
+    await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
+    for (const { refresh_token: token } of [expired, gone, disabled]) expect((await logout(token)).status).toBe(204);
+  });
+
+  test('ends nothing for what is no genuine token, and answers alike', async () => {
+    const account = await app.register();
+    const token = account.refresh_token;
+    const bytes = Buffer.from(token.slice(4), 'base64url');
+    const forged = (at: number) => {
+      const copy = Buffer.from(bytes);
+      copy.writeUInt8(copy.readUInt8(at) ^ 1, at);
+      return `ktr_${copy.toString('base64url')}`;
+    };
+    const garbage = ['', 'garbage', token.slice(4), token.slice(0, -1), `${token}A`, ` ${token}`, account.access_token];
+    for (const presented of [...garbage, account.session_id, ...[0, 19, 20, 51, 52, 67].map(forged)]) {
+      const response = await logout(presented);
+      expect([presented, response.status]).toEqual([presented, 204]);
+    }
+    expect(await statusOf(account)).toBe(200);
+    expect(await eventsOf('logout', account.session_id)).toEqual([]);
+    expect((await app.refresh(token)).status).toBe(200);
+  });
+
+  test.each([[{}], [{ refresh_token: 7 }], [{ refresh_token: null }], [{ refresh_token: 'x', all: true }], [[]]])(
+    '%j is no request',
+    async (body) => {
+      const response = await app.post('/logout', body);
+      expect(response.status).toBe(400);
+      expect(response.body.code).toBe('validation_failed');
+    },
+  );
+
+  test('that races twenty refreshes leaves nothing alive', async () => {
+    const account = await app.register();
+    const [ended, ...refreshed] = await Promise.all([
+      logout(account.refresh_token),
+      ...Array.from({ length: 20 }, () => app.refresh(account.refresh_token)),
+    ]);
+    expect(ended?.status).toBe(204);
+    expect(refreshed.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
+    const opened = refreshed.filter(({ status }) => status === 200).map(({ body }) => body as Account);
+    for (const { access_token, refresh_token } of opened) {
+      expect(await statusOf({ access_token })).toBe(401);
+      expect((await app.refresh(refresh_token)).status).toBe(401);
+    }
+    expect((await app.refresh(account.refresh_token)).status).toBe(401);
+  });
+});
+
+describe('POST /logout/all', () => {
+  const logoutAll = ({ access_token: token }: Pick<Account, 'access_token'>) =>
+    app.post('/logout/all', undefined, token);
+
+  test('ends every session of the user, the caller’s too, and nobody else’s', async () => {
+    const [account, stranger] = [await app.register(), await app.register()];
+    const others = [await loginOf(account), await loginOf(account)];
+    expect((await logoutAll(account)).status).toBe(204);
+    for (const session of [account, ...others]) {
+      expect(await statusOf(session)).toBe(401);
+      expect((await app.refresh(session.refresh_token)).body).toMatchObject({ status: 401, reason: 'revoked' });
+    }
+    expect(await statusOf(stranger)).toBe(200);
+    expect((await app.refresh(stranger.refresh_token)).status).toBe(200);
+    expect((await app.login(account.email)).status).toBe(200);
+    const { id } = account.user;
+    expect(await eventsOf('logout.all', account.session_id)).toEqual([
+      { outcome: 'success', actor_id: id, user_id: id },
+    ]);
+  });
+
+  test('cannot be repeated with the token that it killed', async () => {
+    const account = await app.register();
+    expect((await logoutAll(account)).status).toBe(204);
+    const after = await loginOf(account);
+    const again = await logoutAll(account);
+    expect(again.status).toBe(401);
+    expect(again.body.code).toBe('invalid_access_token');
+    expect(await statusOf(after)).toBe(200);
+  });
+
+  test('of fifty at once one is done', async () => {
+    const account = await app.register();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => logoutAll(account)));
+    expect(answers.filter(({ status }) => status === 204)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(49);
+    expect(await eventsOf('logout.all', account.session_id)).toHaveLength(1);
+  });
+
+  test('that races twenty refreshes leaves nothing of before alive', async () => {
+    const account = await app.register();
+    const other = await loginOf(account);
+    const [ended, ...refreshed] = await Promise.all([
+      logoutAll(account),
+      ...Array.from({ length: 20 }, () => app.refresh(other.refresh_token)),
+    ]);
+    expect(ended?.status).toBe(204);
+    const opened = refreshed.filter(({ status }) => status === 200).map(({ body }) => body as Account);
+    for (const { refresh_token: token } of [...opened, other]) expect((await app.refresh(token)).status).toBe(401);
+  });
+});

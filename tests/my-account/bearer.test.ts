@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import type { Response } from 'supertest';
+import { parse } from 'yaml';
+import { password, startApp, type Account, type TestApp } from '../harness.ts';
+
+jest.setTimeout(30_000);
+
+type Endpoint = [operation: string, scope: string, call: (token: string | undefined, of: Account) => Promise<Response>];
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp();
+});
+afterAll(() => app.close());
+
+/** Each would succeed with a good token. */
+const endpoints: Endpoint[] = [
+  ['get /me', 'profile', (token) => app.get('/me', token)],
+  ['patch /me', 'profile', (token) => app.call('patch', '/me', { body: { display_name: 'Ada' }, token })],
+  [
+    'post /me/password',
+    'profile',
+    (token) => app.post('/me/password', { current_password: password, new_password: `${password} 2` }, token),
+  ],
+  ['post /me/delete', 'profile', (token) => app.post('/me/delete', { current_password: password }, token)],
+  ['post /logout/all', 'sessions', (token) => app.post('/logout/all', undefined, token)],
+  ['get /sessions', 'sessions', (token) => app.get('/sessions', token)],
+  [
+    'delete /sessions/{id}',
+    'sessions',
+    (token, { session_id: id }) => app.call('delete', `/sessions/${id}`, { token }),
+  ],
+];
+
+const seen = ({ status, body, headers }: Response) => ({
+  status,
+  code: body.code,
+  challenge: headers['www-authenticate'],
+  cache: headers['cache-control'],
+});
+
+const refused = {
+  status: 401,
+  code: 'invalid_access_token',
+  challenge: 'Bearer realm="keyturn", error="invalid_token"',
+  cache: 'no-store',
+};
+/** RFC 6750 section 3.1: without credentials the challenge bears no error code. */
+const askedForOne = { ...refused, challenge: 'Bearer realm="keyturn"' };
+
+test('these are all the endpoints that take an access token', () => {
+  const { paths } = parse(readFileSync('openapi.yaml', 'utf8')) as {
+    paths: Record<string, Record<string, { security?: object[] }>>;
+  };
+  const secured = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).flatMap(([method, { security = [] }]) =>
+      security.some((way) => Object.keys(way).length > 0) ? [`${method} ${path}`] : [],
+    ),
+  );
+  expect(secured.sort()).toEqual(endpoints.map(([operation]) => operation).sort());
+});
+
+describe.each(endpoints)('%s', (_operation, scope, call) => {
+  test('succeeds with a good token', async () => {
+    const account = await app.register();
+    expect((await call(account.access_token, account)).status).toBeLessThan(300);
+  });
+
+  test('asks who is there without one, and names no error', async () => {
+    expect(seen(await call(undefined, await app.register()))).toEqual(askedForOne);
+  });
+
+  test('takes no refresh token and no garbage for one', async () => {
+    const account = await app.register();
+    for (const token of [account.refresh_token, 'garbage', '..', account.access_token.slice(0, -1)])
+      expect(seen(await call(token, account))).toEqual(refused);
+  });
+
+  test('finds a token of a session that is logged out dead, though the JWT has not expired', async () => {
+    const account = await app.register();
+    await app.post('/logout', { refresh_token: account.refresh_token });
+    expect(seen(await call(account.access_token, account))).toEqual(refused);
+  });
+
+  test.each([
+    ['has expired unused', 'UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1'],
+    ['has expired for good', 'UPDATE sessions SET absolute_expires_at = clock_timestamp() WHERE id = $1'],
+    ['is purged', 'DELETE FROM sessions WHERE id = $1'],
+    [
+      'is of a disabled user',
+      'UPDATE users SET is_active = false FROM sessions AS s WHERE s.user_id = users.id AND s.id = $1',
+    ],
+    ['is of a deleted user', 'DELETE FROM users USING sessions AS s WHERE s.user_id = users.id AND s.id = $1'],
+  ])('finds a token of a session that %s dead', async (_what, statement) => {
+    const account = await app.register();
+    expect((await app.sql.query(statement, [account.session_id])).rowCount).toBe(1);
+    expect(seen(await call(account.access_token, account))).toEqual(refused);
+  });
+
+  test('needs its scope, and says which', async () => {
+    const account = await app.register();
+    const other = scope === 'profile' ? 'sessions api-keys' : 'profile api-keys';
+    const { access_token: token } = (await app.post('/login', { email: account.email, password, scope: other })).body;
+    const response = await call(token, account);
+    expect(response.status).toBe(403);
+    expect(response.body).toMatchObject({ code: 'insufficient_scope', status: 403 });
+    expect(response.headers['www-authenticate']).toBe(
+      `Bearer realm="keyturn", error="insufficient_scope", scope="${scope}"`,
+    );
+    expect((await app.get('/me', account.access_token)).status).toBe(200);
+    expect((await app.login(account.email)).status).toBe(200);
+  });
+});
+
+test('a token counts in the Authorization header only', async () => {
+  const { access_token: token } = await app.register();
+  expect(seen(await app.get(`/me?access_token=${token}`))).toEqual(askedForOne);
+  expect(seen(await app.get('/me', undefined, { cookie: `access_token=${token}` }))).toEqual(askedForOne);
+  expect(seen(await app.get('/me', undefined, { 'x-access-token': token }))).toEqual(askedForOne);
+  expect(seen(await app.get('/me', undefined, { authorization: token }))).toEqual(askedForOne);
+  expect(seen(await app.get('/me', undefined, { authorization: `DPoP ${token}` }))).toEqual(askedForOne);
+  expect((await app.get('/me', undefined, { authorization: `bEaReR ${token}` })).status).toBe(200);
+});

@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { startApp, type Account, type TestApp } from '../harness.ts';
+
+jest.setTimeout(30_000);
+
+const utcTime = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+
+interface Listed {
+  id: string;
+  created_at: string;
+  last_used_at: string;
+  expires_at: string;
+  ip: string;
+  user_agent: string | null;
+  amr: string[];
+  current: boolean;
+}
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp();
+});
+afterAll(() => app.close());
+
+async function list(token: string, query = ''): Promise<{ sessions: Listed[]; next_cursor: string | null }> {
+  const response = await app.get(`/sessions${query}`, token);
+  expect(response.status).toBe(200);
+  return response.body;
+}
+
+const idsOf = ({ sessions }: { sessions: Listed[] }) => sessions.map(({ id }) => id);
+const loginOf = async ({ email }: Account) => (await app.login(email)).body as Account;
+
+/** A user with so many sessions, the newest first. */
+async function userWith(sessions: number): Promise<{ account: Account; ids: string[] }> {
+  const account = await app.register();
+  const ids = [account.session_id];
+  while (ids.length < sessions) {
+    app.clock.step(0.005); // ids of one millisecond have no order
+    ids.unshift((await loginOf(account)).session_id);
+  }
+  return { account, ids };
+}
+
+describe('the list', () => {
+  test('tells of each session what its owner needs, and no secret', async () => {
+    const account = await app.register();
+    const response = await app.get('/sessions', account.access_token);
+    expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
+    expect(response.body).toEqual({
+      sessions: [
+        {
+          id: account.session_id,
+          created_at: utcTime,
+          last_used_at: utcTime,
+          expires_at: utcTime,
+          ip: '127.0.0.1',
+          user_agent: null,
+          amr: ['pwd'],
+          current: true,
+        },
+      ],
+      next_cursor: null,
+    });
+    const [{ created_at: created, last_used_at: used, expires_at: expires }] = response.body.sessions;
+    expect(used).toBe(created);
+    expect(Date.parse(expires) - Date.parse(created)).toBeCloseTo(30 * 86_400_000, -3);
+  });
+
+  test('has the newest first, and marks the one that asks', async () => {
+    const { account, ids } = await userWith(4);
+    const { sessions } = await list(account.access_token);
+    expect(sessions.map(({ id }) => id)).toEqual(ids);
+    expect(sessions.map(({ current }) => current)).toEqual([false, false, false, true]);
+  });
+
+  test('has only one’s own', async () => {
+    const [one, two] = [await userWith(2), await userWith(3)];
+    expect(idsOf(await list(one.account.access_token))).toEqual(one.ids);
+    expect(idsOf(await list(two.account.access_token))).toEqual(two.ids);
+  });
+
+  test('has only live ones', async () => {
+    const { account, ids } = await userWith(5);
+    const [newest = '', ended = '', idle = '', over = '', own = ''] = ids;
+    expect((await app.call('delete', `/sessions/${ended}`, { token: account.access_token })).status).toBe(204);
+    const past = "clock_timestamp() - interval '1 second'";
+    await app.sql.query(`UPDATE sessions SET expires_at = ${past} WHERE id = $1`, [idle]);
+    await app.sql.query(`UPDATE sessions SET absolute_expires_at = ${past} WHERE id = $1`, [over]);
+    expect(idsOf(await list(account.access_token))).toEqual([newest, own]);
+  });
+
+  test('moves last_used_at and expires_at with a refresh, never past the end of the session', async () => {
+    const { account } = await userWith(2);
+    const other = await loginOf(account);
+    const entry = async () => (await list(account.access_token)).sessions.find(({ id }) => id === other.session_id);
+    await app.sql.query(
+      `UPDATE sessions SET created_at = created_at - interval '1 day', expires_at = expires_at - interval '1 day',
+              absolute_expires_at = absolute_expires_at - interval '1 day' WHERE id = $1`,
+      [other.session_id],
+    );
+    const before = await entry();
+    expect((await app.refresh(other.refresh_token)).status).toBe(200);
+    const after = await entry();
+    expect(before?.last_used_at).toBe(before?.created_at);
+    expect(Date.parse(after?.last_used_at ?? '') - Date.parse(before?.last_used_at ?? '')).toBeGreaterThan(86_390_000);
+    expect(after?.created_at).toBe(before?.created_at);
+    expect(after?.expires_at).toBe(before?.expires_at);
+  });
+});
+
+describe('paging', () => {
+  test('walks through all sessions once, in order, whatever the page’s size', async () => {
+    const { account, ids } = await userWith(7);
+    for (const limit of [1, 2, 3, 7, 100]) {
+      const seen: string[] = [];
+      let cursor: string | null = '';
+      while (cursor !== null) {
+        const page: { sessions: Listed[]; next_cursor: string | null } = await list(
+          account.access_token,
+          `?limit=${limit}${cursor && `&cursor=${cursor}`}`,
+        );
+        expect(page.sessions.length).toBeLessThanOrEqual(limit);
+        seen.push(...idsOf(page));
+        cursor = page.next_cursor;
+      }
+      expect(seen).toEqual(ids);
+    }
+  });
+
+  test('neither repeats nor skips where sessions come and go in between', async () => {
+    const { account, ids } = await userWith(5);
+    const first = await list(account.access_token, '?limit=2');
+    const end = (id = '') => app.call('delete', `/sessions/${id}`, { token: account.access_token });
+    await end(ids[1]); // the cursor's own
+    await end(ids[2]); // one that is still to come
+    app.clock.step(0.005);
+    await loginOf(account);
+    const second = await list(account.access_token, `?limit=2&cursor=${first.next_cursor}`);
+    expect(idsOf(first)).toEqual(ids.slice(0, 2));
+    expect(idsOf(second)).toEqual(ids.slice(3));
+    expect(second.next_cursor).toBeNull();
+  });
+
+  test('has twenty a page by default', async () => {
+    const { account } = await userWith(22);
+    const first = await list(account.access_token);
+    expect(first.sessions).toHaveLength(20);
+    expect((await list(account.access_token, `?cursor=${first.next_cursor}`)).sessions).toHaveLength(2);
+  });
+
+  test('with a stranger’s session as the cursor shows only one’s own', async () => {
+    const { account, ids } = await userWith(2);
+    app.clock.step(0.005);
+    const stranger = await app.register();
+    expect(idsOf(await list(account.access_token, `?cursor=${stranger.session_id}`))).toEqual(ids);
+  });
+
+  test.each([
+    ['limit', ['0', '101', 'abc', '-1', '', '1.5', '01', '1e1', '%201', '99999999999999999999']],
+    ['cursor', ['abc', '', '0197a1b0', "'; DROP TABLE sessions;--", '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b1']],
+  ])('refuses a malformed %s', async (name, values) => {
+    const { access_token: token } = await app.register();
+    for (const value of [...values, `1&${name}=2`]) {
+      const response = await app.get(`/sessions?${name}=${value}`, token);
+      expect([value, response.status]).toEqual([value, 400]);
+      expect(response.body).toMatchObject({ code: 'validation_failed', errors: [{ path: name }] });
+    }
+  });
+});

@@ -1,0 +1,124 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { freshEmail, password, startApp, type Account, type TestApp } from '../harness.ts';
+
+jest.setTimeout(30_000);
+
+const uuid7 = expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+
+let app: TestApp;
+let account: Account;
+beforeAll(async () => {
+  app = await startApp();
+  account = await app.register();
+});
+afterAll(() => app.close());
+
+const login = (members: Record<string, unknown> = {}) =>
+  app.post('/login', { email: account.email, password, ...members });
+
+test('a login answers with a live pair of tokens for a session of its own, and nothing else', async () => {
+  const response = await login();
+  expect(response.status).toBe(200);
+  expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
+  expect(response.headers['set-cookie']).toBeUndefined();
+  expect(response.body).toEqual({
+    access_token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
+    token_type: 'Bearer',
+    expires_in: 900,
+    refresh_token: expect.stringMatching(/^ktr_[\w-]{91}$/),
+    refresh_expires_in: expect.any(Number),
+    scope: 'profile sessions',
+    session_id: uuid7,
+  });
+  expect(response.body.session_id).not.toBe(account.session_id);
+  expect((await app.get('/me', response.body.access_token)).body.id).toBe(account.user.id);
+  expect((await app.refresh(response.body.refresh_token)).status).toBe(200);
+  expect((await app.get('/me', account.access_token)).status).toBe(200);
+});
+
+test('a login is in the audit trail, with its session', async () => {
+  const { session_id: sessionId } = (await login()).body;
+  const { rows } = await app.sql.query(
+    'SELECT type, outcome, reason, actor_id, user_id FROM audit_events WHERE session_id = $1',
+    [sessionId],
+  );
+  const { id } = account.user;
+  expect(rows).toEqual([{ type: 'login', outcome: 'success', reason: null, actor_id: id, user_id: id }]);
+});
+
+test('fifty logins at once give fifty sessions', async () => {
+  const answers = await Promise.all(Array.from({ length: 50 }, () => login()));
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+  expect(new Set(answers.map(({ body }) => body.session_id)).size).toBe(50);
+  expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(50);
+  expect(new Set(answers.map(({ body }) => decodeJwt(body.access_token).jti)).size).toBe(50);
+});
+
+test('a user has at most a hundred live sessions: the oldest make room', async () => {
+  const { user, session_id: oldest, access_token: token, email } = await app.register();
+  await app.sql.query(
+    `INSERT INTO sessions (id, user_id, created_at, absolute_expires_at, auth_time, client_id, amr, ip, expires_at,
+                           token_hash, turned_from, turned_at, turn_salts)
+     SELECT gen_random_uuid(), user_id, created_at + interval '1 ms', absolute_expires_at, auth_time, client_id, amr, ip,
+            expires_at, token_hash, turned_from, turned_at, turn_salts
+     FROM sessions, generate_series(1, 99) WHERE id = $1`,
+    [oldest],
+  );
+  expect((await app.get('/me', token)).status).toBe(200);
+  expect((await app.login(email)).status).toBe(200);
+  expect((await app.get('/me', token)).status).toBe(401);
+  const { rows } = await app.sql.query(
+    'SELECT revoked_reason AS reason, count(*)::int AS n FROM sessions WHERE user_id = $1 GROUP BY 1 ORDER BY 1',
+    [user.id],
+  );
+  expect(rows).toEqual([
+    { reason: 'too_many_sessions', n: 1 },
+    { reason: null, n: 100 },
+  ]);
+});
+
+test('the refresh token travels in the body only', async () => {
+  expect((await login({ transport: 'body' })).status).toBe(200);
+  for (const transport of ['cookie', 'BODY', '', null, 1]) {
+    const response = await login({ transport });
+    expect([transport, response.status]).toEqual([transport, 400]);
+    expect(response.body.errors).toEqual([{ path: 'transport', message: expect.any(String) }]);
+  }
+});
+
+test('all faults of a body are listed at once', async () => {
+  const paths = async (body: unknown) => {
+    const response = await app.post('/login', body);
+    expect(response.status).toBe(400);
+    return (response.body.errors as { path: string }[]).map(({ path }) => path).sort();
+  };
+  expect(await paths({})).toEqual(['email', 'password']);
+  expect(await paths({ email: 'ada', password: '', scope: 'a  b', transport: 'x', remember: true })).toEqual([
+    'email',
+    'password',
+    'remember',
+    'scope',
+    'transport',
+  ]);
+  expect(await paths([])).toEqual(['body']);
+  expect(await paths({ email: { $gt: '' }, password: { $gt: '' } })).toEqual(['email', 'password']);
+});
+
+test('a password is compared as a whole: none that is longer or shorter than 128 code points passes for it', async () => {
+  const email = freshEmail();
+  const longest = 'zq7'.repeat(43).slice(0, 128);
+  expect((await app.post('/register', { email, password: longest, display_name: 'Ada' })).status).toBe(201);
+  for (const other of [longest.slice(0, -1), `${longest}z`, longest.repeat(8)])
+    expect((await app.login(email, other)).status).toBe(401);
+  expect((await app.login(email, longest)).status).toBe(200);
+  expect((await app.login(email, 'z'.repeat(1025))).status).toBe(400);
+});
+
+test('what does not stand in the body is no credential', async () => {
+  const { email } = account;
+  const query = `/login?email=${encodeURIComponent(email)}&password=${encodeURIComponent(password)}`;
+  expect((await app.post(query, {})).status).toBe(400);
+  const basic = `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`;
+  expect((await app.call('post', '/login', { body: {}, headers: { authorization: basic } })).status).toBe(400);
+});

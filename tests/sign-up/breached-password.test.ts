@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
+import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
+
+jest.setTimeout(30_000);
+
+const breached = 'vexing zebra in a breach';
+const sha1 = createHash('sha1').update(breached).digest('hex').toUpperCase();
+
+let ranges: Server;
+let asked: string[];
+let status: number;
+let app: TestApp;
+
+beforeAll(async () => {
+  ranges = createServer((req, res) => {
+    asked.push(`${req.method} ${req.url}`);
+    const lines = [`${'0'.repeat(35)}:0`, `${sha1.slice(5)}:42`];
+    res.writeHead(status).end(lines.join('\r\n'));
+  }).listen(0, '127.0.0.1');
+  await once(ranges, 'listening');
+  app = await startApp({ HIBP_URL: `http://127.0.0.1:${(ranges.address() as AddressInfo).port}/range` });
+});
+beforeEach(() => {
+  asked = [];
+  status = 200;
+});
+afterAll(async () => {
+  await app.close();
+  ranges.close();
+});
+
+const register = (secret: string) =>
+  app.post('/register', { email: freshEmail(), password: secret, display_name: 'Grace Hopper' });
+
+test('a password of a breach is refused with the reason, and only five digits of its SHA-1 are told', async () => {
+  const response = await register(breached);
+  expect(response.status).toBe(400);
+  expect(response.body.errors).toEqual([{ path: 'password', message: expect.stringContaining('data breach') }]);
+  expect(asked).toEqual([`GET /range/${sha1.slice(0, 5)}`]);
+});
+
+test('one that was in no breach is accepted', async () => {
+  expect((await register(password)).status).toBe(201);
+  expect(asked).toHaveLength(1);
+});
+
+test('a change of password asks as well', async () => {
+  const { access_token: token } = await app.register();
+  const response = await app.post('/me/password', { current_password: password, new_password: breached }, token);
+  expect(response.status).toBe(400);
+  expect(response.body.errors).toEqual([{ path: 'new_password', message: expect.stringContaining('data breach') }]);
+});
+
+test('a login does not ask', async () => {
+  const { email } = await app.register();
+  asked = [];
+  expect((await app.login(email)).status).toBe(200);
+  expect(asked).toEqual([]);
+});
+
+test('where the lookup fails or is down, registration goes on', async () => {
+  status = 503;
+  expect((await register(breached)).status).toBe(201);
+  expect(asked).toHaveLength(1);
+
+  ranges.closeAllConnections();
+  await new Promise((resolve) => ranges.close(resolve));
+  expect((await register(breached)).status).toBe(201);
+});
