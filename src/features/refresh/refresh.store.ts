@@ -39,7 +39,7 @@ export const makeRefreshStore = (db: Database, times: RefreshTimes) => {
   return {
     /**
      * The turn: one statement, decided by the row. The clock is read once for what is written, so that both arrays are
-     * kept or cut together, and again in `isLive`, which a lock that was waited for makes Postgres evaluate anew.
+     * kept or cut together. A row that somebody else changed meanwhile is looked at again as a whole.
      */
     async turn(token: RefreshToken, client: Client): Promise<Turned | undefined> {
       const salt = newSalt();

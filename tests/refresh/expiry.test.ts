@@ -1,0 +1,104 @@
+// Invariant 9: idle and absolute expiry, decided by the database.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startApp, type TestApp } from '../harness.ts';
+import { granted, refusal, turnTimes } from '../support/refresh-tokens.ts';
+import { letPass, readSession } from '../support/session-rows.ts';
+
+const day = 86_400;
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp({ REFRESH_TTL: '7d', SESSION_TTL: '30d', REFRESH_LEEWAY: '30s' });
+});
+afterAll(() => app.close());
+
+const setExpiry = (id: string, column: 'expires_at' | 'absolute_expires_at', seconds: number) =>
+  app.sql.query(`UPDATE sessions SET ${column} = clock_timestamp() + make_interval(secs => $2) WHERE id = $1`, [
+    id,
+    seconds,
+  ]);
+
+test('a session that was not used for REFRESH_TTL has expired (invariant 9)', async () => {
+  const { refresh_token: token, session_id: id } = await app.register();
+  await letPass(app.sql, 7 * day - 10, [id]);
+  const newest = granted(await app.refresh(token));
+  await letPass(app.sql, 7 * day, [id]);
+  expect(refusal(await app.refresh(newest))).toBe('expired');
+});
+
+test('however often it turns, a session ends SESSION_TTL after its login (invariant 9)', async () => {
+  const account = await app.register();
+  const { session_id: id, access_token: access } = account;
+  const { absoluteExpiresAt: end } = await readSession(app.sql, id);
+  let newest = account.refresh_token;
+  for (let days = 6; days < 30; days += 6) {
+    await letPass(app.sql, 6 * day, [id]);
+    const { absoluteExpiresAt: before } = await readSession(app.sql, id);
+    newest = granted(await app.refresh(newest));
+    expect((await readSession(app.sql, id)).absoluteExpiresAt).toEqual(before);
+    expect(before.getTime()).toBe(end.getTime() - days * day * 1000);
+  }
+  expect((await app.get('/me', access)).status).toBe(200);
+  await letPass(app.sql, 6 * day, [id]);
+  expect((await readSession(app.sql, id)).expiresAt.getTime()).toBeGreaterThan(Date.now());
+  expect(refusal(await app.refresh(newest))).toBe('expired');
+  expect((await app.get('/me', access)).status).toBe(401);
+});
+
+test.each(['expires_at', 'absolute_expires_at'] as const)('a millisecond past %s is too late', async (column) => {
+  const { refresh_token: token, session_id: id } = await app.register();
+  await setExpiry(id, column, -0.001);
+  const before = await readSession(app.sql, id);
+  expect(refusal(await app.refresh(token))).toBe('expired');
+  expect(await readSession(app.sql, id)).toEqual(before);
+});
+
+test('refresh_expires_in is REFRESH_TTL, and shrinks to the absolute end (invariant 9)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const expiresIn = async (token: string) => {
+    const response = await app.refresh(token);
+    return [granted(response), (response.body as { refresh_expires_in: number }).refresh_expires_in] as const;
+  };
+  const [second, whole] = await expiresIn(first);
+  expect(whole).toBeGreaterThan(7 * day - 5);
+  expect(whole).toBeLessThanOrEqual(7 * day);
+  await setExpiry(id, 'absolute_expires_at', 100);
+  const [, rest] = await expiresIn(second);
+  expect(rest).toBeGreaterThan(90);
+  expect(rest).toBeLessThanOrEqual(100);
+});
+
+test("a process whose own clock is wrong neither ends a session nor keeps one (invariant 9: the database's clock decides)", async () => {
+  const { refresh_token: token, session_id: id } = await app.register();
+  app.clock.step(400 * day);
+  const second = granted(await app.refresh(token));
+  app.clock.step(-800 * day);
+  const third = granted(await app.refresh(second));
+  await setExpiry(id, 'expires_at', -1);
+  expect(refusal(await app.refresh(third))).toBe('expired');
+  app.clock.step(400 * day);
+});
+
+test('a turn that waits for a lock past the expiry is too late (invariant 9)', async () => {
+  const { refresh_token: token, session_id: id } = await app.register();
+  const other = await app.sql.connect();
+  try {
+    await other.query('BEGIN');
+    await other.query(`UPDATE sessions SET expires_at = clock_timestamp() + interval '0.6 s' WHERE id = $1`, [id]);
+    const waiting = app.refresh(token).then(refusal);
+    await sleep(800);
+    await other.query('COMMIT');
+    expect(await waiting).toBe('expired');
+  } finally {
+    other.release();
+  }
+  expect((await readSession(app.sql, id)).generation).toBe(0);
+});
+
+test('an expired session is expired for each of its tokens, and a replay does not revoke it (invariant 9)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const tokens = await turnTimes(app, first, 3);
+  await letPass(app.sql, 7 * day, [id]);
+  for (const token of tokens) expect(refusal(await app.refresh(token))).toBe('expired');
+  expect((await readSession(app.sql, id)).revokedReason).toBeNull();
+});

@@ -1,0 +1,135 @@
+// Invariant 6: what is not exactly a token of ours is refused before any query, and ends nothing.
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
+import { formatToken, makeRatchet } from '../../src/core/sessions/ratchet.ts';
+import { startApp, type TestApp } from '../harness.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { bytesOf, granted, refusal, tokenOf } from '../support/refresh-tokens.ts';
+import { readSession } from '../support/session-rows.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts';
+
+const masterKey = randomBytes(32);
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+let database: TestDatabase;
+let proxy: PostgresProxy;
+let sql: pg.Pool;
+let app: TestApp;
+/** A token of a live session, with both `-` and `_` in it. */
+let token: string;
+let sessionId: string;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  proxy = await startPostgresProxy(database.url);
+  sql = new pg.Pool({ connectionString: database.url, max: 2 });
+  app = await startApp({ MASTER_KEYS: masterKey.toString('base64url') }, { databaseUrl: proxy.url });
+});
+afterAll(async () => {
+  await app.close();
+  await proxy.close();
+  await sql.end();
+  await database.drop();
+});
+
+beforeEach(async () => {
+  const account = await app.register();
+  [token, sessionId] = [account.refresh_token, account.session_id];
+  while (!/-.*_|_.*-/.test(token.slice(4))) token = granted(await app.refresh(token));
+});
+
+/** What it does to present these texts at `/refresh` and `/logout`: a token is answered, or says why it is not good. */
+async function effectOf(texts: readonly string[]) {
+  const before = await readSession(sql, sessionId);
+  const statements = proxy.statements.length;
+  const taken: string[] = [];
+  for (const text of texts) {
+    const answer = await app.refresh(text);
+    if (text === token || answer.status !== 401 || refusal(answer) !== undefined) taken.push(text);
+    expect((await app.post('/logout', { refresh_token: text })).status).toBe(204);
+  }
+  const made = proxy.statements.slice(statements);
+  const after = await readSession(sql, sessionId);
+  granted(await app.refresh(token));
+  expect(proxy.statements.length).toBeGreaterThan(statements + made.length); // it does count
+  return { taken, statements: made, sessionChanged: after.version !== before.version };
+}
+
+const none = { taken: [], statements: [], sessionChanged: false };
+
+const withCharacter = (index: number, character: string) => token.slice(0, index) + character + token.slice(index + 1);
+
+test('every change of a single character is refused without a query, and the session lives (invariant 6)', async () => {
+  const changes = token.split('').flatMap((character, index) => {
+    const place = alphabet.indexOf(character);
+    const others =
+      index === token.length - 1 ? alphabet : [1, 2, 32].map((step) => alphabet.charAt((place + step) % 64)).join('');
+    return [...others.split(''), '=', ' ', '\u0000', 'é']
+      .filter((other) => other !== character)
+      .map((other) => withCharacter(index, other));
+  });
+  expect(changes.length).toBeGreaterThan(95 * 6);
+  expect(await effectOf(changes)).toEqual(none);
+}, 30_000);
+
+test('every other way to write the same bytes is refused (invariant 6)', async () => {
+  const bytes = bytesOf(token);
+  const lastPlace = alphabet.indexOf(token.at(-1) ?? '');
+  const strayBits = alphabet.split('').filter((_, place) => place !== lastPlace && place >> 4 === lastPlace >> 4);
+  const aliases = [
+    ...strayBits.map((character) => withCharacter(token.length - 1, character)),
+    ...['=', '==', ' ', '\n', '\r\n', '\t', '\u0000', '.'].flatMap((extra) => [token + extra, extra + token]),
+    ...['=', ' ', '\n'].map((extra) => token.slice(0, 40) + extra + token.slice(40)),
+    token.replaceAll('-', '+'),
+    token.replaceAll('_', '/'),
+    `ktr_${bytes.toString('base64')}`,
+    `ktr_${bytes.toString('base64').replace(/=+$/, '')}`,
+    `ktr_${bytes.toString('hex')}`,
+  ];
+  expect(aliases.filter((alias) => bytesOf(alias).equals(bytes)).length).toBeGreaterThan(12);
+  expect(await effectOf(aliases)).toEqual(none);
+});
+
+test('a truncated, an extended and an empty token, and one with another prefix, are refused (invariant 6)', async () => {
+  const { access_token: access } = (await app.register()) as { access_token: string };
+  expect(
+    await effectOf([
+      ...Array.from({ length: token.length }, (_, length) => token.slice(0, length)),
+      ...['A', 'AA', 'AAAA', token, token.slice(4)].map((tail) => token + tail),
+      ...['ktk_', 'kto_', 'KTR_', 'ktr-', '', 'ktr_ktr_', 'Bearer ktr_'].map((prefix) => prefix + token.slice(4)),
+      access,
+    ]),
+  ).toEqual(none);
+});
+
+test('nothing can be made up for a session id that is known, nor moved to it (invariant 6)', async () => {
+  const other = await app.register();
+  const [mine, theirs] = [bytesOf(token), bytesOf(other.refresh_token)];
+  const part = (source: Buffer, from: number, to: number) => source.subarray(from, to);
+  const nextGeneration = Buffer.from(mine);
+  nextGeneration.writeUInt32BE(mine.readUInt32BE(16) + 1, 16);
+  expect(
+    await effectOf(
+      [
+        Buffer.concat([part(mine, 0, 16), randomBytes(52)]),
+        Buffer.concat([part(mine, 0, 20), randomBytes(48)]),
+        Buffer.concat([part(mine, 0, 52), randomBytes(16)]),
+        Buffer.concat([part(mine, 0, 52), Buffer.alloc(16)]),
+        Buffer.concat([part(theirs, 0, 16), part(mine, 16, 68)]),
+        Buffer.concat([part(mine, 0, 16), part(theirs, 16, 68)]),
+        Buffer.concat([part(mine, 0, 20), part(theirs, 20, 68)]),
+        Buffer.concat([part(mine, 0, 52), part(theirs, 52, 68)]),
+        nextGeneration,
+      ].map(tokenOf),
+    ),
+  ).toEqual(none);
+});
+
+test('a token that is right but for the master key of its MAC is refused (invariant 6)', async () => {
+  const genuine = makeRatchet(deriveMasterKeys([masterKey])).parse(token);
+  const [otherKey] = deriveMasterKeys([randomBytes(32)]);
+  if (!genuine) throw new Error('the token that the service made is not one');
+  expect(formatToken(genuine)).toBe(token);
+  expect(await effectOf([formatToken({ ...genuine, key: otherKey })])).toEqual(none);
+});

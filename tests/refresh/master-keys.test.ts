@@ -1,0 +1,56 @@
+// A change of the master key: every process knows both keys before one of them makes with the new one.
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startApp, type TestApp } from '../harness.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { generationOf, granted, refusal, turnTimes } from '../support/refresh-tokens.ts';
+import { readSession } from '../support/session-rows.ts';
+import { atOnce } from '../support/workers.ts';
+
+const [former, next] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
+let database: TestDatabase;
+let before: TestApp;
+let appended: TestApp;
+let swapped: TestApp;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  const databaseUrl = database.url;
+  before = await startApp({ MASTER_KEYS: former }, { databaseUrl });
+  appended = await startApp({ MASTER_KEYS: `${former},${next}` }, { databaseUrl });
+  swapped = await startApp({ MASTER_KEYS: `${next},${former}` }, { databaseUrl });
+});
+afterAll(async () => {
+  await Promise.all([before, appended, swapped].map((app) => app.close()));
+  await database.drop();
+});
+
+test('a session of before the change turns at every stage of it', async () => {
+  const { refresh_token: first } = await before.register();
+  const second = granted(await appended.refresh(first));
+  const third = granted(await swapped.refresh(second));
+  expect(generationOf(granted(await before.refresh(third)))).toBe(3);
+});
+
+test('processes with the keys in another order give a retry the byte-same successor (invariant 1)', async () => {
+  for (const makes of [appended, swapped]) {
+    const { refresh_token: spent } = await makes.register();
+    const successor = granted(await swapped.refresh(spent));
+    expect(granted(await appended.refresh(spent))).toBe(successor);
+    const [, , newest] = await turnTimes(appended, successor, 2);
+    expect(granted(await swapped.refresh(spent))).toBe(newest);
+  }
+});
+
+test('racers over both orders get one successor (invariant 2)', async () => {
+  const { refresh_token: spent, session_id: id } = await before.register();
+  const answers = await atOnce(12, (index) => (index % 2 ? appended : swapped).refresh(spent));
+  expect(new Set(answers.map(granted)).size).toBe(1);
+  expect((await readSession(before.sql, id)).generation).toBe(1);
+});
+
+test('the first key makes: a new session is unknown to who lacks it, and that ends nothing', async () => {
+  const { refresh_token: token } = await swapped.register();
+  expect(refusal(await before.refresh(token))).toBeUndefined();
+  granted(await appended.refresh(token));
+});

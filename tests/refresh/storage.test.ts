@@ -1,0 +1,132 @@
+// Invariants 10 and 11: what the database and the log hold, and how much of it.
+import { createHash, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { startApp } from '../harness.ts';
+import { createDatabase } from '../support/database.ts';
+import { bytesOf, generationOf, granted, refusal, secretOf, turnTimes } from '../support/refresh-tokens.ts';
+import { letPass } from '../support/session-rows.ts';
+import { startWorkers, type Workers } from '../support/workers.ts';
+
+const masterKey = randomBytes(32);
+let workers: Workers;
+beforeAll(async () => {
+  workers = await startWorkers({ settings: { MASTER_KEYS: masterKey.toString('base64url'), LOG_LEVEL: 'trace' } });
+}, 30_000);
+afterAll(() => workers.close());
+
+/** Every row of every table, as text: bytea as hex. */
+async function dump(sql: pg.Pool): Promise<string> {
+  const { rows: tables } = await sql.query<{ name: string }>(
+    `SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables
+     WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')`,
+  );
+  const texts = tables.map(async ({ name }) => {
+    const { rows } = await sql.query<{ line: string }>(`SELECT row(t.*)::text AS line FROM ${name} AS t`);
+    return [name, ...rows.map(({ line }) => line)].join('\n');
+  });
+  return (await Promise.all(texts)).join('\n');
+}
+
+/** The ways in which bytes may stand in a text: raw, hex, and base64 or base64url at each of three offsets. */
+function spellings(bytes: Buffer): string[] {
+  const hex = bytes.toString('hex');
+  const base64 = [0, 1, 2].flatMap((offset) => {
+    const text = Buffer.concat([Buffer.alloc(offset), bytes])
+      .toString('base64')
+      .replace(/=+$/, '')
+      .slice(offset + 1, -1);
+    return [text, text.replaceAll('+', '-').replaceAll('/', '_')];
+  });
+  return [hex, hex.toUpperCase(), bytes.toString('latin1'), bytes.toString('utf8'), ...base64];
+}
+
+const found = (bytes: Buffer, text: string): string[] => spellings(bytes).filter((spelling) => text.includes(spelling));
+
+/** All tokens of sessions in every state, the passwords that opened them, and the access tokens that came along. */
+async function useTheService() {
+  const refreshTokens: string[] = [];
+  const accessTokens: string[] = [];
+  const { first, second, sql } = workers;
+  const account = await first.register();
+  const login = await second.login(account.email);
+  const [live, loggedOut, reused] = [account.refresh_token, granted(login), granted(await first.login(account.email))];
+  accessTokens.push(account.access_token, (login.body as { access_token: string }).access_token);
+  for (const token of [live, loggedOut, reused]) refreshTokens.push(...(await turnTimes(second, token, 10)));
+  granted(await second.refresh(refreshTokens[9] ?? ''));
+  await first.post('/logout', { refresh_token: loggedOut });
+  await letPass(sql, 100, [account.session_id]);
+  const stolen = await first.register();
+  refreshTokens.push(...(await turnTimes(first, stolen.refresh_token, 2)));
+  await letPass(sql, 100, [stolen.session_id]);
+  expect(refusal(await second.refresh(stolen.refresh_token))).toBe('reused');
+  refusal(await second.refresh(`${live}x`));
+  return { refreshTokens, accessTokens, live: refreshTokens[10] ?? '' };
+}
+
+test('a dump of every table, and the log, hold nothing that a live token can be made from (invariant 10)', async () => {
+  const { refreshTokens, accessTokens, live } = await useTheService();
+  const database = await dump(workers.sql);
+  const log = [...workers.first.lines, ...workers.second.lines].join('\n');
+
+  // What is sought would be found: the hash of the live secret stands in the dump, the session's id in both.
+  const hash = createHash('sha256').update(secretOf(live)).digest();
+  expect(found(hash, database)).not.toEqual([]);
+  expect(found(secretOf(live), JSON.stringify({ token: live }))).not.toEqual([]);
+  expect(found(secretOf(live), live)).not.toEqual([]);
+  expect(log).toContain('/refresh');
+
+  expect(new Set(refreshTokens).size).toBe(36);
+  for (const text of [database, log]) {
+    for (const token of refreshTokens) {
+      expect(text).not.toContain(token.slice(4));
+      expect([...found(secretOf(token), text), ...found(bytesOf(token).subarray(52), text)]).toEqual([]);
+    }
+    for (const token of accessTokens) expect(text).not.toContain(token.split('.')[2]);
+    expect(found(masterKey, text)).toEqual([]);
+  }
+});
+
+const measure = async (sql: pg.Pool) =>
+  (
+    await sql.query<{ rows: number; table: number; indexes: number }>(
+      `SELECT (SELECT count(*) FROM sessions)::int AS rows, pg_relation_size('sessions')::int AS table,
+              pg_indexes_size('sessions')::int AS indexes`,
+    )
+  ).rows[0];
+
+test('two hundred turns leave one row, no bloat, and all but no write to an index (invariant 11)', async () => {
+  const database = await createDatabase();
+  const sql = new pg.Pool({ connectionString: database.url, max: 2 });
+  const app = await startApp({}, { databaseUrl: database.url });
+  try {
+    const { refresh_token: token } = await app.register();
+    const [, , newest = ''] = await turnTimes(app, token, 2);
+    const before = await measure(sql);
+    expect(before).toMatchObject({ rows: 1, table: 8192 });
+    const last = (await turnTimes(app, newest, 200)).at(-1) ?? '';
+    expect(generationOf(last)).toBe(202);
+    expect(await measure(sql)).toEqual(before);
+  } finally {
+    await app.close(); // each connection hands in its statistics when it ends
+  }
+  try {
+    const { updates, hot } = await statistics(sql, 202);
+    expect(updates).toBe(202);
+    expect(hot / updates).toBeGreaterThanOrEqual(0.98);
+  } finally {
+    await sql.end();
+    await database.drop();
+  }
+});
+
+async function statistics(sql: pg.Pool, atLeast: number): Promise<{ updates: number; hot: number }> {
+  for (let tries = 0; ; tries += 1) {
+    const { rows } = await sql.query<{ updates: number; hot: number }>(
+      `SELECT n_tup_upd::int AS updates, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = 'sessions'`,
+    );
+    const [counts = { updates: 0, hot: 0 }] = rows;
+    if (counts.updates >= atLeast || tries === 50) return counts;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -1,0 +1,58 @@
+// Two processes of the built service on one database: what races, races across both.
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import type { Settings } from '../harness.ts';
+import { createDatabase } from './database.ts';
+import { type ServiceProcess, startService, whenReady } from './service.ts';
+
+export interface Workers {
+  first: ServiceProcess;
+  second: ServiceProcess;
+  /** Takes turns: an even number is the first process, an odd one the second. */
+  at(index: number): ServiceProcess;
+  /** Straight to the database, past the services. */
+  sql: pg.Pool;
+  databaseUrl: string;
+  close(): Promise<void>;
+}
+
+export interface WorkersOptions {
+  settings?: Settings;
+  /** Where the first process looks for the database, given where it is. */
+  firstThrough?: (databaseUrl: string) => Promise<string>;
+}
+
+export async function startWorkers({ settings, firstThrough }: WorkersOptions = {}): Promise<Workers> {
+  const database = await createDatabase();
+  const shared: Settings = {
+    MASTER_KEYS: randomBytes(32).toString('base64url'),
+    HASH_CONCURRENCY: '2',
+    DATABASE_URL: database.url,
+    ...settings,
+  };
+  const firstUrl = firstThrough ? await firstThrough(database.url) : database.url;
+  const [first, second] = await Promise.all([
+    startService({ ...shared, DATABASE_URL: firstUrl }),
+    startService(shared),
+  ]);
+  const sql = new pg.Pool({ connectionString: database.url, max: 4 });
+  sql.on('error', () => {});
+  const close = async () => {
+    await Promise.all([first, second].filter(isRunning).map((service) => service.stop()));
+    await sql.end();
+    await database.drop();
+  };
+  try {
+    await Promise.all([first, second].map(whenReady));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { first, second, at: (index) => (index % 2 === 0 ? first : second), sql, databaseUrl: database.url, close };
+}
+
+const isRunning = ({ child }: ServiceProcess): boolean => child.exitCode === null && child.signalCode === null;
+
+/** Calls `run` for 0 to count - 1 at once. */
+export const atOnce = <Result>(count: number, run: (index: number) => Promise<Result>): Promise<Result[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => run(index)));
