@@ -150,7 +150,7 @@ function readSetting(environment: Environment, name: Setting, faults: string[]):
   try {
     return readFileSync(file, 'utf8').trim();
   } catch {
-    faults.push(`${name}_FILE names a file that cannot be read: ${file}`);
+    faults.push(`${name}_FILE names a file that cannot be read`);
     return value;
   }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -40,13 +41,22 @@ export function makeExpress(endpoints: readonly Endpoint[], options: ExpressOpti
     .use(answerRefusals(options.log, options.baseUrl));
 }
 
-/** What Node refuses before there is a request: no id, no route, and the connection ends. */
+/** What Node refuses before there is a request to route, and the connection ends. */
 function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const [status, title] = unreadable[error.code ?? ''] ?? [400, 'Bad Request'];
-  const body = JSON.stringify({ type: 'about:blank', title, status, code: 'bad_request' });
-  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json; charset=utf-8\r\n`;
-  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  const detail = 'This is not an HTTP request that the service can read.';
+  const instance = randomUUID();
+  const body = JSON.stringify({ type: 'about:blank', title, status, detail, instance, code: 'bad_request' });
+  const head = [
+    `HTTP/1.1 ${status} ${title}`,
+    'Content-Type: application/problem+json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${instance}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 const unreadable: Record<string, [status: number, title: string]> = {

@@ -36,8 +36,8 @@ export const url = (what: string, ...protocols: string[]) =>
 
 export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
 
-export const issuerUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#\s]/.test(text), {
-  error: 'must be without query, fragment (RFC 8414 section 2) and white space',
+export const issuerUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#@\s]/.test(text), {
+  error: 'must be without query, fragment (RFC 8414 section 2), user and white space',
 });
 
 export const audience = z.string().refine((text) => text.split(',').every((name) => name.trim() !== ''), {

@@ -31,18 +31,21 @@ function makeQueue({ concurrency, queueMax }: HasherSettings) {
   let running = 0;
   let meanSeconds = 0.1;
 
+  /** Hands the place on to who waits longest, so that nobody can slip in between. */
   const finish = (startedMs: number) => {
     meanSeconds += ((monotonicMs() - startedMs) / 1000 - meanSeconds) / 8;
-    running -= 1;
-    waiting.shift()?.();
+    const next = waiting.shift();
+    if (next) next();
+    else running -= 1;
   };
 
   return async <Result>(job: () => Promise<Result>): Promise<Result> => {
     if (running >= concurrency) {
       if (waiting.length >= queueMax) throw new Overloaded('hash queue', (queueMax * meanSeconds) / concurrency);
       await new Promise<void>((resolve) => waiting.push(resolve));
+    } else {
+      running += 1;
     }
-    running += 1;
     const startedMs = monotonicMs();
     try {
       return await job();

@@ -36,8 +36,13 @@ function open(sealed: SealedSigningKey, masterKeys: MasterKeys): SigningKey {
       `MASTER_KEYS does not hold the master key ${masterKeyId} that signing key ${kid} was encrypted under. ` +
         'Append the former master key to MASTER_KEYS; a lost one cannot be replaced, and its signing keys must be deleted.',
     );
-  const der = unseal(masterKey, kid, sealedKey);
-  return makeSigningKey(publicJwk, createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+  try {
+    const der = unseal(masterKey, kid, sealedKey);
+    return makeSigningKey(publicJwk, createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+  } catch (cause) {
+    const message = `Signing key ${kid} is damaged in the database: restore its row from a backup, or delete it.`;
+    throw new KeysUnreadable(message, { cause });
+  }
 }
 
 export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {

@@ -1,0 +1,189 @@
+import { describe, expect, test } from '@jest/globals';
+import { type Config, ConfigError, loadConfig, loadMigrationUrl, type Mode, type Setting } from '../src/config.ts';
+
+type Environment = Record<string, string | undefined>;
+
+const masterKey = Buffer.alloc(32, 7).toString('base64url');
+const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';
+const required: Environment = {
+  ISSUER: 'https://auth.example.com',
+  DATABASE_URL: databaseUrl,
+  MASTER_KEYS: masterKey,
+  TRUST_PROXY: 'off',
+};
+
+const load = (environment: Environment = {}, mode: Mode = 'production'): Promise<Config> =>
+  loadConfig(mode, {}, { ...required, UV_THREADPOOL_SIZE: '8', ...environment });
+
+/** The faults that a start with these settings is refused for, a line each. */
+async function faultsOf(environment: Environment, mode: Mode = 'production'): Promise<string[]> {
+  const error = await load(environment, mode).then(
+    () => undefined,
+    (refused: unknown) => refused,
+  );
+  if (!(error instanceof ConfigError)) throw new Error(`not refused with a ConfigError: ${String(error)}`);
+  const [head, ...faults] = error.message.split('\n');
+  expect(head).toBe('Keyturn cannot start with these settings:');
+  return faults.map((fault) => fault.replace(/^ {2}- /, ''));
+}
+
+test('the defaults are those of the documentation', async () => {
+  expect(await load()).toEqual({
+    host: '0.0.0.0',
+    port: 3000,
+    issuer: 'https://auth.example.com',
+    audience: ['https://auth.example.com'],
+    database: { url: databaseUrl, directUrl: databaseUrl, statementNames: true, poolMax: 10, timeoutSeconds: 5 },
+    masterKeys: [Buffer.alloc(32, 7)],
+    jwtAlg: 'ES256',
+    accessTtlSeconds: 900,
+    refreshTtlSeconds: 2_592_000,
+    sessionTtlSeconds: 2_592_000,
+    refreshLeewaySeconds: 30,
+    jwksMaxAgeSeconds: 300,
+    argon2: { memoryKib: 65_536, iterations: 3, parallelism: 4 },
+    hashConcurrency: expect.any(Number),
+    hashQueueMax: 100,
+    passwordMinLength: 8,
+    passwordBlocklistFile: undefined,
+    hibpUrl: undefined,
+    registrationOpen: true,
+    trustProxy: false,
+    logLevel: 'info',
+    logPretty: false,
+    shutdownGraceSeconds: 10,
+  });
+});
+
+test('development asks for nothing but a database and a key', async () => {
+  const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, PORT: '4000' };
+  const config = await loadConfig('development', {}, environment);
+  expect(config).toMatchObject({ issuer: 'http://localhost:4000', trustProxy: false, logPretty: true });
+});
+
+test('an empty value counts as none', async () => {
+  expect(await load({ PORT: '', AUDIENCE: '', HIBP_URL: '', LOG_LEVEL: '' })).toEqual(await load());
+  expect(await faultsOf({ ISSUER: '' })).toEqual(['ISSUER is required in production']);
+});
+
+test('every fault is named at once, and no secret', async () => {
+  const secret = 'hunter2-canary';
+  const faults = await faultsOf({
+    ISSUER: undefined,
+    TRUST_PROXY: undefined,
+    DATABASE_URL: `mysql://root:${secret}@db/keyturn`,
+    DATABASE_DIRECT_URL: secret,
+    MASTER_KEYS: `${masterKey},${secret}`,
+    PORT: '65536',
+    JWT_ALG: 'HS256',
+    ACCESS_TTL: '2h',
+    LOG_LEVEL: 'loud',
+  });
+  const names = 'ACCESS_TTL DATABASE_DIRECT_URL DATABASE_URL ISSUER JWT_ALG LOG_LEVEL MASTER_KEYS PORT TRUST_PROXY';
+  expect(faults.map((fault) => fault.split(' ')[0] ?? '').sort()).toEqual(names.split(' '));
+  expect(faults).toEqual(
+    expect.arrayContaining(['ISSUER is required in production', 'TRUST_PROXY is required in production']),
+  );
+  expect(faults.join('\n')).not.toMatch(new RegExp(`${secret}|${masterKey}`));
+});
+
+describe('values', () => {
+  test.each([
+    ['ACCESS_TTL', '1m', { accessTtlSeconds: 60 }],
+    ['ACCESS_TTL', '1h', { accessTtlSeconds: 3600 }],
+    ['REFRESH_TTL', '12h', { refreshTtlSeconds: 43_200 }],
+    ['SESSION_TTL', '365d', { sessionTtlSeconds: 31_536_000 }],
+    ['REFRESH_LEEWAY', '0', { refreshLeewaySeconds: 0 }],
+    ['SHUTDOWN_GRACE', '90s', { shutdownGraceSeconds: 90 }],
+    ['AUDIENCE', 'https://a.example, b', { audience: ['https://a.example', 'b'] }],
+    ['TRUST_PROXY', '2', { trustProxy: 2 }],
+    ['TRUST_PROXY', '10.0.0.0/8, fd00::/8,127.0.0.1', { trustProxy: ['10.0.0.0/8', 'fd00::/8', '127.0.0.1'] }],
+    ['DATABASE_STATEMENT_NAMES', 'off', { database: expect.objectContaining({ statementNames: false }) }],
+    ['REGISTRATION', 'closed', { registrationOpen: false }],
+    ['PORT', '0', { port: 0 }],
+  ])('%s may be %s', async (name, value, expected) => {
+    expect(await load({ [name]: value })).toMatchObject(expected);
+  });
+
+  test.each<[Setting, string]>([
+    ['PORT', '-1|65536|3000.5|0x10|3e3| 1|http'],
+    ['ACCESS_TTL', '59s|61m|15|15 m|15M|-1m|1.5h|1h30m'],
+    ['REFRESH_LEEWAY', '61s|2m|-1s|30'],
+    ['REFRESH_TTL', '0|401d|forever'],
+    ['DATABASE_TIMEOUT', '0|500ms|6m'],
+    [
+      'ISSUER',
+      'http://a.example|a.example|ftp://a|https://a.example/?q|https://a.example/#f|https://| https://a|https://a ',
+    ],
+    ['DATABASE_URL', 'mysql://a/b|localhost:5432|http://a'],
+    ['MASTER_KEYS', `${masterKey.slice(1)}|${masterKey}=|${masterKey},|${'a'.repeat(43)}|,|${masterKey};${masterKey}`],
+    ['TRUST_PROXY', '0|on|true|100|10.0.0.0/33|10.0.0/8|proxy.internal|1,2|*'],
+    ['AUDIENCE', ',|a,| |a,,b'],
+    ['HIBP_URL', 'api.pwnedpasswords.com|file:///etc/passwd'],
+    ['PASSWORD_MIN_LENGTH', '7|65'],
+    ['JWT_ALG', 'none|HS256|es256'],
+  ])('%s is refused by name where it is wrong', async (name, values) => {
+    for (const value of values.split('|')) {
+      const faults = await faultsOf({ [name]: value });
+      expect([value, faults.length > 0, faults.filter((fault) => !fault.startsWith(`${name} must be `))]).toEqual([
+        value,
+        true,
+        [],
+      ]);
+    }
+  });
+
+  test.each(['optional', 'required'])(
+    'EMAIL_VERIFICATION=%s is refused with a sentence, as there is no mail',
+    async (value) => {
+      const [fault] = await faultsOf({ EMAIL_VERIFICATION: value });
+      expect(fault).toBe('EMAIL_VERIFICATION must be off: this release sends no mail, so no address can be verified');
+    },
+  );
+});
+
+describe('contradictions', () => {
+  const argon2 = (m: number, t: number, p = 1) => ({
+    ARGON2_MEMORY_KIB: `${m}`,
+    ARGON2_ITERATIONS: `${t}`,
+    ARGON2_PARALLELISM: `${p}`,
+  });
+
+  test.each([
+    [19_456, 2],
+    [47_104, 1],
+    [12_288, 3],
+    [9216, 4],
+    [7168, 5],
+    [65_536, 3],
+  ])('Argon2 with %i KiB and %i iterations is strong enough', async (m, t) => {
+    expect((await load(argon2(m, t))).argon2).toEqual({ memoryKib: m, iterations: t, parallelism: 1 });
+  });
+
+  test.each([
+    [19_455, 2],
+    [47_103, 1],
+    [12_287, 3],
+    [8, 100],
+    [1_000, 10],
+  ])('Argon2 with %i KiB and %i iterations is weaker than OWASP allows', async (m, t) => {
+    expect(await faultsOf(argon2(m, t))).toEqual([
+      `ARGON2_MEMORY_KIB ${m} with ARGON2_ITERATIONS ${t} is weaker than OWASP's floor (19456, 2)`,
+    ]);
+  });
+
+  test('as many hashes as the thread pool has threads are refused, as DNS and files would wait', async () => {
+    expect(await faultsOf({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '4' })).toEqual([
+      expect.stringMatching(/^HASH_CONCURRENCY 4 would fill the thread pool of 4: /),
+    ]);
+    expect(await faultsOf({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: undefined })).toHaveLength(1);
+    expect((await load({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '8' })).hashConcurrency).toBe(4);
+  });
+});
+
+test('migrations ask for the direct URL first, and for nothing else', () => {
+  expect(loadMigrationUrl({ DATABASE_URL: databaseUrl, DATABASE_DIRECT_URL: 'postgres://direct/db' })).toBe(
+    'postgres://direct/db',
+  );
+  expect(() => loadMigrationUrl({})).toThrow('DATABASE_URL must be a URL that starts with postgresql://');
+});

@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startApp, type TestApp } from '../harness.ts';
+import { operations } from './operations.ts';
+import { takeTour, type Tour } from './tour.ts';
+import { send } from './wire.ts';
+
+const issuer = 'https://auth.example.com';
+const uuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+let app: TestApp;
+let tour: Tour;
+beforeAll(async () => {
+  app = await startApp({ ISSUER: issuer });
+  tour = await takeTour(app, 'mark');
+});
+afterAll(() => app.close());
+
+const json = (text: string) => JSON.parse(text) as Record<string, unknown>;
+
+test('the tour goes through every operation of openapi.yaml', () => {
+  const visited = new Set(tour.stops.map(({ operation }) => operation));
+  expect(operations.map(({ id }) => id).filter((id) => !visited.has(id))).toEqual([]);
+  const succeeded = new Set(tour.stops.flatMap(({ operation, response }) => (response.ok ? [operation] : [])));
+  expect([...visited].filter((id) => !succeeded.has(id))).toEqual([]);
+});
+
+describe('methods', () => {
+  const resources = [...new Map(operations.map((operation) => [operation.path, operation])).values()].map(
+    ({ path }) => {
+      const own = operations.filter((operation) => operation.path === path).map(({ method }) => method);
+      return { path, own, allowed: [...own, ...(own.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].sort() };
+    },
+  );
+  const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND', 'M-SEARCH'];
+  const allowOf = (allow: string | undefined) => (allow ?? '').split(', ').sort();
+
+  test.each(resources)('$path answers other methods with 405 and what it allows', async ({ path, allowed }) => {
+    for (const method of methods.filter((method) => !allowed.includes(method))) {
+      const { status, headers, text } = await send(app.baseUrl, path, { method, headers: { 'x-http-method': 'GET' } });
+      expect([method, status]).toEqual([method, 405]);
+      expect(allowOf(headers.allow)).toEqual(allowed);
+      expect(method === 'HEAD' ? text : json(text)['code']).toBe(method === 'HEAD' ? '' : 'method_not_allowed');
+    }
+  });
+
+  test.each(resources)('$path tells by OPTIONS what it allows', async ({ path, allowed }) => {
+    const { status, headers, text } = await send(app.baseUrl, path, { method: 'OPTIONS' });
+    expect([status, allowOf(headers.allow), text]).toEqual([204, allowed, '']);
+  });
+
+  test.each(resources.filter(({ own }) => own.includes('GET')))(
+    '$path answers HEAD as GET, without a body',
+    async ({ path }) => {
+      const [get, head] = [await send(app.baseUrl, path), await send(app.baseUrl, path, { method: 'HEAD' })];
+      expect([head.status, head.text]).toEqual([get.status, '']);
+      for (const name of ['content-type', 'cache-control', 'etag', 'www-authenticate', 'content-security-policy'])
+        expect([name, head.headers[name]]).toEqual([name, get.headers[name]]);
+    },
+  );
+});
+
+test.each([
+  '/LOGIN',
+  '/Login',
+  '/login/',
+  '//login',
+  '/login//',
+  '/%6cogin',
+  '/./login',
+  '/login;x=1',
+  '/me/',
+  '/Me',
+  '/',
+])('a path has one spelling: %s is 404', async (path) => {
+  for (const method of ['GET', 'POST', 'PUT', 'OPTIONS']) {
+    const { status, text } = await send(app.baseUrl, path, { method });
+    expect([status, json(text)['code']]).toEqual([404, 'not_found']);
+  }
+});
+
+describe('X-Request-Id', () => {
+  const answerTo = async (id: string | string[]) => {
+    const { headers, text } = await send(app.baseUrl, '/nowhere', { headers: { 'x-request-id': id } });
+    expect(json(text)['instance']).toBe(headers['x-request-id']);
+    return headers['x-request-id'];
+  };
+
+  test.each(['a', 'A-z_0.9', '..', 'x'.repeat(128), '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11'])(
+    '%s is kept',
+    async (id) => {
+      expect(await answerTo(id)).toBe(id);
+    },
+  );
+
+  test.each(['', ' ', 'x'.repeat(129), 'a b', 'a,b', 'a/b', 'a\tb', 'é', '<b>', 'a"b', '{}', 'a%0ab'])(
+    '"%s" is not kept: another is made',
+    async (id) => {
+      expect(await answerTo(id)).toMatch(uuid);
+    },
+  );
+
+  test('two are not kept, and no two requests without one have the same', async () => {
+    const made = [await answerTo(['a', 'b']), await answerTo(['a', 'a']), await answerTo(''), await answerTo('')];
+    for (const id of made) expect(id).toMatch(uuid);
+    expect(new Set(made).size).toBe(4);
+  });
+
+  test('stands on every answer', () => {
+    for (const { operation, response } of tour.stops)
+      expect([operation, response.headers['x-request-id']]).toEqual([operation, expect.stringMatching(uuid)]);
+  });
+});
+
+describe('headers', () => {
+  const isPublic = /^get(Jwks|AuthorizationServer|Openid|Openapi|Problem)/;
+
+  test('every answer is no-store, but for what is the same for all', () => {
+    for (const { operation, response } of tour.stops) {
+      const wanted = response.ok && isPublic.test(operation) ? /^public, max-age=\d+/ : /^no-store$/;
+      expect([operation, response.headers['cache-control']]).toEqual([operation, expect.stringMatching(wanted)]);
+    }
+  });
+
+  test('no answer sets a cookie or tells what made it; all tell a browser to do nothing with them', async () => {
+    const options = await send(app.baseUrl, '/me', { method: 'OPTIONS' });
+    for (const { headers } of [options, ...tour.stops.map(({ response }) => response)]) {
+      for (const name of ['x-powered-by', 'server', 'set-cookie']) expect(headers).not.toHaveProperty(name);
+      expect(headers).toMatchObject({
+        'x-content-type-options': 'nosniff',
+        'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+        'referrer-policy': 'no-referrer',
+        'strict-transport-security': 'max-age=31536000; includeSubDomains',
+      });
+    }
+  });
+
+  test('HSTS is sent for an https issuer only', async () => {
+    const plain = await startApp({ ISSUER: 'http://localhost:3000' });
+    const { headers } = await plain.get('/healthz');
+    await plain.close();
+    expect(headers).not.toHaveProperty('strict-transport-security');
+    expect(headers).toHaveProperty('content-security-policy');
+  });
+
+  test('bodies are JSON in UTF-8, problems are problem documents', () => {
+    for (const { operation, response } of tour.stops.filter(({ response }) => response.text)) {
+      const wanted = response.ok
+        ? /^application\/(json; charset=utf-8|jwk-set\+json|yaml; charset=utf-8)$/
+        : /^application\/problem\+json; charset=utf-8$/;
+      expect([operation, response.headers['content-type']]).toEqual([operation, expect.stringMatching(wanted)]);
+    }
+  });
+});
+
+describe('problems', () => {
+  test('each bears its members, and its type under the issuer', () => {
+    const problems = tour.stops.filter(({ response }) => !response.ok);
+    expect(problems.length).toBeGreaterThan(10);
+    for (const { response } of problems) {
+      const { code, errors, ...rest } = response.body as Record<string, unknown>;
+      expect(rest).toMatchObject({
+        type: `${issuer}/problems/${String(code).replaceAll('_', '-')}`,
+        status: response.status,
+        title: expect.stringMatching(/^[A-Z][^\n]+$/),
+        detail: expect.stringMatching(/^[A-Z][^\n]+\.$/),
+        instance: response.headers['x-request-id'],
+      });
+      expect(Array.isArray(errors)).toBe(code === 'validation_failed');
+      expect(response.text).not.toMatch(/\bat \w+ \(|node_modules|prisma|postgres|select /i);
+    }
+  });
+
+  test.each([...new Set([...operations.flatMap(({ codes }) => codes), 'method_not_allowed'])])(
+    '%s: its type answers',
+    async (code) => {
+      const { status, body } = await app.get(`/problems/${code.replaceAll('_', '-')}`);
+      expect([status, body]).toMatchObject([200, { code, type: `${issuer}/problems/${code.replaceAll('_', '-')}` }]);
+    },
+  );
+
+  test.each(['not_found', 'NOT-FOUND', 'constructor', '__proto__', ''])(
+    'a type that is none is 404: %s',
+    async (code) => {
+      expect((await app.get(`/problems/${code}`)).status).toBe(404);
+    },
+  );
+});

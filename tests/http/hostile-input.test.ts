@@ -1,0 +1,200 @@
+import { gzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Response } from 'supertest';
+import { startApp, type TestApp } from '../harness.ts';
+import { expectDocumented } from '../support/documented.ts';
+import { type Operation, operations } from './operations.ts';
+import { send, type Sent } from './wire.ts';
+
+interface Problem {
+  code: string;
+  status: number;
+  errors?: { path: string; message: string }[];
+}
+
+/** Stands in every hostile value; no answer may repeat it. */
+const canary = 'canary7f3a';
+/** Members for which every text is answered like an unknown token. */
+const opaque = new Set(['refresh_token']);
+
+let app: TestApp;
+let token: string;
+
+beforeAll(async () => {
+  app = await startApp();
+  token = (await app.register()).access_token;
+});
+afterAll(() => app.close());
+afterEach(async () => {
+  const { status } = await send(app.baseUrl, '/healthz');
+  if (status !== 200) throw new Error(`the server is not well: ${status}`);
+  if (canary in {}) throw new Error('Object.prototype was changed');
+});
+
+const withBody = operations.flatMap(({ body, ...rest }) => (body ? [{ ...rest, body }] : []));
+type WithBody = Operation & { body: NonNullable<Operation['body']> };
+
+async function post({ method, path, template }: WithBody, sent: Sent) {
+  const json = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
+  const answer = await send(app.baseUrl, path, { ...sent, method, headers: { ...json, ...sent.headers } });
+  expectDocumented(method.toLowerCase(), template, answer as unknown as Response);
+  expect(JSON.stringify(answer)).not.toContain(canary);
+  return answer;
+}
+
+async function refusal(operation: WithBody, sent: Sent | string): Promise<Problem> {
+  const answer = await post(operation, typeof sent === 'string' ? { body: sent } : sent);
+  expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8');
+  const problem = JSON.parse(answer.text) as Problem;
+  expect(problem.status).toBe(answer.status);
+  return problem;
+}
+
+const pathsOf = ({ errors = [] }: Problem) => errors.map(({ path }) => path);
+
+test('there are operations with bodies to attack', () => {
+  expect(withBody.map(({ id }) => id)).toEqual(expect.arrayContaining(['register', 'login', 'refresh', 'deleteMe']));
+});
+
+describe.each(withBody)('$method $path', (operation) => {
+  const { example, members } = operation.body;
+  const right = JSON.stringify(example);
+
+  test.each([
+    ['nothing', ''],
+    ['white space', ' \n'],
+    ['a word', canary],
+    ['an unclosed object', `{"${canary}":`],
+    ['single quotes', `{'email':'${canary}'}`],
+    ['a comma at the end', right.replace('}', ',}')],
+    ['two values', right + right],
+    ['NaN', '{"email":NaN}'],
+    ['a control character in a string', `{"email":"${canary}\u0001"}`],
+    ['a byte order mark', `\ufeff${right}`],
+    ['UTF-16', Buffer.from(right, 'utf16le')],
+    ['UTF-16 with its mark', Buffer.from(`\ufeff${right}`, 'utf16le')],
+    ['bytes that are not UTF-8', Buffer.from(right.replace('"}', '\xff\xc0\x80"}'), 'latin1')],
+    ['a surrogate in UTF-8', Buffer.from(right.replace('"}', '\xed\xa0\x80"}'), 'latin1')],
+    ['10,000 brackets that never close', '['.repeat(10_000)],
+  ])('%s is not JSON: 400 malformed_json', async (_, body) => {
+    expect(await refusal(operation, { body })).toMatchObject({ status: 400, code: 'malformed_json' });
+  });
+
+  test.each([
+    undefined,
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/json; charset=latin1',
+    'application/json; charset=utf-16',
+    'application/json, text/plain',
+    'application/ld+json',
+    `application/${canary}`,
+  ])('the content type %s is refused: 415', async (type) => {
+    const headers = { 'content-type': type ?? [] };
+    expect(await refusal(operation, { body: right, headers })).toMatchObject({ code: 'unsupported_media_type' });
+  });
+
+  test.each(['gzip', 'GZIP', 'deflate', 'br', 'identity, gzip', canary])(
+    'the content encoding %s is refused: 415',
+    async (encoding) => {
+      const sent = { body: gzipSync(right), headers: { 'content-encoding': encoding } };
+      expect(await refusal(operation, sent)).toMatchObject({ code: 'unsupported_media_type' });
+    },
+  );
+
+  test.each([
+    'null',
+    'true',
+    '1',
+    '-0',
+    '1e999',
+    `"${canary}"`,
+    '[]',
+    `[${right}]`,
+    '['.repeat(8000) + ']'.repeat(8000),
+  ])('a value that is no object is refused: %.20s', async (body) => {
+    const problem = await refusal(operation, body);
+    expect(problem).toMatchObject({ status: 400, code: 'validation_failed', errors: [{ path: 'body' }] });
+  });
+
+  test.each(members)('%s of a wrong type is refused by name', async (member) => {
+    for (const value of [
+      '0',
+      '123456789012345678901234567890',
+      '1e999',
+      'null',
+      'true',
+      `["${canary}"]`,
+      `{"${canary}":1}`,
+    ]) {
+      const body = JSON.stringify({ ...example, [member]: '<here>' }).replace('"<here>"', value);
+      expect(pathsOf(await refusal(operation, body))).toEqual([member]);
+    }
+  });
+
+  test.each(members)('%s with NUL or half a surrogate pair is refused, never stored', async (member) => {
+    for (const hostile of ['\\u0000', '\\ud800', '\\udc00', '\\udfff\\ud800']) {
+      const body = JSON.stringify({ ...example, [member]: '<here>' }).replace('<here>', `${canary}${hostile}${canary}`);
+      const { status, text } = await post(operation, { body });
+      const refused = [...new Set(status === 400 ? pathsOf(JSON.parse(text) as Problem) : [])];
+      expect([opaque.has(member) ? [204, 401] : [400], refused]).toEqual([
+        expect.arrayContaining([status]),
+        opaque.has(member) ? [] : [member],
+      ]);
+    }
+  });
+
+  test.each([
+    ['unknown', 'unknown'],
+    ['is_admin', 'is_admin'],
+    ['__proto__', '__proto__'],
+    ['\\u005f_proto\\u005f\\u005f', '__proto__'],
+    ['constructor', 'constructor'],
+    ['\\u0063onstructor', 'constructor'],
+    ['toString', 'toString'],
+    ['', ''],
+  ])('the unknown member "%s" is refused by name', async (member, path) => {
+    for (const value of [`{"${canary}":1}`, `{"prototype":{"${canary}":1}}`, `{"__proto__":{"${canary}":1}}`, '1']) {
+      const problem = await refusal(operation, right.replace('{', `{"${member}":${value},`));
+      expect(pathsOf(problem)).toEqual([path]);
+    }
+  });
+
+  test('members do not come from a prototype', async () => {
+    const required = pathsOf(await refusal(operation, '{}'));
+    expect(required.length).toBeGreaterThan(0);
+    expect(pathsOf(await refusal(operation, `{"__proto__":${right}}`)).sort()).toEqual(
+      [...required, '__proto__'].sort(),
+    );
+  });
+
+  test('every fault is listed at once', async () => {
+    const wrong = Object.fromEntries([...members, 'one_more', 'and_another'].map((member) => [member, [canary]]));
+    const problem = await refusal(operation, JSON.stringify(wrong));
+    expect(problem).toMatchObject({ status: 400, code: 'validation_failed' });
+    expect(pathsOf(problem).sort()).toEqual(Object.keys(wrong).sort());
+  });
+
+  test('a thousand unknown members make an answer of bounded size', async () => {
+    const wrong = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`m${i}`, 1]));
+    const answer = await post(operation, { body: JSON.stringify(wrong) });
+    expect(answer.status).toBe(400);
+    expect(answer.text.length).toBeLessThan(16_384);
+  });
+
+  test('of a member that stands twice the last counts', async () => {
+    for (const member of members) {
+      const body = `${JSON.stringify({ ...example, [member]: example[member] ?? canary }).slice(0, -1)},"${member}":0}`;
+      expect(pathsOf(await refusal(operation, body))).toEqual([member]);
+    }
+  });
+
+  test.each([false, true])('a body has at most 16 KiB (chunked: %s)', async (chunked) => {
+    const fits = '{"unknown":1}'.padEnd(16_384);
+    expect(await refusal(operation, { body: fits, chunked })).toMatchObject({ code: 'validation_failed' });
+    const bodies = [`${fits} `, canary.repeat(20_000), '['.repeat(10_000) + ']'.repeat(10_000)];
+    for (const body of bodies)
+      expect(await refusal(operation, { body, chunked })).toMatchObject({ status: 413, code: 'payload_too_large' });
+  });
+});

@@ -1,0 +1,72 @@
+// HTTP as bytes: for requests that a client library would not send.
+import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http';
+import { connect } from 'node:net';
+
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  text: string;
+}
+
+export interface Sent {
+  method?: string;
+  headers?: OutgoingHttpHeaders;
+  body?: string | Uint8Array | undefined;
+  /** Leaves Content-Length out. */
+  chunked?: boolean;
+}
+
+const patienceMs = 5000;
+
+/** One request, with exactly these headers and bytes. Rejects where no whole answer comes in five seconds. */
+export function send(baseUrl: string, path: string, { method = 'GET', headers = {}, body, chunked }: Sent = {}) {
+  return new Promise<Answer>((resolve, reject) => {
+    const { hostname, port } = new URL(baseUrl);
+    const length = body === undefined || chunked ? {} : { 'content-length': Buffer.byteLength(body) };
+    const signal = AbortSignal.timeout(patienceMs);
+    const options = { hostname, port, path, method, agent: false as const, signal };
+    const outgoing = request({ ...options, headers: { ...length, ...headers } }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject);
+      incoming.on('end', () =>
+        resolve({
+          status: incoming.statusCode ?? 0,
+          headers: incoming.headers,
+          text: Buffer.concat(chunks).toString('utf8'),
+        }),
+      );
+    });
+    outgoing.on('error', reject);
+    if (chunked) outgoing.flushHeaders();
+    outgoing.end(body);
+  });
+}
+
+/** Sends these bytes, and resolves with all that comes back until the other end closes. Rejects where it never does. */
+export function exchange(baseUrl: string, bytes: string | Uint8Array): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(baseUrl);
+    const socket = connect({ host: hostname, port: Number(port) });
+    const late = setTimeout(() => socket.destroy(new Error(`no end after ${patienceMs} ms: ${received}`)), patienceMs);
+    let received = '';
+    socket.setEncoding('latin1').on('data', (text: string) => (received += text));
+    // A server that refuses early may close while we still write: what it said before is the answer.
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error);
+    });
+    socket.on('close', () => {
+      clearTimeout(late);
+      resolve(received);
+    });
+    socket.write(bytes);
+  });
+}
+
+/** The status, the media type and the count of the answers in what `exchange` got. */
+export function summaryOf(received: string): { status: number; type: string | undefined; answers: number } {
+  return {
+    status: Number(/^HTTP\/1\.1 (\d{3})/.exec(received)?.[1]),
+    type: /^content-type: ([^;\r]*)/im.exec(received)?.[1],
+    answers: received.split(/HTTP\/1\.1 \d{3} /).length - 1,
+  };
+}

@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Response } from 'supertest';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts';
+import { applyMigrations } from '../../src/platform/migrations.ts';
+import type { Account } from '../harness.ts';
+import { operations } from '../http/operations.ts';
+import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type Gate, startGate } from './gate.ts';
+import { startForTest } from './processes.ts';
+
+const timeoutMs = 1000;
+const masterKeys = randomBytes(32).toString('base64url');
+/** DATABASE_TIMEOUT, half a second for a server that does not keep to it, and what a busy machine takes. */
+const boundMs = timeoutMs + 2500;
+
+let directory: string;
+let postgres: EmbeddedPostgres;
+let gate: Gate;
+let service: ServiceProcess;
+let account: Account;
+const settings = () => ({ DATABASE_URL: gate.url, DATABASE_TIMEOUT: `${timeoutMs / 1000}s`, MASTER_KEYS: masterKeys });
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'keyturn-down-'));
+  postgres = await startEmbeddedPostgres({ directory, durable: true });
+  await applyMigrations(postgres.url);
+  gate = await startGate(postgres.url);
+  service = await startService(settings());
+  await whenReady(service);
+  account = await service.register();
+}, 30_000);
+
+afterAll(async () => {
+  await service.kill();
+  await gate.close();
+  await postgres.stop();
+  await rm(directory, { recursive: true });
+});
+
+/** What asks the database: whatever may answer 503 not_ready, but for what is served from memory. */
+const asking = operations.filter(
+  ({ id, codes }) => codes.includes('not_ready') && !['getJwks', 'getReadiness'].includes(id),
+);
+
+type Method = Parameters<ServiceProcess['call']>[0];
+
+async function callEach(): Promise<{ id: string; response: Response; ms: number }[]> {
+  return Promise.all(
+    asking.map(async ({ id, method, path, body }) => {
+      const example = body?.members.includes('refresh_token')
+        ? { refresh_token: account.refresh_token }
+        : body?.example;
+      const startedMs = performance.now();
+      const options = { body: example, token: account.access_token };
+      const response = await service.call(method.toLowerCase() as Method, path, options);
+      return { id, response, ms: performance.now() - startedMs };
+    }),
+  );
+}
+
+const statusOf = (service: ServiceProcess, path: string) => service.get(path).then(({ status }) => status);
+
+/** What is not as it must be while the database is down. */
+async function faultsWhileDown(): Promise<string[]> {
+  const answers = await callEach();
+  const isRight = ({ response: { status, body, headers }, ms }: (typeof answers)[number]) =>
+    status === 503 &&
+    (body as { code: string }).code === 'not_ready' &&
+    /^[1-9]\d*$/.test(String(headers['retry-after'])) &&
+    ms < boundMs;
+  const wrong = answers.filter((answer) => !isRight(answer));
+  const ready = await service.get('/readyz');
+  const paths = ['/healthz', '/readyz', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server'];
+  const statuses = await Promise.all(paths.map((path) => statusOf(service, path)));
+  return [
+    ...wrong.map(({ id, response, ms }) => `${id}: ${response.status} after ${Math.round(ms)} ms: ${response.text}`),
+    ...(ready.text.includes('"postgres":"down"') ? [] : [ready.text]),
+    ...paths.flatMap((path, i) => (statuses[i] === 200 ? [] : [`${path}: ${statuses[i]}`])),
+    ...(service.child.exitCode === null ? [] : ['it exited']),
+  ];
+}
+
+/** Whether it works again by itself within five seconds. */
+async function recovers(): Promise<boolean> {
+  for (let tries = 0; tries < 50; tries += 1) {
+    if ((await service.get('/me', account.access_token)).status === 200)
+      return (
+        (await service.login(account.email)).status === 200 && (await service.get('/readyz')).text.includes('"up"')
+      );
+    await sleep(100);
+  }
+  return false;
+}
+
+/** As many connections as the pool may have, so that each of them meets what comes. */
+const fillPool = () => Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
+
+describe('every endpoint that needs the database answers 503 in time, the others go on, and all recover', () => {
+  test('there are such endpoints', () => {
+    expect(asking.map(({ id }) => id)).toEqual(
+      expect.arrayContaining(['register', 'login', 'refresh', 'logout', 'getMe', 'deleteMe']),
+    );
+  });
+
+  test('when connections are refused', async () => {
+    gate.refuse();
+    expect(await faultsWhileDown()).toEqual([]);
+    gate.open();
+    expect(await recovers()).toBe(true);
+  }, 20_000);
+
+  test('when its connections hang, old ones and new ones', async () => {
+    await fillPool();
+    gate.swallow();
+    expect(await faultsWhileDown()).toEqual([]);
+    expect(await faultsWhileDown()).toEqual([]);
+    gate.open();
+    expect(await recovers()).toBe(true);
+  }, 20_000);
+
+  test('when it stops, and comes back elsewhere', async () => {
+    await fillPool();
+    await postgres.stop();
+    expect(await faultsWhileDown()).toEqual([]);
+    postgres = await startEmbeddedPostgres({ directory, durable: true });
+    gate.leadTo(postgres.url);
+    expect(await recovers()).toBe(true);
+  }, 20_000);
+
+  test('a failure leaves nothing behind: the password that a 503 answered for is the old one', async () => {
+    expect((await service.refresh(account.refresh_token)).status).toBe(200);
+    expect((await service.login(account.email)).status).toBe(200);
+  });
+});
+
+test('a start while the database is down listens, says so, and becomes ready by itself', async () => {
+  gate.refuse();
+  const early = await startForTest(settings());
+  expect((await early.get('/healthz')).status).toBe(200);
+  const waiting = await early.get('/readyz');
+  const checks = { migrations: 'pending', signing_key: 'missing', postgres: 'down' };
+  expect([waiting.status, waiting.body]).toMatchObject([503, { code: 'not_ready', checks }]);
+  expect(waiting.headers['retry-after']).toBe('1');
+  expect((await early.get('/.well-known/jwks.json')).status).toBe(503);
+  expect((await early.login(account.email)).status).toBe(503);
+  gate.open();
+  await whenReady(early);
+  expect(await early.stop()).toBe(0);
+}, 20_000);

@@ -1,0 +1,135 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { startForTest } from './processes.ts';
+
+/** A hash of some hundred milliseconds, so that what waits for it can be told from what does not. */
+const heavyHashes = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '6', ARGON2_PARALLELISM: '1' };
+const email = 'ada@example.com';
+const masterKeys = randomBytes(32).toString('base64url');
+const password = 'correct horse battery staple';
+
+let database: TestDatabase;
+let service: ServiceProcess;
+let refreshToken: string;
+let accessToken: string;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  service = await startService({
+    DATABASE_URL: database.url,
+    MASTER_KEYS: masterKeys,
+    ...heavyHashes,
+    HASH_CONCURRENCY: '1',
+    HASH_QUEUE_MAX: '2',
+  });
+  await whenReady(service);
+  const body = { email, password, display_name: 'Ada Lovelace' };
+  const { body: account } = await service.call('post', '/register', { body });
+  ({ refresh_token: refreshToken, access_token: accessToken } = account as {
+    refresh_token: string;
+    access_token: string;
+  });
+}, 20_000);
+afterAll(async () => {
+  await service.kill();
+  await database.drop();
+});
+
+async function timed<Result>(work: () => Promise<Result>): Promise<{ result: Result; ms: number }> {
+  const startedMs = performance.now();
+  const result = await work();
+  return { result, ms: performance.now() - startedMs };
+}
+
+describe('a queue of two behind one hash', () => {
+  test('lets three of twenty logins in and answers the others 503 overloaded at once, with Retry-After', async () => {
+    const { ms: hashMs } = await timed(() => service.login(email));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => timed(() => service.login(email))));
+    const statuses = answers.map(({ result }) => result.status);
+    expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
+    const shed = answers.filter(({ result }) => result.status === 503);
+    expect(shed.length).toBeGreaterThanOrEqual(12);
+    expect(shed.length).toBeLessThanOrEqual(17);
+    for (const { result, ms } of shed) {
+      expect(result.body).toMatchObject({ code: 'overloaded' });
+      expect(result.headers['retry-after']).toMatch(/^[1-9]\d*$/);
+      expect(ms).toBeLessThan(3 * hashMs + 500);
+    }
+  }, 20_000);
+
+  test('holds for every endpoint that hashes, known account or not', async () => {
+    const logins = Array.from({ length: 12 }, () => service.login('nobody@example.com'));
+    const others = [
+      service.call('post', '/me/password', {
+        token: accessToken,
+        body: { current_password: password, new_password: 'a quieter mare and no battery' },
+      }),
+      service.call('post', '/register', {
+        body: { email: 'new@example.com', password: 'a quieter mare and no battery', display_name: 'New' },
+      }),
+    ];
+    const statuses = (await Promise.all([...logins, ...others])).map(({ status }) => status);
+    expect(statuses.filter((status) => ![201, 204, 401, 503].includes(status))).toEqual([]);
+    expect(statuses.filter((status) => status === 503).length).toBeGreaterThanOrEqual(4);
+  }, 20_000);
+
+  test('is empty again afterwards: nothing was lost', async () => {
+    for (let i = 0; i < 3; i += 1) expect((await service.login('nobody@example.com')).status).toBe(401);
+  }, 20_000);
+});
+
+test('while hashes run, what needs none is not kept waiting for them', async () => {
+  const { ms: hashMs } = await timed(() => service.login(email));
+  let running = 3;
+  const logins = Array.from({ length: 3 }, () => service.login(email).finally(() => (running -= 1)));
+  const waits: Record<string, number[]> = { healthz: [], me: [], refresh: [] };
+  while (running > 0) {
+    waits['healthz']?.push((await timed(() => service.get('/healthz'))).ms);
+    waits['me']?.push((await timed(() => service.get('/me', accessToken))).ms);
+    const turned = await timed(() => service.refresh(refreshToken));
+    refreshToken = (turned.result.body as { refresh_token: string }).refresh_token;
+    waits['refresh']?.push(turned.ms);
+  }
+  await Promise.all(logins);
+  for (const [name, all] of Object.entries(waits)) {
+    const median = all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? Infinity;
+    // On a hash's thread, each of them would wait for a whole hash.
+    expect([name, median < hashMs / 2 || `${median} of ${hashMs}`]).toEqual([name, true]);
+  }
+}, 30_000);
+
+test('while hashes fill their threads, a look-up of a host name finds a free one', async () => {
+  const breached = 'a password that has leaked elsewhere';
+  const suffix = createHash('sha1').update(breached).digest('hex').toUpperCase().slice(5);
+  const ranges = createServer((_, res) => {
+    res.setHeader('Connection', 'close').end(`${suffix}:1`); // or the name would be looked up once
+  }).listen(0, 'localhost');
+  await once(ranges, 'listening');
+  const { port } = ranges.address() as AddressInfo;
+  const hashes = { ...heavyHashes, ARGON2_ITERATIONS: '20', HASH_CONCURRENCY: '2' };
+  const settings = { DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...hashes };
+  const other = await startForTest({ ...settings, HIBP_URL: `http://localhost:${port}/range` });
+  await whenReady(other);
+
+  await other.login(email); // replaces the lighter hash
+  const { ms: hashMs } = await timed(() => other.login(email));
+  let running = 2;
+  const logins = [1, 2].map(() => other.login(email).finally(() => (running -= 1)));
+  const waits: number[] = [];
+  const body = { email: 'leaked@example.com', password: breached, display_name: 'Leaked' };
+  while (running === 2) {
+    const { result, ms } = await timed(() => other.call('post', '/register', { body }));
+    expect([result.status, result.text]).toEqual([400, expect.stringContaining('data breach')]);
+    waits.push(ms);
+  }
+  await Promise.all(logins);
+  ranges.close();
+  // Without a free thread, the first would wait for a whole hash.
+  const slowest = Math.max(...waits);
+  expect(slowest < hashMs / 2 || `${slowest} of ${hashMs}`).toBe(true);
+}, 30_000);

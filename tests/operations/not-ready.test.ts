@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
+import { formatToken, makeRatchet } from '../../src/core/sessions/ratchet.ts';
+import { newId } from '../../src/kernel/id.ts';
+import { applyMigrations } from '../../src/platform/migrations.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { whenReady } from '../support/service.ts';
+import { startForTest } from './processes.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database.drop());
+
+async function query(url: string, sql: string): Promise<void> {
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query(sql).finally(() => client.end());
+}
+
+const withLevel = (lines: string[], level: string) => lines.filter((line) => line.includes(`"level":"${level}"`));
+
+test('an unmigrated database is not ready, the log says what to run, and then it is', async () => {
+  const empty = await createDatabase();
+  await query(empty.url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  const masterKey = randomBytes(32);
+  const service = await startForTest({ DATABASE_URL: empty.url, MASTER_KEYS: masterKey.toString('base64url') });
+  const waiting = await service.get('/readyz');
+  const checks = { migrations: 'pending', signing_key: 'missing', postgres: 'up' };
+  expect([waiting.status, waiting.body]).toMatchObject([503, { code: 'not_ready', checks }]);
+  expect((await service.get('/healthz')).status).toBe(200);
+  expect((await service.get('/.well-known/jwks.json')).status).toBe(503);
+  const login = await service.login('ada@example.com');
+  expect([login.status, login.body]).toMatchObject([503, { code: 'not_ready' }]);
+  // Genuine by its MAC, so that the database is asked.
+  const token = makeRatchet(deriveMasterKeys([masterKey])).start(newId(Date.now()));
+  const logout = await service.post('/logout', { refresh_token: formatToken(token) });
+  expect([logout.status, logout.body]).toMatchObject([503, { code: 'not_ready' }]);
+
+  await applyMigrations(empty.url);
+  await whenReady(service);
+  await service.register();
+  expect(await service.stop()).toBe(0);
+  await empty.drop();
+
+  const warnings = withLevel(service.lines, 'warn');
+  expect(warnings).toHaveLength(1);
+  expect(warnings[0]).toMatch(/migrations are not applied: \d+_init.*; run npm run db:migrate/);
+  expect(withLevel(service.lines, 'error')).toEqual([]);
+  expect(service.lines.filter((line) => line.includes('"reason":"starting"'))).not.toEqual([]);
+}, 20_000);
+
+test('master keys that open no signing key end the start with a sentence, and no stack', async () => {
+  const first = await startForTest({ DATABASE_URL: database.url });
+  await whenReady(first);
+  expect(await first.stop()).toBe(0);
+
+  const wrong = randomBytes(32).toString('base64url');
+  const second = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: wrong });
+  await once(second.child, 'exit');
+  expect(second.child.exitCode).toBe(1);
+  const told = second.lines.filter((line) => !line.startsWith('{'));
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatch(
+    /^MASTER_KEYS does not hold the master key [\da-f]{16} that signing key [\w-]{43} was encrypted under\. Append /,
+  );
+  expect(told[0]).not.toContain(wrong);
+}, 20_000);
+
+test('a signing key that is damaged in the database ends the start with a sentence, too', async () => {
+  const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
+  await query(database.url, 'DELETE FROM signing_keys');
+  const first = await startForTest(settings);
+  await whenReady(first);
+  expect(await first.stop()).toBe(0);
+
+  await query(
+    database.url,
+    'UPDATE signing_keys SET sealed_key = set_byte(sealed_key, 40, get_byte(sealed_key, 40) # 1)',
+  );
+  const second = await startForTest(settings);
+  await once(second.child, 'exit');
+  expect(second.child.exitCode).toBe(1);
+  const told = second.lines.filter((line) => !line.startsWith('{'));
+  expect(told).toEqual([expect.stringMatching(/^Signing key [\w-]{43} is damaged in the database: restore /)]);
+}, 20_000);
+
+test('when every connection waits for a lock, the next requests get 503 in time, and all is well after it', async () => {
+  const masterKeys = randomBytes(32).toString('base64url');
+  await query(database.url, 'DELETE FROM signing_keys');
+  const settings = {
+    DATABASE_URL: database.url,
+    DATABASE_TIMEOUT: '1s',
+    DATABASE_POOL_MAX: '2',
+    MASTER_KEYS: masterKeys,
+  };
+  const service = await startForTest(settings);
+  await whenReady(service);
+  const account = await service.register();
+
+  const blocker = new pg.Client(database.url);
+  await blocker.connect();
+  await blocker.query('BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE');
+  const startedMs = performance.now();
+  const answers = await Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
+  const tookMs = performance.now() - startedMs;
+  await blocker.query('ROLLBACK');
+  await blocker.end();
+
+  expect(answers.map(({ status, body }) => [status, (body as { code: string }).code])).toEqual(
+    answers.map(() => [503, 'not_ready']),
+  );
+  expect(tookMs).toBeLessThan(4000);
+  expect((await service.get('/me', account.access_token)).status).toBe(200);
+  expect(await service.stop()).toBe(0);
+}, 20_000);

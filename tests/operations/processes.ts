@@ -1,0 +1,17 @@
+// Services that do not outlive their test, whatever becomes of it.
+import { afterEach } from '@jest/globals';
+import type { Settings } from '../harness.ts';
+import { type ServiceProcess, startService } from '../support/service.ts';
+
+const started: ServiceProcess[] = [];
+
+afterEach(async () => {
+  for (const service of started.splice(0))
+    if (service.child.exitCode === null && service.child.signalCode === null) await service.kill();
+});
+
+export async function startForTest(settings: Settings): Promise<ServiceProcess> {
+  const service = await startService(settings);
+  started.push(service);
+  return service;
+}

@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { loadConfig, loadMigrationUrl } from '../../src/config.ts';
+
+const masterKey = Buffer.alloc(32, 7).toString('base64url');
+const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';
+const required = { ISSUER: 'https://auth.example.com', TRUST_PROXY: 'off' };
+const secrets = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey };
+
+const load = (environment: Record<string, string | undefined> = {}) =>
+  loadConfig('production', {}, { ...required, ...secrets, ...environment });
+
+const faultsOf = (environment: Record<string, string | undefined>): Promise<string[]> =>
+  load(environment).then(
+    () => [],
+    ({ message }: Error) =>
+      message
+        .split('\n')
+        .slice(1)
+        .map((line) => line.replace(/^ {2}- /, '')),
+  );
+
+const folder = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const fileWith = (name: string, text: string) => {
+  writeFileSync(join(folder, name), text);
+  return join(folder, name);
+};
+
+describe('secrets from files', () => {
+  test('are read without the line break at their end', async () => {
+    const files = {
+      MASTER_KEYS: undefined,
+      DATABASE_URL: undefined,
+      MASTER_KEYS_FILE: fileWith('key', `${masterKey}\n`),
+      DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\r\n`),
+    };
+    expect(await load(files)).toEqual(await load());
+    expect(loadMigrationUrl({ DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\n`) })).toBe(databaseUrl);
+  });
+
+  test('a value and a file at once, and a file that is not there, are refused by name', async () => {
+    const key = fileWith('key', masterKey);
+    expect(await faultsOf({ MASTER_KEYS_FILE: key })).toEqual(['MASTER_KEYS and MASTER_KEYS_FILE are both set']);
+    const faults = await faultsOf({ DATABASE_URL: undefined, DATABASE_URL_FILE: join(folder, 'absent') });
+    expect(faults[0]).toBe('DATABASE_URL_FILE names a file that cannot be read');
+  });
+
+  test('what a file holds is not told, where it is wrong', async () => {
+    const faults = await faultsOf({ MASTER_KEYS: undefined, MASTER_KEYS_FILE: fileWith('bad', 'hunter2-canary') });
+    expect(faults).toEqual([expect.stringMatching(/^MASTER_KEYS must be /)]);
+    expect(faults.join()).not.toContain('canary');
+  });
+});

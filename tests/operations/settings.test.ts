@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { loadConfig, type Mode } from '../../src/config.ts';
+
+type Environment = Record<string, string | undefined>;
+
+const required: Environment = {
+  ISSUER: 'https://auth.example.com',
+  DATABASE_URL: 'postgresql://keyturn@db.internal/keyturn',
+  MASTER_KEYS: Buffer.alloc(32, 7).toString('base64url'),
+  TRUST_PROXY: 'off',
+};
+
+/** The settings that a start looks for in its environment: each may come from a file as well. */
+async function settingsRead(): Promise<string[]> {
+  const names = new Set<string>();
+  const environment = new Proxy(required, { get: (target, name: string) => (names.add(name), target[name]) });
+  await loadConfig('production', {}, environment);
+  return [...names].filter((name) => names.has(`${name}_FILE`));
+}
+
+const example = readFileSync('.env.example', 'utf8').split('\n');
+const asSetting = (line: string) => /^# ([A-Z][A-Z0-9_]+)=(.*)$/.exec(line) ?? [];
+const lines = example.flatMap((line, index) => {
+  const [, name, value = ''] = asSetting(line);
+  return name === undefined ? [] : [{ name, value, index }];
+});
+
+describe('.env.example', () => {
+  test('lists every setting, and nothing else', async () => {
+    const settings = await settingsRead();
+    expect(settings.length).toBeGreaterThan(25);
+    expect(lines.map(({ name }) => name).sort()).toEqual(settings.sort());
+  });
+
+  /** What is made when the service starts, or is the same as another setting. */
+  const withoutDefault = new Set([
+    'DATABASE_URL',
+    'MASTER_KEYS',
+    'AUDIENCE',
+    'DATABASE_DIRECT_URL',
+    'HASH_CONCURRENCY',
+    'PASSWORD_BLOCKLIST_FILE',
+    'HIBP_URL',
+  ]);
+
+  test.each(lines)('$name stands there with its default', async ({ name, value }) => {
+    expect(value === '').toBe(withoutDefault.has(name));
+    const mode: Mode = ['ISSUER', 'TRUST_PROXY'].includes(name) ? 'development' : 'production';
+    const others = mode === 'development' ? { ...required, [name]: undefined } : required;
+    const given = value === '' ? {} : { [name]: value };
+    expect(await loadConfig(mode, {}, { ...others, ...given })).toEqual(await loadConfig(mode, {}, others));
+  });
+
+  test.each(lines)('$name stands below a line of why', ({ index }) => {
+    const above = example.slice(0, index).reverse();
+    const [nearest = ''] = above.filter((line) => asSetting(line).length === 0);
+    expect(nearest).toMatch(/^# \S.{20,}/);
+  });
+});
+
+test('the service with nothing set exits with 1, names what is required, and shows no stack', async () => {
+  const env = { PATH: process.env['PATH'] ?? '' };
+  const child = spawn(process.execPath, ['bin/keyturn.cjs', 'main'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const [code] = (await once(child, 'close')) as [number];
+  expect(code).toBe(1);
+  expect(output.trimEnd().split('\n')).toEqual([
+    'Keyturn cannot start with these settings:',
+    '  - ISSUER is required in production',
+    '  - DATABASE_URL is required in production',
+    '  - MASTER_KEYS is required in production',
+    '  - TRUST_PROXY is required in production',
+  ]);
+});

@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { Agent, get } from 'node:http';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { password, type Settings } from '../harness.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { type ServiceProcess, whenReady } from '../support/service.ts';
+import { startGate } from './gate.ts';
+import { startForTest } from './processes.ts';
+
+/** Slow enough to be caught in the act. */
+const heavyHashes = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '6', ARGON2_PARALLELISM: '1' };
+
+let database: TestDatabase;
+const masterKeys = randomBytes(32).toString('base64url');
+const email = 'ada@example.com';
+
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database.drop());
+
+async function start(settings: Settings): Promise<ServiceProcess> {
+  const service = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...settings });
+  await whenReady(service);
+  return service;
+}
+
+/** How it ended, and how long that took from now. */
+async function ending({ child }: ServiceProcess) {
+  const startedMs = performance.now();
+  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+  return { code, signal, ms: performance.now() - startedMs };
+}
+
+const portOf = ({ baseUrl }: ServiceProcess) => Number(new URL(baseUrl).port);
+
+async function connected(service: ServiceProcess, text: string) {
+  const socket = connect({ host: '127.0.0.1', port: portOf(service) }).on('error', () => {});
+  await once(socket, 'connect');
+  if (text) socket.write(text);
+  return socket;
+}
+
+const unfinished =
+  'POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"em';
+
+describe('SIGTERM', () => {
+  let service: ServiceProcess;
+
+  test('lets slow requests in flight finish, takes no new ones, and exits with 0', async () => {
+    service = await start({ ...heavyHashes, HASH_CONCURRENCY: '1', SHUTDOWN_GRACE: '30s' });
+    const body = { email, password, display_name: 'Ada Lovelace' };
+    expect((await service.call('post', '/register', { body })).status).toBe(201);
+
+    const logins = [1, 2, 3].map(() => service.login(email));
+    await sleep(100);
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    await sleep(50);
+    await expect(service.get('/healthz')).rejects.toThrow(/ECONNREFUSED/);
+    expect((await Promise.all(logins)).map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(await ended).toMatchObject({ code: 0, signal: null });
+  }, 30_000);
+
+  test('does not wait for idle connections, whether they were used or never were', async () => {
+    service = await start({ SHUTDOWN_GRACE: '30s' });
+    const agent = new Agent({ keepAlive: true, maxSockets: 5 });
+    const used = Array.from({ length: 5 }, async () => {
+      const [response] = await once(get(`${service.baseUrl}/healthz`, { agent }), 'response');
+      await once((response as NodeJS.ReadableStream).resume(), 'end');
+    });
+    await Promise.all(used);
+    await connected(service, '');
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    expect(await ended).toMatchObject({ code: 0 });
+    expect((await ended).ms).toBeLessThan(5000);
+    agent.destroy();
+  }, 40_000);
+
+  test('cuts a request that never ends when SHUTDOWN_GRACE is over, and exits with 0', async () => {
+    service = await start({ SHUTDOWN_GRACE: '2s' });
+    await connected(service, unfinished);
+    await connected(service, 'GET /healthz HTTP/1.1\r\nHos');
+    await sleep(100);
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    const { code, ms } = await ended;
+    expect(code).toBe(0);
+    expect(ms).toBeGreaterThan(1000);
+    expect(ms).toBeLessThan(4500);
+  }, 20_000);
+
+  test('is kept to while Postgres hangs in the middle of a request', async () => {
+    const gate = await startGate(database.url);
+    service = await start({ DATABASE_URL: gate.url, DATABASE_TIMEOUT: '1s', SHUTDOWN_GRACE: '1s' });
+    await Promise.all([1, 2, 3].map(() => service.login(email)));
+    gate.swallow();
+    const answers = Promise.allSettled([1, 2, 3].map(() => service.login(email)));
+    await sleep(100);
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    const { code, ms } = await ended;
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(6000);
+    await answers;
+    await gate.close();
+  }, 20_000);
+
+  test('that comes twice, or with SIGINT, cuts nothing: npm and a terminal both pass one on', async () => {
+    service = await start({ ...heavyHashes, HASH_CONCURRENCY: '1', SHUTDOWN_GRACE: '30s' });
+    const logins = [1, 2].map(() => service.login(email));
+    await sleep(100);
+    const ended = ending(service);
+    for (const signal of ['SIGTERM', 'SIGTERM', 'SIGINT', 'SIGINT'] as const) {
+      service.child.kill(signal);
+      await sleep(30);
+    }
+    expect((await Promise.all(logins)).map(({ status }) => status)).toEqual([200, 200]);
+    expect(await ended).toMatchObject({ code: 0, signal: null });
+  }, 30_000);
+
+  test('while it still waits for its database is heard', async () => {
+    service = await startForTest({ DATABASE_URL: 'postgresql://127.0.0.1:1/none', SHUTDOWN_GRACE: '1s' });
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    expect(await ended).toMatchObject({ code: 0 });
+  }, 20_000);
+});
+
+test('SIGINT does the same, and no connection to Postgres is left', async () => {
+  const service = await start({});
+  await service.login(email);
+  const ended = ending(service);
+  service.child.kill('SIGINT');
+  expect(await ended).toMatchObject({ code: 0 });
+  const client = new pg.Client(database.url);
+  await client.connect();
+  const { rows } = await client.query(
+    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'keyturn'`,
+  );
+  await client.end();
+  expect(rows).toEqual([]);
+  expect(service.lines.filter((line) => !line.startsWith('{'))).toEqual([]);
+}, 20_000);

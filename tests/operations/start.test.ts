@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { knownMigrations } from '../../src/platform/migrations.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { productionSettings, whenReady } from '../support/service.ts';
+import { startForTest } from './processes.ts';
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await createDatabase();
+});
+afterEach(() => database.drop());
+
+async function query<Row>(sql: string): Promise<Row[]> {
+  const client = new pg.Client(database.url);
+  await client.connect();
+  return client
+    .query(sql)
+    .then(({ rows }) => rows as Row[])
+    .finally(() => client.end());
+}
+
+/** Runs a command to its end; npm's own notices go elsewhere. */
+async function run(command: string, args: string[], environment: Record<string, string>) {
+  const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...environment };
+  const child: ChildProcess = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name]?.setEncoding('utf8').on('data', (text: string) => (output[name] += text));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...output };
+}
+
+const migrate = () => run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'], { DATABASE_URL: database.url });
+
+test('three processes that start at once make one signing key, and all serve it', async () => {
+  const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
+  const services = await Promise.all([1, 2, 3].map(() => startForTest(settings)));
+  await Promise.all(services.map(whenReady));
+  const sets = await Promise.all(services.map(({ get }) => get('/.well-known/jwks.json')));
+  const [first] = sets.map(({ text }) => text);
+  expect(sets.map(({ text }) => text)).toEqual([first, first, first]);
+  expect(JSON.parse(first ?? '')).toEqual({ keys: [expect.objectContaining({ use: 'sig' })] });
+  expect(await query('SELECT status FROM signing_keys')).toEqual([{ status: 'active' }]);
+
+  const [one, two, three] = services;
+  const account = await one?.register();
+  expect((await two?.get('/me', account?.access_token))?.status).toBe(200);
+  expect((await three?.refresh(account?.refresh_token ?? ''))?.status).toBe(200);
+}, 30_000);
+
+describe('migrate', () => {
+  beforeEach(() => query('DROP SCHEMA public CASCADE; CREATE SCHEMA public'));
+
+  test('in three processes at once applies each migration once', async () => {
+    const runs = await Promise.all([1, 2, 3].map(migrate));
+    expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual(runs.map(() => [0, '']));
+    const applied = runs
+      .flatMap(({ stdout }) => stdout.trimEnd().split('\n'))
+      .filter((line) => line !== 'nothing to apply');
+    expect(applied.sort()).toEqual((await knownMigrations()).map((name) => `applied ${name}`));
+  }, 30_000);
+
+  test('by npm run db:migrate says what it did, and the second time that there is nothing', async () => {
+    const npm = () => run('npm', ['run', '--silent', 'db:migrate'], { DATABASE_URL: database.url });
+    const names = await knownMigrations();
+    expect(await npm()).toMatchObject({ code: 0, stdout: `${names.map((name) => `applied ${name}`).join('\n')}\n` });
+    expect(await npm()).toMatchObject({ code: 0, stdout: 'nothing to apply\n' });
+  }, 30_000);
+
+  test('that fails says why in one sentence, without a stack or a password', async () => {
+    await query('CREATE TABLE users (id int)');
+    const { code, stdout, stderr } = await migrate();
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^Migration \d+_init failed and was undone: relation "users" already exists\n$/);
+    const nowhere = new URL(database.url);
+    nowhere.port = '1';
+    const down = await run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'], { DATABASE_URL: nowhere.href });
+    expect([down.code, down.stdout]).toEqual([1, '']);
+    expect(down.stderr).toMatch(/^[^\n]*ECONNREFUSED[^\n]*\n$/);
+    expect(down.stderr).not.toContain(nowhere.password);
+  }, 30_000);
+});
+
+test('a port that is taken ends the start with one sentence', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const settings = { ...productionSettings(), DATABASE_URL: database.url, PORT: String(port) };
+  const { code, stdout, stderr } = await run(process.execPath, ['bin/keyturn.cjs', 'main'], settings);
+  other.close();
+  expect([code, stdout, stderr]).toEqual([1, '', `Port ${port} is taken by another program: stop it, or set PORT.\n`]);
+}, 20_000);
+
+test('a command that is not known is answered with the usage', async () => {
+  for (const args of [['cli'], ['cli', 'fly'], ['cli', 'migrate', 'now']]) {
+    const { code, stderr } = await run(process.execPath, ['bin/keyturn.cjs', ...args], {});
+    expect([code, stderr.split('\n')[0]]).toEqual([2, 'Usage: npm run cli -- <command>']);
+  }
+}, 20_000);

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { NOTHING_PENDING, pendingSql } from '../scripts/schema-engine.ts';
+import { startApp, type TestApp } from './harness.ts';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp();
+});
+afterAll(() => app.close());
+
+const rows = async <Row>(sql: string, ...values: unknown[]): Promise<Row[]> =>
+  (await app.sql.query(sql, values)).rows as Row[];
+
+test('the migrations lead to prisma/schema.prisma: npm run migration drafts what is missing', async () => {
+  expect(await pendingSql(app.databaseUrl, 'prisma/schema.prisma', 'prisma/migrations')).toBe(NOTHING_PENDING);
+}, 30_000);
+
+describe('the audit trail', () => {
+  test.each([
+    `UPDATE audit_events SET outcome = 'failure'`,
+    'UPDATE audit_events SET outcome = outcome WHERE false',
+    'DELETE FROM audit_events',
+    'TRUNCATE audit_events',
+    `INSERT INTO audit_events SELECT * FROM audit_events ON CONFLICT (id) DO UPDATE SET type = 'x'`,
+  ])('refuses %s, even from its owner', async (statement) => {
+    await app.register();
+    const before = await rows('SELECT * FROM audit_events ORDER BY id');
+    expect(before.length).toBeGreaterThan(0);
+    await expect(app.sql.query(statement)).rejects.toMatchObject({
+      code: '42501',
+      message: expect.stringContaining('append-only'),
+    });
+    expect(await rows('SELECT * FROM audit_events ORDER BY id')).toEqual(before);
+  });
+
+  test('outlives the account that it tells of, without what was personal', async () => {
+    const { user, access_token: token } = await app.register();
+    const personal = () => rows('SELECT 1 FROM audit_personal_data WHERE user_id = $1', user.id);
+    expect(await personal()).toHaveLength(1);
+    const body = { current_password: 'correct horse battery staple' };
+    expect((await app.post('/me/delete', body, token)).status).toBe(204);
+    const events = await rows<{ type: string }>(
+      'SELECT type FROM audit_events WHERE user_id = $1 ORDER BY id',
+      user.id,
+    );
+    expect(events.map(({ type }) => type)).toEqual(['account.registered', 'account.deleted']);
+    expect(await personal()).toEqual([]);
+  });
+});
+
+test('a turn changes no column that an index covers, so that it is a HOT update', async () => {
+  const { refresh_token: token, session_id: id } = await app.register();
+  const session = async () => {
+    const [row] = await rows<{ row: Record<string, unknown> }>(
+      'SELECT to_jsonb(s) AS row FROM sessions AS s WHERE id = $1',
+      id,
+    );
+    return row?.row ?? {};
+  };
+  const before = await session();
+  expect((await app.refresh(token)).status).toBe(200);
+  const after = await session();
+  const changed = Object.keys(after).filter(
+    (column) => JSON.stringify(after[column]) !== JSON.stringify(before[column]),
+  );
+  expect(changed.sort()).toEqual(
+    ['expires_at', 'generation', 'token_hash', 'turn_salts', 'turned_at', 'turned_from'].filter((c) =>
+      changed.includes(c),
+    ),
+  );
+  expect(changed).toEqual(
+    expect.arrayContaining(['expires_at', 'generation', 'token_hash', 'turned_at', 'turn_salts']),
+  );
+
+  // The columns of each index, and what its expressions and its predicate depend on.
+  const covered = await rows<{ index: string; column: string }>(`
+    SELECT DISTINCT i.indexrelid::regclass::text AS index, a.attname AS column
+    FROM pg_index AS i
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid
+    WHERE i.indrelid = 'sessions'::regclass AND (a.attnum = ANY (i.indkey) OR EXISTS (
+      SELECT FROM pg_depend AS d WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))`);
+  expect(covered.map(({ column }) => column)).toEqual(expect.arrayContaining(['id', 'user_id', 'absolute_expires_at']));
+  expect(covered.filter(({ column }) => [...changed, 'turned_from'].includes(column))).toEqual([]);
+});
+
+test('a page of sessions keeps room for HOT updates', async () => {
+  const [table] = await rows<{ options: string[] }>(
+    `SELECT reloptions AS options FROM pg_class WHERE relname = 'sessions'`,
+  );
+  expect(table?.options).toEqual(['fillfactor=80']);
+});
