@@ -6,7 +6,7 @@ import pg from 'pg';
 import { deriveMasterKeys } from '../src/core/keys/master-keys.ts';
 import { generateSigningKey, makeSigningKey } from '../src/core/keys/signing-key.ts';
 import { grantScopes } from '../src/core/scopes/scopes.ts';
-import { formatToken, hashToken, makeRatchet, newSalt, turn } from '../src/core/sessions/ratchet.ts';
+import { formatToken, hashToken, makeRatchet, newSalt, successor } from '../src/core/sessions/ratchet.ts';
 import { makeSignAccessToken } from '../src/core/tokens/access-token.ts';
 import { type LiveSession, makeTokens } from '../src/core/tokens/tokens.ts';
 import { systemClock } from '../src/kernel/clock.ts';
@@ -32,8 +32,8 @@ async function makeAnswer(settings: FloorSettings) {
   const { issuer, accessTtlSeconds, statement } = settings;
   const ratchet = makeRatchet(deriveMasterKeys([Buffer.from(settings.masterKey, 'base64url')]));
   const pool = new pg.Pool({ connectionString: settings.databaseUrl, max: settings.poolMax });
-  const { privateKey, publicJwk } = await generateSigningKey('ES256');
-  const key = makeSigningKey(publicJwk, privateKey);
+  const { kid, privateKey } = await generateSigningKey('ES256');
+  const key = makeSigningKey(kid, 'ES256', privateKey);
   const keyring = { active: () => key, find: () => key };
   const accessTokens = { keyring, clock: systemClock, issuer, audience: [issuer], accessTtlSeconds };
   const tokens = makeTokens({ sign: makeSignAccessToken(accessTokens), keyring, grantScopes, accessTtlSeconds });
@@ -43,7 +43,7 @@ async function makeAnswer(settings: FloorSettings) {
     const token = ratchet.parse(presented);
     if (!token) throw new Error('not a token');
     const salt = newSalt();
-    const next = turn(token, salt);
+    const next = successor(token, salt);
     const parts = {
       sessionId: token.sessionId,
       generation: token.generation,

@@ -3,7 +3,7 @@ export const apiInfo = {
   version: '0.1.0',
   description:
     'Sign-in for single-page apps, mobile apps and the services behind them: 15-minute access JWTs that any service ' +
-    'verifies by the JWKS, and 30-day refresh tokens that turn at every use.',
+    'verifies by the JWKS, and 30-day refresh tokens that are rotated at every use.',
   tags: [
     { name: 'Accounts', description: 'Your own account' },
     { name: 'Sessions', description: 'Logging in, staying logged in, logging out' },

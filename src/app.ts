@@ -1,14 +1,14 @@
 import { apiInfo } from './api-info.ts';
 import type { Config } from './config.ts';
-import type { Keyring } from './core/keys/keyring.ts';
-import type { MasterKeys } from './core/keys/master-keys.ts';
+import { makeKeyring } from './core/keys/keyring.ts';
+import { deriveMasterKeys } from './core/keys/master-keys.ts';
 import { grantScopes, ownScopes } from './core/scopes/scopes.ts';
 import { makeNewSession } from './core/sessions/new-session.ts';
 import { makeRatchet } from './core/sessions/ratchet.ts';
 import { makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/tokens.ts';
-import { makeNewPassword } from './core/users/new-password.ts';
-import type { PasswordPolicy } from './core/users/password-policy.ts';
+import { makeHashNewPassword } from './core/users/hash-new-password.ts';
+import { makePasswordPolicy } from './core/users/password-policy.ts';
 import { discovery } from './features/discovery/discovery.route.ts';
 import { health } from './features/health/health.route.ts';
 import type { Readiness } from './features/health/readiness.ts';
@@ -25,38 +25,46 @@ import { makeOpenApi } from './http/openapi.ts';
 import { MethodNotAllowed } from './http/refusals.ts';
 import { makeExpress } from './http/server.ts';
 import type { Clock } from './kernel/clock.ts';
-import type { Hasher } from './platform/hasher.ts';
+import { makeBreachLookup } from './platform/breached-passwords.ts';
+import { makeHasher } from './platform/hasher.ts';
 import type { Logger } from './platform/log.ts';
-import type { Database } from './platform/postgres.ts';
+import { answers, type Database } from './platform/postgres.ts';
 
 export interface AppDeps {
   config: Config;
   db: Database;
-  masterKeys: MasterKeys;
-  keyring: Keyring;
-  hasher: Hasher;
-  passwordPolicy: PasswordPolicy;
-  readiness: Readiness;
-  databaseAnswers: () => Promise<boolean>;
-  clock: Clock;
   log: Logger;
+  clock: Clock;
+  /** Common passwords, folded. */
+  blocklist: ReadonlySet<string>;
   /** In tests: every answer is held to its declaration. */
   checkReplies?: boolean;
 }
 
 /** What features are made of: the settings, the outside world, and the nouns that several of them need. */
-function furnish(deps: AppDeps) {
-  const { config, keyring, hasher, clock } = deps;
+function makeParts({ config, db, log, clock, blocklist }: AppDeps) {
+  const masterKeys = deriveMasterKeys(config.masterKeys);
+  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg });
+  const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
+  const hasher = makeHasher(config.hashing);
+  const breached = config.hibpUrl === undefined ? undefined : makeBreachLookup(config.hibpUrl, log);
+  const passwordPolicy = makePasswordPolicy({ minLength: config.passwordMinLength, blocklist, breached });
+  const ratchet = makeRatchet(masterKeys);
   const accessTokens = { ...config, keyring, clock };
-  const ratchet = makeRatchet(deps.masterKeys);
   return {
     ...config,
-    ...deps,
-    scopes: Object.keys(ownScopes),
-    grantScopes,
+    db,
+    clock,
+    keyring,
+    readiness,
+    hasher,
+    passwordPolicy,
     ratchet,
+    grantScopes,
+    databaseAnswers: () => answers(db),
+    scopes: Object.keys(ownScopes),
     newSession: makeNewSession({ ...config, ratchet, clock }),
-    newPassword: makeNewPassword({ policy: deps.passwordPolicy, hasher }),
+    hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
     tokens: makeTokens({ ...config, keyring, sign: makeSignAccessToken(accessTokens), grantScopes }),
     verifyAccessToken: makeVerifyAccessToken(accessTokens),
   };
@@ -64,23 +72,24 @@ function furnish(deps: AppDeps) {
 
 /** The map of the service: every feature, introduced in one list. */
 export function makeApp(deps: AppDeps) {
-  const house = furnish(deps);
-  const baseUrl = house.issuer.replace(/\/$/, '');
+  const parts = makeParts(deps);
+  const { baseUrl, trustProxy, keyring, readiness, verifyAccessToken: verify } = parts;
+  const { log, checkReplies = false } = deps;
 
   const endpoints: readonly Endpoint[] = [
-    ...signUp(house),
-    ...passwordLogin(house),
-    ...refresh(house),
-    ...logout(house),
-    ...myAccount(house),
-    ...mySessions(house),
-    ...discovery(house),
-    ...health(house),
+    ...signUp(parts),
+    ...passwordLogin(parts),
+    ...refresh(parts),
+    ...logout(parts),
+    ...myAccount(parts),
+    ...mySessions(parts),
+    ...discovery(parts),
+    ...health(parts),
     ...openApi(() => document()),
     problem(baseUrl, () => [...endpoints.flatMap(refusalsOf), MethodNotAllowed].map(({ kind }) => kind)),
   ];
 
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl });
-  const { log, trustProxy, verifyAccessToken: verify, checkReplies = false } = house;
-  return { openApi: document, express: makeExpress(endpoints, { log, baseUrl, trustProxy, verify, checkReplies }) };
+  const express = makeExpress(endpoints, { log, baseUrl, trustProxy, verify, checkReplies });
+  return { express, openApi: document, keyring, readiness };
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { migrate } from './cli/migrate.ts';
 import { openapi } from './cli/openapi.ts';
-import { StartRefused } from './platform/shutdown.ts';
+import { explain } from './platform/shutdown.ts';
 
 const usage = `Usage: npm run cli -- <command>
 
@@ -20,7 +20,7 @@ if (!command || positionals.length > 1) {
 try {
   await command();
 } catch (error) {
-  const { message, stack } = error as Error;
-  process.stderr.write(`${error instanceof StartRefused ? message : (stack ?? message)}\n`);
+  process.stderr.write(`${explain(error)}
+`);
   process.exit(1);
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { StartRefused } from './platform/shutdown.ts';
+import { StartRefused } from './kernel/start-refused.ts';
 import {
   audience,
   choice,
@@ -35,7 +35,6 @@ const secretSettings: readonly Setting[] = ['DATABASE_URL', 'DATABASE_DIRECT_URL
 
 const settings = (mode: Mode, poolThreads: number) => {
   const development = mode === 'development';
-  const inDevelopment = (value: string) => (development ? value : undefined);
   const hashes = Math.max(1, Math.min(availableParallelism() - 1, poolThreads - 1));
   return z.object({
     HOST: z.string().default('0.0.0.0'),
@@ -70,7 +69,7 @@ const settings = (mode: Mode, poolThreads: number) => {
       .default('off'),
     TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
     LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
-    LOG_FORMAT: choice('json', 'pretty').default(inDevelopment('pretty') === undefined ? 'json' : 'pretty'),
+    LOG_FORMAT: choice('json', 'pretty').default(development ? 'pretty' : 'json'),
     SHUTDOWN_GRACE: duration('10s', '1s', '10m'),
   });
 };
@@ -107,6 +106,8 @@ function arrange(parsed: Parsed) {
     host: parsed.HOST,
     port: parsed.PORT,
     issuer: parsed.ISSUER,
+    /** The issuer without a slash at its end: what every link begins with. */
+    baseUrl: parsed.ISSUER.replace(/\/$/, ''),
     audience: (parsed.AUDIENCE ?? parsed.ISSUER).split(',').map((audience) => audience.trim()),
     database: {
       url: parsed.DATABASE_URL,
@@ -122,13 +123,13 @@ function arrange(parsed: Parsed) {
     sessionTtlSeconds: parsed.SESSION_TTL,
     refreshLeewaySeconds: parsed.REFRESH_LEEWAY,
     jwksMaxAgeSeconds: parsed.JWKS_MAX_AGE,
-    argon2: {
+    hashing: {
       memoryKib: parsed.ARGON2_MEMORY_KIB,
       iterations: parsed.ARGON2_ITERATIONS,
       parallelism: parsed.ARGON2_PARALLELISM,
+      concurrency: parsed.HASH_CONCURRENCY,
+      queueMax: parsed.HASH_QUEUE_MAX,
     },
-    hashConcurrency: parsed.HASH_CONCURRENCY,
-    hashQueueMax: parsed.HASH_QUEUE_MAX,
     passwordMinLength: parsed.PASSWORD_MIN_LENGTH,
     passwordBlocklistFile: parsed.PASSWORD_BLOCKLIST_FILE,
     hibpUrl: parsed.HIBP_URL,
@@ -189,7 +190,8 @@ export function loadMigrationUrl(environment: Environment = process.env): string
     readSetting(environment, name, faults),
   );
   const parsed = postgresUrl.safeParse(direct ?? pooled);
-  if (!parsed.success) faults.push('DATABASE_URL must be a URL that starts with postgresql://');
+  if (!parsed.success)
+    faults.push(`${direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL'} must be a URL that starts with postgresql://`);
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return parsed.data;
 }

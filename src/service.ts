@@ -2,24 +2,21 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
-import { type Keyring, KeysUnreadable, makeKeyring } from './core/keys/keyring.ts';
-import { deriveMasterKeys } from './core/keys/master-keys.ts';
-import { startSessionPurge } from './core/sessions/purge.ts';
-import { loadBlocklist, makePasswordPolicy } from './core/users/password-policy.ts';
+import type { Keyring } from './core/keys/keyring.ts';
+import { type Purge, startSessionPurge } from './core/sessions/purge.ts';
+import { loadBlocklist } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
 import { listen } from './http/server.ts';
 import { systemClock } from './kernel/clock.ts';
-import { makeBreachLookup } from './platform/breached-passwords.ts';
-import { makeHasher } from './platform/hasher.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
 import { pendingMigrations } from './platform/migrations.ts';
-import { answers, type Database, openDatabase, queryText } from './platform/postgres.ts';
+import { type Database, isDatabaseUnavailable, openDatabase, queryText } from './platform/postgres.ts';
 import { drain, waitAtMost } from './platform/shutdown.ts';
 
 export interface Service {
   port: number;
   log: Logger;
-  /** Resolves when it is migrated and has its keys. @throws KeysUnreadable */
+  /** Resolves when it is migrated and has its keys; rejects where it never will, or is stopped before. */
   ready: Promise<void>;
   /** Finishes what is in flight, at most SHUTDOWN_GRACE long, then lets go of everything. */
   stop(): Promise<void>;
@@ -32,51 +29,29 @@ const lastSeconds = 0.5;
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
   const db = openDatabase(config.database, log);
-  const masterKeys = deriveMasterKeys(config.masterKeys);
-  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg });
-  const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
-  const { hashConcurrency: concurrency, hashQueueMax: queueMax } = config;
-  const hasher = makeHasher({ ...config.argon2, concurrency, queueMax });
-  const passwordPolicy = makePasswordPolicy({
-    minLength: config.passwordMinLength,
-    blocklist: await loadBlocklist(config.passwordBlocklistFile),
-    breached: config.hibpUrl ? makeBreachLookup(config.hibpUrl, breachOptions(log)) : undefined,
-  });
-  const app = makeApp({
-    config,
-    db,
-    masterKeys,
-    keyring,
-    hasher,
-    passwordPolicy,
-    readiness,
-    log,
-    databaseAnswers: () => answers(db),
-    clock: systemClock,
-  });
-  const server = await listen(app.express, config.host, config.port);
-  const purge = startSessionPurge(db, log);
+  const blocklist = await loadBlocklist(config.passwordBlocklistFile);
+  const { express, keyring, readiness } = makeApp({ config, db, log, clock: systemClock, blocklist });
+  const server = await listen(express, config.host, config.port);
   const stopping = new AbortController();
+  let purge: Purge | undefined;
+  const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
+    purge = startSessionPurge(db, log);
+  });
   return {
     port: (server.address() as AddressInfo).port,
     log,
-    ready: becomeReady({ db, keyring, readiness, log, signal: stopping.signal }),
+    ready,
     async stop() {
       readiness.draining = true;
       stopping.abort();
       await drain(server, config.shutdownGraceSeconds - lastSeconds);
       await waitAtMost(
         lastSeconds,
-        purge.stop().then(() => db.$disconnect()),
+        Promise.resolve(purge?.stop()).then(() => db.$disconnect()),
       );
     },
   };
 }
-
-const breachOptions = (log: Logger) => ({
-  timeoutMs: 2000,
-  onFailure: (error: unknown) => log.warn({ reason: String(error) }, 'the breached-password service did not answer'),
-});
 
 interface StartUp {
   db: Database;
@@ -86,19 +61,19 @@ interface StartUp {
   signal: AbortSignal;
 }
 
-/** Waits for the database and its migrations, then loads the signing keys; as long as it takes. */
+/** Waits for the database and its migrations, then loads the signing keys; as long as it takes, or until `signal`. */
 async function becomeReady({ db, keyring, readiness, log, signal }: StartUp): Promise<void> {
   let told = '';
-  while (!signal.aborted) {
+  for (;;) {
     const obstacle = await tryToBecomeReady(db, keyring, readiness);
     if (obstacle === undefined) return;
     if (obstacle !== told) log.warn({ reason: obstacle }, 'not ready yet; trying again every second');
     told = obstacle;
-    await sleep(1000, undefined, { signal, ref: false }).catch(() => {});
+    await sleep(1000, undefined, { signal, ref: false });
   }
 }
 
-/** Undefined when ready, else what is in the way. @throws KeysUnreadable, which no waiting mends */
+/** Undefined when ready, else what is in the way and may go away by itself. @throws what no waiting mends */
 async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readiness): Promise<string | undefined> {
   try {
     const pending = await pendingMigrations(queryText(db));
@@ -107,7 +82,7 @@ async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readi
     await keyring.load();
     return undefined;
   } catch (error) {
-    if (error instanceof KeysUnreadable) throw error;
-    return `the database does not answer: ${(error as Error).message}`;
+    if (isDatabaseUnavailable(error)) return `the database does not answer: ${(error as Error).message}`;
+    throw error;
   }
 }

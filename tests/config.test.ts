@@ -32,6 +32,7 @@ test('the defaults are those of the documentation', async () => {
     host: '0.0.0.0',
     port: 3000,
     issuer: 'https://auth.example.com',
+    baseUrl: 'https://auth.example.com',
     audience: ['https://auth.example.com'],
     database: { url: databaseUrl, directUrl: databaseUrl, statementNames: true, poolMax: 10, timeoutSeconds: 5 },
     masterKeys: [Buffer.alloc(32, 7)],
@@ -41,9 +42,7 @@ test('the defaults are those of the documentation', async () => {
     sessionTtlSeconds: 2_592_000,
     refreshLeewaySeconds: 30,
     jwksMaxAgeSeconds: 300,
-    argon2: { memoryKib: 65_536, iterations: 3, parallelism: 4 },
-    hashConcurrency: expect.any(Number),
-    hashQueueMax: 100,
+    hashing: { memoryKib: 65_536, iterations: 3, parallelism: 4, concurrency: expect.any(Number), queueMax: 100 },
     passwordMinLength: 8,
     passwordBlocklistFile: undefined,
     hibpUrl: undefined,
@@ -157,7 +156,7 @@ describe('contradictions', () => {
     [7168, 5],
     [65_536, 3],
   ])('Argon2 with %i KiB and %i iterations is strong enough', async (m, t) => {
-    expect((await load(argon2(m, t))).argon2).toEqual({ memoryKib: m, iterations: t, parallelism: 1 });
+    expect((await load(argon2(m, t))).hashing).toMatchObject({ memoryKib: m, iterations: t, parallelism: 1 });
   });
 
   test.each([
@@ -177,7 +176,7 @@ describe('contradictions', () => {
       expect.stringMatching(/^HASH_CONCURRENCY 4 would fill the thread pool of 4: /),
     ]);
     expect(await faultsOf({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: undefined })).toHaveLength(1);
-    expect((await load({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '8' })).hashConcurrency).toBe(4);
+    expect((await load({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '8' })).hashing.concurrency).toBe(4);
   });
 });
 

@@ -6,15 +6,11 @@ import pg from 'pg';
 import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
 import { type Config, loadConfig, type Setting } from '../src/config.ts';
-import { makeKeyring } from '../src/core/keys/keyring.ts';
-import { deriveMasterKeys } from '../src/core/keys/master-keys.ts';
-import { loadBlocklist, makePasswordPolicy } from '../src/core/users/password-policy.ts';
+import { loadBlocklist } from '../src/core/users/password-policy.ts';
 import { listen } from '../src/http/server.ts';
 import { type Clock, systemClock } from '../src/kernel/clock.ts';
-import { makeBreachLookup } from '../src/platform/breached-passwords.ts';
-import { makeHasher } from '../src/platform/hasher.ts';
 import { type Logger, makeLogger } from '../src/platform/log.ts';
-import { answers, openDatabase } from '../src/platform/postgres.ts';
+import { openDatabase } from '../src/platform/postgres.ts';
 import { createDatabase } from './support/database.ts';
 import { expectDocumented } from './support/documented.ts';
 
@@ -124,31 +120,12 @@ export async function startApp(
   const config = await loadConfig('development', {}, environment);
   const log = options.log ?? makeLogger({ level: 'silent', pretty: false });
   const db = openDatabase(config.database, log);
-  const masterKeys = deriveMasterKeys(config.masterKeys);
-  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg });
   const clock = steppedClock();
-  const breached = config.hibpUrl
-    ? makeBreachLookup(config.hibpUrl, { timeoutMs: 500, onFailure: () => {} })
-    : undefined;
-  const app = makeApp({
-    config,
-    db,
-    masterKeys,
-    keyring,
-    clock,
-    log,
-    hasher: makeHasher({ ...config.argon2, concurrency: config.hashConcurrency, queueMax: config.hashQueueMax }),
-    passwordPolicy: makePasswordPolicy({
-      minLength: config.passwordMinLength,
-      blocklist: await loadBlocklist(config.passwordBlocklistFile),
-      breached,
-    }),
-    readiness: { migrated: true, keysLoaded: keyring.isLoaded, draining: false },
-    databaseAnswers: () => answers(db),
-    checkReplies: true,
-  });
+  const blocklist = await loadBlocklist(config.passwordBlocklistFile);
+  const { express, keyring, readiness } = makeApp({ config, db, log, clock, blocklist, checkReplies: true });
+  readiness.migrated = true;
   await keyring.load();
-  const server = await listen(app.express, '127.0.0.1', options.port ?? 0);
+  const server = await listen(express, '127.0.0.1', options.port ?? 0);
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
   sql.on('error', () => {});

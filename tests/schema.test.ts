@@ -89,3 +89,31 @@ test('a page of sessions keeps room for HOT updates', async () => {
   );
   expect(table?.options).toEqual(['fillfactor=80']);
 });
+
+test('what a login, a revocation and the list of sessions cost does not grow with the sessions that are dead', async () => {
+  const account = await app.register();
+  await app.sql.query(
+    `INSERT INTO sessions (id, user_id, absolute_expires_at, auth_time, client_id, ip, expires_at, token_hash, turned_from,
+                           turned_at, turn_salts, revoked_at, revoked_reason)
+     SELECT gen_random_uuid(), $1, now() + interval '1 day', now(), 'first-party', '', now() + interval '1 day', sha256('x'),
+            '', '{}', '{}', now(), 'logout' FROM generate_series(1, 20000)`,
+    [account.user.id],
+  );
+  await app.sql.query('VACUUM ANALYZE sessions');
+  const read = async () => {
+    const [row] = await rows<{ read: string }>(
+      `SELECT pg_stat_get_tuples_returned(c.oid) + pg_stat_get_tuples_fetched(c.oid) + (
+                SELECT sum(pg_stat_get_tuples_returned(indexrelid)) FROM pg_index WHERE indrelid = c.oid) AS read
+       FROM pg_class AS c WHERE relname = 'sessions'`,
+    );
+    return Number(row?.read);
+  };
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 1200)); // backends report once a second
+  await settled();
+  const before = await read();
+  expect((await app.login(account.email)).status).toBe(200);
+  expect((await app.get('/sessions', account.access_token)).body.sessions).toHaveLength(2);
+  expect((await app.post('/logout/all', undefined, account.access_token)).status).toBe(204);
+  await settled();
+  expect((await read()) - before).toBeLessThan(200);
+});

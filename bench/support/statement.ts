@@ -1,7 +1,6 @@
 // The service's own statement for a turn, taken from its store, so that the floor cannot drift from it.
-import { hashToken, type Ratchet } from '../../src/core/sessions/ratchet.ts';
+import { hashToken, newSalt, type Ratchet, successor } from '../../src/core/sessions/ratchet.ts';
 import { makeRefreshStore, type RefreshTimes } from '../../src/features/refresh/refresh.store.ts';
-import type { Client } from '../../src/http/context.ts';
 import { newId, type SessionId } from '../../src/kernel/id.ts';
 import type { Network } from '../../src/kernel/network.ts';
 import { type Database, sql } from '../../src/platform/postgres.ts';
@@ -25,16 +24,18 @@ export async function captureTurn(ratchet: Ratchet, times: RefreshTimes): Promis
     },
   };
   const token = { ...ratchet.start(newId<SessionId>(0)), generation: 1_234_567_891 };
+  const salt = newSalt();
+  const next = successor(token, salt);
   const network = 'the network' as Network;
-  const client: Client = { requestId: '', ip: '', network, userAgent: null, trace: {} };
-  const turned = await makeRefreshStore(listener as unknown as Database, times).turn(token, client);
+  await makeRefreshStore(listener as unknown as Database, times).turn(token, next, salt, network);
   const [statement, ...others] = heard;
-  if (!turned || !statement || others.length > 0) throw new Error(`a turn is ${heard.length} statements, not one`);
+  if (!statement || others.length > 0) throw new Error(`a turn is ${heard.length} statements, not one`);
   const parts = new Map<unknown, Parameter>([
     [token.sessionId, { part: 'sessionId' }],
     [token.generation, { part: 'generation' }],
     [hex(hashToken(token)), { part: 'tokenHash' }],
-    [hex(hashToken(turned.token)), { part: 'nextHash' }],
+    [hex(hashToken(next)), { part: 'nextHash' }],
+    [hex(salt), { part: 'salt' }],
     [network, { part: 'network' }],
   ]);
   return { text: statement.text, parameters: statement.values.map((value) => parameterOf(value, parts)) };
@@ -45,7 +46,6 @@ const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex');
 function parameterOf(value: unknown, parts: Map<unknown, Parameter>): Parameter {
   const part = parts.get(value instanceof Uint8Array ? hex(value) : value);
   if (part) return part;
-  if (value instanceof Uint8Array && value.length === 16) return { part: 'salt' };
   if (typeof value === 'string' || typeof value === 'number') return { constant: value };
   throw new Error('the turn has a parameter that the floor does not know');
 }

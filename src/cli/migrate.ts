@@ -1,6 +1,6 @@
 import { loadMigrationUrl } from '../config.ts';
 import { applyMigrations } from '../platform/migrations.ts';
-import { StartRefused } from '../platform/shutdown.ts';
+import { StartRefused } from '../kernel/start-refused.ts';
 
 /** Applies what is pending to DATABASE_DIRECT_URL, else DATABASE_URL. */
 export async function migrate(): Promise<void> {

@@ -1,11 +1,7 @@
 import { makeApp } from '../app.ts';
 import { loadConfig } from '../config.ts';
-import { makeKeyring } from '../core/keys/keyring.ts';
-import { deriveMasterKeys } from '../core/keys/master-keys.ts';
-import { makePasswordPolicy } from '../core/users/password-policy.ts';
 import { toYaml } from '../features/openapi/openapi.route.ts';
 import { systemClock } from '../kernel/clock.ts';
-import { makeHasher } from '../platform/hasher.ts';
 import { makeLogger } from '../platform/log.ts';
 import { openDatabase } from '../platform/postgres.ts';
 
@@ -15,21 +11,7 @@ export async function makeOpenApiYaml(): Promise<string> {
   const config = await loadConfig('development', {}, environment);
   const log = makeLogger({ level: 'silent', pretty: false });
   const db = openDatabase(config.database, log);
-  const masterKeys = deriveMasterKeys(config.masterKeys);
-  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg });
-  const app = makeApp({
-    config,
-    db,
-    masterKeys,
-    keyring,
-    log,
-    hasher: makeHasher({ ...config.argon2, concurrency: 1, queueMax: 0 }),
-    passwordPolicy: makePasswordPolicy({ minLength: config.passwordMinLength, blocklist: new Set() }),
-    readiness: { migrated: false, keysLoaded: () => false, draining: false },
-    databaseAnswers: () => Promise.resolve(false),
-    clock: systemClock,
-  });
-  return toYaml(app.openApi());
+  return toYaml(makeApp({ config, db, log, clock: systemClock, blocklist: new Set() }).openApi());
 }
 
 export async function openapi(): Promise<void> {

@@ -13,7 +13,7 @@ export interface Caller {
 export type VerifyAccessToken = (token: string) => Caller;
 
 /** The token of the one `Authorization: Bearer` header (RFC 6750 section 2.1), never of the URL or a form. */
-export function bearerToken(req: Request): string | undefined {
+function bearerToken(req: Request): string | undefined {
   const headers = req.headersDistinct['authorization'] ?? [];
   if (headers.length > 1) {
     const challenge = { 'WWW-Authenticate': 'Bearer realm="keyturn", error="invalid_request"' };
@@ -30,4 +30,16 @@ export function authenticate(req: Request, verify: VerifyAccessToken, scope: str
   const caller = verify(token);
   if (!caller.scopes.includes(scope)) throw new InsufficientScope(scope);
   return caller;
+}
+
+/** Who comes with a good access token of this scope; nobody, where it is missing or not good. */
+export function recognize(req: Request, verify: VerifyAccessToken, scope: string): Caller | undefined {
+  const token = bearerToken(req);
+  try {
+    const caller = token === undefined ? undefined : verify(token);
+    return caller?.scopes.includes(scope) ? caller : undefined;
+  } catch (error) {
+    if (error instanceof InvalidAccessToken) return undefined;
+    throw error;
+  }
 }

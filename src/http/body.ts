@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { MalformedJson, PayloadTooLarge, UnsupportedMediaType } from './refusals.ts';
 
-export const bodyLimitBytes = 16 * 1024;
+const bodyLimitBytes = 16 * 1024;
 
 /** The client went away in the middle of its request; there is nobody to answer. */
 export class ClientGone extends Error {}

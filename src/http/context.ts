@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import { monotonicMs } from '../kernel/clock.ts';
+import { ClientGone } from './body.ts';
 import { type Network, networkOf, parseAddress } from '../kernel/network.ts';
 import type { Logger } from '../platform/log.ts';
 
@@ -22,8 +23,10 @@ export interface Client {
   readonly network: Network;
   /** Cut to 256 characters; null where none was sent. */
   readonly userAgent: string | null;
-  /** The request's log line, for what only the use-case knows. */
-  readonly trace: Pick<RequestContext, 'userId' | 'sessionId' | 'reason'>;
+  /** Aborts with `ClientGone` where the client leaves before its answer. */
+  readonly gone: AbortSignal;
+  /** Adds to the request's log line what only the use-case knows. */
+  note(facts: Partial<Pick<RequestContext, 'userId' | 'sessionId' | 'reason'>>): void;
 }
 
 const contexts = new WeakMap<Response, RequestContext>();
@@ -35,17 +38,32 @@ export function contextOf(res: Response): RequestContext {
 }
 
 export function clientOf(req: Request, res: Response): Client {
-  const ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? '0.0.0.0';
-  const userAgent = req.headers['user-agent'];
-  const trace = contextOf(res);
+  const context = contextOf(res);
+  // What a trusted proxy said may be no address; what the socket says is none once the client has gone.
+  const ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? unknownAddress;
   return {
-    trace,
-    requestId: trace.requestId,
+    requestId: context.requestId,
     ip,
     network: networkOf(ip),
-    userAgent: userAgent === undefined ? null : userAgent.slice(0, 256),
+    userAgent: req.headers['user-agent']?.slice(0, 256) ?? null,
+    note: (facts) => void Object.assign(context, facts),
+    get gone() {
+      return signalGone(res);
+    },
   };
 }
+
+/** Made only where somebody asks, as most requests never wait for anything. */
+function signalGone(res: Response): AbortSignal {
+  const controller = new AbortController();
+  const leave = () => res.writableFinished || controller.abort(new ClientGone('the client went away'));
+  if (res.closed) leave();
+  else res.once('close', leave);
+  return controller.signal;
+}
+
+/** RFC 5735 section 3: "this host", which no client has. */
+const unknownAddress = '0.0.0.0';
 
 const acceptableRequestId = /^[\w.-]{1,128}$/;
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { NotReady, Refusal, type RefusalClass } from '../kernel/refusal.ts';
-import { authenticate, bearerToken, type Caller, type VerifyAccessToken } from './authenticate.ts';
+import { authenticate, type Caller, recognize, type VerifyAccessToken } from './authenticate.ts';
 import { readJson } from './body.ts';
 import { type Client, clientOf, contextOf } from './context.ts';
 import {
@@ -24,11 +24,9 @@ export interface Input<Needs extends string | undefined, Body, Query, Params> {
   body: Body;
   query: Query;
   params: Params;
-  /** Who calls, where the endpoint needs a scope. */
-  caller: Needs extends string ? Caller : undefined;
+  /** Who calls; undefined where that is open and nobody with a good access token does. */
+  caller: Needs extends string ? Caller : Caller | undefined;
   client: Client;
-  /** The Bearer token that came along, unverified: for an endpoint that is open to all. */
-  presentedToken: () => string | undefined;
 }
 
 interface Declaration<
@@ -47,6 +45,8 @@ interface Declaration<
   description?: string;
   /** The scope that the access token must hold. Left out: open to all. */
   needs?: Needs;
+  /** Open to all, but who comes with a good access token of this scope is known. */
+  welcomes?: string;
   body?: Body;
   query?: Query;
   params?: Params;
@@ -67,7 +67,7 @@ type ReplyOf<Reply extends Schema> = Reply extends z.ZodType ? z.output<Reply> :
 
 /** A declaration with its types forgotten: what routes and documents are made of. */
 export type Endpoint = Omit<Declaration<string | undefined, Schema, Schema, Schema, Schema>, 'handle'> & {
-  handle(input: Input<string, unknown, unknown, unknown>): unknown;
+  handle(input: Input<string | undefined, unknown, unknown, unknown>): unknown;
 };
 
 /** One declaration makes the route, the validation and the OpenAPI operation. */
@@ -78,7 +78,7 @@ export function endpoint<
   Params extends Schema = undefined,
   Reply extends Schema = undefined,
 >(declaration: Declaration<Needs, Body, Query, Params, Reply>): Endpoint {
-  return declaration as Endpoint;
+  return declaration;
 }
 
 const mostFaults = 100;
@@ -127,19 +127,23 @@ export interface EndpointOptions {
   checkReplies: boolean;
 }
 
+function callerOf({ needs, welcomes }: Endpoint, verify: VerifyAccessToken, req: Request): Caller | undefined {
+  if (needs !== undefined) return authenticate(req, verify, needs);
+  return welcomes === undefined ? undefined : recognize(req, verify, welcomes);
+}
+
 /** Runs one request: who is it, what do they want, do it, answer. */
 export async function serve(endpoint: Endpoint, options: EndpointOptions, req: Request, res: Response): Promise<void> {
   const context = contextOf(res);
   context.route = endpoint.path;
-  const caller = endpoint.needs === undefined ? undefined : authenticate(req, options.verify, endpoint.needs);
-  if (caller) [context.userId, context.sessionId] = [caller.userId, caller.sessionId];
+  const caller = callerOf(endpoint, options.verify, req);
+  if (caller) Object.assign(context, { userId: caller.userId, sessionId: caller.sessionId });
   const input = {
     params: parseParams(endpoint, req),
     query: parsePart('query', endpoint.query, req.query),
     body: endpoint.body && parsePart('body', endpoint.body, await readJson(req)),
-    caller: caller as Caller,
+    caller,
     client: clientOf(req, res),
-    presentedToken: () => bearerToken(req),
   };
   const reply = options.checkReplies ? await checked(endpoint, input) : await endpoint.handle(input);
   send(endpoint, reply, req, res);

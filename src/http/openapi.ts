@@ -40,7 +40,7 @@ const challengeHeaders = { 'WWW-Authenticate': { $ref: '#/components/headers/WWW
 const retryHeaders = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
 
 function problemExample({ kind }: RefusalClass, serverUrl: string): Json {
-  const { code, ...rest } = kind;
+  const { code, challenges: _, ...rest } = kind;
   const errors =
     code === 'validation_failed' ? { errors: [{ path: 'email', message: 'must be an e-mail address' }] } : {};
   const instance = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
@@ -63,7 +63,7 @@ function problemResponse(status: number, same: readonly RefusalClass[], serverUr
     description: same.map(({ kind }) => `\`${kind.code}\`: ${kind.title}`).join('; '),
     headers: {
       ...responseHeaders,
-      ...(status === 401 || status === 403 ? challengeHeaders : {}),
+      ...(same.some(({ kind }) => kind.challenges) ? challengeHeaders : {}),
       ...(status === 503 ? retryHeaders : {}),
     },
     content: {
@@ -112,7 +112,7 @@ function success(endpoint: Endpoint, components: Components): Record<string, Jso
 }
 
 function operation(endpoint: Endpoint, components: Components, serverUrl: string): Json {
-  const { body, needs } = endpoint;
+  const { body, needs, welcomes } = endpoint;
   const given = parameters(endpoint, components);
   const example = body && exampleOf(body);
   return {
@@ -120,7 +120,7 @@ function operation(endpoint: Endpoint, components: Components, serverUrl: string
     tags: [endpoint.tag],
     summary: endpoint.summary,
     ...(endpoint.description ? { description: endpoint.description } : {}),
-    security: needs ? [{ bearer: [needs] }] : [],
+    security: needs ? [{ bearer: [needs] }] : welcomes ? [{}, { bearer: [welcomes] }] : [],
     ...(given.length > 0 ? { parameters: given } : {}),
     ...(body
       ? {

@@ -33,6 +33,7 @@ function refusalFor(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (isDatabaseUnavailable(error)) return new NotReady('database');
   const { status } = error as { status?: unknown };
+  // The router's own: a `%zz` in the path.
   if (status === 400) return new ValidationFailed([{ path: 'url', message: 'is not a valid URL' }]);
   return new InternalError('fault');
 }

@@ -85,6 +85,7 @@ export class InvalidAccessToken extends Refusal {
     code: 'invalid_access_token',
     title: 'Invalid access token',
     detail: 'The access token is missing, malformed, expired or revoked, or it is meant for another service.',
+    challenges: true,
   };
   constructor(reason: string) {
     const error = reason === 'missing' ? '' : ', error="invalid_token"';
@@ -98,6 +99,7 @@ export class InsufficientScope extends Refusal {
     code: 'insufficient_scope',
     title: 'Insufficient scope',
     detail: 'The access token does not hold the scope that this needs; ask for it by name at login.',
+    challenges: true,
   };
   constructor(scope: string) {
     super(InsufficientScope.kind, scope, {

@@ -6,8 +6,6 @@ export const text = () =>
     error: 'must be valid Unicode text without NUL',
   });
 
-export const codePoints = (value: string): number => Array.from(value).length;
-
 export const Problem = z
   .object({
     type: z.string().meta({ description: 'A page about this kind of problem' }),

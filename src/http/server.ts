@@ -23,6 +23,7 @@ export interface ExpressOptions extends EndpointOptions {
 const securityHeaders = (baseUrl: string) =>
   helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+    // Discovery is for every origin; what is not says so by CORS, and bears no-store.
     crossOriginResourcePolicy: false,
     referrerPolicy: { policy: 'no-referrer' },
     strictTransportSecurity: baseUrl.startsWith('https:') ? { maxAge: 31_536_000, includeSubDomains: true } : false,
@@ -41,22 +42,28 @@ export function makeExpress(endpoints: readonly Endpoint[], options: ExpressOpti
     .use(answerRefusals(options.log, options.baseUrl));
 }
 
-/** What Node refuses before there is a request to route, and the connection ends. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const [status, title] = unreadable[error.code ?? ''] ?? [400, 'Bad Request'];
+/** The answer to what is no request that could be routed. The connection ends with it. */
+function unreadableProblem(status: number, title: string) {
   const detail = 'This is not an HTTP request that the service can read.';
   const instance = randomUUID();
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, instance, code: 'bad_request' });
-  const head = [
-    `HTTP/1.1 ${status} ${title}`,
-    'Content-Type: application/problem+json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Request-Id: ${instance}`,
-    'Cache-Control: no-store',
-    'Connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  const headers = {
+    'Content-Type': 'application/problem+json; charset=utf-8',
+    'Content-Length': String(Buffer.byteLength(body)),
+    'X-Request-Id': instance,
+    'Cache-Control': 'no-store',
+    Connection: 'close',
+  };
+  return { headers, body };
+}
+
+/** What Node refuses before there is a response to answer with. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const [status, title] = unreadable[error.code ?? ''] ?? [400, 'Bad Request'];
+  const { headers, body } = unreadableProblem(status, title);
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  socket.end([`HTTP/1.1 ${status} ${title}`, ...lines, '', body].join('\r\n'));
 }
 
 const unreadable: Record<string, [status: number, title: string]> = {
@@ -69,7 +76,10 @@ export async function listen(app: Express, host: string, port: number): Promise<
   const server = watchConnections(
     createServer((req, res) => {
       // A URL that Express cannot take apart (`http://[`) reaches no middleware, not even the one that answers refusals.
-      app(req as Request, res as Response, () => refuseUnreadable(new Error('URL'), req.socket));
+      app(req as Request, res as Response, () => {
+        const { headers, body } = unreadableProblem(400, 'Bad Request');
+        res.writeHead(400, headers).end(body);
+      });
     }),
   ).on('clientError', refuseUnreadable);
   server.listen(port, host);

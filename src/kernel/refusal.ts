@@ -4,6 +4,8 @@ export interface RefusalKind {
   readonly code: string;
   readonly title: string;
   readonly detail: string;
+  /** Whether it bears `WWW-Authenticate`. */
+  readonly challenges?: boolean;
 }
 
 export interface RefusalExtras {

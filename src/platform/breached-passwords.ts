@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Logger } from './log.ts';
 
 /**
  * The Pwned Passwords range lookup: only the first five digits of the SHA-1 leave this process, and padding hides from
@@ -6,16 +7,17 @@ import { createHash } from 'node:crypto';
  */
 export function makeBreachLookup(
   url: string,
-  options: { timeoutMs: number; onFailure: (error: unknown) => void },
+  log: Pick<Logger, 'warn'>,
+  timeoutMs = 2000,
 ): (password: string) => Promise<boolean> {
   const base = url.replace(/\/+$/, '');
   return async (password) => {
     const digest = createHash('sha1').update(password, 'utf8').digest('hex').toUpperCase();
     try {
-      const suffixes = await fetchSuffixes(`${base}/${digest.slice(0, 5)}`, options.timeoutMs);
+      const suffixes = await fetchSuffixes(`${base}/${digest.slice(0, 5)}`, timeoutMs);
       return suffixes.has(digest.slice(5));
     } catch (error) {
-      options.onFailure(error);
+      log.warn({ reason: String(error) }, 'the breached-password service did not answer; the password was accepted');
       return false;
     }
   };

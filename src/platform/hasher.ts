@@ -15,17 +15,23 @@ export interface HasherSettings {
 }
 
 export interface Hasher {
-  /** An Argon2id hash in PHC form, with a salt of its own. @throws Overloaded */
-  hash(password: string): Promise<string>;
-  /** Whether the password is the hash's: Argon2 PHC or bcrypt. No password is that of any other text. @throws Overloaded */
-  verify(hash: string, password: string): Promise<boolean>;
+  /** An Argon2id hash in PHC form, with a salt of its own. @throws Overloaded, or the reason of `gone` */
+  hash(password: string, gone: AbortSignal): Promise<string>;
+  /**
+   * Whether the password is the hash's: Argon2 PHC or bcrypt. No password is that of any other text.
+   * @throws Overloaded, or the reason of `gone`
+   */
+  verify(hash: string, password: string, gone: AbortSignal): Promise<boolean>;
   /** Costs what `verify` costs, and never matches: for accounts that are not there. */
-  verifyDecoy(password: string): Promise<false>;
+  verifyDecoy(password: string, gone: AbortSignal): Promise<false>;
   /** Whether a hash is of another kind, or weaker than the settings ask, and can be replaced by one of this password. */
   needsRehash(hash: string, password: string): boolean;
 }
 
-/** Runs at most `concurrency` jobs at once, in order; refuses what would wait behind `queueMax` others. */
+/**
+ * Runs at most `concurrency` jobs at once, in order; refuses what would wait behind `queueMax` others. Who goes away while
+ * waiting leaves the queue: otherwise clients that hang up would keep honest ones out at no cost of their own.
+ */
 function makeQueue({ concurrency, queueMax }: HasherSettings) {
   const waiting: (() => void)[] = [];
   let running = 0;
@@ -39,10 +45,25 @@ function makeQueue({ concurrency, queueMax }: HasherSettings) {
     else running -= 1;
   };
 
-  return async <Result>(job: () => Promise<Result>): Promise<Result> => {
+  const wait = (gone: AbortSignal) =>
+    new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        waiting.splice(waiting.indexOf(enter), 1);
+        reject(gone.reason as Error);
+      };
+      const enter = () => {
+        gone.removeEventListener('abort', leave);
+        resolve();
+      };
+      waiting.push(enter);
+      gone.addEventListener('abort', leave, { once: true });
+    });
+
+  return async <Result>(gone: AbortSignal, job: () => Promise<Result>): Promise<Result> => {
+    gone.throwIfAborted();
     if (running >= concurrency) {
       if (waiting.length >= queueMax) throw new Overloaded('hash queue', (queueMax * meanSeconds) / concurrency);
-      await new Promise<void>((resolve) => waiting.push(resolve));
+      await wait(gone);
     } else {
       running += 1;
     }
@@ -73,16 +94,16 @@ export function makeHasher(settings: HasherSettings): Hasher {
   };
   const parameters = `m=${memoryKib},t=${iterations},p=${parallelism}`;
   const decoy = `$argon2id$v=19$${parameters}$${base64(randomSecret(16))}$${base64(randomSecret(32))}`;
-  const verifyDecoy = async (password: string): Promise<false> => {
-    await enqueue(() => argon2Verify(decoy, password));
+  const verifyDecoy = async (password: string, gone: AbortSignal): Promise<false> => {
+    await enqueue(gone, () => argon2Verify(decoy, password));
     return false;
   };
 
   return {
-    hash: (password) => enqueue(() => argon2Hash(password, options)),
-    async verify(hash, password) {
-      if (isBcrypt(hash)) return enqueue(() => bcryptVerify(password, hash));
-      return isArgon2(hash) ? enqueue(() => argon2Verify(hash, password)) : verifyDecoy(password);
+    hash: (password, gone) => enqueue(gone, () => argon2Hash(password, options)),
+    async verify(hash, password, gone) {
+      if (isBcrypt(hash)) return enqueue(gone, () => bcryptVerify(password, hash));
+      return isArgon2(hash) ? enqueue(gone, () => argon2Verify(hash, password)) : verifyDecoy(password, gone);
     },
     verifyDecoy,
     needsRehash(hash, password) {

@@ -57,7 +57,8 @@ export function openDatabase(settings: DatabaseSettings, log: Logger): Database 
   return new PrismaClient({
     adapter,
     errorFormat: 'minimal',
-    transactionOptions: { maxWait: timeoutMs, timeout: timeoutMs * 2 },
+    // Said each time: after a wait for a lock a statement must see what the other one did, whatever the database's default.
+    transactionOptions: { isolationLevel: 'ReadCommitted', maxWait: timeoutMs, timeout: timeoutMs * 2 },
   });
 }
 
@@ -115,12 +116,6 @@ export function isDatabaseUnavailable(error: unknown, depth = 0): boolean {
     isDatabaseUnavailable(cause, depth + 1)
   );
 }
-
-/** Whether a fault says that a unique index refused a row. */
-export const isUniqueViolation = (error: unknown): boolean =>
-  error instanceof Prisma.PrismaClientKnownRequestError &&
-  (error.code === 'P2002' ||
-    (error.meta as DatabaseFault['meta'])?.driverAdapterError?.cause?.['originalCode' as never] === '23505');
 
 /** Runs statements that are constants of ours, as `migrations.ts` takes them. */
 export const queryText =

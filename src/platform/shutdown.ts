@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { StartRefused } from '../kernel/start-refused.ts';
 
 const connections = new WeakMap<Server, Set<Socket>>();
 
@@ -38,9 +39,6 @@ export async function waitAtMost(seconds: number, work: Promise<unknown>): Promi
   await Promise.race([work, sleep(seconds * 1000, undefined, { ref: false })]);
 }
 
-/** A fault that its message explains to the operator; a stack would only hide it. */
-export class StartRefused extends Error {}
-
 export interface Running {
   /** Rejects where the process can never do its work. */
   ready: Promise<void>;
@@ -62,7 +60,8 @@ export async function runUntilSignalled(start: () => Promise<Running>): Promise<
   }
 }
 
-function explain(error: unknown): string {
+/** What to tell the operator of a fault that ends the process. */
+export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, port } = error as NodeJS.ErrnoException & { port?: number };
   if (code === 'EADDRINUSE') return `Port ${port} is taken by another program: stop it, or set PORT.`;

@@ -49,9 +49,9 @@ export interface Forger {
 }
 
 export async function makeForger(alg: SigningAlg = 'ES256'): Promise<Forger> {
-  const { privateKey, publicJwk } = await generateSigningKey(alg);
-  const key = makeSigningKey(publicJwk, privateKey);
-  const keyring = { active: () => key, find: (kid: string) => (kid === key.kid ? key : undefined) };
+  const { kid, privateKey } = await generateSigningKey(alg);
+  const key = makeSigningKey(kid, alg, privateKey);
+  const keyring = { active: () => key, find: (name: string) => (name === kid ? key : undefined) };
   const clock = { nowSeconds: () => now, nowMs: () => now * 1000 };
   return {
     key,

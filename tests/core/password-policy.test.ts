@@ -305,7 +305,7 @@ function sha1Halves(password: string): [string, string] {
 
 function lookup(url: string): { breached: (password: string) => Promise<boolean>; failures: unknown[] } {
   const failures: unknown[] = [];
-  return { breached: makeBreachLookup(url, { timeoutMs: 250, onFailure: (error) => failures.push(error) }), failures };
+  return { breached: makeBreachLookup(url, { warn: (fault: unknown) => failures.push(fault) }, 250), failures };
 }
 
 async function serve(listener: RequestListener): Promise<string> {

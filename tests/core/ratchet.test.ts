@@ -2,7 +2,7 @@ import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
-import { formatToken, forward, hashToken, makeRatchet, newSalt, turn } from '../../src/core/sessions/ratchet.ts';
+import { formatToken, forward, hashToken, makeRatchet, newSalt, successor } from '../../src/core/sessions/ratchet.ts';
 import type { SessionId } from '../../src/kernel/id.ts';
 
 jest.setTimeout(30_000);
@@ -126,7 +126,7 @@ describe('what is not exactly a token of ours is none:', () => {
 describe('a turn', () => {
   test('gives the successor that the specification says', () => {
     const salt = Buffer.alloc(16, 7);
-    const next = turn(parsed(first), salt);
+    const next = successor(parsed(first), salt);
     expect(formatToken(next)).toBe(specification.token(sessionId, 1, specification.next(sessionId, 0, secret, salt)));
     expect(formatToken(next)).toBe(
       'ktr_AZehsG8vfB2aUTpsH24rEQAAAAE5Ll45QlOyofI4fZ1EOgoJv9-JI6ExKyn-yb0xgbMhJphy4mBRwIQAGgOTBpeZZyE',
@@ -136,9 +136,9 @@ describe('a turn', () => {
 
   test('is the same for all who know token and salt, and another for each salt', () => {
     const salts = Array.from({ length: 100 }, newSalt);
-    const successors = salts.map((salt) => formatToken(turn(parsed(first), salt)));
+    const successors = salts.map((salt) => formatToken(successor(parsed(first), salt)));
     expect(new Set(successors).size).toBe(100);
-    expect(salts.map((salt) => formatToken(turn(parsed(first), salt)))).toEqual(successors);
+    expect(salts.map((salt) => formatToken(successor(parsed(first), salt)))).toEqual(successors);
     for (const salt of salts) expect(salt).toHaveLength(16);
   });
 
@@ -146,11 +146,11 @@ describe('a turn', () => {
     const salt = Buffer.alloc(16, 7);
     const other = makeRatchet(deriveMasterKeys([Buffer.alloc(32, 1)]));
     const secrets = [
-      turn(parsed(first), salt),
-      turn(parsed(specification.token(sessionId.replace('0197', '0198'), 0, secret)), salt),
-      turn(parsed(specification.token(sessionId, 1, secret)), salt),
-      turn(parsed(specification.token(sessionId, 0, Buffer.alloc(32, 1))), salt),
-      turn(parsed(specification.token(sessionId, 0, secret, Buffer.alloc(32, 1)), other), salt),
+      successor(parsed(first), salt),
+      successor(parsed(specification.token(sessionId.replace('0197', '0198'), 0, secret)), salt),
+      successor(parsed(specification.token(sessionId, 1, secret)), salt),
+      successor(parsed(specification.token(sessionId, 0, Buffer.alloc(32, 1))), salt),
+      successor(parsed(specification.token(sessionId, 0, secret, Buffer.alloc(32, 1)), other), salt),
     ].map((next) => next.secret.toString('hex'));
     expect(new Set(secrets).size).toBe(secrets.length);
   });
@@ -158,7 +158,7 @@ describe('a turn', () => {
   test('after turn leads forward from any generation to the newest, by the salts from there on', () => {
     const salts = Array.from({ length: 8 }, newSalt);
     const chain = salts.reduce(
-      (tokens, salt) => [...tokens, turn(tokens.at(-1) ?? parsed(first), salt)],
+      (tokens, salt) => [...tokens, successor(tokens.at(-1) ?? parsed(first), salt)],
       [parsed(first)],
     );
     const newest = chain.at(-1);
@@ -181,8 +181,8 @@ describe('of several master keys', () => {
     expect(after.parse(newcomer)).toBeDefined();
 
     const salt = newSalt();
-    const turned = formatToken(turn(parsed(veteran, both), salt));
-    expect(turned).toBe(formatToken(turn(parsed(veteran, before), salt)));
+    const turned = formatToken(successor(parsed(veteran, both), salt));
+    expect(turned).toBe(formatToken(successor(parsed(veteran, before), salt)));
     expect(before.parse(turned)).toBeDefined();
   });
 });

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -60,6 +60,29 @@ describe('a queue of two behind one hash', () => {
       expect(result.headers['retry-after']).toMatch(/^[1-9]\d*$/);
       expect(ms).toBeLessThan(3 * hashMs + 500);
     }
+  }, 20_000);
+
+  test('is left by clients that hang up: they keep nobody out, and no session opens for them', async () => {
+    const sessions = async () => {
+      const answer = await service.get('/sessions?limit=100', accessToken);
+      return (answer.body as { sessions: unknown[] }).sessions.length;
+    };
+    const before = await sessions();
+    for (let wave = 0; wave < 5; wave += 1) {
+      const leaving = Array.from({ length: 3 }, () => {
+        const request = httpRequest(`${service.baseUrl}/login`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+        });
+        request.on('error', () => {}).end(JSON.stringify({ email, password }));
+        return request;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      for (const request of leaving) request.destroy();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect((await service.login(email)).status).toBe(200);
+    expect(await sessions()).toBe(before + 1);
   }, 20_000);
 
   test('holds for every endpoint that hashes, known account or not', async () => {

@@ -36,6 +36,9 @@ test('an unmigrated database is not ready, the log says what to run, and then it
   expect((await service.get('/.well-known/jwks.json')).status).toBe(503);
   const login = await service.login('ada@example.com');
   expect([login.status, login.body]).toMatchObject([503, { code: 'not_ready' }]);
+  // Without keys no token can be judged: a 401 would send its holder to the login.
+  const me = await service.get('/me', 'any.access.token');
+  expect([me.status, me.body]).toMatchObject([503, { code: 'not_ready' }]);
   // Genuine by its MAC, so that the database is asked.
   const token = makeRatchet(deriveMasterKeys([masterKey])).start(newId(Date.now()));
   const logout = await service.post('/logout', { refresh_token: formatToken(token) });

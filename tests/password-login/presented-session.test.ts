@@ -88,6 +88,14 @@ describe('a login ends nothing', () => {
     expect((await app.refresh(account.refresh_token)).status).toBe(200);
   });
 
+  test('that presents a token which may not end sessions, and succeeds', async () => {
+    const victim = await app.register();
+    const narrow = await app.post('/login', { email: victim.email, password, scope: 'profile' });
+    const attacker = await app.register();
+    expect((await loginWith(`Bearer ${narrow.body.access_token}`, attacker)).status).toBe(200);
+    expect((await app.refresh(narrow.body.refresh_token)).status).toBe(200);
+  });
+
   test('that presents an expired token, and succeeds', async () => {
     const account = await app.register();
     app.clock.step(901);

@@ -154,3 +154,13 @@ test('the profile tells all that is held, elevated scopes too', async () => {
   expect(body.roles).toEqual(['admin', 'user']);
   expect(body.scopes).toEqual(['api-keys', ...adminScopes.split(' '), 'profile', 'sessions'].sort());
 });
+
+test('a login that holds nothing of what it asks for is in the audit trail, as it tells that the password is right', async () => {
+  const account = await app.register();
+  expect((await app.post('/login', { email: account.email, password, scope: 'zzz' })).status).toBe(400);
+  const { rows } = await app.sql.query(
+    `SELECT outcome, reason FROM audit_events WHERE user_id = $1 AND type = 'login'`,
+    [account.user.id],
+  );
+  expect(rows).toEqual([{ outcome: 'failure', reason: 'no_scope_held' }]);
+});

@@ -54,3 +54,23 @@ test('the first key makes: a new session is unknown to who lacks it, and that en
   expect(refusal(await before.refresh(token))).toBeUndefined();
   granted(await appended.refresh(token));
 });
+
+test('once every process has the new key first, the former one can be dropped, and no token is lost', async () => {
+  const fresh = await createDatabase();
+  const start = (...keys: string[]) => startApp({ MASTER_KEYS: keys.join(',') }, { databaseUrl: fresh.url });
+  const kidOf = async (app: TestApp) => (await app.get('/.well-known/jwks.json')).body.keys[0].kid as string;
+  const [k1, k2, k3] = [former, next, Buffer.alloc(32, 3).toString('base64url')];
+
+  const first = await start(k1);
+  const kid = await kidOf(first);
+  await first.close();
+  for (const keys of [[k1, k2], [k2, k1], [k2], [k3, k2], [k3]]) {
+    const app = await start(...keys);
+    expect(await kidOf(app)).toBe(kid);
+    const { access_token: token } = await app.register();
+    expect((await app.get('/me', token)).status).toBe(200);
+    await app.close();
+  }
+  await expect(start(k1)).rejects.toThrow('MASTER_KEYS does not hold the master key');
+  await fresh.drop();
+});

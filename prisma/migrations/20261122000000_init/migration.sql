@@ -75,6 +75,9 @@ CREATE TABLE "sessions" (
 
 CREATE INDEX "sessions_user_id_id_idx" ON "sessions"("user_id", "id");
 CREATE INDEX "sessions_absolute_expires_at_idx" ON "sessions"("absolute_expires_at");
+-- What a user's logins, revocations and list read: however many dead sessions wait for the purge.
+CREATE INDEX "sessions_unrevoked_idx" ON "sessions"("user_id", "created_at", "id") WHERE "revoked_at" IS NULL;
+CREATE INDEX "sessions_revoked_at_idx" ON "sessions"("revoked_at") WHERE "revoked_at" IS NOT NULL;
 
 CREATE TABLE "signing_keys" (
     "kid" TEXT NOT NULL,

@@ -1,3 +1,4 @@
+import type { Client } from '../../http/context.ts';
 import { type EventId, newId, type SessionId, type UserId } from '../../kernel/id.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import type { Queryable } from '../../platform/postgres.ts';
@@ -14,36 +15,30 @@ export type AuditType =
   | 'refresh_token.reused'
   | 'refresh_token.replayed_elsewhere';
 
-/** Who, what, when, where, which session, with what outcome. Ids only; the address goes to an erasable side table. */
+/** Who, what, with what outcome, in which session. Ids only; the address goes to an erasable side table. */
 export interface AuditEvent {
   type: AuditType;
   outcome: 'success' | 'failure';
   reason?: string;
   /** Who acted; left out where nobody was authenticated. */
   actorId?: UserId;
-  /** Whose account it concerns. */
+  /** Whose account it concerns; left out where there is none. */
   userId?: UserId | undefined;
   sessionId?: SessionId;
-  /** Where from. Left out where the account and all that is personal of it goes with the act. */
-  client?: { ip: string; userAgent: string | null };
-  requestId: string;
 }
 
-/** Records an event in the transaction of what it tells of: both are there, or neither. */
-export async function recordEvent(tx: Queryable, event: AuditEvent): Promise<void> {
+/**
+ * Records an event in the transaction of what it tells of: both are there, or neither. Of an account that is deleted, in
+ * this transaction or meanwhile, nothing personal is kept.
+ */
+export async function recordEvent(tx: Queryable, client: Client, event: AuditEvent): Promise<void> {
   const id = newId<EventId>(systemClock.nowMs());
-  const { type, outcome, reason = null, actorId = null, userId = null, sessionId = null, requestId, client } = event;
-  if (!client) {
-    await tx.$executeRaw`
-      INSERT INTO audit_events (id, type, outcome, reason, actor_id, user_id, session_id, request_id)
-      VALUES (${id}::uuid, ${type}, ${outcome}, ${reason}, ${actorId}::uuid, ${userId}::uuid, ${sessionId}::uuid, ${requestId})`;
-    return;
-  }
-  // The account may be deleted meanwhile; then nothing personal is kept.
+  const { type, outcome, reason = null, actorId = null, userId = null, sessionId = null } = event;
   await tx.$executeRaw`
     WITH event AS (
       INSERT INTO audit_events (id, type, outcome, reason, actor_id, user_id, session_id, request_id)
-      VALUES (${id}::uuid, ${type}, ${outcome}, ${reason}, ${actorId}::uuid, ${userId}::uuid, ${sessionId}::uuid, ${requestId})
+      VALUES (${id}::uuid, ${type}, ${outcome}, ${reason}, ${actorId}::uuid, ${userId}::uuid, ${sessionId}::uuid,
+              ${client.requestId})
       RETURNING id, user_id
     ), person AS (
       SELECT id FROM users WHERE id = ${userId}::uuid FOR KEY SHARE

@@ -1,10 +1,10 @@
 import { createPrivateKey } from 'node:crypto';
 import { NotReady } from '../../kernel/refusal.ts';
 import type { Database } from '../../platform/postgres.ts';
-import { StartRefused } from '../../platform/shutdown.ts';
+import { StartRefused } from '../../kernel/start-refused.ts';
 import { type MasterKeys, seal, unseal } from './master-keys.ts';
 import { generateSigningKey, makeSigningKey, type PublicJwk, type SigningAlg, type SigningKey } from './signing-key.ts';
-import { ensureActiveKey, type SealedSigningKey } from './signing-keys.store.ts';
+import { ensureActiveKey, replaceSeal, type SealedSigningKey } from './signing-keys.store.ts';
 
 /** The operator must act: waiting does not mend it. */
 export class KeysUnreadable extends StartRefused {}
@@ -28,8 +28,8 @@ export interface KeyringDeps {
   alg: SigningAlg;
 }
 
-function open(sealed: SealedSigningKey, masterKeys: MasterKeys): SigningKey {
-  const { kid, masterKeyId, publicJwk, sealedKey } = sealed;
+/** Verifiers get the public half of what was sealed, so that a row that was tampered with publishes nobody else's key. */
+function open({ kid, alg, masterKeyId, sealedKey }: SealedSigningKey, masterKeys: MasterKeys) {
   const masterKey = masterKeys.find(({ id }) => id === masterKeyId);
   if (!masterKey)
     throw new KeysUnreadable(
@@ -38,7 +38,7 @@ function open(sealed: SealedSigningKey, masterKeys: MasterKeys): SigningKey {
     );
   try {
     const der = unseal(masterKey, kid, sealedKey);
-    return makeSigningKey(publicJwk, createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+    return { der, key: makeSigningKey(kid, alg, createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })) };
   } catch (cause) {
     const message = `Signing key ${kid} is damaged in the database: restore its row from a backup, or delete it.`;
     throw new KeysUnreadable(message, { cause });
@@ -46,15 +46,23 @@ function open(sealed: SealedSigningKey, masterKeys: MasterKeys): SigningKey {
 }
 
 export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {
+  const [masterKey] = masterKeys;
   let signer: SigningKey | undefined;
   let keys = new Map<string, SigningKey>();
 
   const create = async () => {
-    const { privateKey, publicJwk } = await generateSigningKey(alg);
-    const [masterKey] = masterKeys;
+    const { kid, privateKey } = await generateSigningKey(alg);
+    const { publicJwk } = makeSigningKey(kid, alg, privateKey);
     const der = privateKey.export({ format: 'der', type: 'pkcs8' });
-    const { kid } = publicJwk;
     return { kid, alg, publicJwk, masterKeyId: masterKey.id, sealedKey: seal(masterKey, kid, der) };
+  };
+
+  /** Opens a key, and moves it under the first master key, so that a former one can be dropped. */
+  const adopt = async (sealed: SealedSigningKey): Promise<SigningKey> => {
+    const { der, key } = open(sealed, masterKeys);
+    if (sealed.masterKeyId !== masterKey.id)
+      await replaceSeal(db, sealed, seal(masterKey, sealed.kid, der), masterKey.id);
+    return key;
   };
 
   const loaded = (): SigningKey => {
@@ -65,13 +73,16 @@ export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {
   return {
     active: loaded,
     find: (kid) => keys.get(kid),
-    published: () => (loaded(), [...keys.values()].map(({ publicJwk }) => publicJwk)),
+    published() {
+      loaded();
+      return Array.from(keys.values(), ({ publicJwk }) => publicJwk);
+    },
     isLoaded: () => signer !== undefined,
     async load() {
-      const sealed = await ensureActiveKey(db, alg, create);
-      const opened = new Map(sealed.map((key) => [key.kid, open(key, masterKeys)]));
-      signer = opened.get(sealed.find((key) => key.status === 'active' && key.alg === alg)?.kid ?? '');
-      keys = opened;
+      const { active, published } = await ensureActiveKey(db, alg, create);
+      const opened = await Promise.all(published.map(adopt));
+      keys = new Map(opened.map((key) => [key.kid, key]));
+      signer = keys.get(active.kid);
     },
   };
 }

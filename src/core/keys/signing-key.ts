@@ -33,24 +33,23 @@ async function generatePrivateKey(alg: SigningAlg): Promise<KeyObject> {
 }
 
 /** A new key pair, named by the thumbprint of its public half (RFC 7638). */
-export async function generateSigningKey(alg: SigningAlg): Promise<{ privateKey: KeyObject; publicJwk: PublicJwk }> {
+export async function generateSigningKey(alg: SigningAlg): Promise<{ kid: string; privateKey: KeyObject }> {
   const privateKey = await generatePrivateKey(alg);
-  const jwk = createPublicKey(privateKey).export({ format: 'jwk' });
-  const kid = await calculateJwkThumbprint(jwk);
-  return { privateKey, publicJwk: { ...jwk, kid, alg, use: 'sig' } };
+  const kid = await calculateJwkThumbprint(createPublicKey(privateKey).export({ format: 'jwk' }));
+  return { kid, privateKey };
 }
 
 /** Keeps the KeyObjects: parsing a key costs ten times what signing does. Both calls are synchronous on purpose, since
  * the thread pool is where passwords are hashed. */
-export function makeSigningKey(publicJwk: PublicJwk, privateKey: KeyObject): SigningKey {
-  const { kid, alg } = publicJwk;
+export function makeSigningKey(kid: string, alg: SigningAlg, privateKey: KeyObject): SigningKey {
   const { hash, options } = schemes[alg];
+  const publicKey = createPublicKey(privateKey);
   const privateInput = { key: privateKey, ...options };
-  const publicInput = { key: createPublicKey(privateKey), ...options };
+  const publicInput = { key: publicKey, ...options };
   return {
     kid,
     alg,
-    publicJwk,
+    publicJwk: { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' },
     sign: (input) => sign(hash, Buffer.from(input), privateInput),
     verify: (input, signature) => verify(hash, Buffer.from(input), publicInput, signature),
   };

@@ -9,7 +9,7 @@ export const ownScopes = {
   'users:write': 'Change and delete accounts',
   'roles:write': 'Define and grant roles',
   'audit:read': 'Read the audit trail',
-  'keys:write': 'Turn and revoke signing keys',
+  'keys:write': 'Rotate and revoke signing keys',
   'tokens:introspect': 'Ask whether a token is live',
 } as const;
 

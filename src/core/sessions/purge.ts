@@ -5,8 +5,13 @@ import { purgeSessions } from './purge.store.ts';
 const everyMs = 5 * 60_000;
 const batch = 500;
 
-/** Removes dead sessions in small batches, off the request path. */
-export function startSessionPurge(db: Database, log: Logger): { stop(): Promise<void> } {
+export interface Purge {
+  /** Resolves when the batch that runs is done. */
+  stop(): Promise<void>;
+}
+
+/** Removes dead sessions in small batches, off the request path: now and every five minutes. */
+export function startSessionPurge(db: Database, log: Logger): Purge {
   let running: Promise<void> = Promise.resolve();
   let stopped = false;
 
@@ -18,6 +23,7 @@ export function startSessionPurge(db: Database, log: Logger): { stop(): Promise<
     }
   };
 
+  running = run();
   const timer = setInterval(() => (running = run()), everyMs).unref();
   return {
     stop() {

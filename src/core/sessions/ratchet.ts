@@ -53,7 +53,7 @@ export const hashToken = (token: RefreshToken): Buffer => sha256(token.secret);
 export const newSalt = (): Buffer => randomSecret(saltBytes);
 
 /** The one successor that a token has under a salt: who knows both computes the same. */
-export const turn = (token: RefreshToken, salt: Uint8Array): RefreshToken => ({
+export const successor = (token: RefreshToken, salt: Uint8Array): RefreshToken => ({
   ...token,
   generation: token.generation + 1,
   secret: hmacSha256(token.key.ratchet, Buffer.concat([signedPart(token), salt])),
@@ -61,7 +61,7 @@ export const turn = (token: RefreshToken, salt: Uint8Array): RefreshToken => ({
 
 /** Walks to the newest generation: `salts` are those of the latest turns, newest first, one for each step to take. */
 export const forward = (token: RefreshToken, salts: readonly Uint8Array[]): RefreshToken =>
-  salts.reduceRight((current, salt) => turn(current, salt), token);
+  salts.reduceRight((current, salt) => successor(current, salt), token);
 
 export const makeRatchet = (masterKeys: MasterKeys): Ratchet => ({
   start: (sessionId) => ({ sessionId, generation: 0, secret: randomSecret(secretBytes), key: masterKeys[0] }),

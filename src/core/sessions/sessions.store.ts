@@ -39,7 +39,7 @@ export interface Birth {
 }
 
 /** At most so many live sessions a user; the oldest make room. */
-export const mostLiveSessions = 100;
+const mostLiveSessions = 100;
 
 /**
  * A session is born only if the hash that was verified is still the user's: no row, no session. The user's row stays
@@ -60,8 +60,8 @@ export async function bear(tx: Queryable, birth: Birth): Promise<LiveSession | u
   await tx.$executeRaw`
     UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'too_many_sessions'
     WHERE id IN (
-      SELECT s.id FROM sessions AS s WHERE s.user_id = ${userId}::uuid AND ${isLive}
-      ORDER BY s.created_at DESC OFFSET ${mostLiveSessions})`;
+      SELECT s.id FROM sessions AS s WHERE s.user_id = ${userId}::uuid AND s.id <> ${id}::uuid AND ${isLive}
+      ORDER BY s.created_at DESC OFFSET ${mostLiveSessions - 1} LIMIT ${mostLiveSessions})`;
   const [session] = await tx.$queryRaw<LiveSession[]>`
     SELECT ${liveSessionColumns} FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
     WHERE s.id = ${id}::uuid`;
@@ -100,7 +100,10 @@ export async function revokeSession(
   return ended?.userId;
 }
 
-/** Ends every session of a user whose row this transaction holds, but for one that is to be kept. */
+/**
+ * Ends every session of a user whose row this transaction holds, but for one that is to be kept. The cap bounds how many
+ * there are; the limit, far above it, only tells the planner so.
+ */
 export async function revokeSessionsOf(
   tx: Queryable,
   userId: UserId,
@@ -108,6 +111,9 @@ export async function revokeSessionsOf(
   kept: SessionId | null = null,
 ): Promise<number> {
   return tx.$executeRaw`
-    UPDATE sessions AS s SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
-    WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${kept}::uuid AND ${isLive}`;
+    UPDATE sessions AS ended SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
+    WHERE ended.revoked_at IS NULL AND ended.id = ANY (ARRAY(
+      SELECT s.id FROM sessions AS s
+      WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${kept}::uuid AND ${isLive}
+      ORDER BY s.created_at DESC LIMIT ${10 * mostLiveSessions}))`;
 }

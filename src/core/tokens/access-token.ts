@@ -44,7 +44,7 @@ function headerOf(key: SigningKey): string {
   return header;
 }
 
-/** Signs a JWT access token (RFC 9068 section 2), synchronously. */
+/** Signs a JWT access token (RFC 9068 section 2). Not by jose: docs/decisions/0005-tokens-signed-by-hand.md */
 export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTtlSeconds }: AccessTokenDeps) => {
   const aud = audience.length === 1 ? audience[0] : audience;
   return (claims: AccessClaims): string => {
@@ -89,6 +89,7 @@ function decode(part: string): Json | undefined {
 export const makeVerifyAccessToken = ({ keyring, clock, issuer, audience }: VerifyDeps): VerifyAccessToken => {
   const ours = new Set(audience);
   return (token): Caller => {
+    keyring.active(); // without keys nothing can be judged: 503, and not a 401 that sends people to the login
     const [head = '', body = '', signature = '', ...rest] = token.split('.');
     const header = decode(head);
     const key = typeof header?.['kid'] === 'string' ? keyring.find(header['kid']) : undefined;

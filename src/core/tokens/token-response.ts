@@ -30,5 +30,4 @@ export type TokenResponse = z.output<typeof TokenResponse>;
 
 export const tokenResponseExample = example;
 
-/** How the refresh token travels. */
 export const Transport = z.literal('body').default('body').meta({ description: 'How the refresh token travels' });

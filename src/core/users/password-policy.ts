@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { countCodePoints } from '../../kernel/text.ts';
 
 export interface PasswordPolicy {
   /** What can be said without asking anybody; without a context, of the password alone. */
@@ -114,8 +115,4 @@ function lettersAndDigits(text: string): string {
 
 function foldCase(password: string): string {
   return password.toLowerCase();
-}
-
-function countCodePoints(text: string): number {
-  return Array.from(text).length;
 }

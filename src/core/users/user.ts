@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { UserId } from '../../kernel/id.ts';
-import { codePoints, text } from '../../http/schemas.ts';
+import { text } from '../../http/schemas.ts';
+import { countCodePoints } from '../../kernel/text.ts';
 
 const example = {
   id: '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10',
@@ -61,7 +62,7 @@ const mostNameCodePoints = 100;
 /** A name for people to read: no control characters, not only white space. */
 export const DisplayName = text()
   .trim()
-  .refine((name) => codePoints(name) >= 1 && codePoints(name) <= mostNameCodePoints, {
+  .refine((name) => countCodePoints(name) >= 1 && countCodePoints(name) <= mostNameCodePoints, {
     error: `must have 1 to ${mostNameCodePoints} characters`,
   })
   .refine((name) => !/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(name), {

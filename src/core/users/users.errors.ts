@@ -1,6 +1,9 @@
 import { Refusal, type RefusalKind } from '../../kernel/refusal.ts';
 
-/** One answer for an unknown account, a wrong password and a disabled account. */
+/**
+ * One answer for an unknown account, a wrong password and a disabled account.
+ * No `WWW-Authenticate`, against RFC 9110 section 15.5.2: a Bearer challenge would send clients for another access token.
+ */
 export class InvalidCredentials extends Refusal {
   static readonly kind: RefusalKind = {
     status: 401,

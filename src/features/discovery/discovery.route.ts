@@ -5,6 +5,7 @@ import { JwkSet, makeMetadata, Metadata, toJwkSet } from './discovery.ts';
 
 export interface DiscoveryDeps {
   issuer: string;
+  baseUrl: string;
   jwtAlg: SigningAlg;
   scopes: readonly string[];
   jwksMaxAgeSeconds: number;
@@ -13,11 +14,11 @@ export interface DiscoveryDeps {
 
 const tag = 'Discovery';
 
-export const discovery = ({ issuer, jwtAlg, scopes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
-  const metadata = makeMetadata(issuer, scopes);
+export const discovery = ({ issuer, baseUrl, jwtAlg, scopes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
+  const metadata = makeMetadata(issuer, baseUrl, scopes);
   const maxAge = `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}`;
   const headers = { 'Cache-Control': maxAge, 'Access-Control-Allow-Origin': '*' };
-  const issuerPath = new URL(issuer).pathname.replace(/\/$/, '');
+  const issuerPath = new URL(baseUrl).pathname.replace(/^\/$/, '');
   const asDocument = (path: string, operationId: string) =>
     endpoint({
       method: 'get',

@@ -73,13 +73,14 @@ export const Metadata = z
  * RFC 8414 section 2 requires `response_types_supported`; section 3.2 forbids empty arrays. There is no authorization
  * endpoint, so one of the two must give: parsers insist on the member, and none on its not being empty.
  */
-export const makeMetadata = (issuer: string, scopes: readonly string[]): z.output<typeof Metadata> => {
-  const base = issuer.replace(/\/$/, '');
-  return {
-    issuer,
-    jwks_uri: `${base}/.well-known/jwks.json`,
-    scopes_supported: [...scopes],
-    response_types_supported: [],
-    service_documentation: `${base}/openapi.yaml`,
-  };
-};
+export const makeMetadata = (
+  issuer: string,
+  baseUrl: string,
+  scopes: readonly string[],
+): z.output<typeof Metadata> => ({
+  issuer,
+  jwks_uri: `${baseUrl}/.well-known/jwks.json`,
+  scopes_supported: [...scopes],
+  response_types_supported: [],
+  service_documentation: `${baseUrl}/openapi.yaml`,
+});

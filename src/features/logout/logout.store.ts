@@ -10,20 +10,16 @@ export const makeLogoutStore = (db: Database) => ({
     db.$transaction(async (tx) => {
       const userId = await revokeSession(tx, id, 'logout');
       if (!userId) return;
-      const event = { type: 'logout', outcome: 'success', actorId: userId, userId, sessionId: id } as const;
-      await recordEvent(tx, { ...event, client, requestId: client.requestId });
+      await recordEvent(tx, client, { type: 'logout', outcome: 'success', actorId: userId, userId, sessionId: id });
     }),
 
-  /** False where the caller's own session is dead already. */
-  endAll: async ({ userId, sessionId }: Caller, client: Client): Promise<boolean> => {
-    const done = await actAsCaller(db, { userId, sessionId }, async (tx) => {
+  /** Undefined where the caller's own session is dead already. */
+  endAll: ({ userId, sessionId }: Caller, client: Client): Promise<boolean | undefined> =>
+    actAsCaller(db, { userId, sessionId }, async (tx) => {
       await revokeSessionsOf(tx, userId, 'logout_all');
-      const event = { type: 'logout.all', outcome: 'success', actorId: userId, userId, sessionId } as const;
-      await recordEvent(tx, { ...event, client, requestId: client.requestId });
+      await recordEvent(tx, client, { type: 'logout.all', outcome: 'success', actorId: userId, userId, sessionId });
       return true;
-    });
-    return done ?? false;
-  },
+    }),
 });
 
 export type LogoutStore = ReturnType<typeof makeLogoutStore>;

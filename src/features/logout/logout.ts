@@ -1,7 +1,7 @@
 import type { Ratchet } from '../../core/sessions/ratchet.ts';
+import { requireLive } from '../../core/sessions/require-live.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
-import { InvalidAccessToken } from '../../http/refusals.ts';
 import type { LogoutStore } from './logout.store.ts';
 
 export interface LogoutDeps {
@@ -27,5 +27,5 @@ export const makeLogout =
 export const makeLogoutAll =
   ({ store }: Pick<LogoutDeps, 'store'>): LogoutAll =>
   async (caller, client) => {
-    if (!(await store.endAll(caller, client))) throw new InvalidAccessToken('session ended');
+    requireLive(await store.endAll(caller, client));
   };

@@ -14,9 +14,6 @@ export interface OwnAccount {
   passwordHash: string;
 }
 
-/** `stale`: the password has changed since it was verified. */
-export type ChangeOutcome = 'done' | 'stale' | 'caller_dead';
-
 export const makeMyAccountStore = (db: Database) => ({
   async profile({ sessionId }: Caller): Promise<UserRow | undefined> {
     const [row] = await db.$queryRaw<UserRow[]>`
@@ -45,44 +42,41 @@ export const makeMyAccountStore = (db: Database) => ({
     return row;
   },
 
-  refusePassword: ({ userId, sessionId }: Caller, client: Client): Promise<void> =>
-    recordEvent(db, {
+  refusePassword: ({ userId, sessionId }: Caller, client: Client): Promise<void> => {
+    const facts = { actorId: userId, userId, sessionId };
+    return recordEvent(db, client, {
       type: 'password.checked',
       outcome: 'failure',
       reason: 'wrong_password',
-      actorId: userId,
-      userId,
-      sessionId,
-      client,
-      requestId: client.requestId,
+      ...facts,
+    });
+  },
+
+  /**
+   * The new hash and the end of every other session, together. False where the password has changed since it was
+   * verified; undefined where the caller's session is dead.
+   */
+  changePassword: (caller: Caller, verified: string, hash: string, client: Client): Promise<boolean | undefined> =>
+    actAsCaller(db, caller, async (tx) => {
+      const { userId, sessionId } = caller;
+      if (!(await replaceHash(tx, userId, verified, hash))) return false;
+      await revokeSessionsOf(tx, userId, 'password_changed', sessionId);
+      const facts = { actorId: userId, userId, sessionId };
+      await recordEvent(tx, client, { type: 'password.changed', outcome: 'success', ...facts });
+      return true;
     }),
 
-  /** The new hash and the end of every other session, together. */
-  changePassword: async (caller: Caller, verified: string, hash: string, client: Client): Promise<ChangeOutcome> => {
-    const { userId, sessionId } = caller;
-    const outcome = await actAsCaller(db, caller, async (tx) => {
-      if (!(await replaceHash(tx, userId, verified, hash))) return 'stale' as const;
-      await revokeSessionsOf(tx, userId, 'password_changed', sessionId);
-      const event = { type: 'password.changed', outcome: 'success', actorId: userId, userId, sessionId } as const;
-      await recordEvent(tx, { ...event, client, requestId: client.requestId });
-      return 'done' as const;
-    });
-    return outcome ?? 'caller_dead';
-  },
-
-  /** The account and all that hangs on it; the audit trail keeps ids. */
-  erase: async (caller: Caller, verified: string, client: Client): Promise<ChangeOutcome> => {
-    const { userId, sessionId } = caller;
-    const outcome = await actAsCaller(db, caller, async (tx) => {
+  /** The account and all that hangs on it; the audit trail keeps ids. Answers like `changePassword`. */
+  erase: (caller: Caller, verified: string, client: Client): Promise<boolean | undefined> =>
+    actAsCaller(db, caller, async (tx) => {
+      const { userId, sessionId } = caller;
       const erased = await tx.$executeRaw`
         DELETE FROM users WHERE id = ${userId}::uuid AND password_hash = ${verified}`;
-      if (erased === 0) return 'stale' as const;
-      const event = { type: 'account.deleted', outcome: 'success', actorId: userId, userId, sessionId } as const;
-      await recordEvent(tx, { ...event, requestId: client.requestId });
-      return 'done' as const;
-    });
-    return outcome ?? 'caller_dead';
-  },
+      if (erased === 0) return false;
+      const facts = { actorId: userId, userId, sessionId };
+      await recordEvent(tx, client, { type: 'account.deleted', outcome: 'success', ...facts });
+      return true;
+    }),
 });
 
 export type MyAccountStore = ReturnType<typeof makeMyAccountStore>;

@@ -1,17 +1,17 @@
-import type { NewPassword } from '../../core/users/new-password.ts';
+import { requireLive } from '../../core/sessions/require-live.ts';
+import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
-import { toUser, type User, type UserRow } from '../../core/users/user.ts';
+import { toUser, type User } from '../../core/users/user.ts';
 import { InvalidCredentials } from '../../core/users/users.errors.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
-import { InvalidAccessToken } from '../../http/refusals.ts';
 import type { Hasher } from '../../platform/hasher.ts';
-import type { ChangeOutcome, MyAccountStore, OwnAccount } from './my-account.store.ts';
+import type { MyAccountStore, OwnAccount } from './my-account.store.ts';
 
 export interface MyAccountDeps {
   store: MyAccountStore;
   hasher: Hasher;
-  newPassword: NewPassword;
+  hashNewPassword: HashNewPassword;
 }
 
 /** Each call acts on the caller's own account. @throws InvalidAccessToken where the caller's session has ended */
@@ -24,41 +24,32 @@ export interface MyAccount {
   erase(caller: Caller, current: string, client: Client): Promise<void>;
 }
 
-export const makeMyAccount = ({ store, hasher, newPassword }: MyAccountDeps): MyAccount => {
-  const own = async (caller: Caller): Promise<OwnAccount> => found(await store.account(caller));
-
-  const confirm = async (account: OwnAccount, caller: Caller, current: string, client: Client): Promise<void> => {
-    if (await hasher.verify(account.passwordHash, normalizePassword(current))) return;
+export const makeMyAccount = ({ store, hasher, hashNewPassword }: MyAccountDeps): MyAccount => {
+  /** The hash that the caller's password was just verified against, and what a new one must not be. */
+  const confirmed = async (caller: Caller, current: string, client: Client): Promise<OwnAccount> => {
+    const account = requireLive(await store.account(caller));
+    if (await hasher.verify(account.passwordHash, normalizePassword(current), client.gone)) return account;
     await store.refusePassword(caller, client);
     throw new InvalidCredentials('wrong_password');
   };
 
   return {
-    read: async (caller) => toUser(found<UserRow>(await store.profile(caller))),
+    read: async (caller) => toUser(requireLive(await store.profile(caller))),
 
-    rename: async (caller, displayName) => toUser(found<UserRow>(await store.rename(caller, displayName))),
+    rename: async (caller, displayName) => toUser(requireLive(await store.rename(caller, displayName))),
 
     async changePassword(caller, current, next, client) {
-      const account = await own(caller);
-      await confirm(account, caller, current, client);
-      const hash = await newPassword('new_password', next, account);
-      settle(await store.changePassword(caller, account.passwordHash, hash, client));
+      const account = await confirmed(caller, current, client);
+      const { gone } = client;
+      const hash = await hashNewPassword({ field: 'new_password', password: next, context: account, gone });
+      if (!requireLive(await store.changePassword(caller, account.passwordHash, hash, client))) throw overtaken();
     },
 
     async erase(caller, current, client) {
-      const account = await own(caller);
-      await confirm(account, caller, current, client);
-      settle(await store.erase(caller, account.passwordHash, client));
+      const account = await confirmed(caller, current, client);
+      if (!requireLive(await store.erase(caller, account.passwordHash, client))) throw overtaken();
     },
   };
 };
 
-function found<Row>(row: Row | undefined): Row {
-  if (row === undefined) throw new InvalidAccessToken('session ended');
-  return row;
-}
-
-function settle(outcome: ChangeOutcome): void {
-  if (outcome === 'caller_dead') throw new InvalidAccessToken('session ended');
-  if (outcome === 'stale') throw new InvalidCredentials('the password changed while it was verified');
-}
+const overtaken = () => new InvalidCredentials('the password changed while it was verified');

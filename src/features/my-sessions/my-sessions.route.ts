@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { endpoint } from '../../http/endpoint.ts';
 import { pageQuery } from '../../http/schemas.ts';
-import { parseId, type SessionId } from '../../kernel/id.ts';
+import type { SessionId } from '../../kernel/id.ts';
 import type { SessionRow } from './my-sessions.store.ts';
 import type { EndMySession, ListMySessions } from './my-sessions.ts';
 
-const SessionIdText = z.uuid().transform((text) => parseId<SessionId>(text) ?? z.NEVER);
+const SessionIdText = z.uuid().transform((text) => text.toLowerCase() as SessionId);
 
 const Session = z
   .object({

@@ -18,7 +18,9 @@ export interface SessionRow {
 export const makeMySessionsStore = (db: Database) => ({
   /** Live sessions of the caller, the newest first, from below `before`; undefined where the caller's own is dead. */
   async list(caller: Caller, before: SessionId | undefined, limit: number): Promise<SessionRow[] | undefined> {
-    const from = before ? sql`AND s.id < ${before}::uuid` : sql``;
+    const from = before
+      ? sql`AND (s.created_at, s.id) < (SELECT created_at, id FROM sessions WHERE id = ${before}::uuid)`
+      : sql``;
     const rows = await db.$queryRaw<(SessionRow | { id: null })[]>`
       WITH caller AS (
         SELECT s.user_id FROM sessions AS s JOIN users AS u ON u.id = s.user_id AND u.is_active
@@ -28,22 +30,19 @@ export const makeMySessionsStore = (db: Database) => ({
         SELECT s.id, s.created_at AS "createdAt", COALESCE(s.turned_at[1], s.created_at) AS "lastUsedAt",
                LEAST(s.expires_at, s.absolute_expires_at) AS "expiresAt", s.ip, s.user_agent AS "userAgent", s.amr
         FROM sessions AS s WHERE s.user_id = caller.user_id AND ${isLive} ${from}
-        ORDER BY s.id DESC LIMIT ${limit}
+        ORDER BY s.created_at DESC, s.id DESC LIMIT ${limit}
       ) AS page ON true`;
     return rows.length === 0 ? undefined : rows.filter((row): row is SessionRow => row.id !== null);
   },
 
-  /** `absent` for a session that is dead or somebody else's, alike. */
-  end: async (caller: Caller, id: SessionId, client: Client): Promise<'ended' | 'absent' | 'caller_dead'> => {
-    const outcome = await actAsCaller(db, caller, async (tx) => {
-      if (!(await revokeSession(tx, id, 'ended_by_user', caller.userId))) return 'absent' as const;
-      const { userId } = caller;
-      const event = { type: 'session.ended', outcome: 'success', actorId: userId, userId, sessionId: id } as const;
-      await recordEvent(tx, { ...event, client, requestId: client.requestId });
-      return 'ended' as const;
-    });
-    return outcome ?? 'caller_dead';
-  },
+  /** False for a session that is dead or somebody else's, alike; undefined where the caller's own is dead. */
+  end: ({ userId, sessionId }: Caller, id: SessionId, client: Client): Promise<boolean | undefined> =>
+    actAsCaller(db, { userId, sessionId }, async (tx) => {
+      if (!(await revokeSession(tx, id, 'ended_by_user', userId))) return false;
+      const facts = { actorId: userId, userId, sessionId: id };
+      await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason: 'ended_by_user', ...facts });
+      return true;
+    }),
 });
 
 export type MySessionsStore = ReturnType<typeof makeMySessionsStore>;

@@ -1,6 +1,7 @@
+import { requireLive } from '../../core/sessions/require-live.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
-import { InvalidAccessToken, NotFound } from '../../http/refusals.ts';
+import { NotFound } from '../../http/refusals.ts';
 import type { SessionId } from '../../kernel/id.ts';
 import type { MySessionsStore, SessionRow } from './my-sessions.store.ts';
 
@@ -17,8 +18,7 @@ export type EndMySession = (caller: Caller, id: SessionId, client: Client) => Pr
 export const makeListMySessions =
   ({ store }: { store: MySessionsStore }): ListMySessions =>
   async (caller, before, limit) => {
-    const rows = await store.list(caller, before, limit + 1);
-    if (!rows) throw new InvalidAccessToken('session ended');
+    const rows = requireLive(await store.list(caller, before, limit + 1));
     const sessions = rows.slice(0, limit);
     return { sessions, next: rows.length > limit ? sessions.at(-1)?.id : undefined };
   };
@@ -27,7 +27,5 @@ export const makeListMySessions =
 export const makeEndMySession =
   ({ store }: { store: MySessionsStore }): EndMySession =>
   async (caller, id, client) => {
-    const outcome = await store.end(caller, id, client);
-    if (outcome === 'caller_dead') throw new InvalidAccessToken('session ended');
-    if (outcome === 'absent') throw new NotFound('session');
+    if (!requireLive(await store.end(caller, id, client))) throw new NotFound('session');
   };

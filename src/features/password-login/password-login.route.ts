@@ -26,10 +26,12 @@ export const passwordLoginRoute = (login: PasswordLogin) =>
     operationId: 'login',
     tag: 'Sessions',
     summary: 'Log in with a password',
-    description: 'Opens a session. Called with a live access token, it ends the session of that token.',
+    description:
+      'Opens a session. Called with an access token of the scope `sessions`, it ends the session of that token.',
+    welcomes: 'sessions',
     body: LoginRequest,
     reply: TokenResponse,
     refusals: [InvalidCredentials, Overloaded, NotReady],
-    handle: ({ body: { email, password, scope = null }, client, presentedToken }) =>
-      login({ email, password, scope, presentedToken: presentedToken() }, client),
+    handle: ({ body: { email, password, scope = null }, caller, client }) =>
+      login({ email, password, scope, replaces: caller?.sessionId }, client),
   });

@@ -12,7 +12,7 @@ export interface VerifiedLogin {
   /** A better hash of the same password, where the one that was verified is weak. */
   betterHash: string | undefined;
   /** The session that the login was called with; it ends. */
-  presentedSession: SessionId | undefined;
+  replaces: SessionId | undefined;
   client: Client;
 }
 
@@ -20,29 +20,28 @@ export const makePasswordLoginStore = (db: Database) => ({
   find: (email: Email): Promise<Credentials | undefined> => findCredentials(db, email),
 
   /** Undefined where the password, or its hash, has changed since it was verified. */
-  open: ({ birth, betterHash, presentedSession, client }: VerifiedLogin): Promise<LiveSession | undefined> =>
+  open: ({ birth, betterHash, replaces, client }: VerifiedLogin): Promise<LiveSession | undefined> =>
     db.$transaction(async (tx) => {
       const { userId, verifiedHash } = birth;
       if (betterHash && !(await replaceHash(tx, userId, verifiedHash, betterHash))) return undefined;
       const session = await bear(tx, { ...birth, verifiedHash: betterHash ?? verifiedHash });
       if (!session) return undefined;
-      const { requestId } = client;
-      if (presentedSession) await replace(tx, presentedSession, userId, client);
-      const event = { type: 'login', outcome: 'success', actorId: userId, userId } as const;
-      await recordEvent(tx, { ...event, sessionId: session.id, client, requestId });
+      if (replaces) await endReplaced(tx, replaces, userId, client);
+      const facts = { actorId: userId, userId, sessionId: session.id };
+      await recordEvent(tx, client, { type: 'login', outcome: 'success', ...facts });
       return session;
     }),
 
   refuse: (userId: UserId | undefined, reason: string, client: Client): Promise<void> =>
-    recordEvent(db, { type: 'login', outcome: 'failure', reason, userId, client, requestId: client.requestId }),
+    recordEvent(db, client, { type: 'login', outcome: 'failure', reason, userId }),
 });
 
 /** Ends the session that a login was called with, whoever's it was. */
-async function replace(tx: Queryable, sessionId: SessionId, actorId: UserId, client: Client): Promise<void> {
-  const userId = await revokeSession(tx, sessionId, 'replaced_by_login');
+async function endReplaced(tx: Queryable, sessionId: SessionId, actorId: UserId, client: Client): Promise<void> {
+  const reason = 'replaced_by_login';
+  const userId = await revokeSession(tx, sessionId, reason);
   if (!userId) return;
-  const event = { type: 'session.ended', outcome: 'success', reason: 'replaced_by_login', actorId, userId } as const;
-  await recordEvent(tx, { ...event, sessionId, client, requestId: client.requestId });
+  await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason, actorId, userId, sessionId });
 }
 
 export type PasswordLoginStore = ReturnType<typeof makePasswordLoginStore>;

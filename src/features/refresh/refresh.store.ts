@@ -1,16 +1,12 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
-import { hashToken, newSalt, type RefreshToken, turn as turnToken } from '../../core/sessions/ratchet.ts';
+import { hashToken, type RefreshToken } from '../../core/sessions/ratchet.ts';
 import { isLive, liveSessionColumns, revokeSession } from '../../core/sessions/sessions.store.ts';
 import type { LiveSession } from '../../core/tokens/tokens.ts';
 import { joinGrants } from '../../core/users/grants.store.ts';
 import type { Client } from '../../http/context.ts';
 import type { SessionId, UserId } from '../../kernel/id.ts';
+import type { Network } from '../../kernel/network.ts';
 import { type Database, sql } from '../../platform/postgres.ts';
-
-export interface Turned {
-  session: LiveSession;
-  token: RefreshToken;
-}
 
 /** What the row says of a token that did not turn it. */
 export interface Standing extends LiveSession {
@@ -41,24 +37,27 @@ export const makeRefreshStore = (db: Database, times: RefreshTimes) => {
      * The turn: one statement, decided by the row. The clock is read once for what is written, so that both arrays are
      * kept or cut together. A row that somebody else changed meanwhile is looked at again as a whole.
      */
-    async turn(token: RefreshToken, client: Client): Promise<Turned | undefined> {
-      const salt = newSalt();
-      const next = turnToken(token, salt);
+    async turn(
+      from: RefreshToken,
+      to: RefreshToken,
+      salt: Uint8Array,
+      network: Network,
+    ): Promise<LiveSession | undefined> {
       const [session] = await db.$queryRaw<LiveSession[]>`
         UPDATE sessions AS s
         SET expires_at = clock.now + ${ttl},
             generation = s.generation + 1,
-            token_hash = ${hashToken(next)},
-            turned_from = ${client.network},
+            token_hash = ${hashToken(to)},
+            turned_from = ${network},
             turned_at = CASE WHEN clock.now - s.turned_at[1] < ${leeway}
                              THEN (clock.now || s.turned_at)[1:${mostTurnsKept}::int] ELSE ARRAY[clock.now] END,
             turn_salts = CASE WHEN clock.now - s.turned_at[1] < ${leeway}
                               THEN (${salt}::bytea || s.turn_salts)[1:${mostTurnsKept}::int] ELSE ARRAY[${salt}::bytea] END
         FROM (SELECT clock_timestamp() AS now) AS clock, users AS u ${joinGrants}
-        WHERE s.id = ${token.sessionId}::uuid AND s.generation = ${token.generation}
-          AND s.token_hash = ${hashToken(token)} AND ${isLive} AND u.id = s.user_id AND u.is_active
+        WHERE s.id = ${from.sessionId}::uuid AND s.generation = ${from.generation}
+          AND s.token_hash = ${hashToken(from)} AND ${isLive} AND u.id = s.user_id AND u.is_active
         RETURNING ${liveSessionColumns}`;
-      return session && { session, token: next };
+      return session;
     },
 
     /** Why a token did not turn its session. */
@@ -79,18 +78,15 @@ export const makeRefreshStore = (db: Database, times: RefreshTimes) => {
     revokeReused: (id: SessionId, userId: UserId, client: Client): Promise<void> =>
       db.$transaction(async (tx) => {
         if (!(await revokeSession(tx, id, 'reuse_detected'))) return;
-        const event = { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId: id } as const;
-        await recordEvent(tx, { ...event, client, requestId: client.requestId });
+        await recordEvent(tx, client, { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId: id });
       }),
 
     recordReplayElsewhere: ({ id, userId }: LiveSession, client: Client): Promise<void> =>
-      recordEvent(db, {
+      recordEvent(db, client, {
         type: 'refresh_token.replayed_elsewhere',
         outcome: 'success',
         userId,
         sessionId: id,
-        client,
-        requestId: client.requestId,
       }),
   };
 };

@@ -1,16 +1,30 @@
-import { formatToken, forward, hashToken, type Ratchet, type RefreshToken } from '../../core/sessions/ratchet.ts';
+import {
+  formatToken,
+  forward,
+  hashToken,
+  newSalt,
+  type Ratchet,
+  type RefreshToken,
+  successor,
+} from '../../core/sessions/ratchet.ts';
 import type { TokenResponse } from '../../core/tokens/token-response.ts';
-import type { Tokens } from '../../core/tokens/tokens.ts';
+import type { LiveSession, Tokens } from '../../core/tokens/tokens.ts';
 import type { Client } from '../../http/context.ts';
 import { NotReady } from '../../kernel/refusal.ts';
 import { secretsEqual } from '../../kernel/secret.ts';
 import { InvalidRefreshToken } from './refresh.errors.ts';
-import type { RefreshStore, Standing, Turned } from './refresh.store.ts';
+import type { RefreshStore, Standing } from './refresh.store.ts';
 
 export interface RefreshDeps {
   ratchet: Ratchet;
   store: RefreshStore;
   tokens: Tokens;
+}
+
+/** A live session and the token that is its current one. */
+interface Turned {
+  session: LiveSession;
+  token: RefreshToken;
 }
 
 export type Refresh = (presented: string, client: Client) => Promise<TokenResponse>;
@@ -29,14 +43,16 @@ export const makeRefresh = ({ ratchet, store, tokens }: RefreshDeps): Refresh =>
     if (!secretsEqual(hashToken(current), standing.tokenHash))
       throw new InvalidRefreshToken('off the chain', 'unknown_session');
     if (standing.turnedFrom !== client.network) await store.recordReplayElsewhere(standing, client);
-    client.trace.reason = 'replayed';
+    client.note({ reason: 'replayed' });
     return { session: standing, token: current };
   };
 
   const turn = async (token: RefreshToken, client: Client): Promise<Turned> => {
     for (let tries = 0; tries < mostTries; tries += 1) {
-      const turned = await store.turn(token, client);
-      if (turned) return turned;
+      const salt = newSalt();
+      const next = successor(token, salt);
+      const session = await store.turn(token, next, salt, client.network);
+      if (session) return { session, token: next };
       const standing = await store.standing(token);
       if (!standing) throw new InvalidRefreshToken('no such session', 'unknown_session');
       if (standing.status !== 'live') throw new InvalidRefreshToken(standing.status, standing.status);
@@ -54,10 +70,10 @@ export const makeRefresh = ({ ratchet, store, tokens }: RefreshDeps): Refresh =>
   return async (presented, client) => {
     const token = ratchet.parse(presented);
     if (!token) throw new InvalidRefreshToken('form or MAC');
-    client.trace.sessionId = token.sessionId;
+    client.note({ sessionId: token.sessionId });
     tokens.requireKey();
     const { session, token: current } = await turn(token, client);
-    client.trace.userId = session.userId;
+    client.note({ userId: session.userId });
     return tokens.respond(session, formatToken(current));
   };
 };

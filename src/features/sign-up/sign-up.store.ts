@@ -37,9 +37,8 @@ export const makeSignUpStore = (db: Database) => ({
       const [user] = await tx.$queryRaw<UserRow[]>`
         SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`;
       if (!session || !user) throw new Error('an account that was just made is not there');
-      const { requestId } = client;
-      const event = { type: 'account.registered', outcome: 'success', actorId: id, userId: id } as const;
-      await recordEvent(tx, { ...event, sessionId: session.id, client, requestId });
+      const facts = { actorId: id, userId: id, sessionId: session.id };
+      await recordEvent(tx, client, { type: 'account.registered', outcome: 'success', ...facts });
       return { kind: 'registered', user, session };
     }),
 });

@@ -3,7 +3,7 @@ import { formatToken } from '../../core/sessions/ratchet.ts';
 import type { TokenResponse } from '../../core/tokens/token-response.ts';
 import type { Tokens } from '../../core/tokens/tokens.ts';
 import type { Email } from '../../core/users/email.ts';
-import type { NewPassword } from '../../core/users/new-password.ts';
+import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
 import { toUser, type User } from '../../core/users/user.ts';
 import type { Client } from '../../http/context.ts';
 import type { Clock } from '../../kernel/clock.ts';
@@ -13,7 +13,7 @@ import type { SignUpStore } from './sign-up.store.ts';
 
 export interface SignUpDeps {
   store: SignUpStore;
-  newPassword: NewPassword;
+  hashNewPassword: HashNewPassword;
   newSession: DrawNewSession;
   tokens: Tokens;
   clock: Clock;
@@ -30,16 +30,21 @@ export type SignUp = (registration: Registration, client: Client) => Promise<Tok
 
 /** Makes an account and logs it in. @throws RegistrationClosed, ValidationFailed, EmailTaken, Overloaded */
 export const makeSignUp = (deps: SignUpDeps): SignUp => {
-  const { store, newPassword, newSession, tokens, clock, registrationOpen } = deps;
+  const { store, hashNewPassword, newSession, tokens, clock, registrationOpen } = deps;
   return async ({ email, password, displayName }, client) => {
     if (!registrationOpen) throw new RegistrationClosed();
     tokens.requireKey();
-    const passwordHash = await newPassword('password', password, { email, displayName });
+    const passwordHash = await hashNewPassword({
+      field: 'password',
+      password,
+      context: { email, displayName },
+      gone: client.gone,
+    });
     const { token, birth } = newSession(client, null);
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
     const outcome = await store.register(account, birth, client);
     if (outcome.kind === 'email_taken') throw new EmailTaken();
-    Object.assign(client.trace, { userId: account.id, sessionId: token.sessionId });
+    client.note({ userId: account.id, sessionId: token.sessionId });
     return { user: toUser(outcome.user), ...tokens.respond(outcome.session, formatToken(token)) };
   };
 };
