@@ -113,6 +113,7 @@ function arrange(parsed: Parsed) {
       url: parsed.DATABASE_URL,
       directUrl: parsed.DATABASE_DIRECT_URL ?? parsed.DATABASE_URL,
       statementNames: parsed.DATABASE_STATEMENT_NAMES === 'on',
+      pooled: (parsed.DATABASE_DIRECT_URL ?? parsed.DATABASE_URL) !== parsed.DATABASE_URL,
       poolMax: parsed.DATABASE_POOL_MAX,
       timeoutSeconds: parsed.DATABASE_TIMEOUT,
     },

@@ -16,6 +16,8 @@ export interface DatabaseSettings {
   timeoutSeconds: number;
   /** off behind a PgBouncer that does not follow prepared statements */
   statementNames: boolean;
+  /** Whether a PgBouncer stands between, which refuses settings at the start of a connection. */
+  pooled: boolean;
 }
 
 /** Names by text, so that Postgres plans a statement once a connection instead of once a call. */
@@ -31,6 +33,12 @@ function makeStatementNames() {
   };
 }
 
+/** So that what nobody waits for any longer does not go on in Postgres. Behind a pooler the role's own settings do that. */
+const endsInPostgres = (timeoutMs: number) => ({
+  statement_timeout: timeoutMs,
+  idle_in_transaction_session_timeout: timeoutMs + 1000,
+});
+
 /**
  * The pool and the client of one process. Nothing connects before the first query. A query or a wait for a connection
  * ends after DATABASE_TIMEOUT: in Postgres by statement_timeout, and here as well, should Postgres hang.
@@ -42,9 +50,8 @@ export function openDatabase(settings: DatabaseSettings, log: Logger): Database 
       connectionString: settings.url,
       max: settings.poolMax,
       connectionTimeoutMillis: timeoutMs,
-      statement_timeout: timeoutMs,
       query_timeout: timeoutMs + 500,
-      idle_in_transaction_session_timeout: timeoutMs + 1000,
+      ...(settings.pooled ? {} : endsInPostgres(timeoutMs)),
       idleTimeoutMillis: 60_000,
       keepAlive: true,
       application_name: 'keyturn',

@@ -102,18 +102,20 @@ export async function revokeSession(
 
 /**
  * Ends every session of a user whose row this transaction holds, but for one that is to be kept. The cap bounds how many
- * there are; the limit, far above it, only tells the planner so.
+ * there are; the limit, far above it, tells the planner so.
  */
 export async function revokeSessionsOf(
   tx: Queryable,
   userId: UserId,
   reason: RevokedReason,
   kept: SessionId | null = null,
-): Promise<number> {
-  return tx.$executeRaw`
+): Promise<void> {
+  const most = 10 * mostLiveSessions;
+  const ended = await tx.$executeRaw`
     UPDATE sessions AS ended SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
     WHERE ended.revoked_at IS NULL AND ended.id = ANY (ARRAY(
       SELECT s.id FROM sessions AS s
       WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${kept}::uuid AND ${isLive}
-      ORDER BY s.created_at DESC LIMIT ${10 * mostLiveSessions}))`;
+      ORDER BY s.created_at DESC LIMIT ${most}))`;
+  if (ended === most) await revokeSessionsOf(tx, userId, reason, kept);
 }

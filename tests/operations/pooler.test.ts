@@ -1,0 +1,49 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startApp } from '../harness.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database.drop());
+
+/** Refuses a connection that brings settings of its own, as PgBouncer does; remembers what it refused. */
+async function startPooler(url: string) {
+  const refused: string[] = [];
+  const { port, hostname } = new URL(url);
+  const server = createServer((client) => {
+    client.on('error', () => {});
+    client.once('data', (startup) => {
+      const brought = /statement_timeout|idle_in_transaction_session_timeout|options/.exec(startup.toString('latin1'));
+      if (brought) {
+        refused.push(brought[0]);
+        return void client.destroy();
+      }
+      const upstream = connect(Number(port), hostname).on('error', () => client.destroy());
+      upstream.write(startup);
+      client.pipe(upstream).pipe(client);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const pooled = new URL(url);
+  pooled.port = String((server.address() as AddressInfo).port);
+  return { url: pooled.href, refused, close: () => server.close() };
+}
+
+test('where DATABASE_DIRECT_URL says that a PgBouncer stands between, connections bring nothing that it refuses', async () => {
+  const pooler = await startPooler(database.url);
+  const settings = { DATABASE_DIRECT_URL: database.url, DATABASE_STATEMENT_NAMES: 'off' };
+  const app = await startApp(settings, { databaseUrl: pooler.url });
+  const account = await app.register();
+  for (let turn = 0, token = account.refresh_token; turn < 20; turn += 1)
+    token = (await app.refresh(token)).body.refresh_token as string;
+  expect(pooler.refused).toEqual([]);
+  await app.close();
+
+  await expect(startApp({}, { databaseUrl: pooler.url })).rejects.toThrow();
+  expect(pooler.refused).toContain('statement_timeout');
+  pooler.close();
+});
