@@ -43,7 +43,7 @@ test('where DATABASE_DIRECT_URL says that a PgBouncer stands between, connection
   expect(pooler.refused).toEqual([]);
   await app.close();
 
-  await expect(startApp({}, { databaseUrl: pooler.url })).rejects.toThrow();
+  await expect(startApp({}, { databaseUrl: pooler.url })).rejects.toThrow(/terminated|closed|reach/i);
   expect(pooler.refused).toContain('statement_timeout');
   pooler.close();
 });
