@@ -10,7 +10,7 @@ import { listen } from './http/server.ts';
 import { systemClock } from './kernel/clock.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
 import { pendingMigrations } from './platform/migrations.ts';
-import { type Database, isDatabaseUnavailable, openDatabase, queryText } from './platform/postgres.ts';
+import { type Database, isDatabaseUnavailable, openDatabase, queryText, sentenceOf } from './platform/postgres.ts';
 import { drain, waitAtMost } from './platform/shutdown.ts';
 
 export interface Service {
@@ -82,7 +82,7 @@ async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readi
     await keyring.load();
     return undefined;
   } catch (error) {
-    if (isDatabaseUnavailable(error)) return `the database does not answer: ${(error as Error).message}`;
+    if (isDatabaseUnavailable(error)) return `the database does not answer: ${sentenceOf(error)}`;
     throw error;
   }
 }

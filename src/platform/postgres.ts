@@ -124,6 +124,12 @@ export function isDatabaseUnavailable(error: unknown, depth = 0): boolean {
   );
 }
 
+/** The sentence of a database's fault: Prisma puts the name of its call and blank lines before it. */
+export const sentenceOf = (error: unknown): string =>
+  String((error as { message?: unknown }).message)
+    .split('\n')
+    .findLast((line) => line.trim() !== '') ?? 'unknown';
+
 /** Runs statements that are constants of ours, as `migrations.ts` takes them. */
 export const queryText =
   (db: Database) =>

@@ -1,5 +1,5 @@
 import type { Logger } from '../../platform/log.ts';
-import type { Database } from '../../platform/postgres.ts';
+import { type Database, sentenceOf } from '../../platform/postgres.ts';
 import { purgeSessions } from './purge.store.ts';
 
 const everyMs = 5 * 60_000;
@@ -19,7 +19,7 @@ export function startSessionPurge(db: Database, log: Logger): Purge {
     try {
       while (!stopped && (await purgeSessions(db, batch)) === batch);
     } catch (error) {
-      log.warn({ reason: (error as Error).message }, 'dead sessions were not purged; trying again later');
+      log.warn({ reason: sentenceOf(error) }, 'dead sessions were not purged; trying again later');
     }
   };
 
