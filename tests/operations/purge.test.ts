@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { purgeSessions } from '../../src/core/sessions/purge.store.ts';
+import { type Database, sql } from '../../src/platform/postgres.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { startForTest } from './processes.ts';
 
@@ -42,4 +44,27 @@ test('a process that starts removes what ended for good a week ago, in batches, 
   expect(await count('user_agent = ANY($1)', gone)).toBe(0);
   expect(await count('user_agent = ANY($1)', kept)).toBe(3);
   expect(await count('id = $1', live)).toBe(1);
+});
+
+test('it finds them by an index, however many sessions live', async () => {
+  const statements: { text: string; values: unknown[] }[] = [];
+  const listener = {
+    $executeRaw(strings: TemplateStringsArray, ...values: string[]) {
+      statements.push(sql(strings, ...values));
+      return Promise.resolve(0);
+    },
+  };
+  await purgeSessions(listener as unknown as Database, 500);
+  const client = await app.sql.connect();
+  await client.query('SET enable_seqscan = off');
+  const plans = [];
+  for (const { text, values } of statements) {
+    const { rows } = await client.query<Record<string, string>>(`EXPLAIN ${text}`, values);
+    plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
+  }
+  client.release(true);
+  expect(plans).toEqual([
+    expect.stringContaining('Index Cond: (absolute_expires_at <'),
+    expect.stringContaining('Index Cond: (revoked_at <'),
+  ]);
 });
