@@ -40,6 +40,7 @@ export function contextOf(res: Response): RequestContext {
 export function clientOf(req: Request, res: Response): Client {
   const context = contextOf(res);
   // What a trusted proxy said may be no address; what the socket says is none once the client has gone.
+  let gone: AbortSignal | undefined;
   const ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? unknownAddress;
   return {
     requestId: context.requestId,
@@ -48,7 +49,7 @@ export function clientOf(req: Request, res: Response): Client {
     userAgent: req.headers['user-agent']?.slice(0, 256) ?? null,
     note: (facts) => void Object.assign(context, facts),
     get gone() {
-      return signalGone(res);
+      return (gone ??= signalGone(res));
     },
   };
 }
@@ -62,7 +63,7 @@ function signalGone(res: Response): AbortSignal {
   return controller.signal;
 }
 
-/** RFC 5735 section 3: "this host", which no client has. */
+/** RFC 6890 section 2.2.2: "this host", which no client has. */
 const unknownAddress = '0.0.0.0';
 
 const acceptableRequestId = /^[\w.-]{1,128}$/;

@@ -7,6 +7,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { StartRefused } from '../kernel/start-refused.ts';
 import type { Hold } from './hold.ts';
 import { openCluster, POSTGRES_ENV, seenFrom, type Cluster } from './postgres-cluster.ts';
 
@@ -54,7 +55,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   } catch (cause) {
     await stop();
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`Postgres did not start in ${folder}: ${reason}`, { cause });
+    throw new StartRefused(`Postgres did not start in ${folder}: ${reason}`, { cause });
   }
 }
 

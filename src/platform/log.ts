@@ -7,7 +7,7 @@ export type { Logger };
 const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 /** A text that strangers chose, with nothing in it that a terminal or a line-based reader would obey. */
-export const printable = (text: string): string =>
+const printable = (text: string): string =>
   text.replace(controls, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** A fault of ours: its kind, sentence and stack, and nothing of what it carries besides. */

@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { StartRefused } from '../kernel/start-refused.ts';
 
 const OURS = new URL('../../prisma/migrations/', import.meta.url);
 const PRISMAS_LOCK = 72_707_369; // the key that `prisma migrate` takes too, so that the two exclude each other
@@ -54,18 +55,20 @@ export async function pendingMigrations(
   return known.filter((name) => !names.has(name));
 }
 
-/** Resolves to the names of those that it applied. Safe in any number of processes at once. */
+/** Resolves to the names of those that it applied. Safe in any number of processes at once. @throws StartRefused */
 export async function applyMigrations(databaseUrl: string, directory: URL | string = OURS): Promise<string[]> {
   const folder = typeof directory === 'string' ? directory : fileURLToPath(directory);
   const names = await knownMigrations(folder);
   const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
   const client = new pg.Client(databaseUrl);
-  await client.connect();
   try {
+    await client.connect();
     const applied: string[] = [];
     let name: string | undefined;
     while ((name = await inTransaction(client, () => applyNext(client, migrations)))) applied.push(name);
     return applied;
+  } catch (cause) {
+    throw new StartRefused((cause as Error).message, { cause });
   } finally {
     await client.end();
   }

@@ -91,6 +91,9 @@ test('the printed lines work when pasted; Ctrl-C stops all of it; a second start
   const secondPostgres = await postgresPid();
   expect((await second.login(email)).status).toBe(200);
   expect((await second.refresh(String(refreshed?.['refresh_token']))).status).toBe(200);
+  await expect(startDev({ PORT: '0' })).rejects.toThrow(
+    /^Postgres did not start in \S+: another Keyturn development server \(pid \d+\) is using this folder\n$/,
+  );
   await second.signal('SIGKILL');
 
   const third = await startDev();

@@ -61,15 +61,32 @@ describe('.env.example', () => {
   });
 });
 
-test('the service with nothing set exits with 1, names what is required, and shows no stack', async () => {
-  const env = { PATH: process.env['PATH'] ?? '' };
+/** What the service says and exits with, where it does not start. */
+async function refusedStart(settings: Record<string, string>): Promise<{ code: number; lines: string[] }> {
+  const env = { PATH: process.env['PATH'] ?? '', ...settings };
   const child = spawn(process.execPath, ['bin/keyturn.cjs', 'main'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   const [code] = (await once(child, 'close')) as [number];
+  return { code, lines: output.trimEnd().split('\n') };
+}
+
+test('a list of passwords that cannot be read ends the start with a sentence, and no stack', async () => {
+  const { code, lines } = await refusedStart({
+    ...(required as Record<string, string>),
+    PASSWORD_BLOCKLIST_FILE: '/nowhere',
+  });
   expect(code).toBe(1);
-  expect(output.trimEnd().split('\n')).toEqual([
+  expect(lines).toEqual([
+    expect.stringContaining('The password blocklist /nowhere (PASSWORD_BLOCKLIST_FILE) cannot be read'),
+  ]);
+});
+
+test('the service with nothing set exits with 1, names what is required, and shows no stack', async () => {
+  const { code, lines } = await refusedStart({});
+  expect(code).toBe(1);
+  expect(lines).toEqual([
     'Keyturn cannot start with these settings:',
     '  - ISSUER is required in production',
     '  - DATABASE_URL is required in production',

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { StartRefused } from '../../kernel/start-refused.ts';
 import { countCodePoints } from '../../kernel/text.ts';
 
 export interface PasswordPolicy {
@@ -65,7 +66,7 @@ async function readList(file: string | URL, complaint: string): Promise<string[]
       .map((line) => foldCase(normalizePassword(line.trim())))
       .filter((line) => line !== '' && !/^#(?:\s|$)/.test(line));
   } catch (error) {
-    throw new Error(`${complaint}: ${String(error)}`, { cause: error });
+    throw new StartRefused(`${complaint}: ${(error as Error).message}`, { cause: error });
   }
 }
 
