@@ -1,23 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { postgresUrl } from './kernel/setting-kinds.ts';
 import { StartRefused } from './kernel/start-refused.ts';
-import {
-  audience,
-  choice,
-  duration,
-  issuerUrl,
-  masterKeys,
-  postgresUrl,
-  trustProxy,
-  url,
-  whole,
-} from './kernel/setting-kinds.ts';
+import { contradictions, type Mode, type Parsed, settings } from './settings.ts';
 
-export type Mode = 'production' | 'development';
+export type { Mode };
 
 /** Every setting's name, as it stands in the environment and in `.env.example`. */
-export type Setting = keyof ReturnType<typeof settings>['shape'];
+export type Setting = keyof z.input<ReturnType<typeof settings>>;
 
 /** Durations are in seconds, memory in KiB, lengths in code points. */
 export type Config = ReturnType<typeof arrange>;
@@ -31,80 +21,14 @@ export class ConfigError extends StartRefused {
   }
 }
 
-const secretSettings: readonly Setting[] = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'MASTER_KEYS'];
-
-const settings = (mode: Mode, poolThreads: number) => {
-  const development = mode === 'development';
-  const hashes = Math.max(1, Math.min(availableParallelism() - 1, poolThreads - 1));
-  return z.object({
-    HOST: z.string().default('0.0.0.0'),
-    PORT: whole(3000, 0, 65_535),
-    ISSUER: issuerUrl.refine((text) => development || text.startsWith('https://'), {
-      error: 'must be https in production',
-    }),
-    AUDIENCE: audience.optional(),
-    DATABASE_URL: postgresUrl,
-    DATABASE_DIRECT_URL: postgresUrl.optional(),
-    DATABASE_STATEMENT_NAMES: choice('on', 'off').default('on'),
-    DATABASE_POOL_MAX: whole(10, 1, 1000),
-    DATABASE_TIMEOUT: duration('5s', '1s', '5m'),
-    MASTER_KEYS: masterKeys,
-    JWT_ALG: choice('ES256', 'EdDSA', 'RS256', 'PS256').default('ES256'),
-    ACCESS_TTL: duration('15m', '1m', '1h'),
-    REFRESH_TTL: duration('30d', '1s', '400d'),
-    SESSION_TTL: duration('30d', '1s', '3650d'),
-    REFRESH_LEEWAY: duration('30s', '0', '60s'),
-    JWKS_MAX_AGE: duration('5m', '1s', '1d'),
-    ARGON2_MEMORY_KIB: whole(65_536, 8, 4_194_304),
-    ARGON2_ITERATIONS: whole(3, 1, 100),
-    ARGON2_PARALLELISM: whole(4, 1, 64),
-    HASH_CONCURRENCY: whole(hashes, 1, 1000),
-    HASH_QUEUE_MAX: whole(100, 0, 100_000),
-    PASSWORD_MIN_LENGTH: whole(8, 8, 64),
-    PASSWORD_BLOCKLIST_FILE: z.string().optional(),
-    HIBP_URL: url('an http or https URL', 'https:', 'http:').optional(),
-    REGISTRATION: choice('open', 'closed').default('open'),
-    EMAIL_VERIFICATION: z
-      .enum(['off'], { error: 'must be off: this release sends no mail, so no address can be verified' })
-      .default('off'),
-    TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
-    LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
-    LOG_FORMAT: choice('json', 'pretty').default(development ? 'pretty' : 'json'),
-    SHUTDOWN_GRACE: duration('10s', '1s', '10m'),
-  });
-};
-
-/** OWASP's floor for Argon2id: any of its equivalent pairs of memory and iterations (Password Storage Cheat Sheet). */
-const argon2Floor: readonly (readonly [memoryKib: number, iterations: number])[] = [
-  [47_104, 1],
-  [19_456, 2],
-  [12_288, 3],
-  [9_216, 4],
-  [7_168, 5],
-];
-
-type Parsed = z.output<ReturnType<typeof settings>>;
-
-function contradictions(parsed: Parsed, poolThreads: number): string[] {
-  const faults: string[] = [];
-  const { ARGON2_MEMORY_KIB: memory, ARGON2_ITERATIONS: iterations } = parsed;
-  if (!argon2Floor.some(([m, t]) => memory >= m && iterations >= t))
-    faults.push(
-      `ARGON2_MEMORY_KIB ${memory} with ARGON2_ITERATIONS ${iterations} is weaker than OWASP's floor (19456, 2)`,
-    );
-  if (parsed.ARGON2_MEMORY_KIB < 8 * parsed.ARGON2_PARALLELISM)
-    faults.push('ARGON2_MEMORY_KIB must be at least 8 times ARGON2_PARALLELISM (RFC 9106 section 3.1)');
-  if (parsed.HASH_CONCURRENCY >= poolThreads)
-    faults.push(
-      `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} would fill the thread pool of ${poolThreads}: start through npm start, which sizes it, or set UV_THREADPOOL_SIZE`,
-    );
-  return faults;
-}
+const secretSettings: readonly Setting[] = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'REDIS_URL', 'MASTER_KEYS'];
 
 function arrange(parsed: Parsed) {
   return {
     host: parsed.HOST,
     port: parsed.PORT,
+    /** 0: no metrics. */
+    metricsPort: parsed.METRICS_PORT,
     issuer: parsed.ISSUER,
     /** The issuer without a slash at its end: what every link begins with. */
     baseUrl: parsed.ISSUER.replace(/\/$/, ''),
@@ -117,6 +41,7 @@ function arrange(parsed: Parsed) {
       poolMax: parsed.DATABASE_POOL_MAX,
       timeoutSeconds: parsed.DATABASE_TIMEOUT,
     },
+    redisUrl: parsed.REDIS_URL,
     masterKeys: parsed.MASTER_KEYS,
     jwtAlg: parsed.JWT_ALG,
     accessTtlSeconds: parsed.ACCESS_TTL,
@@ -135,6 +60,18 @@ function arrange(parsed: Parsed) {
     passwordBlocklistFile: parsed.PASSWORD_BLOCKLIST_FILE,
     hibpUrl: parsed.HIBP_URL,
     registrationOpen: parsed.REGISTRATION === 'open',
+    lockout: {
+      attempts: parsed.LOCKOUT_ATTEMPTS,
+      total: parsed.LOCKOUT_TOTAL,
+      durationSeconds: parsed.LOCKOUT_DURATION,
+    },
+    rateLimits: {
+      login: parsed.RATE_LIMIT_LOGIN,
+      refresh: parsed.RATE_LIMIT_REFRESH,
+      mail: parsed.RATE_LIMIT_MAIL,
+      default: parsed.RATE_LIMIT_DEFAULT,
+    },
+    corsOrigins: parsed.CORS_ORIGINS ?? [],
     trustProxy: parsed.TRUST_PROXY,
     logLevel: parsed.LOG_LEVEL,
     logPretty: parsed.LOG_FORMAT === 'pretty',

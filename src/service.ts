@@ -3,14 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
 import type { Keyring } from './core/keys/keyring.ts';
-import { type Purge, startSessionPurge } from './core/sessions/purge.ts';
+import { purgeSessions } from './core/sessions/purge.store.ts';
+import { purgeLockouts } from './core/users/lockout.store.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
 import { listen } from './http/server.ts';
 import { systemClock } from './kernel/clock.ts';
+import { openOutside } from './outside.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
 import { pendingMigrations } from './platform/migrations.ts';
-import { type Database, isDatabaseUnavailable, openDatabase, queryText, sentenceOf } from './platform/postgres.ts';
+import { serveMetrics } from './platform/metrics-server.ts';
+import { type Database, isDatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
+import { type Purge, startPurge } from './platform/purge.ts';
 import { drain, waitAtMost } from './platform/shutdown.ts';
 
 export interface Service {
@@ -28,14 +32,21 @@ const lastSeconds = 0.5;
 /** Listens first: the process answers `/healthz` and says in `/readyz` what it waits for. */
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
-  const db = openDatabase(config.database, log);
+  const outside = openOutside(config, log);
+  const { db, metrics } = outside;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, readiness } = makeApp({ config, db, log, clock: systemClock, blocklist });
+  const { express, keyring, readiness } = makeApp({ config, outside, log, clock: systemClock, blocklist });
   const server = await listen(express, config.host, config.port);
+  const { host, metricsPort } = config;
+  const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
   const stopping = new AbortController();
   let purge: Purge | undefined;
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
-    purge = startSessionPurge(db, log);
+    const { durationSeconds } = config.lockout;
+    purge = startPurge(
+      [(batch) => purgeSessions(db, batch), (batch) => purgeLockouts(db, durationSeconds, batch)],
+      log,
+    );
   });
   return {
     port: (server.address() as AddressInfo).port,
@@ -45,9 +56,10 @@ export async function startService(config: Config): Promise<Service> {
       readiness.draining = true;
       stopping.abort();
       await drain(server, config.shutdownGraceSeconds - lastSeconds);
+      metricsServer?.close();
       await waitAtMost(
         lastSeconds,
-        Promise.resolve(purge?.stop()).then(() => db.$disconnect()),
+        Promise.resolve(purge?.stop()).then(() => outside.close()),
       );
     },
   };

@@ -60,7 +60,9 @@ test('the files are read as they are meant to be', () => {
     expect.arrayContaining(['app.ts', 'kernel/clock.ts', 'http/endpoint.ts']),
   );
   const app = files.find(({ name }) => name === 'app.ts');
-  expect(app?.imports).toEqual(expect.arrayContaining(['config.ts', 'kernel/clock.ts', 'http/server.ts']));
+  expect(app?.imports).toEqual(
+    expect.arrayContaining(['parts.ts', 'features/refresh/refresh.feature.ts', 'http/server.ts']),
+  );
   const postgres = files.find(({ name }) => name === 'platform/postgres.ts');
   expect(postgres?.imports).toEqual(expect.arrayContaining(['@prisma/adapter-pg', 'generated/prisma/client.ts']));
 });

@@ -31,6 +31,7 @@ test('the defaults are those of the documentation', async () => {
   expect(await load()).toEqual({
     host: '0.0.0.0',
     port: 3000,
+    metricsPort: 9464,
     issuer: 'https://auth.example.com',
     baseUrl: 'https://auth.example.com',
     audience: ['https://auth.example.com'],
@@ -42,6 +43,7 @@ test('the defaults are those of the documentation', async () => {
       poolMax: 10,
       timeoutSeconds: 5,
     },
+    redisUrl: undefined,
     masterKeys: [Buffer.alloc(32, 7)],
     jwtAlg: 'ES256',
     accessTtlSeconds: 900,
@@ -54,6 +56,14 @@ test('the defaults are those of the documentation', async () => {
     passwordBlocklistFile: undefined,
     hibpUrl: undefined,
     registrationOpen: true,
+    lockout: { attempts: 5, total: 50, durationSeconds: 900 },
+    rateLimits: {
+      login: { count: 20, windowSeconds: 900 },
+      refresh: { count: 60, windowSeconds: 60 },
+      mail: { count: 5, windowSeconds: 900 },
+      default: { count: 300, windowSeconds: 60 },
+    },
+    corsOrigins: [],
     trustProxy: false,
     logLevel: 'info',
     logPretty: false,
@@ -107,6 +117,19 @@ describe('values', () => {
     ['DATABASE_STATEMENT_NAMES', 'off', { database: expect.objectContaining({ statementNames: false }) }],
     ['REGISTRATION', 'closed', { registrationOpen: false }],
     ['PORT', '0', { port: 0 }],
+    ['METRICS_PORT', '0', { metricsPort: 0 }],
+    ['REDIS_URL', 'rediss://:secret@redis.internal:6380/2', { redisUrl: 'rediss://:secret@redis.internal:6380/2' }],
+    ['LOCKOUT_ATTEMPTS', '10', { lockout: { attempts: 10, total: 50, durationSeconds: 900 } }],
+    [
+      'RATE_LIMIT_LOGIN',
+      '3/1d',
+      { rateLimits: expect.objectContaining({ login: { count: 3, windowSeconds: 86_400 } }) },
+    ],
+    [
+      'CORS_ORIGINS',
+      'https://app.example.com, http://localhost:5173',
+      { corsOrigins: ['https://app.example.com', 'http://localhost:5173'] },
+    ],
   ])('%s may be %s', async (name, value, expected) => {
     expect(await load({ [name]: value })).toMatchObject(expected);
   });
@@ -128,6 +151,14 @@ describe('values', () => {
     ['HIBP_URL', 'api.pwnedpasswords.com|file:///etc/passwd'],
     ['PASSWORD_MIN_LENGTH', '7|65'],
     ['JWT_ALG', 'none|HS256|es256'],
+    ['REDIS_URL', 'localhost:6379|http://a|redis.internal'],
+    ['LOCKOUT_ATTEMPTS', '0|-1|off|1e3'],
+    ['LOCKOUT_DURATION', '0|31d'],
+    ['RATE_LIMIT_DEFAULT', '0/1m|300|/1m|300/|300/0|300/2d|300/1m/1m|1.5/1m|-1/1m|300 / 1m'],
+    [
+      'CORS_ORIGINS',
+      '*|null|app.example.com|https://app.example.com/|https://APP.example.com|https://a.example:443|ftp://a|https://a.example,|https://*.a.example',
+    ],
   ])('%s is refused by name where it is wrong', async (name, values) => {
     for (const value of values.split('|')) {
       const faults = await faultsOf({ [name]: value });

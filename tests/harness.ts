@@ -10,7 +10,7 @@ import { loadBlocklist } from '../src/core/users/password-policy.ts';
 import { listen } from '../src/http/server.ts';
 import { type Clock, systemClock } from '../src/kernel/clock.ts';
 import { type Logger, makeLogger } from '../src/platform/log.ts';
-import { openDatabase } from '../src/platform/postgres.ts';
+import { openOutside } from '../src/outside.ts';
 import { createDatabase } from './support/database.ts';
 import { expectDocumented } from './support/documented.ts';
 
@@ -18,6 +18,15 @@ export const password = 'correct horse battery staple';
 
 /** OWASP's floor, so that tests spend their time elsewhere. */
 export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' } as const;
+
+/** For tests of other things: they all come from one address. */
+export const generousLimits = {
+  RATE_LIMIT_LOGIN: '1000000/1m',
+  RATE_LIMIT_REFRESH: '1000000/1m',
+  RATE_LIMIT_DEFAULT: '1000000/1m',
+  LOCKOUT_ATTEMPTS: '1000000',
+  LOCKOUT_TOTAL: '1000000',
+} as const;
 
 export type Settings = Partial<Record<Setting, string>>;
 
@@ -115,14 +124,15 @@ export async function startApp(
     DATABASE_URL: databaseUrl,
     MASTER_KEYS: randomBytes(32).toString('base64url'),
     ...cheapHashes,
+    ...generousLimits,
     ...settings,
   };
   const config = await loadConfig('development', {}, environment);
   const log = options.log ?? makeLogger({ level: 'silent', pretty: false });
-  const db = openDatabase(config.database, log);
+  const outside = openOutside(config, log);
   const clock = steppedClock();
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, readiness } = makeApp({ config, db, log, clock, blocklist, checkReplies: true });
+  const { express, keyring, readiness } = makeApp({ config, outside, log, clock, blocklist, checkReplies: true });
   readiness.migrated = true;
   await keyring.load();
   const server = await listen(express, '127.0.0.1', options.port ?? 0);
@@ -141,7 +151,7 @@ export async function startApp(
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await sql.end();
-      await db.$disconnect();
+      await outside.close();
       await database?.drop();
     },
   };

@@ -3,15 +3,15 @@ import { loadConfig } from '../config.ts';
 import { toYaml } from '../features/openapi/openapi.route.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { makeLogger } from '../platform/log.ts';
-import { openDatabase } from '../platform/postgres.ts';
+import { openOutside } from '../outside.ts';
 
 /** The document of an app with the default settings. The app is put together and never started: nothing connects. */
 export async function makeOpenApiYaml(): Promise<string> {
   const environment = { DATABASE_URL: 'postgresql://nowhere', MASTER_KEYS: Buffer.alloc(32).toString('base64url') };
   const config = await loadConfig('development', {}, environment);
   const log = makeLogger({ level: 'silent', pretty: false });
-  const db = openDatabase(config.database, log);
-  return toYaml(makeApp({ config, db, log, clock: systemClock, blocklist: new Set() }).openApi());
+  const outside = openOutside(config, log);
+  return toYaml(makeApp({ config, outside, log, clock: systemClock, blocklist: new Set() }).openApi());
 }
 
 export async function openapi(): Promise<void> {

@@ -4,6 +4,7 @@ import { monotonicMs } from '../kernel/clock.ts';
 import { ClientGone } from './body.ts';
 import { type Network, networkOf, parseAddress } from '../kernel/network.ts';
 import type { Logger } from '../platform/log.ts';
+import type { Metrics } from '../platform/metrics.ts';
 
 /** What one request's log line says. Nothing else of a request is ever logged. */
 export interface RequestContext {
@@ -68,8 +69,8 @@ const unknownAddress = '0.0.0.0';
 
 const acceptableRequestId = /^[\w.-]{1,128}$/;
 
-/** Gives every request its id and its one log line. */
-export function traceRequests(log: Logger): RequestHandler {
+/** Gives every request its id, its one log line and its place in the metrics. */
+export function traceRequests(log: Logger, metrics: Pick<Metrics, 'requestDone'>): RequestHandler {
   return (req, res, next) => {
     const startedMs = monotonicMs();
     const given = req.headers['x-request-id'];
@@ -78,12 +79,17 @@ export function traceRequests(log: Logger): RequestHandler {
     contexts.set(res, context);
     res.setHeader('X-Request-Id', requestId);
     res.once('close', () => {
+      const ms = monotonicMs() - startedMs;
+      const status = res.writableFinished ? res.statusCode : 499;
+      // What is not declared has one series, whatever its method and its path.
+      const { route } = context;
+      metrics.requestDone(route ? req.method : 'any', route ?? 'none', status, ms / 1000);
       log.info({
         request_id: requestId,
         method: req.method,
         route: context.route ?? null,
-        status: res.writableFinished ? res.statusCode : 499,
-        ms: Math.round((monotonicMs() - startedMs) * 10) / 10,
+        status,
+        ms: Math.round(ms * 10) / 10,
         user_id: context.userId,
         session_id: context.sessionId,
         code: context.code,

@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { NotReady, Refusal, type RefusalClass } from '../kernel/refusal.ts';
+import { countedAddress } from '../kernel/network.ts';
 import { authenticate, type Caller, recognize, type VerifyAccessToken } from './authenticate.ts';
 import { readJson } from './body.ts';
 import { type Client, clientOf, contextOf } from './context.ts';
+import { type CountRequest, type LimitGroup, RateLimited } from './rate-limit.ts';
 import {
   type Fault,
   InsufficientScope,
@@ -16,6 +17,7 @@ import {
   UnsupportedMediaType,
   ValidationFailed,
 } from './refusals.ts';
+import { send } from './send.ts';
 
 type Schema = z.ZodType | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.output<S> : undefined;
@@ -47,6 +49,10 @@ interface Declaration<
   needs?: Needs;
   /** Open to all, but who comes with a good access token of this scope is known. */
   welcomes?: string;
+  /** Left out: `default`. `none` is for probes, which must tell of the process even when its clients ask for too much. */
+  limit?: LimitGroup | 'none';
+  /** What the request counts by, where its body says; else the client's address. */
+  countedBy?(body: Parsed<Body>): string | undefined;
   body?: Body;
   query?: Query;
   params?: Params;
@@ -57,6 +63,8 @@ interface Declaration<
   replyType?: string;
   /** `Cache-Control` and what else a client may keep the answer by; every other answer is `no-store`. */
   headers?: Record<string, string>;
+  /** Whether pages of any origin may read it; else only those of `CORS_ORIGINS`. */
+  openToAllOrigins?: boolean;
   /** Whether it may answer a conditional request with 304 (RFC 9110 section 13). */
   cacheable?: boolean;
   refusals?: readonly RefusalClass[];
@@ -66,7 +74,8 @@ interface Declaration<
 type ReplyOf<Reply extends Schema> = Reply extends z.ZodType ? z.output<Reply> : void;
 
 /** A declaration with its types forgotten: what routes and documents are made of. */
-export type Endpoint = Omit<Declaration<string | undefined, Schema, Schema, Schema, Schema>, 'handle'> & {
+export type Endpoint = Omit<Declaration<string | undefined, Schema, Schema, Schema, Schema>, 'handle' | 'countedBy'> & {
+  countedBy?(body: unknown): string | undefined;
   handle(input: Input<string | undefined, unknown, unknown, unknown>): unknown;
 };
 
@@ -108,7 +117,7 @@ function parseParams({ params }: Endpoint, req: Request): unknown {
 }
 
 /** All that may be refused here: what the endpoint names, and what follows from its shape. */
-export function refusalsOf({ needs, body, query, params, refusals = [] }: Endpoint): readonly RefusalClass[] {
+export function refusalsOf({ needs, limit, body, query, params, refusals = [] }: Endpoint): readonly RefusalClass[] {
   return [
     ...new Set([
       ...(needs ? [InvalidAccessToken, InsufficientScope, ValidationFailed, NotReady] : []),
@@ -116,6 +125,7 @@ export function refusalsOf({ needs, body, query, params, refusals = [] }: Endpoi
       ...(query ? [ValidationFailed] : []),
       ...(params ? [NotFound] : []),
       ...refusals,
+      ...(limit === 'none' ? [] : [RateLimited]),
       InternalError,
     ]),
   ];
@@ -123,6 +133,7 @@ export function refusalsOf({ needs, body, query, params, refusals = [] }: Endpoi
 
 export interface EndpointOptions {
   verify: VerifyAccessToken;
+  count: CountRequest;
   /** In tests: parses each reply by its schema, and fails on a refusal that was not declared. */
   checkReplies: boolean;
 }
@@ -132,18 +143,36 @@ function callerOf({ needs, welcomes }: Endpoint, verify: VerifyAccessToken, req:
   return welcomes === undefined ? undefined : recognize(req, verify, welcomes);
 }
 
-/** Runs one request: who is it, what do they want, do it, answer. */
+const readBody = async (endpoint: Endpoint, req: Request): Promise<unknown> =>
+  endpoint.body && parsePart('body', endpoint.body, await readJson(req));
+
+/**
+ * Counts the request before anything is done for it. Where it counts by what its body says, the body is read before,
+ * and one that cannot be read counts for the address. The way to the body's value, or to what is wrong with it.
+ */
+async function admit(endpoint: Endpoint, options: EndpointOptions, ip: string, req: Request, res: Response) {
+  const { limit = 'default' } = endpoint;
+  const [read] = endpoint.countedBy ? await Promise.allSettled([readBody(endpoint, req)]) : [];
+  const key = read?.status === 'fulfilled' ? endpoint.countedBy?.(read.value) : undefined;
+  if (limit !== 'none') await options.count(limit, key ?? countedAddress(ip), req, res);
+  if (read?.status === 'rejected') throw read.reason;
+  return () => (read ? read.value : readBody(endpoint, req));
+}
+
+/** Runs one request: are there too many, who is it, what do they want, do it, answer. */
 export async function serve(endpoint: Endpoint, options: EndpointOptions, req: Request, res: Response): Promise<void> {
   const context = contextOf(res);
   context.route = endpoint.path;
+  const client = clientOf(req, res);
+  const body = await admit(endpoint, options, client.ip, req, res);
   const caller = callerOf(endpoint, options.verify, req);
   if (caller) Object.assign(context, { userId: caller.userId, sessionId: caller.sessionId });
   const input = {
     params: parseParams(endpoint, req),
     query: parsePart('query', endpoint.query, req.query),
-    body: endpoint.body && parsePart('body', endpoint.body, await readJson(req)),
+    body: await body(),
     caller,
-    client: clientOf(req, res),
+    client,
   };
   const reply = options.checkReplies ? await checked(endpoint, input) : await endpoint.handle(input);
   send(endpoint, reply, req, res);
@@ -160,19 +189,4 @@ async function checked(endpoint: Endpoint, input: Parameters<Endpoint['handle']>
       throw new Error(`${endpoint.operationId} does not declare ${error.message}`, { cause: error });
     throw error;
   }
-}
-
-function send(endpoint: Endpoint, reply: unknown, req: Request, res: Response): void {
-  const headers = { 'Cache-Control': 'no-store', ...endpoint.headers };
-  if (!endpoint.reply) return void res.writeHead(endpoint.status ?? 204, headers).end();
-  const payload = typeof reply === 'string' ? reply : JSON.stringify(reply);
-  const type = {
-    'Content-Type': endpoint.replyType ?? 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(payload),
-  };
-  if (!endpoint.cacheable) return void res.writeHead(endpoint.status ?? 200, { ...headers, ...type }).end(payload);
-  const etag = `"${createHash('sha256').update(payload).digest('base64url').slice(0, 22)}"`;
-  const known = (req.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  if (known.includes(etag) || known.includes('*')) return void res.writeHead(304, { ...headers, ETag: etag }).end();
-  res.writeHead(200, { ...headers, ...type, ETag: etag }).end(payload);
 }

@@ -37,6 +37,10 @@ function tidy({ jsonSchema }: { jsonSchema: Json }): void {
 
 const responseHeaders = { 'X-Request-Id': { $ref: '#/components/headers/XRequestId' } };
 const challengeHeaders = { 'WWW-Authenticate': { $ref: '#/components/headers/WWWAuthenticate' } };
+const limitHeaders = {
+  RateLimit: { $ref: '#/components/headers/RateLimit' },
+  'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
+};
 const retryHeaders = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
 
 function problemExample({ kind }: RefusalClass, serverUrl: string): Json {
@@ -64,7 +68,8 @@ function problemResponse(status: number, same: readonly RefusalClass[], serverUr
     headers: {
       ...responseHeaders,
       ...(same.some(({ kind }) => kind.challenges) ? challengeHeaders : {}),
-      ...(status === 503 ? retryHeaders : {}),
+      ...([423, 429, 503].includes(status) ? retryHeaders : {}),
+      ...(status === 429 ? limitHeaders : {}),
     },
     content: {
       'application/problem+json': {
@@ -96,15 +101,16 @@ function parameters(endpoint: Endpoint, components: Components): Json[] {
 const exampleOf = (schema: z.ZodType): unknown => (schema.meta()?.['examples'] as unknown[] | undefined)?.[0];
 
 function success(endpoint: Endpoint, components: Components): Record<string, Json> {
-  const { reply, replyType = 'application/json', cacheable } = endpoint;
+  const { reply, replyType = 'application/json', cacheable, limit } = endpoint;
+  const headers = { ...responseHeaders, ...(limit === 'none' ? {} : limitHeaders) };
   const status = endpoint.status ?? (reply ? 200 : 204);
-  if (!reply) return { [status]: { description: 'Done', headers: responseHeaders } };
+  if (!reply) return { [status]: { description: 'Done', headers } };
   const example = exampleOf(reply);
   const content = { schema: components.add(reply, 'output'), ...(example === undefined ? {} : { example }) };
   return {
     [status]: {
       description: 'Success',
-      headers: responseHeaders,
+      headers,
       content: { [replyType.split(';')[0] ?? replyType]: content },
     },
     ...(cacheable ? { 304: { description: 'Not modified: the copy that `If-None-Match` names is current' } } : {}),
@@ -158,6 +164,15 @@ export function makeOpenApi(endpoints: readonly Endpoint[], info: ApiInfo): Json
       headers: {
         XRequestId: { description: "The request's id; your own is kept", schema: { type: 'string' } },
         WWWAuthenticate: { description: 'The challenge (RFC 6750 section 3)', schema: { type: 'string' } },
+        RateLimit: {
+          description:
+            'What is left of the limit, and seconds until it is whole again (draft-ietf-httpapi-ratelimit-headers)',
+          schema: { type: 'string', examples: ['"login"; r=19; t=900'] },
+        },
+        RateLimitPolicy: {
+          description: 'The limit: how many in a window of how many seconds, counted for whom',
+          schema: { type: 'string', examples: ['"login"; q=20; w=900; pk=:YTM0NWQ3ZjFmYzMx:'] },
+        },
         RetryAfter: { description: 'Seconds to wait', schema: { type: 'integer', minimum: 1 } },
       },
       schemas: Object.fromEntries(Object.entries(components.schemas).sort(([a], [b]) => a.localeCompare(b))),

@@ -1,4 +1,6 @@
-import { Router } from 'express';
+import { type Request, type Response, Router } from 'express';
+import { countedAddress } from '../kernel/network.ts';
+import { clientOf } from './context.ts';
 import { type Endpoint, type EndpointOptions, serve } from './endpoint.ts';
 import { MethodNotAllowed, NotFound } from './refusals.ts';
 
@@ -6,6 +8,8 @@ import { MethodNotAllowed, NotFound } from './refusals.ts';
 export function makeRoutes(endpoints: readonly Endpoint[], options: EndpointOptions): Router {
   const router = Router({ caseSensitive: true, strict: true });
   const methods = new Map<string, string[]>();
+  const countUndeclared = (req: Request, res: Response) =>
+    options.count('default', countedAddress(clientOf(req, res).ip), req, res);
   for (const endpoint of endpoints) {
     router[endpoint.method](endpoint.path, (req, res) => serve(endpoint, options, req, res));
     const upper = endpoint.method.toUpperCase();
@@ -17,11 +21,13 @@ export function makeRoutes(endpoints: readonly Endpoint[], options: EndpointOpti
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
     router.options(path, (_req, res) => void res.writeHead(204, { Allow: allow }).end());
-    router.all(path, () => {
+    router.all(path, async (req, res) => {
+      await countUndeclared(req, res);
       throw new MethodNotAllowed(allow);
     });
   }
-  router.use(() => {
+  router.use(async (req, res) => {
+    await countUndeclared(req, res);
     throw new NotFound('route');
   });
   return router;

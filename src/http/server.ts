@@ -5,8 +5,10 @@ import type { Duplex } from 'node:stream';
 import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../platform/log.ts';
+import type { Metrics } from '../platform/metrics.ts';
 import { watchConnections } from '../platform/shutdown.ts';
 import { traceRequests } from './context.ts';
+import { allowOrigins } from './cors.ts';
 import type { Endpoint, EndpointOptions } from './endpoint.ts';
 import { answerRefusals } from './problem.ts';
 import { makeRoutes } from './routes.ts';
@@ -17,6 +19,9 @@ export interface ExpressOptions extends EndpointOptions {
   baseUrl: string;
   /** What of `X-Forwarded-For` is believed: nothing, so many hops, or these networks. */
   trustProxy: false | number | string[];
+  metrics: Pick<Metrics, 'requestDone'>;
+  /** Whose pages may call from a browser, with credentials. */
+  corsOrigins: readonly string[];
 }
 
 /** Tuned to an API: nothing that it answers is a page, so a browser may do nothing with it but read it. */
@@ -36,8 +41,9 @@ export function makeExpress(endpoints: readonly Endpoint[], options: ExpressOpti
     .disable('etag')
     .set('query parser', 'simple')
     .set('trust proxy', options.trustProxy)
-    .use(traceRequests(options.log))
+    .use(traceRequests(options.log, options.metrics))
     .use(securityHeaders(options.baseUrl))
+    .use(allowOrigins(endpoints, options.corsOrigins))
     .use(makeRoutes(endpoints, options))
     .use(answerRefusals(options.log, options.baseUrl));
 }

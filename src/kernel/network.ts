@@ -23,3 +23,7 @@ export function networkOf(address: string): Network {
   const [a = 0, b = 0, c = 0, d = 0] = parsed.parts;
   return `${[a, b, c, d & 0xff00].map((group) => group.toString(16)).join(':')}::/56` as Network;
 }
+
+/** What rate limits count by: an IPv4 address, or an IPv6 /56, as one household has many addresses of it. */
+export const countedAddress = (address: string): string =>
+  ipaddr.IPv4.isValidFourPartDecimal(address) ? address : networkOf(address);

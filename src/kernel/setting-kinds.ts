@@ -29,6 +29,29 @@ export const duration = (fallback: string, min: string, max: string) => {
     });
 };
 
+/** So many in a window of so long: `20/15m`. */
+export const rate = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const [, count, window] = /^([1-9]\d{0,8})\/(\w+)$/.exec(text) ?? [];
+      const windowSeconds = parseDuration(window ?? '') ?? 0;
+      if (windowSeconds >= 1 && windowSeconds <= 86_400) return { count: Number(count), windowSeconds };
+      context.addIssue({ code: 'custom', message: `must be a count and a window of 1s to 1d, such as ${fallback}` });
+      return z.NEVER;
+    });
+
+const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+
+/** Exact web origins, as a browser writes them into `Origin` (RFC 6454 section 6.2). */
+export const origins = z
+  .string()
+  .transform((text) => text.split(',').map((origin) => origin.trim()))
+  .refine((list) => list.every(isOrigin), {
+    error: 'must be origins such as https://app.example.com, in lower case, without path, separated by commas',
+  });
+
 export const url = (what: string, ...protocols: string[]) =>
   z
     .string()

@@ -26,13 +26,14 @@ export interface Hasher {
   verifyDecoy(password: string, gone: AbortSignal): Promise<false>;
   /** Whether a hash is of another kind, or weaker than the settings ask, and can be replaced by one of this password. */
   needsRehash(hash: string, password: string): boolean;
+  queue: () => { running: number; waiting: number };
 }
 
 /**
  * Runs at most `concurrency` jobs at once, in order; refuses what would wait behind `queueMax` others. Who goes away while
  * waiting leaves the queue: otherwise clients that hang up would keep honest ones out at no cost of their own.
  */
-function makeQueue({ concurrency, queueMax }: HasherSettings) {
+function makeQueue({ concurrency, queueMax }: HasherSettings, waited: (seconds: number) => void) {
   const waiting: (() => void)[] = [];
   let running = 0;
   let meanSeconds = 0.1;
@@ -59,8 +60,9 @@ function makeQueue({ concurrency, queueMax }: HasherSettings) {
       gone.addEventListener('abort', leave, { once: true });
     });
 
-  return async <Result>(gone: AbortSignal, job: () => Promise<Result>): Promise<Result> => {
+  const enqueue = async <Result>(gone: AbortSignal, job: () => Promise<Result>): Promise<Result> => {
     gone.throwIfAborted();
+    const cameMs = monotonicMs();
     if (running >= concurrency) {
       if (waiting.length >= queueMax) throw new Overloaded('hash queue', (queueMax * meanSeconds) / concurrency);
       await wait(gone);
@@ -68,12 +70,14 @@ function makeQueue({ concurrency, queueMax }: HasherSettings) {
       running += 1;
     }
     const startedMs = monotonicMs();
+    waited((startedMs - cameMs) / 1000);
     try {
       return await job();
     } finally {
       finish(startedMs);
     }
   };
+  return { enqueue, standing: () => ({ running, waiting: waiting.length }) };
 }
 
 const argon2Form = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
@@ -83,8 +87,9 @@ const isBcrypt = (hash: string) => /^\$2[aby]\$\d\d\$[./A-Za-z\d]{53}$/.test(has
 const argon2id = 2;
 const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
 
-export function makeHasher(settings: HasherSettings): Hasher {
-  const enqueue = makeQueue(settings);
+/** `waited` is told how many seconds each password waited for its turn. */
+export function makeHasher(settings: HasherSettings, waited: (seconds: number) => void): Hasher {
+  const { enqueue, standing } = makeQueue(settings, waited);
   const { memoryKib, iterations, parallelism } = settings;
   const options: Options = {
     algorithm: argon2id,
@@ -100,6 +105,7 @@ export function makeHasher(settings: HasherSettings): Hasher {
   };
 
   return {
+    queue: standing,
     hash: (password, gone) => enqueue(gone, () => argon2Hash(password, options)),
     async verify(hash, password, gone) {
       if (isBcrypt(hash)) return enqueue(gone, () => bcryptVerify(password, hash));

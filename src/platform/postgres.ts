@@ -1,7 +1,9 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import type { Pool } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { sha256 } from '../kernel/secret.ts';
 import type { Logger } from './log.ts';
+import type { PoolSettings } from './postgres-pool.ts';
 
 export type Database = PrismaClient;
 /** Inside a transaction, or the database itself where one statement is all. */
@@ -10,14 +12,9 @@ export type SqlFragment = Prisma.Sql;
 /** A statement or a part of one; values become parameters. */
 export const { sql } = Prisma;
 
-export interface DatabaseSettings {
-  url: string;
-  poolMax: number;
-  timeoutSeconds: number;
+export interface DatabaseSettings extends PoolSettings {
   /** off behind a PgBouncer that does not follow prepared statements */
   statementNames: boolean;
-  /** Whether a PgBouncer stands between, which refuses settings at the start of a connection. */
-  pooled: boolean;
 }
 
 /** Names by text, so that Postgres plans a statement once a connection instead of once a call. */
@@ -33,34 +30,14 @@ function makeStatementNames() {
   };
 }
 
-/** So that what nobody waits for any longer does not go on in Postgres. Behind a pooler the role's own settings do that. */
-const endsInPostgres = (timeoutMs: number) => ({
-  statement_timeout: timeoutMs,
-  idle_in_transaction_session_timeout: timeoutMs + 1000,
-});
-
-/**
- * The pool and the client of one process. Nothing connects before the first query. A query or a wait for a connection
- * ends after DATABASE_TIMEOUT: in Postgres by statement_timeout, and here as well, should Postgres hang.
- */
-export function openDatabase(settings: DatabaseSettings, log: Logger): Database {
+/** The client of one process, on a pool that it ends with itself. */
+export function openDatabase(settings: DatabaseSettings, pool: Pool, log: Logger): Database {
   const timeoutMs = settings.timeoutSeconds * 1000;
-  const adapter = new PrismaPg(
-    {
-      connectionString: settings.url,
-      max: settings.poolMax,
-      connectionTimeoutMillis: timeoutMs,
-      query_timeout: timeoutMs + 500,
-      ...(settings.pooled ? {} : endsInPostgres(timeoutMs)),
-      idleTimeoutMillis: 60_000,
-      keepAlive: true,
-      application_name: 'keyturn',
-    },
-    {
-      onPoolError: (error) => log.warn({ reason: error.message }, 'a database connection was lost'),
-      ...(settings.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
-    },
-  );
+  const adapter = new PrismaPg(pool, {
+    disposeExternalPool: true,
+    onPoolError: (error) => log.warn({ reason: error.message }, 'a database connection was lost'),
+    ...(settings.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
+  });
   return new PrismaClient({
     adapter,
     errorFormat: 'minimal',

@@ -43,6 +43,8 @@ describe('.env.example', () => {
     'DATABASE_DIRECT_URL',
     'HASH_CONCURRENCY',
     'PASSWORD_BLOCKLIST_FILE',
+    'REDIS_URL',
+    'CORS_ORIGINS',
     'HIBP_URL',
   ]);
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { cheapHashes, type Client, makeClient, type Settings } from '../harness.ts';
+import { cheapHashes, type Client, generousLimits, makeClient, type Settings } from '../harness.ts';
 
 export interface ServiceProcess extends Client {
   baseUrl: string;
@@ -19,10 +19,12 @@ export interface ServiceProcess extends Client {
 export const productionSettings = (): Settings => ({
   HOST: '127.0.0.1',
   PORT: '0',
+  METRICS_PORT: '0',
   ISSUER: 'https://auth.example.com',
   TRUST_PROXY: 'off',
   MASTER_KEYS: randomBytes(32).toString('base64url'),
   ...cheapHashes,
+  ...generousLimits,
 });
 
 /** Starts it with these settings and no others; resolves when it listens and is ready. */

@@ -6,6 +6,7 @@ import type { Queryable } from '../../platform/postgres.ts';
 export type AuditType =
   | 'account.registered'
   | 'account.deleted'
+  | 'account.locked'
   | 'login'
   | 'logout'
   | 'logout.all'

@@ -13,6 +13,8 @@ export class KeysUnreadable extends StartRefused {}
 export interface Keyring {
   /** The key that signs. @throws NotReady before the first load */
   active(): SigningKey;
+  /** When the active key began to sign; undefined before the first load. */
+  activeSince(): Date | undefined;
   /** A published key by its `kid`. */
   find(kid: string): SigningKey | undefined;
   /** Public halves for the JWKS. @throws NotReady before the first load */
@@ -48,6 +50,7 @@ function open({ kid, alg, masterKeyId, sealedKey }: SealedSigningKey, masterKeys
 export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {
   const [masterKey] = masterKeys;
   let signer: SigningKey | undefined;
+  let since: Date | undefined;
   let keys = new Map<string, SigningKey>();
 
   const create = async () => {
@@ -72,6 +75,7 @@ export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {
 
   return {
     active: loaded,
+    activeSince: () => since,
     find: (kid) => keys.get(kid),
     published() {
       loaded();
@@ -83,6 +87,7 @@ export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {
       const opened = await Promise.all(published.map(adopt));
       keys = new Map(opened.map((key) => [key.kid, key]));
       signer = keys.get(active.kid);
+      since = active.activatedAt ?? undefined;
     },
   };
 }

@@ -11,6 +11,8 @@ export interface MasterKey {
   readonly ratchet: Buffer;
   /** Encrypts signing keys. */
   readonly encryption: Buffer;
+  /** Keys the counters of failed logins. */
+  readonly lockout: Buffer;
 }
 
 /** The first makes, all verify: `MASTER_KEYS`. */
@@ -22,6 +24,7 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
     mac: subkey(root, 'keyturn/refresh-token/mac'),
     ratchet: subkey(root, 'keyturn/refresh-token/ratchet'),
     encryption: subkey(root, 'keyturn/signing-key/encryption'),
+    lockout: subkey(root, 'keyturn/lockout'),
   }));
   if (!first) throw new Error('MASTER_KEYS is empty');
   return [first, ...others];

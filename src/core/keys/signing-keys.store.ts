@@ -9,12 +9,15 @@ export interface SealedSigningKey {
   publicJwk: PublicJwk;
   sealedKey: Uint8Array;
   masterKeyId: string;
+  /** When it began to sign; null where it has not. */
+  activatedAt: Date | null;
 }
 
 /** Every key that verifiers may still meet, the newest first. */
 const readPublished = (db: Queryable): Promise<SealedSigningKey[]> =>
   db.$queryRaw`
-    SELECT kid, alg, status, public_jwk AS "publicJwk", sealed_key AS "sealedKey", master_key_id AS "masterKeyId"
+    SELECT kid, alg, status, public_jwk AS "publicJwk", sealed_key AS "sealedKey", master_key_id AS "masterKeyId",
+           activated_at AS "activatedAt"
     FROM signing_keys WHERE status <> 'revoked' ORDER BY created_at DESC`;
 
 /** Serializes the processes that may make a key; the number is this lock's name. */
@@ -30,7 +33,7 @@ export interface PublishedKeys {
 export async function ensureActiveKey(
   db: Database,
   alg: SigningAlg,
-  create: () => Promise<Omit<SealedSigningKey, 'status'>>,
+  create: () => Promise<Omit<SealedSigningKey, 'status' | 'activatedAt'>>,
 ): Promise<PublishedKeys> {
   const known = await findActive(db, alg);
   if (known) return known;
@@ -43,7 +46,9 @@ export async function ensureActiveKey(
     await tx.$executeRaw`
       INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id, activated_at)
       VALUES (${kid}, ${alg}, 'active', ${JSON.stringify(publicJwk)}::jsonb, ${sealedKey}, ${masterKeyId}, clock_timestamp())`;
-    return { active: { ...made, status: 'active' }, published: await readPublished(tx) };
+    const published = await findActive(tx, alg);
+    if (!published) throw new Error('the key that was just made is not there');
+    return published;
   });
 }
 

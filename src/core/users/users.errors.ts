@@ -15,3 +15,16 @@ export class InvalidCredentials extends Refusal {
     super(InvalidCredentials.kind, reason);
   }
 }
+
+/** For existing and unknown addresses alike, and for the right password, too: else it would tell which one is right. */
+export class AccountLocked extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 423,
+    code: 'account_locked',
+    title: 'Locked for a while',
+    detail: 'There were too many failed attempts for this e-mail address. Try again after the time in Retry-After.',
+  };
+  constructor(retryAfterSeconds: number) {
+    super(AccountLocked.kind, 'locked', { headers: { 'Retry-After': String(retryAfterSeconds) } });
+  }
+}

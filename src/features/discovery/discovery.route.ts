@@ -17,7 +17,7 @@ const tag = 'Discovery';
 export const discovery = ({ issuer, baseUrl, jwtAlg, scopes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
   const metadata = makeMetadata(issuer, baseUrl, scopes);
   const maxAge = `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}`;
-  const headers = { 'Cache-Control': maxAge, 'Access-Control-Allow-Origin': '*' };
+  const headers = { 'Cache-Control': maxAge };
   const issuerPath = new URL(baseUrl).pathname.replace(/^\/$/, '');
   const asDocument = (path: string, operationId: string) =>
     endpoint({
@@ -28,6 +28,7 @@ export const discovery = ({ issuer, baseUrl, jwtAlg, scopes, jwksMaxAgeSeconds, 
       summary: 'Metadata of the authorization server',
       reply: Metadata,
       headers,
+      openToAllOrigins: true,
       cacheable: true,
       handle: () => metadata,
     });
@@ -41,6 +42,7 @@ export const discovery = ({ issuer, baseUrl, jwtAlg, scopes, jwksMaxAgeSeconds, 
       reply: JwkSet,
       replyType: 'application/jwk-set+json',
       headers,
+      openToAllOrigins: true,
       cacheable: true,
       refusals: [NotReady],
       handle: () => toJwkSet(keyring.published()),
@@ -58,6 +60,7 @@ export const discovery = ({ issuer, baseUrl, jwtAlg, scopes, jwksMaxAgeSeconds, 
       summary: 'The same metadata, where OpenID Connect libraries look for it',
       reply: Metadata,
       headers,
+      openToAllOrigins: true,
       cacheable: true,
       handle: () => ({
         ...metadata,

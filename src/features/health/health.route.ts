@@ -15,13 +15,16 @@ const Ready = z
         migrations: z.string().meta({ description: '`applied`, or `pending`' }),
         signing_key: z.string().meta({ description: '`loaded`, or `missing`' }),
         postgres: z.enum(['up', 'down']).meta({ description: 'Whether it answered within a second' }),
+        redis: z.enum(['up', 'down', 'off']).meta({ description: '`off` where `REDIS_URL` is not set' }),
       })
       .meta({ description: 'What was looked at' }),
   })
   .meta({
     id: 'Ready',
     description: 'The process can serve',
-    examples: [{ status: 'ready', checks: { migrations: 'applied', signing_key: 'loaded', postgres: 'up' } }],
+    examples: [
+      { status: 'ready', checks: { migrations: 'applied', signing_key: 'loaded', postgres: 'up', redis: 'up' } },
+    ],
   });
 
 const tag = 'Operations';
@@ -33,6 +36,7 @@ export const health = (deps: ReadinessDeps) => [
     operationId: 'getHealth',
     tag,
     summary: 'Whether the process lives',
+    limit: 'none',
     reply: Alive,
     handle: () => ({ status: 'ok' as const }),
   }),
@@ -42,7 +46,9 @@ export const health = (deps: ReadinessDeps) => [
     operationId: 'getReadiness',
     tag,
     summary: 'Whether the process can serve',
-    description: '503 while starting, unmigrated, without a signing key, or draining. `postgres` is told, not judged.',
+    description:
+      '503 while starting, unmigrated, without a signing key, or draining. `postgres` and `redis` are told, not judged.',
+    limit: 'none',
     reply: Ready,
     refusals: [NotReady],
     handle: async () => ({ status: 'ready' as const, checks: await readyz(deps) }),

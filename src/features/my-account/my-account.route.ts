@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import { DisplayName, NewPassword, PresentedPassword, User, whenText } from '../../core/users/user.ts';
-import { InvalidCredentials } from '../../core/users/users.errors.ts';
+import { AccountLocked, InvalidCredentials } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { Overloaded } from '../../kernel/refusal.ts';
 import type { MyAccount } from './my-account.ts';
@@ -55,9 +55,10 @@ export const myAccountRoutes = (account: MyAccount, policy: PasswordPolicy) => [
     tag: 'Accounts',
     summary: 'Change your password',
     description: 'Ends every session of yours but the one that calls.',
+    limit: 'login',
     needs: 'profile',
     body: changePasswordRequest(policy),
-    refusals: [InvalidCredentials, Overloaded],
+    refusals: [InvalidCredentials, AccountLocked, Overloaded],
     handle: ({ caller, body, client }) =>
       account.changePassword(caller, body.current_password, body.new_password, client),
   }),
@@ -67,9 +68,10 @@ export const myAccountRoutes = (account: MyAccount, policy: PasswordPolicy) => [
     operationId: 'deleteMe',
     tag: 'Accounts',
     summary: 'Delete your account and everything of it',
+    limit: 'login',
     needs: 'profile',
     body: DeleteMeRequest,
-    refusals: [InvalidCredentials, Overloaded],
+    refusals: [InvalidCredentials, AccountLocked, Overloaded],
     handle: ({ caller, body, client }) => account.erase(caller, body.current_password, client),
   }),
 ];

@@ -42,16 +42,6 @@ export const makeMyAccountStore = (db: Database) => ({
     return row;
   },
 
-  refusePassword: ({ userId, sessionId }: Caller, client: Client): Promise<void> => {
-    const facts = { actorId: userId, userId, sessionId };
-    return recordEvent(db, client, {
-      type: 'password.checked',
-      outcome: 'failure',
-      reason: 'wrong_password',
-      ...facts,
-    });
-  },
-
   /**
    * The new hash and the end of every other session, together. False where the password has changed since it was
    * verified; undefined where the caller's session is dead.

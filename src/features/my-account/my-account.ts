@@ -1,4 +1,5 @@
 import { requireLive } from '../../core/sessions/require-live.ts';
+import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
 import { toUser, type User } from '../../core/users/user.ts';
@@ -11,6 +12,7 @@ import type { MyAccountStore, OwnAccount } from './my-account.store.ts';
 export interface MyAccountDeps {
   store: MyAccountStore;
   hasher: Hasher;
+  checkPassword: CheckPassword;
   hashNewPassword: HashNewPassword;
 }
 
@@ -18,19 +20,22 @@ export interface MyAccountDeps {
 export interface MyAccount {
   read(caller: Caller): Promise<User>;
   rename(caller: Caller, displayName: string): Promise<User>;
-  /** @throws InvalidCredentials, ValidationFailed, Overloaded */
+  /** @throws InvalidCredentials, AccountLocked, ValidationFailed, Overloaded */
   changePassword(caller: Caller, current: string, next: string, client: Client): Promise<void>;
-  /** @throws InvalidCredentials, Overloaded */
+  /** @throws InvalidCredentials, AccountLocked, Overloaded */
   erase(caller: Caller, current: string, client: Client): Promise<void>;
 }
 
-export const makeMyAccount = ({ store, hasher, hashNewPassword }: MyAccountDeps): MyAccount => {
+export const makeMyAccount = ({ store, hasher, checkPassword, hashNewPassword }: MyAccountDeps): MyAccount => {
   /** The hash that the caller's password was just verified against, and what a new one must not be. */
   const confirmed = async (caller: Caller, current: string, client: Client): Promise<OwnAccount> => {
     const account = requireLive(await store.account(caller));
-    if (await hasher.verify(account.passwordHash, normalizePassword(current), client.gone)) return account;
-    await store.refusePassword(caller, client);
-    throw new InvalidCredentials('wrong_password');
+    const { userId, sessionId } = caller;
+    return checkPassword(account.email, client, async () => {
+      if (await hasher.verify(account.passwordHash, normalizePassword(current), client.gone)) return { account };
+      const facts = { actorId: userId, userId, sessionId };
+      return { refused: { type: 'password.checked', outcome: 'failure', reason: 'wrong_password', ...facts } };
+    });
   };
 
   return {

@@ -4,7 +4,7 @@ import { endpoint } from '../../http/endpoint.ts';
 
 export type OpenApiDocument = Record<string, unknown>;
 
-const headers = { 'Cache-Control': 'public, max-age=300', 'Access-Control-Allow-Origin': '*' };
+const headers = { 'Cache-Control': 'public, max-age=300' };
 const tag = 'Operations';
 
 /** `toYaml` is what `openapi.yaml` holds, too. */
@@ -25,6 +25,7 @@ export const openApi = (document: () => OpenApiDocument) => {
         .record(z.string(), z.unknown())
         .meta({ description: 'An OpenAPI 3.1 document', examples: [{ openapi: '3.1.0' }] }),
       headers,
+      openToAllOrigins: true,
       cacheable: true,
       handle: () => (json ??= document()),
     }),
@@ -37,6 +38,7 @@ export const openApi = (document: () => OpenApiDocument) => {
       reply: z.string().meta({ description: 'An OpenAPI 3.1 document', examples: ['openapi: 3.1.0'] }),
       replyType: 'application/yaml; charset=utf-8',
       headers,
+      openToAllOrigins: true,
       cacheable: true,
       handle: () => (yaml ??= toYaml(document())),
     }),

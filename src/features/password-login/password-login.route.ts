@@ -3,7 +3,7 @@ import { ScopeRequest } from '../../core/scopes/scopes.ts';
 import { TokenResponse, Transport } from '../../core/tokens/token-response.ts';
 import { EmailAddress } from '../../core/users/email.ts';
 import { PresentedPassword } from '../../core/users/user.ts';
-import { InvalidCredentials } from '../../core/users/users.errors.ts';
+import { AccountLocked, InvalidCredentials } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { NotReady, Overloaded } from '../../kernel/refusal.ts';
 import type { PasswordLogin } from './password-login.ts';
@@ -28,10 +28,11 @@ export const passwordLoginRoute = (login: PasswordLogin) =>
     summary: 'Log in with a password',
     description:
       'Opens a session. Called with an access token of the scope `sessions`, it ends the session of that token.',
+    limit: 'login',
     welcomes: 'sessions',
     body: LoginRequest,
     reply: TokenResponse,
-    refusals: [InvalidCredentials, Overloaded, NotReady],
+    refusals: [InvalidCredentials, AccountLocked, Overloaded, NotReady],
     handle: ({ body: { email, password, scope = null }, caller, client }) =>
       login({ email, password, scope, replaces: caller?.sessionId }, client),
   });

@@ -2,6 +2,7 @@ import type { DrawNewSession } from '../../core/sessions/new-session.ts';
 import { formatToken } from '../../core/sessions/ratchet.ts';
 import type { TokenResponse } from '../../core/tokens/token-response.ts';
 import type { GrantScopes, Tokens } from '../../core/tokens/tokens.ts';
+import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { Email } from '../../core/users/email.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
 import { InvalidCredentials } from '../../core/users/users.errors.ts';
@@ -9,15 +10,19 @@ import type { Credentials } from '../../core/users/users.store.ts';
 import type { Client } from '../../http/context.ts';
 import { ValidationFailed } from '../../http/refusals.ts';
 import type { SessionId } from '../../kernel/id.ts';
+import { Refusal } from '../../kernel/refusal.ts';
 import type { Hasher } from '../../platform/hasher.ts';
+import type { Metrics } from '../../platform/metrics.ts';
 import type { PasswordLoginStore } from './password-login.store.ts';
 
 export interface PasswordLoginDeps {
   store: PasswordLoginStore;
   hasher: Hasher;
+  checkPassword: CheckPassword;
   newSession: DrawNewSession;
   tokens: Tokens;
   grantScopes: GrantScopes;
+  metrics: Pick<Metrics, 'loggedIn'>;
 }
 
 export interface LoginAttempt {
@@ -34,10 +39,10 @@ export type PasswordLogin = (attempt: LoginAttempt, client: Client) => Promise<T
 /** A hash may be replaced by another login's rehash while this one verifies it; twice is not plausible. */
 const mostTries = 3;
 
-/** Logs in. @throws InvalidCredentials, ValidationFailed, Overloaded, ClientGone */
+/** Logs in. @throws InvalidCredentials, AccountLocked, ValidationFailed, Overloaded, ClientGone */
 export const makePasswordLogin = (deps: PasswordLoginDeps): PasswordLogin => {
-  const { store, hasher, newSession, tokens } = deps;
-  return async (attempt, client) => {
+  const { store, hasher, newSession, tokens, metrics } = deps;
+  const login: PasswordLogin = async (attempt, client) => {
     tokens.requireKey();
     const password = normalizePassword(attempt.password);
     for (let tries = 0; tries < mostTries; tries += 1) {
@@ -57,21 +62,40 @@ export const makePasswordLogin = (deps: PasswordLoginDeps): PasswordLogin => {
       client.note({ userId: user.id, sessionId: session.id });
       return tokens.respond(session, formatToken(token));
     }
-    throw new InvalidCredentials('the password changed while it was verified');
+    throw new InvalidCredentials('overtaken');
+  };
+
+  return async (attempt, client) => {
+    try {
+      const response = await login(attempt, client);
+      metrics.loggedIn('success');
+      return response;
+    } catch (error) {
+      metrics.loggedIn(outcomeOf(error));
+      throw error;
+    }
   };
 };
 
-/** The account whose password this is. The same work and the same answer, whatever is wrong. */
-async function verified(deps: PasswordLoginDeps, email: Email, password: string, client: Client): Promise<Credentials> {
-  const { store, hasher } = deps;
-  const { gone } = client;
-  const user = await store.find(email);
-  const matches = await (user ? hasher.verify(user.passwordHash, password, gone) : hasher.verifyDecoy(password, gone));
-  if (user?.isActive && matches) return user;
-  const reason = !user ? 'unknown_account' : matches ? 'account_disabled' : 'wrong_password';
-  await store.refuse(user?.id, reason, client);
-  throw new InvalidCredentials(reason);
+/** Of a refused password, what is wrong with it; else the code that the client gets. */
+function outcomeOf(error: unknown): string {
+  if (error instanceof InvalidCredentials) return error.reason;
+  return error instanceof Refusal ? error.kind.code : 'not_done';
 }
+
+/** The account whose password this is. The same work and the same answer, whatever is wrong. */
+const verified = (deps: PasswordLoginDeps, email: Email, password: string, client: Client): Promise<Credentials> =>
+  deps.checkPassword(email, client, async () => {
+    const { store, hasher } = deps;
+    const { gone } = client;
+    const user = await store.find(email);
+    const matches = await (user
+      ? hasher.verify(user.passwordHash, password, gone)
+      : hasher.verifyDecoy(password, gone));
+    if (user?.isActive && matches) return { account: user };
+    const reason = !user ? 'unknown_account' : matches ? 'account_disabled' : 'wrong_password';
+    return { refused: { type: 'login', outcome: 'failure', reason, userId: user?.id } };
+  });
 
 /** A token that can do nothing helps nobody. The attempt is recorded, as it tells whether the password is right. */
 async function refuseEmptyScope(

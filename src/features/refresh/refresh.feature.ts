@@ -4,5 +4,5 @@ import { refreshRoute } from './refresh.route.ts';
 import { makeRefreshStore, type RefreshTimes } from './refresh.store.ts';
 
 export const refresh = ({ db, ...deps }: Omit<RefreshDeps, 'store'> & RefreshTimes & { db: Database }) => [
-  refreshRoute(makeRefresh({ ...deps, store: makeRefreshStore(db, deps) })),
+  refreshRoute(makeRefresh({ ...deps, store: makeRefreshStore(db, deps) }), deps.ratchet),
 ];

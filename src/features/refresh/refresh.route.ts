@@ -1,3 +1,4 @@
+import type { Ratchet } from '../../core/sessions/ratchet.ts';
 import { RefreshTokenRequest } from '../../core/tokens/refresh-token-request.ts';
 import { TokenResponse } from '../../core/tokens/token-response.ts';
 import { endpoint } from '../../http/endpoint.ts';
@@ -5,7 +6,7 @@ import { NotReady } from '../../kernel/refusal.ts';
 import { InvalidRefreshToken } from './refresh.errors.ts';
 import type { Refresh } from './refresh.ts';
 
-export const refreshRoute = (refresh: Refresh) =>
+export const refreshRoute = (refresh: Refresh, ratchet: Ratchet) =>
   endpoint({
     method: 'post',
     path: '/refresh',
@@ -15,6 +16,9 @@ export const refreshRoute = (refresh: Refresh) =>
     description:
       'A token is good once. Repeated within the leeway (a retry, a second tab) it gives the same successor; repeated ' +
       'later it counts as stolen, and its session ends.',
+    limit: 'refresh',
+    // Offices and mobile carriers share an address; a session is one client's.
+    countedBy: (body) => ratchet.parse(body.refresh_token)?.sessionId,
     body: RefreshTokenRequest,
     reply: TokenResponse,
     refusals: [InvalidRefreshToken, NotReady],

@@ -12,6 +12,7 @@ import type { LiveSession, Tokens } from '../../core/tokens/tokens.ts';
 import type { Client } from '../../http/context.ts';
 import { NotReady } from '../../kernel/refusal.ts';
 import { secretsEqual } from '../../kernel/secret.ts';
+import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
 import { InvalidRefreshToken } from './refresh.errors.ts';
 import type { RefreshStore, Standing } from './refresh.store.ts';
 
@@ -19,10 +20,12 @@ export interface RefreshDeps {
   ratchet: Ratchet;
   store: RefreshStore;
   tokens: Tokens;
+  metrics: Pick<Metrics, 'refreshed'>;
 }
 
-/** A live session and the token that is its current one. */
+/** A live session, the token that is its current one, and how it came to be that. */
 interface Turned {
+  outcome: RefreshOutcome;
   session: LiveSession;
   token: RefreshToken;
 }
@@ -36,15 +39,16 @@ const mostTries = 3;
  * Turns the ratchet once: RFC 6749 section 6, rotated as RFC 9700 section 4.14.2 asks, but for racers and retries
  * inside the leeway, who get the successor that the winner got. @throws InvalidRefreshToken
  */
-export const makeRefresh = ({ ratchet, store, tokens }: RefreshDeps): Refresh => {
+export const makeRefresh = ({ ratchet, store, tokens, metrics }: RefreshDeps): Refresh => {
   const replayed = async (token: RefreshToken, standing: Standing, client: Client): Promise<Turned> => {
     const current = forward(token, standing.turnSalts.slice(0, standing.generation - token.generation));
     // A genuine token that does not lead to the row's: the database was restored. Nobody reused anything.
     if (!secretsEqual(hashToken(current), standing.tokenHash))
       throw new InvalidRefreshToken('off the chain', 'unknown_session');
-    if (standing.turnedFrom !== client.network) await store.recordReplayElsewhere(standing, client);
+    const elsewhere = standing.turnedFrom !== client.network;
+    if (elsewhere) await store.recordReplayElsewhere(standing, client);
     client.note({ reason: 'replayed' });
-    return { session: standing, token: current };
+    return { outcome: elsewhere ? 'replayed_elsewhere' : 'replayed', session: standing, token: current };
   };
 
   const turn = async (token: RefreshToken, client: Client): Promise<Turned> => {
@@ -52,7 +56,7 @@ export const makeRefresh = ({ ratchet, store, tokens }: RefreshDeps): Refresh =>
       const salt = newSalt();
       const next = successor(token, salt);
       const session = await store.turn(token, next, salt, client.network);
-      if (session) return { session, token: next };
+      if (session) return { outcome: 'turned', session, token: next };
       const standing = await store.standing(token);
       if (!standing) throw new InvalidRefreshToken('no such session', 'unknown_session');
       if (standing.status !== 'live') throw new InvalidRefreshToken(standing.status, standing.status);
@@ -67,15 +71,22 @@ export const makeRefresh = ({ ratchet, store, tokens }: RefreshDeps): Refresh =>
     throw new NotReady('the session kept changing');
   };
 
-  return async (presented, client) => {
+  const refresh: Refresh = async (presented, client) => {
     const token = ratchet.parse(presented);
     if (!token) throw new InvalidRefreshToken('form or MAC');
     client.note({ sessionId: token.sessionId });
     tokens.requireKey();
-    const { session, token: current } = await turn(token, client);
+    const { outcome, session, token: current } = await turn(token, client);
+    metrics.refreshed(outcome);
     client.note({ userId: session.userId });
     return tokens.respond(session, formatToken(current));
   };
+
+  return (presented, client) =>
+    refresh(presented, client).catch((error: unknown) => {
+      if (error instanceof InvalidRefreshToken) metrics.refreshed(error.reason === 'reused' ? 'reused' : 'refused');
+      throw error;
+    });
 };
 
 const isCurrent = (token: RefreshToken, { generation, tokenHash }: Standing): boolean =>

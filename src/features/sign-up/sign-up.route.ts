@@ -34,6 +34,7 @@ export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy) =>
     operationId: 'register',
     tag: 'Accounts',
     summary: 'Make an account and log it in',
+    limit: 'login',
     body: registerRequest(policy),
     reply: RegisterResponse,
     status: 201,

@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '../../http/context.ts';
+import { monotonicMs } from '../../kernel/clock.ts';
+import { makeOneAtATime } from '../../kernel/one-at-a-time.ts';
+import { Overloaded } from '../../kernel/refusal.ts';
+import { hmacSha256 } from '../../kernel/secret.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import type { AuditEvent } from '../audit/audit.store.ts';
+import type { LockoutStore, LockoutSubject } from './lockout.store.ts';
+import { AccountLocked, InvalidCredentials } from './users.errors.ts';
+
+/** What came of one look at a password: whose it is, or the event of what is wrong. */
+export type Verdict<Account> = { account: Account } | { refused: AuditEvent & { reason: string } };
+
+/**
+ * Everybody who asks for a password asks through this: it counts for the lock-out, whether or not an account has the
+ * address. `verify` is the one look that the attempt is for.
+ * @throws AccountLocked, InvalidCredentials, Overloaded, ClientGone
+ */
+export type CheckPassword = <Account>(
+  email: string,
+  client: Client,
+  verify: () => Promise<Verdict<Account>>,
+) => Promise<Account>;
+
+export interface CheckPasswordDeps {
+  store: LockoutStore;
+  /** Keys the counters, so that the table does not tell who tried to log in. */
+  lockoutKey: Uint8Array;
+  metrics: Pick<Metrics, 'lockedOut'>;
+}
+
+/** How long an attempt waits for those under way that may lock the address, and how often it looks. */
+const [mostWaitMs, lookEveryMs] = [10_000, 50];
+
+export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordDeps): CheckPassword => {
+  const oneAtATime = makeOneAtATime();
+
+  /** Counts the attempt. More right passwords at once than may fail are no attack: they wait for each other. */
+  const begin = (subject: LockoutSubject, client: Client): Promise<void> => {
+    const deadlineMs = monotonicMs() + mostWaitMs;
+    const name = `${Buffer.from(subject.emailHmac).toString('base64')} ${subject.network}`;
+    return oneAtATime(name, async () => {
+      for (;;) {
+        client.gone.throwIfAborted();
+        const admission = await store.begin(subject);
+        if (admission.kind === 'begun') return;
+        if (admission.kind === 'locked') throw new AccountLocked(admission.retryAfterSeconds);
+        if (monotonicMs() > deadlineMs) throw new Overloaded('attempts under way', 1);
+        await sleep(lookEveryMs);
+      }
+    });
+  };
+
+  return async (email, client, verify) => {
+    const subject = { emailHmac: hmacSha256(lockoutKey, Buffer.from(email)), network: client.network };
+    await begin(subject, client);
+    const verdict = await verify().catch(async (error: unknown) => {
+      await store.release(subject).catch(() => {}); // what was thrown tells more
+      throw error;
+    });
+    if ('account' in verdict) {
+      await store.succeed(subject);
+      return verdict.account;
+    }
+    for (const scope of await store.fail(subject, verdict.refused, client)) metrics.lockedOut(scope);
+    throw new InvalidCredentials(verdict.refused.reason);
+  };
+};

@@ -1,0 +1,77 @@
+import type { Request, Response } from 'express';
+import { rateLimit, type Store } from 'express-rate-limit';
+import { Refusal, type RefusalKind } from '../kernel/refusal.ts';
+
+/** Every endpoint belongs to one; its name stands in `RateLimit` and `RateLimit-Policy`. */
+export type LimitGroup = 'login' | 'refresh' | 'mail' | 'default';
+
+/** At most `count` requests of one client in a window, which begins with the first of them. */
+export interface RateLimit {
+  count: number;
+  windowSeconds: number;
+}
+
+export class RateLimited extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 429,
+    code: 'rate_limited',
+    title: 'Too many requests',
+    detail: 'There were too many requests from your side. Try again after the time in Retry-After.',
+  };
+  constructor(group: LimitGroup) {
+    super(RateLimited.kind, group);
+  }
+}
+
+/** Counts a request for `key`, and puts `RateLimit` and `RateLimit-Policy` on its answer. @throws RateLimited */
+export type CountRequest = (group: LimitGroup, key: string, req: Request, res: Response) => Promise<void>;
+
+export interface RateLimitOptions {
+  rateLimits: Readonly<Record<LimitGroup, RateLimit>>;
+  /** Where a group's counters are; undefined: in memory. */
+  openCounters: (group: LimitGroup) => Store | undefined;
+  onLimited: (group: LimitGroup) => void;
+}
+
+/**
+ * A login counts until it has succeeded: one that is under way may be a guess, so no more of them run at once than may
+ * fail. A fault of ours is no failure of theirs.
+ */
+const wasNoFailure = (_req: Request, { statusCode }: Response) => statusCode < 400 || statusCode >= 500;
+
+export function makeCountRequest({ rateLimits, openCounters, onLimited }: RateLimitOptions): CountRequest {
+  const keys = new WeakMap<Request, string>();
+  const makeLimiter = (group: LimitGroup) => {
+    const { count, windowSeconds } = rateLimits[group];
+    const store = openCounters(group);
+    return rateLimit({
+      limit: count,
+      windowMs: windowSeconds * 1000,
+      identifier: group,
+      standardHeaders: 'draft-8',
+      legacyHeaders: false,
+      validate: false, // it warns of headers and keys that `context.ts` has judged already
+      skipSuccessfulRequests: group === 'login',
+      requestWasSuccessful: wasNoFailure,
+      keyGenerator: (req) => keys.get(req) ?? '',
+      handler(_req, res, next) {
+        res.setHeader('Retry-After', Math.max(1, Number(res.getHeader('Retry-After') ?? 1)));
+        onLimited(group);
+        next(new RateLimited(group));
+      },
+      ...(store ? { store } : {}),
+    });
+  };
+  const limiters = {
+    login: makeLimiter('login'),
+    refresh: makeLimiter('refresh'),
+    mail: makeLimiter('mail'),
+    default: makeLimiter('default'),
+  };
+
+  return (group, key, req, res) =>
+    new Promise((resolve, reject) => {
+      keys.set(req, key);
+      void limiters[group](req, res, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
+    });
+}

@@ -1,0 +1,80 @@
+import type { Config } from './config.ts';
+import { makeKeyring } from './core/keys/keyring.ts';
+import { deriveMasterKeys } from './core/keys/master-keys.ts';
+import { grantScopes, ownScopes } from './core/scopes/scopes.ts';
+import { makeNewSession } from './core/sessions/new-session.ts';
+import { makeRatchet } from './core/sessions/ratchet.ts';
+import { makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeTokens } from './core/tokens/tokens.ts';
+import { makeCheckPassword } from './core/users/check-password.ts';
+import { makeHashNewPassword } from './core/users/hash-new-password.ts';
+import { makeLockoutStore } from './core/users/lockout.store.ts';
+import { makePasswordPolicy } from './core/users/password-policy.ts';
+import type { Readiness } from './features/health/readiness.ts';
+import { makeCountRequest } from './http/rate-limit.ts';
+import { SharedCounters } from './http/shared-counters.ts';
+import type { Clock } from './kernel/clock.ts';
+import { makeBreachLookup } from './platform/breached-passwords.ts';
+import { makeHasher } from './platform/hasher.ts';
+import type { Logger } from './platform/log.ts';
+import { answers } from './platform/postgres.ts';
+import type { Outside } from './outside.ts';
+
+export interface AppDeps {
+  config: Config;
+  outside: Outside;
+  log: Logger;
+  clock: Clock;
+  /** Common passwords, folded. */
+  blocklist: ReadonlySet<string>;
+  /** In tests: every answer is held to its declaration. */
+  checkReplies?: boolean;
+}
+
+/** What features are made of: the settings, the outside world, and the nouns that several of them need. */
+export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
+  const { db, metrics, redis } = outside;
+  const masterKeys = deriveMasterKeys(config.masterKeys);
+  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg });
+  const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
+  const hasher = makeHasher(config.hashing, metrics.waitedForHash);
+  const breached = config.hibpUrl === undefined ? undefined : makeBreachLookup(config.hibpUrl, log);
+  const passwordPolicy = makePasswordPolicy({ minLength: config.passwordMinLength, blocklist, breached });
+  const ratchet = makeRatchet(masterKeys);
+  const accessTokens = { ...config, keyring, clock };
+  return {
+    ...config,
+    db,
+    metrics,
+    clock,
+    keyring,
+    readiness,
+    hasher,
+    passwordPolicy,
+    ratchet,
+    grantScopes,
+    databaseAnswers: () => answers(db),
+    redisIsUp: redis?.isUp,
+    hashQueue: hasher.queue,
+    activeKey() {
+      const since = keyring.activeSince();
+      const ageSeconds = since && Math.max(0, (clock.nowMs() - since.getTime()) / 1000);
+      return ageSeconds === undefined ? undefined : { kid: keyring.active().kid, ageSeconds };
+    },
+    checkPassword: makeCheckPassword({
+      store: makeLockoutStore(db, config.lockout),
+      lockoutKey: masterKeys[0].lockout,
+      metrics,
+    }),
+    count: makeCountRequest({
+      rateLimits: config.rateLimits,
+      openCounters: (group) => redis && new SharedCounters(redis, `keyturn:limit:${group}:`),
+      onLimited: metrics.limited,
+    }),
+    scopes: Object.keys(ownScopes),
+    newSession: makeNewSession({ ...config, ratchet, clock }),
+    hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
+    tokens: makeTokens({ ...config, keyring, sign: makeSignAccessToken(accessTokens), grantScopes }),
+    verifyAccessToken: makeVerifyAccessToken(accessTokens),
+  };
+}

@@ -1,0 +1,83 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+export type RefreshOutcome = 'turned' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
+
+/** What is looked at when somebody asks. */
+export interface Gauges {
+  hashQueue: () => { running: number; waiting: number };
+  pool: { totalCount: number; idleCount: number; waitingCount: number };
+  /** The key that signs, and for how long it has; undefined before the keys are loaded. */
+  activeKey: () => { kid: string; ageSeconds: number } | undefined;
+  /** Undefined where there is no Redis to be up. */
+  redisIsUp: (() => boolean) | undefined;
+}
+
+/** What one process counts. Each label has a bounded set of values: nothing that a stranger sends makes a new series. */
+export type Metrics = ReturnType<typeof makeMetrics>;
+
+const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const waitSeconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
+
+export function makeMetrics(version: string) {
+  const registry = new Registry();
+  const registers = [registry];
+  const common = (name: string, help: string) => ({ name: `keyturn_${name}`, help, registers });
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ ...common(name, help), labelNames });
+  const histogram = <Label extends string>(name: string, help: string, buckets: number[], ...labelNames: Label[]) =>
+    new Histogram({ ...common(name, help), buckets, labelNames });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      ...common(name, help),
+      collect() {
+        this.set(read());
+      },
+    });
+
+  const requests = histogram(
+    'http_request_duration_seconds',
+    'Requests by method, route as declared, and status (499: the client left)',
+    requestSeconds,
+    'method',
+    'route',
+    'status',
+  );
+  const refreshes = counter('refreshes_total', 'Refreshes by outcome', 'outcome');
+  const logins = counter('logins_total', 'Logins by outcome', 'outcome');
+  const lockOuts = counter('lockouts_total', 'E-mail addresses that became locked, by scope', 'scope');
+  const limited = counter('rate_limited_total', 'Requests that were answered 429, by limit group', 'group');
+  const hashWaits = histogram('hash_wait_seconds', 'How long passwords waited for their turn', waitSeconds);
+  const poolWaits = histogram('database_pool_wait_seconds', 'How long statements waited for a connection', waitSeconds);
+  const build = new Gauge({ ...common('build_info', 'Always 1'), labelNames: ['version', 'node'] });
+  build.set({ version, node: process.version }, 1);
+
+  return {
+    registry,
+    requestDone: (method: string, route: string, status: number, seconds: number): void =>
+      requests.observe({ method, route, status }, seconds),
+    refreshed: (outcome: RefreshOutcome): void => refreshes.inc({ outcome }),
+    loggedIn: (outcome: string): void => logins.inc({ outcome }),
+    lockedOut: (scope: 'network' | 'anywhere'): void => lockOuts.inc({ scope }),
+    limited: (group: string): void => limited.inc({ group }),
+    waitedForHash: (seconds: number): void => hashWaits.observe(seconds),
+    waitedForConnection: (seconds: number): void => poolWaits.observe(seconds),
+
+    watch({ hashQueue, pool, activeKey, redisIsUp }: Gauges): void {
+      gauge('hash_running', 'Passwords that are being hashed', () => hashQueue().running);
+      gauge('hash_queue_depth', 'Passwords that wait for their turn', () => hashQueue().waiting);
+      gauge('database_pool_connections', 'Connections of this process', () => pool.totalCount);
+      gauge('database_pool_busy', 'Connections in use', () => pool.totalCount - pool.idleCount);
+      gauge('database_pool_waiting', 'Statements that wait for a connection', () => pool.waitingCount);
+      if (redisIsUp) gauge('redis_up', '0: this process counts rate limits for itself', () => (redisIsUp() ? 1 : 0));
+      new Gauge({
+        ...common('signing_key_age_seconds', 'How long the active key has signed'),
+        labelNames: ['kid'],
+        collect() {
+          this.reset();
+          const key = activeKey();
+          if (key) this.set({ kid: key.kid }, key.ageSeconds);
+        },
+      });
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startApp, type TestApp } from '../harness.ts';
+
+const [spa, other] = ['https://app.example.com', 'https://admin.example.com:8443'];
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp({ CORS_ORIGINS: `${spa}, ${other}` });
+});
+afterAll(() => app.close());
+
+const corsOf = (headers: Record<string, string>) =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('access-control-')));
+
+const ask = async (path: string, origin: string | undefined, method: 'get' | 'post' = 'get') => {
+  const headers: Record<string, string> = origin === undefined ? {} : { origin };
+  const answer = await app.call(method, path, { headers, ...(method === 'post' ? { body: {} } : {}) });
+  return { ...answer, cors: corsOf(answer.headers), vary: String(answer.headers['vary'] ?? '') };
+};
+
+const preflight = (path: string, origin: string) =>
+  fetch(`${app.baseUrl}${path}`, {
+    method: 'OPTIONS',
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization,content-type',
+    },
+  });
+
+describe('a page of a listed origin', () => {
+  test.each([spa, other])('%s may call with credentials, and read what it needs of an answer', async (origin) => {
+    const { cors, vary } = await ask('/login', origin, 'post');
+    expect(cors['access-control-allow-origin']).toBe(origin);
+    expect(cors['access-control-allow-credentials']).toBe('true');
+    const exposed = cors['access-control-expose-headers']?.split(',').map((name) => name.trim().toLowerCase());
+    const needed = ['www-authenticate', 'ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'];
+    expect(exposed?.sort()).toEqual(needed.sort());
+    expect(vary).toMatch(/\bOrigin\b/i);
+  });
+
+  test('may read refusals, too: 401, 404, 405', async () => {
+    for (const path of ['/me', '/nowhere', '/login'])
+      expect([path, (await ask(path, spa)).cors['access-control-allow-origin']]).toEqual([path, spa]);
+  });
+
+  test('gets its preflight answered, for two hours', async () => {
+    const answer = await preflight('/login', spa);
+    expect(answer.status).toBe(204);
+    expect(answer.headers.get('access-control-allow-origin')).toBe(spa);
+    expect(answer.headers.get('access-control-allow-credentials')).toBe('true');
+    expect(answer.headers.get('access-control-allow-methods')).toMatch(/POST/);
+    expect(answer.headers.get('access-control-allow-headers')).toMatch(/authorization.*content-type/i);
+    expect(answer.headers.get('access-control-max-age')).toBe('7200');
+    expect(answer.headers.get('vary')).toMatch(/Origin/);
+  });
+});
+
+describe('a page of any other origin', () => {
+  const strangers = [
+    'https://evil.example',
+    'null',
+    `${spa}.evil.example`,
+    'https://evilapp.example.com',
+    'http://app.example.com',
+    'https://app.example.com:444',
+    'https://APP.example.com',
+    'https://admin.example.com',
+    '*',
+    '',
+  ];
+
+  test.each(strangers)('%s may read nothing', async (origin) => {
+    for (const [path, method] of [
+      ['/login', 'post'],
+      ['/me', 'get'],
+      ['/healthz', 'get'],
+    ] as const) {
+      const { cors, vary } = await ask(path, origin, method);
+      expect([path, cors]).toEqual([path, {}]);
+      expect(vary).toMatch(/Origin/);
+    }
+    const answer = await preflight('/login', origin);
+    expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+    expect(answer.headers.get('access-control-allow-credentials')).toBeNull();
+  });
+});
+
+test('an answer to no origin at all varies by it as well, so that no cache gives it to one', async () => {
+  expect((await ask('/healthz', undefined)).vary).toMatch(/Origin/);
+});
+
+const everybodys = [
+  '/.well-known/jwks.json',
+  '/.well-known/oauth-authorization-server',
+  '/.well-known/openid-configuration',
+  '/openapi.json',
+  '/openapi.yaml',
+];
+
+test.each(everybodys)('%s is for pages of every origin, without credentials', async (path) => {
+  for (const origin of ['https://evil.example', spa, undefined]) {
+    const { cors } = await ask(path, origin);
+    expect(cors['access-control-allow-origin']).toBe('*');
+    expect(cors['access-control-allow-credentials']).toBeUndefined();
+  }
+  const answer = await preflight(path, 'https://evil.example');
+  expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([204, '*']);
+});
+
+test('without CORS_ORIGINS nobody is listed', async () => {
+  const closed = await startApp();
+  const headers = { origin: closed.config.issuer };
+  expect(corsOf((await closed.call('post', '/login', { headers, body: {} })).headers)).toEqual({});
+  expect(corsOf((await closed.call('get', '/.well-known/jwks.json', { headers })).headers)).toMatchObject({
+    'access-control-allow-origin': '*',
+  });
+  await closed.close();
+});

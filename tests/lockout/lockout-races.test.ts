@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { freshEmail, password } from '../harness.ts';
+import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
+
+jest.setTimeout(120_000);
+
+let workers: Workers;
+beforeAll(async () => {
+  workers = await startWorkers({
+    settings: { LOCKOUT_ATTEMPTS: '5', LOCKOUT_TOTAL: '8', TRUST_PROXY: '1', HASH_QUEUE_MAX: '1000' },
+  });
+});
+afterAll(() => workers.close());
+
+const guess = (index: number, email: string, ip: string) =>
+  workers.at(index).call('post', '/login', {
+    body: { email, password: `guess ${index}` },
+    headers: { 'x-forwarded-for': ip },
+  });
+
+const count = (statuses: number[], status: number) => statuses.filter((each) => each === status).length;
+
+/** How many passwords were looked at: each leaves its event. */
+async function hashed(): Promise<number> {
+  const { rows } = await workers.sql.query<{ count: number }>(
+    "SELECT count(*)::int AS count FROM audit_events WHERE type = 'login' AND outcome = 'failure'",
+  );
+  return rows[0]?.count ?? 0;
+}
+
+test.each(['existing', 'unknown'])('of 200 guesses at once at an %s address, five reach the hash', async (which) => {
+  const email = which === 'existing' ? (await workers.first.register()).email : freshEmail();
+  const before = await hashed();
+  const answers = await atOnce(200, (index) => guess(index, email, '192.0.2.1'));
+  const statuses = answers.map(({ status }) => status);
+  expect([count(statuses, 401), count(statuses, 423)]).toEqual([5, 195]);
+  expect((await hashed()) - before).toBe(5);
+});
+
+test('of 200 guesses at once from forty networks, LOCKOUT_TOTAL reach the hash', async () => {
+  const { email } = await workers.first.register();
+  const before = await hashed();
+  const answers = await atOnce(200, (index) => guess(index, email, `203.0.${index % 40}.1`));
+  const statuses = answers.map(({ status }) => status);
+  expect([count(statuses, 401), count(statuses, 423)]).toEqual([8, 192]);
+  expect((await hashed()) - before).toBe(8);
+  expect((await guess(0, email, '198.51.100.1')).status).toBe(423);
+});
+
+test('the one right password among guesses opens at most one door more', async () => {
+  const { email } = await workers.first.register();
+  const answers = await atOnce(60, (index) =>
+    index === 30 ? workers.at(index).login(email, password) : guess(index, email, '127.0.0.1'),
+  );
+  const statuses = answers.map(({ status }) => status);
+  expect(statuses.filter((status) => ![200, 401, 423].includes(status))).toEqual([]);
+  // A success begins the count anew, once.
+  expect(count(statuses, 401)).toBeLessThanOrEqual(10);
+});

@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { freshEmail, password } from '../harness.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { freePort } from '../support/free-port.ts';
+import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+
+jest.setTimeout(60_000);
+
+let database: TestDatabase;
+let service: ServiceProcess;
+let metricsUrl: string;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  const port = await freePort();
+  metricsUrl = `http://127.0.0.1:${port}/metrics`;
+  service = await startService({
+    DATABASE_URL: database.url,
+    METRICS_PORT: String(port),
+    TRUST_PROXY: '1',
+    LOCKOUT_ATTEMPTS: '3',
+    RATE_LIMIT_MAIL: '1/1m',
+    RATE_LIMIT_LOGIN: '30/1m',
+  });
+  await whenReady(service);
+});
+afterAll(async () => {
+  await service.stop();
+  await database.drop();
+});
+
+/** Every series and its value; `name{label="value"}`. */
+async function scrape(): Promise<Map<string, number>> {
+  const text = await (await fetch(metricsUrl)).text();
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
+  );
+}
+
+/** What `work` added to a series. */
+async function added(series: string, work: () => Promise<unknown>): Promise<number> {
+  const before = (await scrape()).get(series) ?? 0;
+  await work();
+  return ((await scrape()).get(series) ?? 0) - before;
+}
+
+const loginFrom = (ip: string, email: string, secret: string) =>
+  service.call('post', '/login', { body: { email, password: secret }, headers: { 'x-forwarded-for': ip } });
+
+test('are Prometheus text, on METRICS_PORT and nowhere else', async () => {
+  const answer = await fetch(metricsUrl);
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([
+    200,
+    expect.stringMatching(/^text\/plain; version=0\.0\.4/),
+  ]);
+  expect((await service.get('/metrics')).status).toBe(404);
+  expect((await fetch(metricsUrl.replace('/metrics', '/login'))).status).toBe(404);
+  expect((await fetch(metricsUrl, { method: 'POST' })).status).toBe(405);
+});
+
+test('tell of what an operator is paged for', async () => {
+  await service.register();
+  const names = new Set([...(await scrape()).keys()].map((series) => series.replace(/\{.*$/, '')));
+  expect([...names]).toEqual(
+    expect.arrayContaining([
+      'keyturn_build_info',
+      'keyturn_http_request_duration_seconds_bucket',
+      'keyturn_hash_running',
+      'keyturn_hash_queue_depth',
+      'keyturn_hash_wait_seconds_count',
+      'keyturn_database_pool_connections',
+      'keyturn_database_pool_busy',
+      'keyturn_database_pool_waiting',
+      'keyturn_database_pool_wait_seconds_count',
+      'keyturn_signing_key_age_seconds',
+      'nodejs_eventloop_lag_p99_seconds',
+      'process_resident_memory_bytes',
+    ]),
+  );
+  const all = await scrape();
+  const of = (name: string) => [...all].find(([series]) => series.startsWith(name))?.[1] ?? NaN;
+  expect(of('keyturn_signing_key_age_seconds')).toBeLessThan(600);
+  expect(of('keyturn_signing_key_age_seconds')).toBeGreaterThanOrEqual(0);
+  expect(of('keyturn_hash_wait_seconds_count')).toBeGreaterThanOrEqual(1);
+  expect(of('keyturn_database_pool_wait_seconds_count')).toBeGreaterThanOrEqual(3);
+  expect(of('keyturn_database_pool_connections')).toBeGreaterThanOrEqual(1);
+});
+
+test('time requests by method, route and status', async () => {
+  const series = 'keyturn_http_request_duration_seconds_count{method="GET",route="/sessions",status="401"}';
+  expect(await added(series, () => service.get('/sessions'))).toBe(1);
+});
+
+describe('count refreshes by outcome', () => {
+  const series = (outcome: string) => `keyturn_refreshes_total{outcome="${outcome}"}`;
+
+  test('turned, replayed, replayed from another network', async () => {
+    const { refresh_token: token } = await service.register();
+    expect(await added(series('turned'), () => service.refresh(token))).toBe(1);
+    expect(await added(series('replayed'), () => service.refresh(token))).toBe(1);
+    const headers = { 'x-forwarded-for': '203.0.113.9' };
+    const elsewhere = () => service.call('post', '/refresh', { body: { refresh_token: token }, headers });
+    expect(await added(series('replayed_elsewhere'), elsewhere)).toBe(1);
+  });
+
+  test('reused, refused', async () => {
+    const { refresh_token: token, session_id: id } = await service.register();
+    await service.refresh(token);
+    const { Client } = (await import('pg')).default;
+    const sql = new Client(database.url);
+    await sql.connect();
+    await sql.query("UPDATE sessions SET turned_at = ARRAY[clock_timestamp() - interval '31 s'] WHERE id = $1", [id]);
+    await sql.end();
+    expect(await added(series('reused'), () => service.refresh(token))).toBe(1);
+    expect(await added(series('refused'), () => service.refresh(token))).toBe(1);
+    expect(await added(series('refused'), () => service.refresh('ktr_nonsense'))).toBe(1);
+  });
+});
+
+test('count logins by outcome, and lock-outs', async () => {
+  const { email } = await service.register();
+  const series = (outcome: string) => `keyturn_logins_total{outcome="${outcome}"}`;
+  expect(await added(series('success'), () => loginFrom('192.0.2.1', email, password))).toBe(1);
+  expect(await added(series('unknown_account'), () => loginFrom('192.0.2.1', freshEmail(), password))).toBe(1);
+  const fail = async () => {
+    for (let i = 0; i < 3; i += 1) await loginFrom('192.0.2.2', email, 'not it');
+  };
+  expect(await added('keyturn_lockouts_total{scope="network"}', fail)).toBe(1);
+  expect(await added(series('account_locked'), () => loginFrom('192.0.2.2', email, password))).toBe(1);
+  expect((await scrape()).get(series('wrong_password'))).toBe(3);
+});
+
+test('count what rate limits refused', async () => {
+  const flood = async () => {
+    for (let i = 0; i < 32; i += 1) await loginFrom('192.0.2.3', freshEmail(), 'not it');
+  };
+  expect(await added('keyturn_rate_limited_total{group="login"}', flood)).toBe(2);
+});
+
+test('a scan of paths, methods and headers that nobody declared makes one series, and no more', async () => {
+  const scan = async (mark: string) => {
+    const paths = [
+      `/${mark}`,
+      `/sessions/${mark}`,
+      `/problems/${mark}`,
+      `/login/${mark}`,
+      `/.git/${mark}`,
+      `/%2e%2e/${mark}`,
+    ];
+    for (const path of paths)
+      for (const method of ['GET', 'PUT', 'DELETE', 'PROPFIND', 'PURGE'])
+        await fetch(`${service.baseUrl}${path}`, {
+          method,
+          headers: { 'user-agent': mark, 'x-request-id': mark, origin: mark },
+        });
+  };
+  await scan('mark1');
+  const before = [...(await scrape()).keys()];
+  for (const mark of ['mark2', 'mark3', 'mark4']) await scan(mark);
+  const after = await scrape();
+  expect([...after.keys()].filter((series) => series.startsWith('keyturn_'))).toEqual(
+    before.filter((series) => series.startsWith('keyturn_')),
+  );
+  expect([...after.keys()].join('\n')).not.toMatch(/mark\d|\.git/);
+});
+
+test('a port that is taken is told in the log, and stops nobody from getting in', async () => {
+  const holder = createServer().listen(await freePort(), '127.0.0.1');
+  await once(holder, 'listening');
+  const { port } = holder.address() as { port: number };
+  const second = await startService({ DATABASE_URL: database.url, METRICS_PORT: String(port) });
+  try {
+    expect(second.lines.filter((line) => line.includes('no metrics'))).toHaveLength(1);
+    expect((await second.get('/healthz')).status).toBe(200);
+  } finally {
+    await second.stop();
+    holder.close();
+  }
+});

@@ -1,0 +1,29 @@
+// The RateLimit fields are structured fields (RFC 9651): a list of strings with parameters.
+import type { Response } from 'supertest';
+
+export interface Limit {
+  group: string;
+  /** Left, and seconds until it is whole again. */
+  left: number;
+  resetSeconds: number;
+  quota: number;
+  windowSeconds: number;
+}
+
+const field = /^"(\w+)"; r=(\d+); t=(\d+)$/;
+const policy = /^"(\w+)"; q=(\d+); w=(\d+); pk=:[\w+/=]+:$/;
+
+/** The limit that an answer tells of. @throws where a field is missing or malformed */
+export function limitOf({ headers, status }: Response): Limit {
+  const [, group, left, reset] = field.exec(String(headers['ratelimit'])) ?? [];
+  const [, name, quota, window] = policy.exec(String(headers['ratelimit-policy'])) ?? [];
+  if (group === undefined || group !== name)
+    throw new Error(`${status}: RateLimit ${headers['ratelimit']}, RateLimit-Policy ${headers['ratelimit-policy']}`);
+  return {
+    group,
+    left: Number(left),
+    resetSeconds: Number(reset),
+    quota: Number(quota),
+    windowSeconds: Number(window),
+  };
+}
