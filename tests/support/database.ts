@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { published } from './published.ts';
 
 export interface TestDatabase {
   url: string;
@@ -19,10 +20,4 @@ async function asAdmin(sql: string): Promise<void> {
   const admin = new pg.Client(published('TEST_ADMIN_URL'));
   await admin.connect();
   await admin.query(sql).finally(() => admin.end());
-}
-
-function published(name: string): string {
-  const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: tests run under jest, with its globalSetup`);
-  return value;
 }

@@ -4,13 +4,29 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
+import { findRedis } from './redis-binary.ts';
+import { startRedis } from './redis-server.ts';
+
+type Undo = () => Promise<void>;
 
 declare global {
-  var undoGlobalSetup: (() => Promise<void>) | undefined;
+  var undoGlobalSetup: Undo | undefined;
+}
+
+export default async function globalSetup(): Promise<void> {
+  const undos: Undo[] = [];
+  globalThis.undoGlobalSetup = async () => {
+    await Promise.all(undos.map((undo) => undo()));
+  };
+  const outcomes = await Promise.allSettled([preparePostgres(undos), prepareRedis(undos)]);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (!failed) return;
+  await globalThis.undoGlobalSetup(); // jest skips the teardown when the setup fails
+  throw failed.reason;
 }
 
 /** One Postgres for a run of jest, or the one that TEST_DATABASE_URL names, with a migrated template to copy. */
-export default async function globalSetup(): Promise<void> {
+async function preparePostgres(undos: Undo[]): Promise<void> {
   const given = process.env['TEST_DATABASE_URL'];
   const server = given ? undefined : await startThrowAway();
   const adminUrl = given ?? server?.url ?? '';
@@ -20,18 +36,12 @@ export default async function globalSetup(): Promise<void> {
     await client.connect();
     await client.query(sql).finally(() => client.end());
   };
-  globalThis.undoGlobalSetup = () =>
-    server ? server.stop() : admin(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
+  undos.push(() => (server ? server.stop() : admin(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`)));
 
-  try {
-    await admin(`CREATE DATABASE ${template}`);
-    const templateUrl = new URL(adminUrl);
-    templateUrl.pathname = template;
-    await applyMigrations(templateUrl.href);
-  } catch (error) {
-    await globalThis.undoGlobalSetup(); // jest skips the teardown when the setup fails
-    throw error;
-  }
+  await admin(`CREATE DATABASE ${template}`);
+  const templateUrl = new URL(adminUrl);
+  templateUrl.pathname = template;
+  await applyMigrations(templateUrl.href);
   process.env['TEST_ADMIN_URL'] = adminUrl;
   process.env['TEST_TEMPLATE'] = template;
 }
@@ -42,3 +52,21 @@ const startThrowAway = async () =>
     durable: false,
     settings: { max_connections: '300' },
   });
+
+/**
+ * One Redis for a run of jest, or the one that REDIS_URL names. Where there is no program, the tests that need it fail
+ * with the reason, and nothing else does. Not published as REDIS_URL: a service uses it where a test says so.
+ */
+async function prepareRedis(undos: Undo[]): Promise<void> {
+  delete process.env['TEST_REDIS_REFUSAL']; // of the run before this one, when jest watches
+  const given = process.env['REDIS_URL'];
+  if (given) process.env['TEST_REDIS_URL'] = given;
+  try {
+    if (given) return void (await findRedis()); // may take seconds, which a test that starts its own does not have
+    const server = await startRedis();
+    undos.push(() => server.stop());
+    process.env['TEST_REDIS_URL'] = server.url;
+  } catch (error) {
+    process.env['TEST_REDIS_REFUSAL'] = error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,105 @@
+// A real Redis for a test that stops it, or for a run of jest. It keeps nothing on disk.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { findRedis, type RedisBinary } from './redis-binary.ts';
+import { withRedis } from './redis-client.ts';
+
+export interface RedisServer {
+  url: string;
+  port: number;
+  pid: number;
+  /** SIGTERM. */
+  stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+  /** SIGSTOP: it keeps its connections, takes new ones, and answers nothing. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
+}
+
+const PORTS_TO_TRY = 5;
+
+/** Resolves when it answers. It ends with this process, even by SIGKILL. A new one may have an ended one's port. */
+export async function startRedis({ port }: { port?: number } = {}): Promise<RedisServer> {
+  const refusal = process.env['TEST_REDIS_REFUSAL'];
+  if (refusal) throw new Error(refusal);
+  const binary = await findRedis();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOn(port ?? randomPort(), binary);
+    } catch (error) {
+      const portWasTaken = error instanceof Error && error.message.includes('Address already in use');
+      if (!portWasTaken || port !== undefined || attempt === PORTS_TO_TRY) throw error;
+    }
+  }
+}
+
+/**
+ * Below the ports that systems give to clients: one that dials an ended server again and again would at some time be
+ * given the server's port, and then be connected to itself.
+ */
+const randomPort = (): number => 16_384 + Math.floor(Math.random() * 16_384);
+
+// The shell becomes the server, and leaves a watcher. Its stdin ends when we die; after the server's end it gets a line.
+const GUARDED = `
+exec 9<&0
+{ read -r _ <&9 || kill -KILL $$; } >/dev/null 2>&1 &
+exec "$@" </dev/null 2>&1 9<&-`;
+
+async function startOn(port: number, { program, env }: RedisBinary): Promise<RedisServer> {
+  const flags = { port, bind: '127.0.0.1', save: '', appendonly: 'no', databases: 1000 };
+  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const child = spawn('/bin/sh', ['-c', GUARDED, 'sh', program, ...args], {
+    cwd: tmpdir(),
+    detached: true, // a session of its own, where Ctrl-C does not reach it
+    env,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  await once(child, 'spawn');
+  const { pid = 0, stdin, stdout } = child;
+  stdin.on('error', () => {}); // the watcher may be gone as well
+  const ended = once(child, 'exit').then(() => stdin.end('\n'));
+  const end = async (...signals: NodeJS.Signals[]) => {
+    child.ref();
+    for (const signal of signals) child.kill(signal);
+    await ended;
+  };
+
+  const url = `redis://127.0.0.1:${port}`;
+  try {
+    await untilReady(child.stdout);
+    await withRedis(url, (client) => client.ping());
+  } catch (cause) {
+    await end('SIGKILL');
+    throw new Error(`${program} did not start: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+  child.unref();
+  for (const pipe of [stdin, stdout]) (pipe as Socket).unref();
+  return {
+    url,
+    port,
+    pid,
+    stop: () => end('SIGCONT', 'SIGTERM'), // a paused one would not see SIGTERM
+    kill: () => end('SIGKILL'),
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+  };
+}
+
+/** By its own log: to a PING another server might answer, which has taken the port. */
+function untilReady(stdout: Readable): Promise<void> {
+  const log: string[] = [];
+  return new Promise((ready, failed) => {
+    createInterface(stdout)
+      .on('line', (line) => {
+        log.push(line);
+        if (line.includes('Ready to accept connections')) ready();
+      })
+      .once('close', () => failed(new Error(log.join('\n'))));
+  });
+}
