@@ -3,6 +3,14 @@ import { RedisStore } from 'rate-limit-redis';
 import type { Redis } from '../platform/redis.ts';
 
 /**
+ * `DECR` would make a counter that never ends of one that is not there: its window may be over, or have begun in memory
+ * while Redis was away.
+ */
+const takeBack = `
+  if tonumber(redis.call('GET', KEYS[1]) or 0) > 0 then return redis.call('DECR', KEYS[1]) end
+  return 0`;
+
+/**
  * Counters in Redis, for all processes; in this process' memory while Redis is away. It is never an error to count, and
  * there is never no limit.
  */
@@ -29,9 +37,9 @@ export class SharedCounters implements Store {
     );
   }
 
-  decrement(key: string): Promise<void> {
-    return this.#withRedis(
-      () => this.#shared.decrement(key),
+  async decrement(key: string): Promise<void> {
+    await this.#withRedis<unknown>(
+      () => this.#redis.send('EVAL', takeBack, '1', this.#shared.prefixKey(key)),
       () => this.#own.decrement(key),
     );
   }

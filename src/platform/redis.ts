@@ -7,7 +7,7 @@ export interface Redis {
   isUp: () => boolean;
   /** Sends one command. @throws where it does not answer, at once where that is known */
   send(...command: string[]): Promise<string | number | (string | number)[]>;
-  /** Calls back each time that Redis is there (again): what is kept in its memory may be gone. */
+  /** Calls back before Redis counts as up, each time: what was loaded into it may be gone. */
   onUp(listener: () => Promise<void>): void;
   close(): void;
 }
@@ -63,7 +63,11 @@ export function openRedis(url: string, log: Logger): Redis {
 
   return {
     isUp: () => state === 'up',
-    onUp: (listener) => void listeners.push(listener),
+    onUp(listener) {
+      listeners.push(listener);
+      if (state === 'up') state = 'unknown';
+      void probe();
+    },
     async send(...command) {
       try {
         return (await withinPatience(client.sendCommand(command))) as string | number | (string | number)[];

@@ -18,11 +18,17 @@ export interface Workers {
 
 export interface WorkersOptions {
   settings?: Settings;
+  /** Of the first process only. */
+  first?: Settings;
   /** Where the first process looks for the database, given where it is. */
   firstThrough?: (databaseUrl: string) => Promise<string>;
 }
 
-export async function startWorkers({ settings, firstThrough }: WorkersOptions = {}): Promise<Workers> {
+export async function startWorkers({
+  settings,
+  first: firstOnly,
+  firstThrough,
+}: WorkersOptions = {}): Promise<Workers> {
   const database = await createDatabase();
   const shared: Settings = {
     MASTER_KEYS: randomBytes(32).toString('base64url'),
@@ -32,7 +38,7 @@ export async function startWorkers({ settings, firstThrough }: WorkersOptions = 
   };
   const firstUrl = firstThrough ? await firstThrough(database.url) : database.url;
   const [first, second] = await Promise.all([
-    startService({ ...shared, DATABASE_URL: firstUrl }),
+    startService({ ...shared, ...firstOnly, DATABASE_URL: firstUrl }),
     startService(shared),
   ]);
   const sql = new pg.Pool({ connectionString: database.url, max: 4 });
