@@ -1,5 +1,6 @@
 import { apiInfo } from './api-info.ts';
 import { discovery } from './features/discovery/discovery.route.ts';
+import { docs } from './features/docs/docs.route.ts';
 import { health } from './features/health/health.route.ts';
 import { logout } from './features/logout/logout.feature.ts';
 import { myAccount } from './features/my-account/my-account.feature.ts';
@@ -31,6 +32,7 @@ export function makeApp(deps: AppDeps) {
     ...discovery(parts),
     ...health(parts),
     ...openApi(() => document()),
+    ...docs,
     problem(baseUrl, () => [...endpoints.flatMap(refusalsOf), MethodNotAllowed].map(({ kind }) => kind)),
   ];
 

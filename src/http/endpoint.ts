@@ -68,6 +68,8 @@ interface Declaration<
   /** Whether it may answer a conditional request with 304 (RFC 9110 section 13). */
   cacheable?: boolean;
   refusals?: readonly RefusalClass[];
+  /** Left out of the OpenAPI document: a part of a page, not an operation of the API. */
+  undocumented?: boolean;
   handle(input: Input<Needs, Parsed<Body>, Parsed<Query>, Parsed<Params>>): ReplyOf<Reply> | Promise<ReplyOf<Reply>>;
 }
 

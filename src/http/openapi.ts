@@ -145,7 +145,7 @@ export function makeOpenApi(endpoints: readonly Endpoint[], info: ApiInfo): Json
   const components = new Components();
   components.add(Problem, 'output');
   const paths: Record<string, Json> = {};
-  for (const endpoint of endpoints) {
+  for (const endpoint of endpoints.filter(({ undocumented }) => !undocumented)) {
     const path = endpoint.path.replace(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [endpoint.method]: operation(endpoint, components, info.serverUrl) };
   }

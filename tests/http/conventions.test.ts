@@ -112,7 +112,7 @@ describe('X-Request-Id', () => {
 });
 
 describe('headers', () => {
-  const isPublic = /^get(Jwks|AuthorizationServer|Openid|Openapi|Problem)/;
+  const isPublic = /^get(Jwks|AuthorizationServer|Openid|Openapi|Docs|Problem)/;
 
   test('every answer is no-store, but for what is the same for all', () => {
     for (const { operation, response } of tour.stops) {
@@ -121,13 +121,16 @@ describe('headers', () => {
     }
   });
 
-  test('no answer sets a cookie or tells what made it; all tell a browser to do nothing with them', async () => {
-    const options = await send(app.baseUrl, '/me', { method: 'OPTIONS' });
-    for (const { headers } of [options, ...tour.stops.map(({ response }) => response)]) {
+  test('no answer sets a cookie or tells what made it; all but the page tell a browser to do nothing with them', async () => {
+    const options = { operation: 'options', response: await send(app.baseUrl, '/me', { method: 'OPTIONS' }) };
+    const nothing = /^default-src 'none';frame-ancestors 'none'$/;
+    for (const { operation, response } of [options, ...tour.stops]) {
+      const { headers } = response;
+      const policy = operation === 'getDocs' ? /^default-src 'none';script-src 'self';/ : nothing;
       for (const name of ['x-powered-by', 'server', 'set-cookie']) expect(headers).not.toHaveProperty(name);
       expect(headers).toMatchObject({
         'x-content-type-options': 'nosniff',
-        'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+        'content-security-policy': expect.stringMatching(policy),
         'referrer-policy': 'no-referrer',
         'strict-transport-security': 'max-age=31536000; includeSubDomains',
       });
@@ -143,7 +146,8 @@ describe('headers', () => {
   });
 
   test('bodies are JSON in UTF-8, problems are problem documents', () => {
-    for (const { operation, response } of tour.stops.filter(({ response }) => response.text)) {
+    const bodies = tour.stops.filter(({ operation, response }) => response.text && operation !== 'getDocs');
+    for (const { operation, response } of bodies) {
       const wanted = response.ok
         ? /^application\/(json; charset=utf-8|jwk-set\+json|yaml; charset=utf-8)$/
         : /^application\/problem\+json; charset=utf-8$/;

@@ -77,6 +77,7 @@ export async function takeTour({ call }: Pick<Client, 'call'>, mark: string): Pr
   await visit('getReadiness', 'get', '/readyz');
   await visit('getOpenapiJson', 'get', '/openapi.json');
   await visit('getOpenapiYaml', 'get', '/openapi.yaml');
+  await visit('getDocs', 'get', '/docs');
   await visit('getProblem', 'get', '/problems/not-found');
   await visit('getProblem', 'get', `/problems/${mark}`);
   return { stops, secrets: [...new Set([...secrets, password, newPassword])] };
