@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that tests use, where they are missing: a browser, and a font so that it shows text.
+set -euo pipefail
+
+packages=(chromium fonts-dejavu-core)
+
+is_installed() { [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2> /dev/null)" = installed ]; }
+
+missing=()
+for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "Run this as root to install: ${missing[*]}" >&2
+  exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install --yes --quiet --no-install-recommends "${missing[@]}"; }
+
+# Package lists that are not there or too old name files that the mirror no longer has.
+install || { apt-get update --quiet && install; }

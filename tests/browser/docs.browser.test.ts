@@ -1,0 +1,231 @@
+// The built service, whose issuer is another host than the one that the browser calls it by.
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { freshEmail, password } from '../harness.ts';
+import { startBrowser, watch, type Watched } from '../support/browser.ts';
+import { createDatabase } from '../support/database.ts';
+import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+
+let database: Awaited<ReturnType<typeof createDatabase>>;
+let service: ServiceProcess;
+let browser: Browser;
+beforeAll(async () => {
+  browser = await startBrowser();
+  database = await createDatabase();
+  service = await startService({ DATABASE_URL: database.url });
+  await whenReady(service);
+});
+afterAll(async () => {
+  await browser?.close();
+  await service?.stop();
+  await database?.drop();
+});
+
+let context: BrowserContext | undefined;
+let page: Page;
+let watched: Watched;
+afterEach(() => context?.close());
+
+async function newPage(options: BrowserContextOptions = {}): Promise<void> {
+  context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  watched = await watch(page);
+}
+
+const shown = () => page.getByRole('heading', { name: 'Keyturn' }).waitFor();
+
+async function open(path = '/docs'): Promise<void> {
+  await page.goto(`${service.baseUrl}${path}`);
+  await shown();
+}
+
+/** For eyes: no test compares it. */
+const pathOf = (name: string) => fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url));
+const screenshot = (name: string) => page.screenshot({ path: pathOf(name) });
+
+interface Answer {
+  status: number;
+  body: Record<string, string>;
+}
+
+const operation = (id: string): Locator => page.locator(`[id$="-${id}"].opblock`);
+
+async function unfold(id: string): Promise<void> {
+  const block = operation(id);
+  if (await block.locator('.opblock-body').isHidden()) await block.locator('.opblock-summary-control').click();
+  await block.locator('.responses-inner').waitFor();
+}
+
+/** Opens an operation, fills its body in, presses Execute, and reads the answer off the page. */
+async function tryOut(id: string, body?: object): Promise<Answer> {
+  const block = operation(id);
+  await unfold(id);
+  if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body));
+  await block.getByRole('button', { name: 'Execute' }).click();
+  const answer = block.locator('.live-responses-table');
+  await answer.waitFor();
+  return {
+    status: Number(await answer.locator('tbody .response-col_status').first().innerText()),
+    body: JSON.parse(await answer.locator('.highlight-code code').first().innerText()) as Answer['body'],
+  };
+}
+
+async function authorize(token: string, whenFilled?: () => Promise<unknown>): Promise<void> {
+  await page.getByRole('button', { name: 'Authorize' }).first().click();
+  const dialog = page.locator('.dialog-ux');
+  await dialog.getByLabel('auth-bearer-value').fill(token);
+  await whenFilled?.();
+  await dialog.getByRole('button', { name: 'Apply credentials' }).click();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+}
+
+const kept = () => page.evaluate<string>('JSON.stringify([localStorage, sessionStorage, document.cookie])');
+
+test('the page shows every operation, asks nobody else for anything, and breaks no rule of its policy', async () => {
+  await newPage();
+  await open();
+  expect(await page.title()).toBe('Keyturn API reference');
+  const { paths } = (await service.get('/openapi.json')).body as { paths: Record<string, object> };
+  const operations = Object.values(paths).flatMap((methods) => Object.keys(methods));
+  expect(await page.locator('.opblock').count()).toBe(operations.length);
+  await screenshot('desktop');
+  expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([service.baseUrl]));
+  expect(watched.requests.length).toBeGreaterThan(5);
+  expect(watched.complaints).toEqual([]);
+});
+
+test('Try it out registers, logs in and asks who that is, at the host that the page came from', async () => {
+  await newPage();
+  await open();
+  const email = freshEmail();
+  const registered = await tryOut('register', { email, password, display_name: 'Ada Lovelace' });
+  expect(registered).toMatchObject({ status: 201, body: { user: { email } } });
+  const refused = await tryOut('getMe').catch(String);
+  const { status, body } = await tryOut('login', { email, password });
+  expect(status).toBe(200);
+  await authorize(body['access_token'] ?? '');
+  expect(refused).toMatchObject({ status: 401, body: { code: 'invalid_access_token' } });
+  await operation('getMe').getByRole('button', { name: 'Clear' }).click();
+  expect(await tryOut('getMe')).toMatchObject({ status: 200, body: { email } });
+  await operation('getMe').screenshot({ path: pathOf('desktop-tried') });
+  expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([service.baseUrl]));
+  // The browser's own line about the 401 that was asked for.
+  expect(watched.complaints).toEqual([expect.stringContaining('status of 401')]);
+});
+
+test('a token is forgotten with the page', async () => {
+  await newPage();
+  await open();
+  const { access_token: token } = await service.register();
+  await authorize(token);
+  expect(await tryOut('getMe')).toMatchObject({ status: 200 });
+  expect(await kept()).toBe('[{},{},""]');
+  await page.reload();
+  await shown();
+  expect(await tryOut('getMe')).toMatchObject({ status: 401 });
+});
+
+test('the page works below a path, behind a proxy that takes it off', async () => {
+  await newPage();
+  const { baseUrl } = service;
+  await page.route(`${baseUrl}/**`, (route, request) => {
+    const { pathname } = new URL(request.url());
+    if (!pathname.startsWith('/tenant/')) return route.abort();
+    return route.continue({ url: `${baseUrl}${pathname.slice('/tenant'.length)}` });
+  });
+  await open('/tenant/docs?from=somewhere#/Operations/getHealth');
+  expect(await operation('getHealth').locator('.opblock-body').isVisible()).toBe(true);
+  expect(await tryOut('getHealth')).toEqual({ status: 200, body: { status: 'ok' } });
+  expect(watched.requests.at(-1)).toBe(`${baseUrl}/tenant/healthz`);
+  expect(watched.complaints).toEqual([]);
+});
+
+test('no link to the page can name another document', async () => {
+  await newPage();
+  const evilUrl = `${service.baseUrl}/evil.json`;
+  const evil = { openapi: '3.1.0', info: { title: 'Evil', version: '1' }, paths: {}, url: evilUrl };
+  await page.route(evilUrl, (route) => route.fulfill({ json: evil }));
+  const names = ['url', 'configUrl', 'config', 'spec', 'urls.primaryName', 'oauth2RedirectUrl', 'validatorUrl'];
+  for (const name of names) {
+    const value = name === 'spec' ? JSON.stringify(evil) : evilUrl;
+    await open(`/docs?${name}=${encodeURIComponent(value)}`);
+    await page.waitForLoadState('networkidle');
+    expect([name, await page.getByRole('heading', { name: 'Evil' }).count()]).toEqual([name, 0]);
+  }
+  expect(watched.requests.filter((url) => url === evilUrl)).toEqual([]);
+  expect(watched.complaints).toEqual([]);
+});
+
+const refusedByPolicy: [what: string, directive: string, code: string][] = [
+  ['a call to another host', 'connect-src', "fetch('https://elsewhere.example').catch(() => {})"],
+  ['a picture from another host', 'img-src', "new Image().src = 'https://elsewhere.example/a.png'"],
+  ['an inline script', 'script-src-elem', "add('script', { text: '1' })"],
+  ['a script from another host', 'script-src-elem', "add('script', { src: 'https://elsewhere.example/a.js' })"],
+  ['code in a string', 'script-src', "setTimeout('1')"],
+  ['an inline style sheet', 'style-src-elem', "add('style', { textContent: 'p {}' })"],
+  ['a style attribute', 'style-src-attr', "document.body.setAttribute('style', 'color: red')"],
+  ['a frame', 'frame-src', "add('iframe', { src: '/docs' })"],
+  ['a base', 'base-uri', "add('base', { href: 'https://elsewhere.example' })"],
+  ['a form', 'form-action', "add('form', { action: '/login' }).submit()"],
+];
+
+test('the policy refuses what the page does not need, and the watch sees that', async () => {
+  await newPage();
+  await open();
+  const add = `const add = (name, members) => {
+    const element = Object.assign(document.createElement(name), members);
+    document.body.append(element);
+    return element;
+  }`;
+  for (const [what, directive, code] of refusedByPolicy) {
+    watched.complaints.length = 0;
+    await page.evaluate(`{ ${add}; ${code}; 0 }`);
+    const violation = expect.stringContaining(`securitypolicyviolation ${directive} `);
+    await soon(() => expect([what, watched.complaints]).toEqual([what, expect.arrayContaining([violation])]));
+  }
+});
+
+/** Tries for two seconds. */
+async function soon(assertion: () => void): Promise<void> {
+  for (let tries = 0; tries < 40; tries += 1) {
+    try {
+      return assertion();
+    } catch {
+      await page.waitForTimeout(50);
+    }
+  }
+  assertion();
+}
+
+const phone: BrowserContextOptions = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
+
+test('on a phone nothing makes the page scroll sideways', async () => {
+  await newPage(phone);
+  await open();
+  await screenshot('phone');
+  const { access_token: token, session_id: id } = await service.register();
+  await authorize(token, () => screenshot('phone-authorize'));
+  await tryOut('register', { email: freshEmail(), password, display_name: 'Ada Lovelace' });
+  await operation('register').screenshot({ path: pathOf('phone-tried') });
+  await unfold('endSession');
+  await operation('endSession').getByPlaceholder('id').fill(id);
+  for (const name of ['register', 'endSession'])
+    for (const schema of await operation(name).getByRole('tab', { name: 'Schema' }).all()) await schema.click();
+  expect(await operation('endSession').locator('.model-box').count()).toBeGreaterThan(1);
+  expect(await page.evaluate('[document.documentElement.scrollWidth, innerWidth]')).toEqual([360, 360]);
+  expect(watched.complaints).toEqual([]);
+});
+
+test.each([
+  ['light', 'rgb(255, 255, 255)'],
+  ['dark', 'rgb(28, 32, 34)'],
+] as const)('the page is %s where its reader wants that', async (colorScheme, background) => {
+  await newPage({ ...phone, colorScheme });
+  await open();
+  await unfold('getMe');
+  await operation('getMe').screenshot({ path: pathOf(`phone-${colorScheme}`) });
+  expect(await page.evaluate('getComputedStyle(document.documentElement).backgroundColor')).toBe(background);
+  expect(watched.complaints).toEqual([]);
+});
