@@ -1,5 +1,5 @@
 // The built service as a process of its own, as `npm start` runs it.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -27,10 +27,19 @@ export const productionSettings = (): Settings => ({
   ...generousLimits,
 });
 
-/** Starts it with these settings and no others; resolves when it listens and is ready. */
-export async function startService(settings: Settings): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['bin/keyturn.cjs', 'main'], {
-    env: { PATH: process.env['PATH'] ?? '', ...productionSettings(), ...settings },
+export interface Launch extends Pick<SpawnOptions, 'cwd' | 'uid' | 'gid'> {
+  command: readonly string[];
+  env?: Record<string, string>;
+}
+
+const fromHere: Launch = { command: [process.execPath, 'bin/keyturn.cjs', 'main'] };
+
+/** Starts it with these settings and no others; resolves when it listens. */
+export async function startService(settings: Settings, launch: Launch = fromHere): Promise<ServiceProcess> {
+  const { command, env, ...where } = launch;
+  const child = spawn(command[0] ?? '', command.slice(1), {
+    ...where,
+    env: { PATH: process.env['PATH'] ?? '', ...env, ...productionSettings(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
