@@ -40,6 +40,7 @@ const say = (text: string) => void (options.json ? process.stderr : process.stdo
 const serviceSettings = (databaseUrl: string): Record<string, string> => ({
   HOST: '127.0.0.1',
   PORT: '0',
+  METRICS_PORT: '0',
   ISSUER: issuer,
   TRUST_PROXY: 'off',
   DATABASE_URL: databaseUrl,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
 import { freshEmail, password, type Settings, startApp, type TestApp } from '../harness.ts';
@@ -218,4 +219,13 @@ test('the trail has each failure and the lock-out, the table no address', async 
   const { rows: hashed } = await app.sql.query('SELECT 1 FROM lockouts WHERE email_hmac = sha256($1::bytea)', [email]);
   expect(hashed).toEqual([]);
   expect(counters.map(({ line }) => line).join('\n')).not.toContain('example');
+});
+
+test('the statement of docs/operating.md lifts every lock-out', async () => {
+  const { email } = await app.register();
+  expect(await failFrom('192.0.2.14', email, 6)).toEqual([...failures(5), 423]);
+  const [, statement = ''] =
+    /## Lock-outs[\s\S]*?```sql\n([\s\S]*?)```/.exec(readFileSync('docs/operating.md', 'utf8')) ?? [];
+  await app.sql.query(statement);
+  expect((await loginFrom('192.0.2.14', email)).status).toBe(200);
 });
