@@ -23,14 +23,25 @@ class Components {
     const converted = z.toJSONSchema(schema, { io, override: tidy });
     const relocated = JSON.stringify(converted).replaceAll('"#/$defs/', '"#/components/schemas/');
     const { $schema: _, $defs = {}, ...rest } = JSON.parse(relocated) as Json & { $defs?: Record<string, Json> };
-    for (const [name, { id: __, ...definition }] of Object.entries($defs)) this.schemas[name] = definition;
+    for (const [name, { id: __, ...definition }] of Object.entries($defs)) {
+      this.schemas[name] = io === 'input' ? wordDefaults(definition) : definition;
+    }
     return rest;
   }
 }
 
+/** Generators of clients make a member with a default one that must be sent, so the default stands in words. */
+function wordDefaults({ properties = {}, ...definition }: Json): Json {
+  const worded = Object.entries(properties as Record<string, Json>).map(([name, { default: preset, ...member }]) => {
+    const description = `${String(member['description'])}; \`${String(preset)}\` where it is left out`;
+    return [name, preset === undefined ? member : { ...member, description }];
+  });
+  return { type: definition['type'], properties: Object.fromEntries(worded), ...definition };
+}
+
 /** zod writes out a pattern for each format that it checks itself; readers and generators know the format. */
 function tidy({ jsonSchema }: { jsonSchema: Json }): void {
-  if ('format' in jsonSchema) delete jsonSchema['pattern'];
+  if ('format' in jsonSchema || jsonSchema['type'] === 'integer') delete jsonSchema['pattern'];
   if (jsonSchema['maximum'] === Number.MAX_SAFE_INTEGER) delete jsonSchema['maximum'];
   if (jsonSchema['minimum'] === Number.MIN_SAFE_INTEGER) delete jsonSchema['minimum'];
 }
@@ -51,7 +62,7 @@ function problemExample({ kind }: RefusalClass, serverUrl: string): Json {
   return { summary: kind.title, value: { type: problemUrl(serverUrl, code), ...rest, instance, code, ...errors } };
 }
 
-/** One response a status: its problems' codes stand as examples. */
+/** One response a status: its problems' codes, and an example of each. */
 function problemResponses(refusals: readonly RefusalClass[], serverUrl: string): Record<string, Json> {
   const statuses = [...new Set(refusals.map(({ kind }) => kind.status))];
   return Object.fromEntries(
@@ -61,6 +72,12 @@ function problemResponses(refusals: readonly RefusalClass[], serverUrl: string):
     }),
   );
 }
+
+const codeOf = (refusals: readonly RefusalClass[]): Json => ({
+  type: 'string',
+  description: 'Stable; what programs decide by',
+  enum: refusals.map(({ kind }) => kind.code),
+});
 
 function problemResponse(status: number, same: readonly RefusalClass[], serverUrl: string): Json {
   return {
@@ -73,7 +90,7 @@ function problemResponse(status: number, same: readonly RefusalClass[], serverUr
     },
     content: {
       'application/problem+json': {
-        schema: { $ref: '#/components/schemas/Problem' },
+        schema: { allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { code: codeOf(same) } }] },
         examples: Object.fromEntries(same.map((refusal) => [refusal.kind.code, problemExample(refusal, serverUrl)])),
       },
     },

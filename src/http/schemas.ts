@@ -39,6 +39,6 @@ export const pageQuery = <Cursor extends z.ZodType>(cursor: Cursor) =>
       .regex(/^(100|[1-9]\d?)$/, { error: 'must be a whole number from 1 to 100' })
       .default('20')
       .transform(Number)
-      .meta({ description: 'At most so many; 1 to 100' }),
+      .meta({ description: 'At most so many', type: 'integer', minimum: 1, maximum: 100, default: 20 }),
     cursor: cursor.optional().meta({ description: '`next_cursor` of the page before' }),
   });

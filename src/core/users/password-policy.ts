@@ -15,6 +15,8 @@ export interface PasswordContext {
   displayName: string;
 }
 
+/** What an operator may ask for at the least; NIST SP 800-63B-4 section 3.1.1.2. */
+export const leastPasswordLength = 8;
 export const maxPasswordLength = 128;
 
 const builtInList = new URL('../../../data/common-passwords.txt', import.meta.url);

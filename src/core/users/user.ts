@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { UserId } from '../../kernel/id.ts';
 import { text } from '../../http/schemas.ts';
 import { countCodePoints } from '../../kernel/text.ts';
+import { leastPasswordLength, maxPasswordLength } from './password-policy.ts';
 
 const example = {
   id: '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10',
@@ -71,7 +72,13 @@ export const DisplayName = text()
   .refine((name) => name === '' || /[^\p{White_Space}\p{Default_Ignorable_Code_Point}]/u.test(name), {
     error: 'must have a character that can be seen',
   })
-  .meta({ description: 'A name for people to read; 1 to 100 characters', examples: ['Ada Lovelace'] });
+  .meta({
+    description:
+      'A name for people to read; 1 to 100 characters, one that can be seen among them, none a control character',
+    minLength: 1,
+    maxLength: mostNameCodePoints,
+    examples: ['Ada Lovelace'],
+  });
 
 /** A password as it is presented: any Unicode text. How good a new one must be is for the password policy to say. */
 export const PresentedPassword = text()
@@ -84,6 +91,8 @@ export const NewPassword = text()
   .max(1024, { error: 'must have at most 1024 characters' })
   .meta({
     description: '8 to 128 code points of any kind; common passwords, the e-mail address and the name are refused',
+    minLength: leastPasswordLength,
+    maxLength: maxPasswordLength,
     format: 'password',
     examples: ['correct horse battery staple'],
   });
