@@ -1,0 +1,80 @@
+// npm run test:fuzz [-- --seed 1 --examples 60]: what the OpenAPI document allows, and what it does not, is sent to the
+// built service, once without a token and once with a good one. Every answer is held to the document.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createDatabase } from '../support/database.ts';
+import globalSetup from '../support/global-setup.ts';
+import globalTeardown from '../support/global-teardown.ts';
+import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { fuzz, type Fuzzing, installSchemathesis, type Tested } from './schemathesis.ts';
+
+/** As automake has it: neither passed nor failed. */
+const notRun = 77;
+
+const { values: options } = parseArgs({
+  options: { seed: { type: 'string', default: '20261122' }, examples: { type: 'string', default: '60' } },
+});
+
+/** Nothing that answers the thousandth request in a minute unlike the first. */
+const unlimited = Object.fromEntries([
+  ...['LOGIN', 'REFRESH', 'MAIL', 'DEFAULT'].map((group) => [`RATE_LIMIT_${group}`, '1000000/1m']),
+  ...['ATTEMPTS', 'TOTAL'].map((count) => [`LOCKOUT_${count}`, '1000000']),
+]) as Record<string, string>;
+
+const services = new Set<ServiceProcess>();
+process.once('exit', () => services.forEach(({ child }) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
+/** A warning, an error, or what is no line of the log: the trace of a crash. */
+const isComplaint = (line: string) =>
+  !line.startsWith('{') || ['warn', 'error', 'fatal'].includes((JSON.parse(line) as { level: string }).level);
+
+const operationsOf = async (baseUrl: string): Promise<string[]> => {
+  const document = (await (await fetch(`${baseUrl}/openapi.json`)).json()) as { paths: Record<string, object> };
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+};
+
+/** A database and a service for each, so that one caller's requests are no other's, whatever the order. */
+async function fuzzAs(as: Fuzzing['as'], command: string, folder: string): Promise<Tested[]> {
+  console.log(`\nSchemathesis as ${as}, seed ${options.seed}`);
+  const database = await createDatabase();
+  const settings = { ...unlimited, DATABASE_URL: database.url, METRICS_PORT: '0' };
+  const service = await startService(settings);
+  services.add(service);
+  await whenReady(service);
+  const tested = await fuzz({ command, baseUrl: service.baseUrl, as, folder, ...options });
+  const untested = (await operationsOf(service.baseUrl)).filter((name) => !tested.some((test) => test.name === name));
+  await service.stop();
+  services.delete(service);
+  for (const line of service.lines.filter(isComplaint)) console.log(line);
+  await database.drop();
+  return [...tested, ...untested.map((name) => ({ name, passed: false }))];
+}
+
+async function main(): Promise<number> {
+  const command = installSchemathesis();
+  if (command === undefined) {
+    console.log('Tests: not run, as there is no Python 3.11 or newer with venv');
+    return notRun;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'keyturn-fuzz-'));
+  await globalSetup();
+  const nobody = await fuzzAs('nobody', command, folder);
+  const user = await fuzzAs('user', command, folder);
+  await globalTeardown();
+  await rm(folder, { recursive: true });
+
+  const named = (tested: Tested[], caller: string) =>
+    tested.map(({ name, passed }) => ({ name: `${name} ${caller}`, passed }));
+  const tests = [...named(nobody, 'without a token'), ...named(user, 'with a token')];
+  for (const { name, passed } of tests) console.log(`${passed ? '✓' : '✗'} ${name}`);
+  const failed = tests.filter(({ passed }) => !passed).length;
+  console.log(`Seed:  ${options.seed}\nTests: ${tests.length - failed} passed, ${failed} failed`);
+  return failed === 0 && tests.length > 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
