@@ -36,7 +36,7 @@ export async function startService(config: Config): Promise<Service> {
   const { db, metrics } = outside;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const { express, keyring, readiness } = makeApp({ config, outside, log, clock: systemClock, blocklist });
-  const server = await listen(express, config.host, config.port);
+  const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
   const stopping = new AbortController();

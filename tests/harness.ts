@@ -7,6 +7,7 @@ import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
 import { type Config, loadConfig, type Setting } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
+import type { ConnectionLimits } from '../src/http/connections.ts';
 import { listen } from '../src/http/server.ts';
 import { type Clock, systemClock } from '../src/kernel/clock.ts';
 import { type Logger, makeLogger } from '../src/platform/log.ts';
@@ -116,7 +117,7 @@ export interface TestApp extends Client {
 /** Starts the app in this process; `settings` are environment variables. */
 export async function startApp(
   settings: Settings = {},
-  options: { log?: Logger; databaseUrl?: string; port?: number } = {},
+  options: { log?: Logger; databaseUrl?: string; port?: number; limits?: Partial<ConnectionLimits> } = {},
 ): Promise<TestApp> {
   const database = options.databaseUrl ? undefined : await createDatabase();
   const databaseUrl = options.databaseUrl ?? database?.url ?? '';
@@ -135,7 +136,7 @@ export async function startApp(
   const { express, keyring, readiness } = makeApp({ config, outside, log, clock, blocklist, checkReplies: true });
   readiness.migrated = true;
   await keyring.load();
-  const server = await listen(express, '127.0.0.1', options.port ?? 0);
+  const server = await listen(express, '127.0.0.1', options.port ?? 0, { limits: options.limits ?? {} });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
   sql.on('error', () => {});

@@ -1,17 +1,17 @@
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { Duplex } from 'node:stream';
 import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { watchConnections } from '../platform/shutdown.ts';
+import { boundConnections, type ConnectionLimits, defaultLimits, serverOptions } from './connections.ts';
 import { traceRequests } from './context.ts';
 import { allowOrigins } from './cors.ts';
 import type { Endpoint, EndpointOptions } from './endpoint.ts';
 import { answerRefusals } from './problem.ts';
 import { makeRoutes } from './routes.ts';
+import { refuse, refuseFaulty, refuseUnreadable } from './unreadable.ts';
 
 export interface ExpressOptions extends EndpointOptions {
   log: Logger;
@@ -48,46 +48,31 @@ export function makeExpress(endpoints: readonly Endpoint[], options: ExpressOpti
     .use(answerRefusals(options.log, options.baseUrl));
 }
 
-/** The answer to what is no request that could be routed. The connection ends with it. */
-function unreadableProblem(status: number, title: string) {
-  const detail = 'This is not an HTTP request that the service can read.';
-  const instance = randomUUID();
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail, instance, code: 'bad_request' });
-  const headers = {
-    'Content-Type': 'application/problem+json; charset=utf-8',
-    'Content-Length': String(Buffer.byteLength(body)),
-    'X-Request-Id': instance,
-    'Cache-Control': 'no-store',
-    Connection: 'close',
-  };
-  return { headers, body };
+export interface ListenOptions {
+  log?: Logger;
+  limits?: Partial<ConnectionLimits>;
 }
-
-/** What Node refuses before there is a response to answer with. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const [status, title] = unreadable[error.code ?? ''] ?? [400, 'Bad Request'];
-  const { headers, body } = unreadableProblem(status, title);
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  socket.end([`HTTP/1.1 ${status} ${title}`, ...lines, '', body].join('\r\n'));
-}
-
-const unreadable: Record<string, [status: number, title: string]> = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
-};
 
 /** Resolves when the port is bound. @throws where it cannot be */
-export async function listen(app: Express, host: string, port: number): Promise<Server> {
-  const server = watchConnections(
-    createServer((req, res) => {
-      // A URL that Express cannot take apart (`http://[`) reaches no middleware, not even the one that answers refusals.
-      app(req as Request, res as Response, () => {
-        const { headers, body } = unreadableProblem(400, 'Bad Request');
-        res.writeHead(400, headers).end(body);
-      });
-    }),
-  ).on('clientError', refuseUnreadable);
+export async function listen(
+  app: Express,
+  host: string,
+  port: number,
+  { log, limits: given }: ListenOptions = {},
+): Promise<Server> {
+  const limits = { ...defaultLimits, ...given };
+  const server = watchConnections(createServer(serverOptions(limits)));
+  const connections = boundConnections(server, limits, log);
+  server.on('clientError', (error, socket) => {
+    const connection = connections.of(socket);
+    if (connection) void refuseUnreadable(connection, error);
+    else socket.destroy();
+  });
+  server.on('request', (req, res) => {
+    if (refuseFaulty(req, res)) return;
+    // A URL that Express cannot take apart (`http://[`) reaches no middleware, not even the one that answers refusals.
+    app(req as Request, res as Response, () => refuse(res));
+  });
   server.listen(port, host);
   await once(server, 'listening');
   return server;

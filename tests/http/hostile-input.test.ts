@@ -17,6 +17,9 @@ const canary = 'canary7f3a';
 /** Members for which every text is answered like an unknown token. */
 const opaque = new Set(['refresh_token']);
 
+/** 10 MB in 10 KB, and 10 KB in 100 bytes: were it ever unpacked, it would be a lot. */
+const bomb = gzipSync(gzipSync(Buffer.alloc(10_000_000)));
+
 let app: TestApp;
 let token: string;
 
@@ -95,11 +98,13 @@ describe.each(withBody)('$method $path', (operation) => {
     expect(await refusal(operation, { body: right, headers })).toMatchObject({ code: 'unsupported_media_type' });
   });
 
-  test.each(['gzip', 'GZIP', 'deflate', 'br', 'identity, gzip', canary])(
+  test.each(['gzip', 'GZIP', 'x-gzip', 'deflate', 'br', 'zstd', 'gzip, gzip', 'identity, gzip', canary])(
     'the content encoding %s is refused: 415',
     async (encoding) => {
-      const sent = { body: gzipSync(right), headers: { 'content-encoding': encoding } };
-      expect(await refusal(operation, sent)).toMatchObject({ code: 'unsupported_media_type' });
+      for (const body of [gzipSync(right), bomb]) {
+        const sent = { body, headers: { 'content-encoding': encoding } };
+        expect(await refusal(operation, sent)).toMatchObject({ code: 'unsupported_media_type' });
+      }
     },
   );
 

@@ -42,6 +42,8 @@ describe('what smuggles one request inside another is refused, and the connectio
     ['chunked and Content-Length', login([chunked, 'Content-Length: 4'], `0\r\n\r\n${hidden}`)],
     ['two lengths', login(['Content-Length: 2', 'Content-Length: 3'], `{}${hidden}`)],
     ['two lengths in one', login(['Content-Length: 2, 3'], `{}${hidden}`)],
+    ['the same length twice', login(['Content-Length: 2', 'Content-Length: 2'], `{}${hidden}`)],
+    ['two hosts', head('GET /healthz HTTP/1.1', `hOST: ${canary}`)],
     ['a length with a sign', login(['Content-Length: +2'], `{}${hidden}`)],
     ['a negative length', login(['Content-Length: -2'], `{}${hidden}`)],
     ['a hexadecimal length', login(['Content-Length: 0x2'], `{}${hidden}`)],
@@ -52,6 +54,10 @@ describe('what smuggles one request inside another is refused, and the connectio
     ['chunked twice', login([chunked, 'Transfer-Encoding: x'], `0\r\n\r\n${hidden}`)],
     ['a folded header', login(['X-A: b\r\n Transfer-Encoding: chunked'], `0\r\n\r\n${hidden}`)],
     ['a bare carriage return', login(['X-A: b\rTransfer-Encoding: chunked'], hidden)],
+    ['a bare line feed', login(['X-A: b\nTransfer-Encoding: chunked'], hidden)],
+    ['a bare line feed that ends the headers', `${login(['X-A: b'], '').slice(0, -2)}\n${hidden}`],
+    ['a bare line feed after a chunk size', login([chunked], `2\n{}\r\n0\r\n\r\n${hidden}`)],
+    ['a bare line feed after a chunk', login([chunked], `2\r\n{}\n0\r\n\r\n${hidden}`)],
     ['a chunk size that is no number', login([chunked], `${canary}z\r\n{}\r\n0\r\n\r\n`)],
     ['a chunk that is longer than its size', login([chunked], `1\r\n{}${canary}\r\n0\r\n\r\n`)],
     ['an endless chunk extension', login([chunked], `1;${canary.repeat(10_000)}\r\n{\r\n0\r\n\r\n`)],
@@ -106,7 +112,8 @@ describe('request lines and headers', () => {
     ['a query of 100 KB', head(`GET /healthz?${canary.repeat(10_000)} HTTP/1.1`)],
     ['a header of 100 KB', head('GET /healthz HTTP/1.1', `X-A: ${canary.repeat(10_000)}`)],
     ['a token of 100 KB', head('GET /me HTTP/1.1', `Authorization: Bearer ${canary.repeat(10_000)}`)],
-    ['5,000 headers', head('GET /healthz HTTP/1.1', ...Array.from({ length: 5000 }, (_, i) => `X-${i}: ${canary}`))],
+    ['10,000 headers', head('GET /healthz HTTP/1.1', ...Array.from({ length: 10_000 }, (_, i) => `X-${i}: ${canary}`))],
+    ['10,000 headers of nothing', head('GET /healthz HTTP/1.1', ...Array.from({ length: 10_000 }, () => 'a:'))],
   ])('%s is 431', async (_, bytes) => {
     expect(await refused(bytes)).toBe(431);
   });

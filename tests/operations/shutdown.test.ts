@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { password, type Settings } from '../harness.ts';
+import { startAttack, stopAttacks, unlimited } from '../http/attack.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type ServiceProcess, whenReady } from '../support/service.ts';
 import { startGate } from './gate.ts';
@@ -22,6 +23,7 @@ beforeAll(async () => {
   database = await createDatabase();
 });
 afterAll(() => database.drop());
+afterEach(stopAttacks);
 
 async function start(settings: Settings): Promise<ServiceProcess> {
   const service = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...settings });
@@ -94,6 +96,23 @@ describe('SIGTERM', () => {
     expect(ms).toBeGreaterThan(1000);
     expect(ms).toBeLessThan(4500);
   }, 20_000);
+
+  test('is kept to while 1,000 clients drip their requests, and 1,000 more their bodies', async () => {
+    service = await start({ ...unlimited, SHUTDOWN_GRACE: '2s' });
+    const plan = { connections: 1000, drip: ' ', everyMs: 200 };
+    const attacks = await Promise.all(
+      ['GET /healthz HTTP/1.1\r\nX-A:', unfinished].map((opening) =>
+        startAttack(service.baseUrl, { ...plan, opening }),
+      ),
+    );
+    for (const attack of attacks) expect((await attack.report()).open).toBe(1000);
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    const { code, ms } = await ended;
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(4500);
+    await Promise.all(attacks.map((attack) => attack.stop()));
+  }, 30_000);
 
   test('is kept to while Postgres hangs in the middle of a request', async () => {
     const gate = await startGate(database.url);

@@ -28,16 +28,20 @@ export const productionSettings = (): Settings => ({
 });
 
 export interface Launch extends Pick<SpawnOptions, 'cwd' | 'uid' | 'gid'> {
-  command: readonly string[];
+  command?: readonly string[];
   env?: Record<string, string>;
+  /** As `ulimit -n` sets it. */
+  openFilesMax?: number;
 }
 
-const fromHere: Launch = { command: [process.execPath, 'bin/keyturn.cjs', 'main'] };
+const fromHere = [process.execPath, 'bin/keyturn.cjs', 'main'];
 
 /** Starts it with these settings and no others; resolves when it listens. */
-export async function startService(settings: Settings, launch: Launch = fromHere): Promise<ServiceProcess> {
-  const { command, env, ...where } = launch;
-  const child = spawn(command[0] ?? '', command.slice(1), {
+export async function startService(settings: Settings, launch: Launch = {}): Promise<ServiceProcess> {
+  const { command = fromHere, env, openFilesMax, ...where } = launch;
+  const limited = openFilesMax === undefined ? [] : ['sh', '-c', `ulimit -n ${openFilesMax} && exec "$@"`, 'sh'];
+  const [program = '', ...args] = [...limited, ...command];
+  const child = spawn(program, args, {
     ...where,
     env: { PATH: process.env['PATH'] ?? '', ...env, ...productionSettings(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],

