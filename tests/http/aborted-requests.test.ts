@@ -31,7 +31,7 @@ test.each([
   ['in the middle of its headers', head('POST /login').slice(0, -4), false],
   ['in the middle of its body', head('POST /login', body.length) + body.slice(0, 10), false],
   ['while its password is hashed', head('POST /login', body.length) + body, false],
-  ['in the middle of its answer', head('GET /openapi.json').repeat(20), true],
+  ['in the middle of its answer', head('GET /openapi.json').repeat(4), true],
 ])('1,000 clients that go away %s leave nothing behind', async (_, opening, deaf) => {
   await app.get('/healthz');
   const before = listeners();
