@@ -213,7 +213,7 @@ describe('a container', () => {
       // The rest of the composition is not here: counters in memory, and no second listener.
       REDIS_URL: '',
       METRICS_PORT: '0',
-    } as Settings;
+    };
   });
   afterAll(async () => {
     if (service?.child.exitCode === null && service.child.signalCode === null) await service.kill();

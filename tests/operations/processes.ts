@@ -1,7 +1,7 @@
 // Services that do not outlive their test, whatever becomes of it.
 import { afterEach } from '@jest/globals';
 import type { Settings } from '../harness.ts';
-import { type ServiceOptions, type ServiceProcess, startService } from '../support/service.ts';
+import { type Launch, type ServiceProcess, startService } from '../support/service.ts';
 
 const started: ServiceProcess[] = [];
 
@@ -10,7 +10,7 @@ afterEach(async () => {
     if (service.child.exitCode === null && service.child.signalCode === null) await service.kill();
 });
 
-export async function startForTest(settings: Settings, options: ServiceOptions = {}): Promise<ServiceProcess> {
+export async function startForTest(settings: Settings, options: Launch = {}): Promise<ServiceProcess> {
   const service = await startService(settings, options);
   started.push(service);
   return service;

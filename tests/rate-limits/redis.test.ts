@@ -88,7 +88,7 @@ test('of 100 requests at once over both, the limit passes', async () => {
 });
 
 describe.each([
-  ['hangs', () => redis.pause(), () => redis.resume()],
+  ['hangs', async () => redis.pause(), async () => redis.resume()],
   ['is killed', () => redis.kill(), restart],
   ['is stopped', () => redis.stop(), restart],
 ])('a Redis that %s', (_, away, back) => {
