@@ -25,9 +25,9 @@ export interface ConnectionLimits {
 export const defaultLimits: ConnectionLimits = {
   headersMs: 10_000,
   requestMs: 20_000,
-  // Longer than the 60 s after which an AWS load balancer, and nginx' `upstream`, let an idle connection go. Were it
-  // shorter, we could close one just as a proxy sends a request on it, and its client would see a 502.
-  keepAliveMs: 75_000,
+  // Longer than a load balancer keeps an idle connection (AWS and nginx 60 s, Google 600 s). Were it shorter, we could
+  // close one just as a proxy sends a request on it, and its client would see a 502. The bound below makes room.
+  keepAliveMs: 620_000,
   answerMs: 30_000,
   lingerMs: 1000,
   sweepMs: 1000,
