@@ -88,7 +88,7 @@ describe.each(names)('/docs/%s', (name) => {
       'cache-control': 'public, max-age=300',
       'content-security-policy': "default-src 'none';frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
-      vary: 'Accept-Encoding',
+      vary: 'Origin, Accept-Encoding',
     });
     expect(Number(headers['content-length'])).toBe((await bytesOf(path)).length);
   });
@@ -115,7 +115,7 @@ describe.each(names)('/docs/%s', (name) => {
         304,
         '',
         etag,
-        'Accept-Encoding',
+        'Origin, Accept-Encoding',
       ]);
       expect(again.headers).not.toHaveProperty('content-encoding');
       expect((await send(app.baseUrl, path, { headers: { ...headers, 'if-none-match': '"other"' } })).status).toBe(200);
