@@ -74,5 +74,5 @@ test('every npm command that the documents name exists, and CI runs the test com
   expect(named.filter((name) => !(name in manifest.scripts))).toEqual([]);
   const ci = await readFile('.ci/run', 'utf8');
   expect(blocks('Run it', 'sh')).toContain('npm ci && npm test\n');
-  expect(ci).toContain('(npm ci && npm test)');
+  expect(ci).toContain("suite 'npm ci && npm test'");
 });
