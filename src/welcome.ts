@@ -16,7 +16,7 @@ TOKENS=$(curl -s ${baseUrl}/refresh -H 'content-type: application/json' -d "{\\"
 # who am I
 curl -s ${baseUrl}/me -H "authorization: Bearer $(echo "$TOKENS" | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')"; echo
 
-Ctrl-C stops everything. The data stays in .data/.
+Read and try all of it at ${baseUrl}/docs. Ctrl-C stops everything. The data stays in .data/.
 
 `;
 }

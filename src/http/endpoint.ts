@@ -149,8 +149,8 @@ const readBody = async (endpoint: Endpoint, req: Request): Promise<unknown> =>
   endpoint.body && parsePart('body', endpoint.body, await readJson(req));
 
 /**
- * Counts the request before anything is done for it. Where it counts by what its body says, the body is read before,
- * and one that cannot be read counts for the address. The way to the body's value, or to what is wrong with it.
+ * Counts the request before anything is done for it, and gives the way to its body. Where the body says what it counts
+ * by, that is read before; a body that cannot be read counts for the address. @throws RateLimited
  */
 async function admit(endpoint: Endpoint, options: EndpointOptions, ip: string, req: Request, res: Response) {
   const { limit = 'default' } = endpoint;
