@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import type { Response } from 'supertest';
 import { type CallOptions, freshEmail, password, type Settings, startApp, type TestApp } from '../harness.ts';
 import { operations } from '../http/operations.ts';
 import { exchange } from '../http/wire.ts';
@@ -200,6 +201,25 @@ test('what is not there and what takes another method count, too', async () => {
   for (let i = 0; i < 4; i += 1)
     answers.push((await callFrom(ip, ['get', `/.env.${i}`])).status, (await callFrom(ip, ['put', '/login'])).status);
   expect(answers).toEqual([404, 405, 404, 405, 404, 405, 429, 429]);
+});
+
+test('refusals from before the endpoint say what is left, too', async () => {
+  const [json, big] = [{ 'content-type': 'application/json' }, `"${'x'.repeat(17_000)}"`];
+  const requests: [status: number, group: string, method: string, path: string, headers: object, body?: string][] = [
+    [404, 'default', 'GET', '/nowhere', {}],
+    [405, 'default', 'PUT', '/sessions', {}],
+    [400, 'login', 'POST', '/login', json, '{'],
+    [413, 'login', 'POST', '/login', json, big],
+    [415, 'refresh', 'POST', '/refresh', {}, '{}'],
+    [401, 'default', 'GET', '/me', { authorization: 'Bearer garbage' }],
+  ];
+  for (const [status, group, method, path, headers, body] of requests) {
+    const ip = freshAddress();
+    const init = { method, headers: { ...headers, 'x-forwarded-for': ip }, ...(body ? { body } : {}) };
+    const answer = await fetch(`${app.baseUrl}${path}`, init);
+    const said = { status: answer.status, headers: Object.fromEntries(answer.headers) } as Response;
+    expect([path, answer.status, limitOf(said).group]).toEqual([path, status, group]);
+  }
 });
 
 test('no other way to write /login has a counter of its own', async () => {
