@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import { monotonicMs } from '../kernel/clock.ts';
 import { ClientGone } from './body.ts';
+import { whenClosed } from './when-closed.ts';
 import { type Network, networkOf, parseAddress } from '../kernel/network.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -50,17 +51,15 @@ export function clientOf(req: Request, res: Response): Client {
     userAgent: req.headers['user-agent']?.slice(0, 256) ?? null,
     note: (facts) => void Object.assign(context, facts),
     get gone() {
-      return (gone ??= signalGone(res));
+      return (gone ??= signalGone(req, res));
     },
   };
 }
 
 /** Made only where somebody asks, as most requests never wait for anything. */
-function signalGone(res: Response): AbortSignal {
+function signalGone(req: Request, res: Response): AbortSignal {
   const controller = new AbortController();
-  const leave = () => res.writableFinished || controller.abort(new ClientGone('the client went away'));
-  if (res.closed) leave();
-  else res.once('close', leave);
+  whenClosed(req, res, () => res.writableFinished || controller.abort(new ClientGone('the client went away')));
   return controller.signal;
 }
 
@@ -78,7 +77,7 @@ export function traceRequests(log: Logger, metrics: Pick<Metrics, 'requestDone'>
     const context: RequestContext = { requestId };
     contexts.set(res, context);
     res.setHeader('X-Request-Id', requestId);
-    res.once('close', () => {
+    whenClosed(req, res, () => {
       const ms = monotonicMs() - startedMs;
       const status = res.writableFinished ? res.statusCode : 499;
       // What is not declared has one series, whatever its method and its path.

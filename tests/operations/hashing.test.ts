@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
@@ -83,6 +83,23 @@ describe('a queue of two behind one hash', () => {
     }
     expect((await service.login(email)).status).toBe(200);
     expect(await sessions()).toBe(before + 1);
+  }, 20_000);
+
+  test('is left by a client that sent all on one connection and hangs up; each of its requests has its log line', async () => {
+    const names = ['pipelined-1', 'pipelined-2', 'pipelined-3'];
+    const body = JSON.stringify({ email, password });
+    const socket = connect(Number(new URL(service.baseUrl).port), '127.0.0.1').on('error', () => {});
+    for (const name of names)
+      socket.write(
+        `POST /login HTTP/1.1\r\nHost: a\r\nX-Request-Id: ${name}\r\n` +
+          `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await service.login(email)).status).toBe(200);
+    const told = service.lines.map((line) => JSON.parse(line) as { request_id?: string; status?: number });
+    expect(names.map((name) => told.find((line) => line.request_id === name)?.status)).toEqual([499, 499, 499]);
   }, 20_000);
 
   test('holds for every endpoint that hashes, known account or not', async () => {
