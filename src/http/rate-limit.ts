@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import { rateLimit, type Store } from 'express-rate-limit';
+import { MemoryStore, rateLimit, type Store } from 'express-rate-limit';
 import { Refusal, type RefusalKind } from '../kernel/refusal.ts';
 
 /** Every endpoint belongs to one; its name stands in `RateLimit` and `RateLimit-Policy`. */
@@ -43,8 +43,9 @@ export function makeCountRequest({ rateLimits, openCounters, onLimited }: RateLi
   const keys = new WeakMap<Request, string>();
   const makeLimiter = (group: LimitGroup) => {
     const { count, windowSeconds } = rateLimits[group];
-    const store = openCounters(group);
+    const store = openCounters(group) ?? new MemoryStore();
     return rateLimit({
+      store,
       limit: count,
       windowMs: windowSeconds * 1000,
       identifier: group,
@@ -54,12 +55,13 @@ export function makeCountRequest({ rateLimits, openCounters, onLimited }: RateLi
       skipSuccessfulRequests: group === 'login',
       requestWasSuccessful: wasNoFailure,
       keyGenerator: (req) => keys.get(req) ?? '',
-      handler(_req, res, next) {
+      handler(req, res, next) {
+        // To be refused is no failure, or an office whose people all log in at once would be kept out by nobody's mistake.
+        if (group === 'login') void store.decrement(keys.get(req) ?? '');
         res.setHeader('Retry-After', Math.max(1, Number(res.getHeader('Retry-After') ?? 1)));
         onLimited(group);
         next(new RateLimited(group));
       },
-      ...(store ? { store } : {}),
     });
   };
   const limiters = {

@@ -121,6 +121,20 @@ describe('login', () => {
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(35);
   });
 
+  test('keeps nobody out for more right passwords at once than may fail', async () => {
+    const [{ email }, ip] = [await registered(), freshAddress()];
+    const login: Call = ['post', '/login', { body: { email, password } }];
+    const answers = await Promise.all(Array.from({ length: 40 }, () => callFrom(ip, login)));
+    expect(answers.map(({ status }) => status)).toContain(429);
+    expect((await callFrom(ip, login)).status).toBe(200);
+  });
+
+  test('still refuses, after however many refusals, who has failed too often', async () => {
+    const ip = freshAddress();
+    expect(await statuses(5, () => callFrom(ip, wrongLogin()))).toEqual(Array(5).fill(401));
+    expect(await statuses(20, () => callFrom(ip, wrongLogin()))).toEqual(Array(20).fill(429));
+  });
+
   test('has one counter for register, login and every password that is asked for under /me', async () => {
     const [{ email, access_token: token }, ip] = [await registered(), freshAddress()];
     const body = { current_password: 'not it', new_password: 'a quieter mare and no battery' };
