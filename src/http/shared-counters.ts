@@ -38,10 +38,9 @@ export class SharedCounters implements Store {
   }
 
   async decrement(key: string): Promise<void> {
-    await this.#withRedis<unknown>(
-      () => this.#redis.send('EVAL', takeBack, '1', this.#shared.prefixKey(key)),
-      () => this.#own.decrement(key),
-    );
+    if (!this.#redis.isUp()) return this.#own.decrement(key);
+    // Not then in memory, where it was not counted: a Redis that only hangs does it later, and it would be done twice.
+    await this.#redis.send('EVAL', takeBack, '1', this.#shared.prefixKey(key)).catch(() => {});
   }
 
   resetKey(key: string): Promise<void> {
