@@ -14,12 +14,20 @@ export interface Redis {
 
 /** How long a command may take. Twice of it, for a script that has to be loaded anew, stays below 300 ms. */
 const patienceMs = 140;
+/** Counted in parts, of which an event loop that is blocked takes one: a burst of requests is no fault of Redis. */
+const partsOfPatience = 5;
 const probeEveryMs = 1000;
+/** A connection that carried nothing for so long is dead, and is replaced: a good one carries a PING every second. */
+const silenceMs = 5000;
 
 const withinPatience = async <Reply>(reply: Promise<Reply>): Promise<Reply> => {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${patienceMs} ms`)), patienceMs);
+    const wait = (parts: number) => {
+      if (parts === 0) return reject(new Error(`no answer within ${patienceMs} ms`));
+      timer = setTimeout(wait, patienceMs / partsOfPatience, parts - 1);
+    };
+    wait(partsOfPatience);
   });
   return Promise.race([reply, late]).finally(() => clearTimeout(timer));
 };
@@ -31,11 +39,14 @@ export function openRedis(url: string, log: Logger): Redis {
     name: 'keyturn',
     // A command that waits for Redis to come back would keep its request waiting, too.
     disableOfflineQueue: true,
-    socket: { connectTimeout: 1000, reconnectStrategy: probeEveryMs },
+    pingInterval: probeEveryMs,
+    socket: { connectTimeout: 1000, socketTimeout: silenceMs, reconnectStrategy: probeEveryMs },
   });
   const listeners: (() => Promise<void>)[] = [];
   let state: 'unknown' | 'up' | 'down' = 'unknown';
   let closed = false;
+  /** Whether a probe still waits for its answer: on a dead connection they would pile up. */
+  let asked = false;
 
   const lose = (error: unknown) => {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -46,9 +57,13 @@ export function openRedis(url: string, log: Logger): Redis {
 
   /** Asks for what the counters need, which is more than PING: a replica, or one that is full, refuses it. */
   const probe = async () => {
-    if (state === 'up' || !client.isReady) return;
+    if (state === 'up' || asked || !client.isReady) return;
     try {
-      await withinPatience(client.sendCommand(['SET', 'keyturn:probe', '1', 'PX', '1000']));
+      const answer = client.sendCommand(['SET', 'keyturn:probe', '1', 'PX', '1000']);
+      asked = true;
+      const forget = () => void (asked = false);
+      answer.then(forget, forget);
+      await withinPatience(answer);
       await Promise.all(listeners.map((listener) => listener()));
       if (state === 'down') log.info('Redis is back: all processes count together');
       state = 'up';
@@ -58,7 +73,11 @@ export function openRedis(url: string, log: Logger): Redis {
   };
 
   client.on('error', lose).on('ready', () => void probe());
-  const timer = setInterval(() => void probe(), probeEveryMs).unref();
+  const timer = setInterval(() => {
+    // One that takes the connection and says nothing is no error to the client.
+    if (!client.isReady) lose(new Error('no connection yet'));
+    void probe();
+  }, probeEveryMs).unref();
   client.connect().catch(lose);
 
   return {
