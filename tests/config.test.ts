@@ -151,7 +151,7 @@ describe('values', () => {
     ['HIBP_URL', 'api.pwnedpasswords.com|file:///etc/passwd'],
     ['PASSWORD_MIN_LENGTH', '7|65'],
     ['JWT_ALG', 'none|HS256|es256'],
-    ['REDIS_URL', 'localhost:6379|http://a|redis.internal'],
+    ['REDIS_URL', 'localhost:6379|http://a|redis.internal|redis://a/one|redis://a/1/2|redis://a:50%@b'],
     ['LOCKOUT_ATTEMPTS', '0|-1|off|1e3'],
     ['LOCKOUT_DURATION', '0|31d'],
     ['RATE_LIMIT_DEFAULT', '0/1m|300|/1m|300/|300/0|300/2d|300/1m/1m|1.5/1m|-1/1m|300 / 1m'],

@@ -57,6 +57,21 @@ export const url = (what: string, ...protocols: string[]) =>
     .string()
     .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), { error: `must be ${what}` });
 
+/** What the client of Redis would throw at: a database that is no number, a user or password that cannot be decoded. */
+const isRedisAddress = (text: string) => {
+  try {
+    const { pathname, username, password } = new URL(text);
+    return /^\/?\d*$/.test(pathname) && typeof decodeURIComponent(username + password) === 'string';
+  } catch {
+    return false;
+  }
+};
+
+export const redisUrl = url('a URL that starts with redis:// or rediss://', 'redis:', 'rediss:').refine(
+  isRedisAddress,
+  { error: 'must be a URL whose path is the number of a database, with user and password percent-encoded' },
+);
+
 export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
 
 export const issuerUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#@\s]/.test(text), {
