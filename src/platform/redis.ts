@@ -73,11 +73,7 @@ export function openRedis(url: string, log: Logger): Redis {
   };
 
   client.on('error', lose).on('ready', () => void probe());
-  const timer = setInterval(() => {
-    // One that takes the connection and says nothing is no error to the client.
-    if (!client.isReady) lose(new Error('no connection yet'));
-    void probe();
-  }, probeEveryMs).unref();
+  const timer = setInterval(() => void probe(), probeEveryMs).unref();
   client.connect().catch(lose);
 
   return {

@@ -57,11 +57,11 @@ test('a server that takes the connection and says nothing is told, once', async 
   const { log, told } = recorded();
   const redis = openRedis(server.url, log);
   try {
-    await until(() => told.length > 0);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await until(() => told.length > 0, 10_000);
+    await new Promise((resolve) => setTimeout(resolve, 6000));
     expect(told).toEqual(['warn']);
     server.resume();
-    await until(redis.isUp);
+    await until(redis.isUp, 10_000);
     expect(told).toEqual(['warn', 'info']);
   } finally {
     redis.close();
