@@ -22,7 +22,7 @@ export async function serveMetrics(
 ): Promise<MetricsServer> {
   collectDefaultMetrics({ register: registry });
   const server = createServer(async (req, res) => {
-    if (req.url !== '/metrics') return void res.writeHead(404).end();
+    if (req.url?.split('?')[0] !== '/metrics') return void res.writeHead(404).end();
     if (req.method !== 'GET') return void res.writeHead(405, { Allow: 'GET' }).end();
     const text = await registry.metrics();
     res.writeHead(200, { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' }).end(text);

@@ -58,6 +58,7 @@ test('are Prometheus text, on METRICS_PORT and nowhere else', async () => {
   ]);
   expect((await service.get('/metrics')).status).toBe(404);
   expect((await fetch(metricsUrl.replace('/metrics', '/login'))).status).toBe(404);
+  expect((await fetch(`${metricsUrl}?job=keyturn`)).status).toBe(200);
   expect((await fetch(metricsUrl, { method: 'POST' })).status).toBe(405);
 });
 
