@@ -31,6 +31,7 @@ const securityHeaders = (baseUrl: string) =>
     // Discovery is for every origin; what is not says so by CORS, and bears no-store.
     crossOriginResourcePolicy: false,
     referrerPolicy: { policy: 'no-referrer' },
+    xFrameOptions: { action: 'deny' },
     strictTransportSecurity: baseUrl.startsWith('https:') ? { maxAge: 31_536_000, includeSubDomains: true } : false,
   });
 
