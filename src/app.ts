@@ -1,4 +1,5 @@
 import { apiInfo } from './api-info.ts';
+import { csrf } from './features/csrf/csrf.route.ts';
 import { discovery } from './features/discovery/discovery.route.ts';
 import { docs } from './features/docs/docs.route.ts';
 import { health } from './features/health/health.route.ts';
@@ -19,7 +20,7 @@ import { type AppDeps, makeParts } from './parts.ts';
 /** The map of the service: every feature, introduced in one list. */
 export function makeApp(deps: AppDeps) {
   const parts = makeParts(deps);
-  const { baseUrl, trustProxy, keyring, readiness, metrics, count, corsOrigins, verifyAccessToken: verify } = parts;
+  const { keyring, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
   const { log, checkReplies = false } = deps;
 
   const endpoints: readonly Endpoint[] = [
@@ -27,6 +28,7 @@ export function makeApp(deps: AppDeps) {
     ...passwordLogin(parts),
     ...refresh(parts),
     ...logout(parts),
+    ...csrf(parts),
     ...myAccount(parts),
     ...mySessions(parts),
     ...discovery(parts),
@@ -37,16 +39,7 @@ export function makeApp(deps: AppDeps) {
   ];
 
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl });
-  const express = makeExpress(endpoints, {
-    log,
-    baseUrl,
-    trustProxy,
-    metrics,
-    count,
-    corsOrigins,
-    verify,
-    checkReplies,
-  });
+  const express = makeExpress(endpoints, { ...parts, log, verify, checkReplies });
   metrics.watch({ ...parts, pool: deps.outside.pool });
   return { express, openApi: document, keyring, readiness };
 }

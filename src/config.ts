@@ -72,6 +72,7 @@ function arrange(parsed: Parsed) {
       default: parsed.RATE_LIMIT_DEFAULT,
     },
     corsOrigins: parsed.CORS_ORIGINS ?? [],
+    cookieSameSite: parsed.COOKIE_SAMESITE,
     trustProxy: parsed.TRUST_PROXY,
     logLevel: parsed.LOG_LEVEL,
     logPretty: parsed.LOG_FORMAT === 'pretty',

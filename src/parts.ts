@@ -4,6 +4,7 @@ import { deriveMasterKeys } from './core/keys/master-keys.ts';
 import { grantScopes, ownScopes } from './core/scopes/scopes.ts';
 import { makeNewSession } from './core/sessions/new-session.ts';
 import { makeRatchet } from './core/sessions/ratchet.ts';
+import { makeTransports } from './core/sessions/transports.ts';
 import { makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/tokens.ts';
 import { makeCheckPassword } from './core/users/check-password.ts';
@@ -11,6 +12,7 @@ import { makeHashNewPassword } from './core/users/hash-new-password.ts';
 import { makeLockoutStore } from './core/users/lockout.store.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
+import { makeBrowserPolicy } from './http/browser.ts';
 import { makeCountRequest } from './http/rate-limit.ts';
 import { SharedCounters } from './http/shared-counters.ts';
 import type { Clock } from './kernel/clock.ts';
@@ -71,6 +73,8 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
       openCounters: (group) => redis && new SharedCounters(redis, `keyturn:limit:${group}:`),
       onLimited: metrics.limited,
     }),
+    transports: makeTransports({ ratchet, masterKeys }),
+    browsers: makeBrowserPolicy(config.baseUrl, config.corsOrigins, config.cookieSameSite),
     scopes: Object.keys(ownScopes),
     newSession: makeNewSession({ ...config, ratchet, clock }),
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),

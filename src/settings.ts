@@ -62,6 +62,7 @@ export const settings = (mode: Mode, poolThreads: number) => {
     RATE_LIMIT_MAIL: rate('5/15m'),
     RATE_LIMIT_DEFAULT: rate('300/1m'),
     CORS_ORIGINS: origins.optional(),
+    COOKIE_SAMESITE: choice('lax', 'strict', 'none').default('lax'),
     TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
     LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
     LOG_FORMAT: choice('json', 'pretty').default(development ? 'pretty' : 'json'),
@@ -94,5 +95,7 @@ export function contradictions(parsed: Parsed, poolThreads: number): string[] {
     faults.push(
       `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} would fill the thread pool of ${poolThreads}: start through npm start, which sizes it, or set UV_THREADPOOL_SIZE`,
     );
+  if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER.startsWith('http:'))
+    faults.push('COOKIE_SAMESITE none needs an https ISSUER: browsers take such a cookie only if it is Secure');
   return faults;
 }

@@ -64,6 +64,7 @@ test('the defaults are those of the documentation', async () => {
       default: { count: 300, windowSeconds: 60 },
     },
     corsOrigins: [],
+    cookieSameSite: 'lax',
     trustProxy: false,
     logLevel: 'info',
     logPretty: false,

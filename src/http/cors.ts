@@ -26,7 +26,7 @@ export function allowOrigins(endpoints: readonly Endpoint[], origins: readonly s
     origin: true,
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: ['Authorization', 'Content-Type', 'X-Request-Id'],
+    allowedHeaders: ['Authorization', 'Content-Type', 'X-CSRF-Token', 'X-Request-Id'],
   });
   return (req, res, next) => {
     if (open.has(req.path)) return forEverybody(req, res, next);

@@ -108,6 +108,19 @@ export class InsufficientScope extends Refusal {
   }
 }
 
+/** The cookie came, but not from a page of ours, as far as the request shows. */
+export class CsrfFailed extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 403,
+    code: 'csrf_failed',
+    title: 'Not from a page of yours',
+    detail: 'A request with the cookie needs an `Origin` that may use it, and the `X-CSRF-Token` of its session.',
+  };
+  constructor(reason: string) {
+    super(CsrfFailed.kind, reason);
+  }
+}
+
 /** A fault of ours. The log has the cause under the request's id. */
 export class InternalError extends Refusal {
   static readonly kind: RefusalKind = {

@@ -1,8 +1,9 @@
 import { type Request, type Response, Router } from 'express';
 import { countedAddress } from '../kernel/network.ts';
 import { clientOf } from './context.ts';
-import { type Endpoint, type EndpointOptions, serve } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { MethodNotAllowed, NotFound } from './refusals.ts';
+import { type EndpointOptions, serve } from './serve.ts';
 
 /** Express' router for the declared endpoints: 405 with `Allow` where only the method is wrong, 404 for the rest. */
 export function makeRoutes(endpoints: readonly Endpoint[], options: EndpointOptions): Router {

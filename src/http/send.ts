@@ -58,9 +58,25 @@ function knows(req: Request, etag: string): boolean {
   return known.includes(etag) || known.includes('*');
 }
 
+/** A reply that has headers of its own. */
+export class Answer<Body> {
+  readonly body: Body;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(body: Body, headers: Readonly<Record<string, string>>) {
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
 /** Answers with what `handle` returned. */
-export function send(endpoint: Endpoint, reply: unknown, req: Request, res: Response): void {
-  const headers = { 'Cache-Control': 'no-store', ...endpoint.headers };
+export function send(endpoint: Endpoint, given: unknown, req: Request, res: Response): void {
+  const reply: unknown = given instanceof Answer ? given.body : given;
+  const headers = {
+    'Cache-Control': 'no-store',
+    ...endpoint.headers,
+    ...(given instanceof Answer ? given.headers : {}),
+  };
   if (!endpoint.reply) return void res.writeHead(endpoint.status ?? 204, headers).end();
   const { payload, coding, etag: known } = represent(reply, req, res);
   const content = {

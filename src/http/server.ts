@@ -8,9 +8,10 @@ import { watchConnections } from '../platform/shutdown.ts';
 import { boundConnections, type ConnectionLimits, defaultLimits, serverOptions } from './connections.ts';
 import { traceRequests } from './context.ts';
 import { allowOrigins } from './cors.ts';
-import type { Endpoint, EndpointOptions } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { answerRefusals } from './problem.ts';
 import { makeRoutes } from './routes.ts';
+import type { EndpointOptions } from './serve.ts';
 import { refuse, refuseFaulty, refuseUnreadable } from './unreadable.ts';
 
 export interface ExpressOptions extends EndpointOptions {

@@ -33,6 +33,12 @@ function refused<Fault extends Problem>({ error, response }: Answer<unknown, Fau
   return error;
 }
 
+/** Left out of an answer only where it travels in a cookie. */
+function bodyOf({ refresh_token: token }: { refresh_token?: string }): { refresh_token: string } {
+  if (token === undefined) throw new Error('an answer without a refresh token');
+  return { refresh_token: token };
+}
+
 export async function walk(baseUrl: string, email: string, password: string): Promise<Walked> {
   const client = createClient<paths>({ baseUrl });
   const refusals: Walked['refusals'] = [];
@@ -46,7 +52,7 @@ export async function walk(baseUrl: string, email: string, password: string): Pr
     refusals.push({ code: invalid.code, because: (invalid.errors ?? []).map(({ path }) => path).join() });
 
   const tokens = granted(await client.POST('/login', { body: { email, password } }));
-  const refreshed = granted(await client.POST('/refresh', { body: { refresh_token: tokens.refresh_token } }));
+  const refreshed = granted(await client.POST('/refresh', { body: bodyOf(tokens) }));
   client.use({
     onRequest({ request }) {
       request.headers.set('authorization', `${refreshed.token_type} ${refreshed.access_token}`);
@@ -57,9 +63,9 @@ export async function walk(baseUrl: string, email: string, password: string): Pr
   const query = { limit: 1, ...(next === null ? {} : { cursor: next }) };
   const older = granted(await client.GET('/sessions', { params: { query } }));
 
-  const { response } = await client.POST('/logout', { body: { refresh_token: refreshed.refresh_token } });
+  const { response } = await client.POST('/logout', { body: bodyOf(refreshed) });
   if (response.status !== 204) throw new Error(`the logout answered ${response.status}`);
-  const ended = refused(await client.POST('/refresh', { body: { refresh_token: refreshed.refresh_token } }));
+  const ended = refused(await client.POST('/refresh', { body: bodyOf(refreshed) }));
   if (ended.code === 'invalid_refresh_token') refusals.push({ code: ended.code, because: ended.reason ?? 'not told' });
 
   return {

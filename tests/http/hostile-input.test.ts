@@ -169,8 +169,10 @@ describe.each(withBody)('$method $path', (operation) => {
   test('members do not come from a prototype', async () => {
     const required = pathsOf(await refusal(operation, '{}'));
     expect(required.length).toBeGreaterThan(0);
-    expect(pathsOf(await refusal(operation, `{"__proto__":${right}}`)).sort()).toEqual(
-      [...required, '__proto__'].sort(),
+    const paths = pathsOf(await refusal(operation, `{"__proto__":${right}}`));
+    // What may come in the cookie instead is missed only once the body is known to be right.
+    expect(paths.filter((path) => path !== 'refresh_token').sort()).toEqual(
+      [...required.filter((path) => path !== 'refresh_token'), '__proto__'].sort(),
     );
   });
 

@@ -70,6 +70,13 @@ export async function takeTour({ call }: Pick<Client, 'call'>, mark: string): Pr
     body: { current_password: newPassword },
   });
 
+  const page = await call('post', '/register', { body: { ...account, email: freshEmail(), transport: 'cookie' } });
+  const [setCookie = ''] = (page.headers['set-cookie'] ?? []) as unknown as string[];
+  const cookie = setCookie.split(';')[0] ?? '';
+  secrets.push(cookie.slice(cookie.indexOf('=') + 1));
+  await visit('getCsrfToken', 'get', '/csrf', { headers: { cookie, 'sec-fetch-site': 'same-origin' } });
+  await visit('getCsrfToken', 'get', '/csrf', { headers: { cookie } });
+
   await visit('getJwks', 'get', '/.well-known/jwks.json');
   await visit('getAuthorizationServerMetadata', 'get', '/.well-known/oauth-authorization-server');
   await visit('getOpenidConfiguration', 'get', '/.well-known/openid-configuration');

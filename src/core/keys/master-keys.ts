@@ -11,6 +11,8 @@ export interface MasterKey {
   readonly ratchet: Buffer;
   /** Encrypts signing keys. */
   readonly encryption: Buffer;
+  /** Makes the CSRF tokens of sessions. */
+  readonly csrf: Buffer;
   /** Keys the counters of failed logins. */
   readonly lockout: Buffer;
 }
@@ -24,6 +26,7 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
     mac: subkey(root, 'keyturn/refresh-token/mac'),
     ratchet: subkey(root, 'keyturn/refresh-token/ratchet'),
     encryption: subkey(root, 'keyturn/signing-key/encryption'),
+    csrf: subkey(root, 'keyturn/csrf'),
     lockout: subkey(root, 'keyturn/lockout'),
   }));
   if (!first) throw new Error('MASTER_KEYS is empty');

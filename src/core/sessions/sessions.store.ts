@@ -1,5 +1,7 @@
+import type { Client } from '../../http/context.ts';
 import type { SessionId, UserId } from '../../kernel/id.ts';
 import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
+import { recordEvent } from '../audit/audit.store.ts';
 import type { LiveSession } from '../tokens/tokens.ts';
 import { joinGrants } from '../users/grants.store.ts';
 
@@ -118,4 +120,12 @@ export async function revokeSessionsOf(
       WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${kept}::uuid AND ${isLive}
       ORDER BY s.created_at DESC LIMIT ${most}))`;
   if (ended === most) await revokeSessionsOf(tx, userId, reason, kept);
+}
+
+/** Ends a session that a login was called with, whoever's it was. */
+export async function endReplaced(tx: Queryable, sessionId: SessionId, actorId: UserId, client: Client): Promise<void> {
+  const reason = 'replaced_by_login';
+  const userId = await revokeSession(tx, sessionId, reason);
+  if (!userId) return;
+  await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason, actorId, userId, sessionId });
 }

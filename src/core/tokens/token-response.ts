@@ -19,7 +19,12 @@ export const TokenResponse = z
     refresh_token: z
       .string()
       .regex(/^ktr_[\w-]{91}$/)
-      .meta({ description: 'Opaque; trade it at `/refresh`' }),
+      .optional()
+      .meta({ description: 'Opaque; trade it at `/refresh`. Left out where it travels in the cookie' }),
+    csrf_token: z
+      .string()
+      .optional()
+      .meta({ description: 'Send it as `X-CSRF-Token` with the cookie. Only there where the refresh token is in it' }),
     refresh_expires_in: z.int().min(0).meta({ description: 'Seconds until the refresh token expires unused' }),
     scope: z.string().meta({ description: 'The scopes of the access token, separated by spaces' }),
     session_id: z.uuid().meta({ description: 'The `sid` claim; as in `/sessions`' }),
@@ -30,4 +35,8 @@ export type TokenResponse = z.output<typeof TokenResponse>;
 
 export const tokenResponseExample = example;
 
-export const Transport = z.literal('body').default('body').meta({ description: 'How the refresh token travels' });
+export const Transport = z.enum(['body', 'cookie']).default('body').meta({
+  description: 'How the refresh token travels: in the body, or in a cookie that no script can read, for browser apps',
+});
+
+export type Transport = z.output<typeof Transport>;

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { ScopeRequest } from '../../core/scopes/scopes.ts';
+import type { Transports } from '../../core/sessions/transports.ts';
 import { TokenResponse, Transport } from '../../core/tokens/token-response.ts';
 import { EmailAddress } from '../../core/users/email.ts';
 import { PresentedPassword } from '../../core/users/user.ts';
 import { AccountLocked, InvalidCredentials } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
+import { CsrfFailed } from '../../http/refusals.ts';
 import { NotReady, Overloaded } from '../../kernel/refusal.ts';
 import type { PasswordLogin } from './password-login.ts';
 
@@ -19,7 +21,7 @@ const LoginRequest = z
   })
   .meta({ id: 'LoginRequest', examples: [{ email: 'ada@example.com', password: 'correct horse battery staple' }] });
 
-export const passwordLoginRoute = (login: PasswordLogin) =>
+export const passwordLoginRoute = (login: PasswordLogin, transports: Transports) =>
   endpoint({
     method: 'post',
     path: '/login',
@@ -27,12 +29,16 @@ export const passwordLoginRoute = (login: PasswordLogin) =>
     tag: 'Sessions',
     summary: 'Log in with a password',
     description:
-      'Opens a session. Called with an access token of the scope `sessions`, it ends the session of that token.',
+      'Opens a session. Called with an access token of the scope `sessions`, or with the cookie that it overwrites, it ' +
+      'ends that session.',
     limit: 'login',
     welcomes: 'sessions',
     body: LoginRequest,
     reply: TokenResponse,
-    refusals: [InvalidCredentials, AccountLocked, Overloaded, NotReady],
-    handle: ({ body: { email, password, scope = null }, caller, client }) =>
-      login({ email, password, scope, replaces: caller?.sessionId }, client),
+    refusals: [InvalidCredentials, AccountLocked, CsrfFailed, Overloaded, NotReady],
+    async handle({ body: { email, password, transport, scope = null }, caller, client, browser }) {
+      transports.guard(transport, browser);
+      const replaces = [caller?.sessionId, transports.replaced(transport, browser)].filter((id) => id !== undefined);
+      return transports.deliver(await login({ email, password, scope, replaces }, client), transport, browser);
+    },
   });

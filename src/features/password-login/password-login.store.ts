@@ -1,18 +1,18 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
-import { bear, type Birth, revokeSession } from '../../core/sessions/sessions.store.ts';
+import { bear, type Birth, endReplaced } from '../../core/sessions/sessions.store.ts';
 import type { LiveSession } from '../../core/tokens/tokens.ts';
 import type { Email } from '../../core/users/email.ts';
 import { type Credentials, findCredentials, replaceHash } from '../../core/users/users.store.ts';
 import type { Client } from '../../http/context.ts';
 import type { SessionId, UserId } from '../../kernel/id.ts';
-import type { Database, Queryable } from '../../platform/postgres.ts';
+import type { Database } from '../../platform/postgres.ts';
 
 export interface VerifiedLogin {
   birth: Birth;
   /** A better hash of the same password, where the one that was verified is weak. */
   betterHash: string | undefined;
-  /** The session that the login was called with; it ends. */
-  replaces: SessionId | undefined;
+  /** The sessions that the login was called with; they end. */
+  replaces: readonly SessionId[];
   client: Client;
 }
 
@@ -26,7 +26,7 @@ export const makePasswordLoginStore = (db: Database) => ({
       if (betterHash && !(await replaceHash(tx, userId, verifiedHash, betterHash))) return undefined;
       const session = await bear(tx, { ...birth, verifiedHash: betterHash ?? verifiedHash });
       if (!session) return undefined;
-      if (replaces) await endReplaced(tx, replaces, userId, client);
+      for (const replaced of replaces) await endReplaced(tx, replaced, userId, client);
       const facts = { actorId: userId, userId, sessionId: session.id };
       await recordEvent(tx, client, { type: 'login', outcome: 'success', ...facts });
       return session;
@@ -35,13 +35,5 @@ export const makePasswordLoginStore = (db: Database) => ({
   refuse: (userId: UserId | undefined, reason: string, client: Client): Promise<void> =>
     recordEvent(db, client, { type: 'login', outcome: 'failure', reason, userId }),
 });
-
-/** Ends the session that a login was called with, whoever's it was. */
-async function endReplaced(tx: Queryable, sessionId: SessionId, actorId: UserId, client: Client): Promise<void> {
-  const reason = 'replaced_by_login';
-  const userId = await revokeSession(tx, sessionId, reason);
-  if (!userId) return;
-  await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason, actorId, userId, sessionId });
-}
 
 export type PasswordLoginStore = ReturnType<typeof makePasswordLoginStore>;

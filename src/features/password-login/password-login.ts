@@ -30,8 +30,8 @@ export interface LoginAttempt {
   password: string;
   /** Scopes asked for by name; null for the usual ones. */
   scope: string | null;
-  /** The session that the login was called with, which it replaces (ASVS 5.0, 7.2.4). */
-  replaces: SessionId | undefined;
+  /** The sessions that the login was called with, which it replaces (ASVS 5.0, 7.2.4). */
+  replaces: readonly SessionId[];
 }
 
 export type PasswordLogin = (attempt: LoginAttempt, client: Client) => Promise<TokenResponse>;

@@ -1,12 +1,13 @@
-import type { Ratchet } from '../../core/sessions/ratchet.ts';
+import { InvalidRefreshToken } from '../../core/tokens/refresh-token.errors.ts';
+import type { Transports } from '../../core/sessions/transports.ts';
 import { RefreshTokenRequest } from '../../core/tokens/refresh-token-request.ts';
 import { TokenResponse } from '../../core/tokens/token-response.ts';
 import { endpoint } from '../../http/endpoint.ts';
+import { CsrfFailed } from '../../http/refusals.ts';
 import { NotReady } from '../../kernel/refusal.ts';
-import { InvalidRefreshToken } from './refresh.errors.ts';
 import type { Refresh } from './refresh.ts';
 
-export const refreshRoute = (refresh: Refresh, ratchet: Ratchet) =>
+export const refreshRoute = (refresh: Refresh, transports: Transports) =>
   endpoint({
     method: 'post',
     path: '/refresh',
@@ -15,12 +16,17 @@ export const refreshRoute = (refresh: Refresh, ratchet: Ratchet) =>
     summary: 'Trade a refresh token for a new pair',
     description:
       'A token is good once. Repeated within the leeway (a retry, a second tab) it gives the same successor; repeated ' +
-      'later it counts as stolen, and its session ends.',
+      'later it counts as stolen, and its session ends. A browser app leaves the body out and sends its cookie, with ' +
+      '`X-CSRF-Token`, from an allowed `Origin`.',
     limit: 'refresh',
     // Offices and mobile carriers share an address; a session is one client's.
-    countedBy: (body) => ratchet.parse(body.refresh_token)?.sessionId,
+    countedBy: (body, browser) => transports.session(body, browser),
     body: RefreshTokenRequest,
+    refreshCookie: 'alternative',
     reply: TokenResponse,
-    refusals: [InvalidRefreshToken, NotReady],
-    handle: ({ body, client }) => refresh(body.refresh_token, client),
+    refusals: [InvalidRefreshToken, CsrfFailed, NotReady],
+    async handle({ body, client, browser }) {
+      const { text, transport } = transports.presented(body, browser);
+      return transports.deliver(await refresh(text, client), transport, browser);
+    },
   });

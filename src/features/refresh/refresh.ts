@@ -1,3 +1,4 @@
+import { InvalidRefreshToken } from '../../core/tokens/refresh-token.errors.ts';
 import {
   formatToken,
   forward,
@@ -13,7 +14,6 @@ import type { Client } from '../../http/context.ts';
 import { NotReady } from '../../kernel/refusal.ts';
 import { secretsEqual } from '../../kernel/secret.ts';
 import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
-import { InvalidRefreshToken } from './refresh.errors.ts';
 import type { RefreshStore, Standing } from './refresh.store.ts';
 
 export interface RefreshDeps {

@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import type { Transports } from '../../core/sessions/transports.ts';
 import { TokenResponse, tokenResponseExample, Transport } from '../../core/tokens/token-response.ts';
 import { EmailAddress } from '../../core/users/email.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import { DisplayName, NewPassword, User, userExample, whenText } from '../../core/users/user.ts';
 import { endpoint } from '../../http/endpoint.ts';
+import { CsrfFailed } from '../../http/refusals.ts';
 import { NotReady, Overloaded } from '../../kernel/refusal.ts';
 import { EmailTaken, RegistrationClosed } from './sign-up.errors.ts';
 import type { SignUp } from './sign-up.ts';
@@ -27,7 +29,7 @@ const RegisterResponse = TokenResponse.extend({ user: User }).meta({
   examples: [{ user: userExample, ...tokenResponseExample }],
 });
 
-export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy) =>
+export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy, transports: Transports) =>
   endpoint({
     method: 'post',
     path: '/register',
@@ -38,7 +40,11 @@ export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy) =>
     body: registerRequest(policy),
     reply: RegisterResponse,
     status: 201,
-    refusals: [EmailTaken, RegistrationClosed, Overloaded, NotReady],
-    handle: ({ body, client }) =>
-      signUp({ email: body.email, password: body.password, displayName: body.display_name }, client),
+    refusals: [EmailTaken, RegistrationClosed, CsrfFailed, Overloaded, NotReady],
+    async handle({ body: { email, password, display_name: displayName, transport }, client, browser }) {
+      transports.guard(transport, browser);
+      const replaces = transports.replaced(transport, browser);
+      const registered = await signUp({ email, password, displayName, replaces }, client);
+      return transports.deliver(registered, transport, browser);
+    },
   });

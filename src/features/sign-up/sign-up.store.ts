@@ -1,12 +1,12 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
-import { bear, type Birth } from '../../core/sessions/sessions.store.ts';
+import { bear, type Birth, endReplaced } from '../../core/sessions/sessions.store.ts';
 import type { LiveSession } from '../../core/tokens/tokens.ts';
 import type { Email } from '../../core/users/email.ts';
 import { joinGrants } from '../../core/users/grants.store.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import { userColumns } from '../../core/users/users.store.ts';
 import type { Client } from '../../http/context.ts';
-import type { UserId } from '../../kernel/id.ts';
+import type { SessionId, UserId } from '../../kernel/id.ts';
 import type { Database } from '../../platform/postgres.ts';
 
 export interface NewAccount {
@@ -23,6 +23,7 @@ export const makeSignUpStore = (db: Database) => ({
   register: (
     account: NewAccount,
     birth: Omit<Birth, 'userId' | 'verifiedHash'>,
+    replaces: SessionId | undefined,
     client: Client,
   ): Promise<SignUpOutcome> =>
     db.$transaction(async (tx) => {
@@ -38,6 +39,7 @@ export const makeSignUpStore = (db: Database) => ({
         SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`;
       if (!session || !user) throw new Error('an account that was just made is not there');
       const facts = { actorId: id, userId: id, sessionId: session.id };
+      if (replaces) await endReplaced(tx, replaces, id, client);
       await recordEvent(tx, client, { type: 'account.registered', outcome: 'success', ...facts });
       return { kind: 'registered', user, session };
     }),

@@ -7,7 +7,7 @@ import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
 import { toUser, type User } from '../../core/users/user.ts';
 import type { Client } from '../../http/context.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import { newId, type UserId } from '../../kernel/id.ts';
+import { newId, type SessionId, type UserId } from '../../kernel/id.ts';
 import { EmailTaken, RegistrationClosed } from './sign-up.errors.ts';
 import type { SignUpStore } from './sign-up.store.ts';
 
@@ -24,6 +24,8 @@ export interface Registration {
   email: Email;
   password: string;
   displayName: string;
+  /** The session whose cookie the new one's overwrites. */
+  replaces: SessionId | undefined;
 }
 
 export type SignUp = (registration: Registration, client: Client) => Promise<TokenResponse & { user: User }>;
@@ -31,7 +33,7 @@ export type SignUp = (registration: Registration, client: Client) => Promise<Tok
 /** Makes an account and logs it in. @throws RegistrationClosed, ValidationFailed, EmailTaken, Overloaded */
 export const makeSignUp = (deps: SignUpDeps): SignUp => {
   const { store, hashNewPassword, newSession, tokens, clock, registrationOpen } = deps;
-  return async ({ email, password, displayName }, client) => {
+  return async ({ email, password, displayName, replaces }, client) => {
     if (!registrationOpen) throw new RegistrationClosed();
     tokens.requireKey();
     const passwordHash = await hashNewPassword({
@@ -42,7 +44,7 @@ export const makeSignUp = (deps: SignUpDeps): SignUp => {
     });
     const { token, birth } = newSession(client, null);
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
-    const outcome = await store.register(account, birth, client);
+    const outcome = await store.register(account, birth, replaces, client);
     if (outcome.kind === 'email_taken') throw new EmailTaken();
     client.note({ userId: account.id, sessionId: token.sessionId });
     return { user: toUser(outcome.user), ...tokens.respond(outcome.session, formatToken(token)) };

@@ -1,0 +1,72 @@
+import type { RefusalClass } from '../kernel/refusal.ts';
+import type { Endpoint } from './endpoint.ts';
+import { type Components, exampleOf, type Json } from './openapi-schemas.ts';
+import { problemUrl } from './problem.ts';
+
+const responseHeaders = { 'X-Request-Id': { $ref: '#/components/headers/XRequestId' } };
+const challengeHeaders = { 'WWW-Authenticate': { $ref: '#/components/headers/WWWAuthenticate' } };
+const limitHeaders = {
+  RateLimit: { $ref: '#/components/headers/RateLimit' },
+  'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
+};
+const retryHeaders = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
+
+function problemExample({ kind }: RefusalClass, serverUrl: string): Json {
+  const { code, challenges: _, ...rest } = kind;
+  const errors =
+    code === 'validation_failed' ? { errors: [{ path: 'email', message: 'must be an e-mail address' }] } : {};
+  const instance = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+  return { summary: kind.title, value: { type: problemUrl(serverUrl, code), ...rest, instance, code, ...errors } };
+}
+
+/** One response a status: its problems' codes, and an example of each. */
+export function problemResponses(refusals: readonly RefusalClass[], serverUrl: string): Record<string, Json> {
+  const statuses = [...new Set(refusals.map(({ kind }) => kind.status))];
+  return Object.fromEntries(
+    statuses.map((status) => {
+      const same = refusals.filter(({ kind }) => kind.status === status);
+      return [status, problemResponse(status, same, serverUrl)];
+    }),
+  );
+}
+
+const codeOf = (refusals: readonly RefusalClass[]): Json => ({
+  type: 'string',
+  description: 'Stable; what programs decide by',
+  enum: refusals.map(({ kind }) => kind.code),
+});
+
+function problemResponse(status: number, same: readonly RefusalClass[], serverUrl: string): Json {
+  return {
+    description: same.map(({ kind }) => `\`${kind.code}\`: ${kind.title}`).join('; '),
+    headers: {
+      ...responseHeaders,
+      ...(same.some(({ kind }) => kind.challenges) ? challengeHeaders : {}),
+      ...([423, 429, 503].includes(status) ? retryHeaders : {}),
+      ...(status === 429 ? limitHeaders : {}),
+    },
+    content: {
+      'application/problem+json': {
+        schema: { allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { code: codeOf(same) } }] },
+        examples: Object.fromEntries(same.map((refusal) => [refusal.kind.code, problemExample(refusal, serverUrl)])),
+      },
+    },
+  };
+}
+
+export function success(endpoint: Endpoint, components: Components): Record<string, Json> {
+  const { reply, replyType = 'application/json', cacheable, limit } = endpoint;
+  const headers = { ...responseHeaders, ...(limit === 'none' ? {} : limitHeaders) };
+  const status = endpoint.status ?? (reply ? 200 : 204);
+  if (!reply) return { [status]: { description: 'Done', headers } };
+  const example = exampleOf(reply);
+  const content = { schema: components.add(reply, 'output'), ...(example === undefined ? {} : { example }) };
+  return {
+    [status]: {
+      description: 'Success',
+      headers,
+      content: { [replyType.split(';')[0] ?? replyType]: content },
+    },
+    ...(cacheable ? { 304: { description: 'Not modified: the copy that `If-None-Match` names is current' } } : {}),
+  };
+}

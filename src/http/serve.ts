@@ -1,0 +1,111 @@
+import type { Request, Response } from 'express';
+import type { z } from 'zod';
+import { countedAddress } from '../kernel/network.ts';
+import { Refusal } from '../kernel/refusal.ts';
+import { authenticate, type Caller, recognize, type VerifyAccessToken } from './authenticate.ts';
+import { readJson } from './body.ts';
+import { type Browser, type BrowserPolicy, browserOf } from './browser.ts';
+import { type Client, clientOf, contextOf } from './context.ts';
+import { type Endpoint, refusalsOf } from './endpoint.ts';
+import type { CountRequest } from './rate-limit.ts';
+import { type Fault, NotFound, ValidationFailed } from './refusals.ts';
+import { Answer, send } from './send.ts';
+
+const mostFaults = 100;
+
+function faultsOf(part: string, error: z.ZodError): Fault[] {
+  return error.issues
+    .flatMap(({ path, message, ...issue }): Fault[] =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: 'is not known' }))
+        : [{ path: path.join('.') || part, message }],
+    )
+    .slice(0, mostFaults);
+}
+
+function parsePart(part: string, schema: z.ZodType | undefined, value: unknown): unknown {
+  if (!schema) return undefined;
+  const result = schema.safeParse(value);
+  if (!result.success) throw new ValidationFailed(faultsOf(part, result.error));
+  return result.data;
+}
+
+/** An id that no resource can have is a resource that is not there. */
+function parseParams({ params }: Endpoint, req: Request): unknown {
+  const result = params?.safeParse(req.params);
+  if (result && !result.success) throw new NotFound('malformed id');
+  return result?.data;
+}
+
+export interface EndpointOptions {
+  verify: VerifyAccessToken;
+  count: CountRequest;
+  /** In tests: parses each reply by its schema, and fails on a refusal that was not declared. */
+  checkReplies: boolean;
+  browsers: BrowserPolicy;
+}
+
+function callerOf({ needs, welcomes }: Endpoint, verify: VerifyAccessToken, req: Request): Caller | undefined {
+  if (needs !== undefined) return authenticate(req, verify, needs);
+  return welcomes === undefined ? undefined : recognize(req, verify, welcomes);
+}
+
+const hasBody = ({ headers }: Request): boolean =>
+  headers['transfer-encoding'] !== undefined ||
+  headers['content-type'] !== undefined ||
+  Number(headers['content-length'] ?? 0) > 0;
+
+async function readBody({ body, refreshCookie }: Endpoint, req: Request): Promise<unknown> {
+  if (!body) return undefined;
+  return parsePart('body', body, refreshCookie && !hasBody(req) ? {} : await readJson(req));
+}
+
+interface Arrived {
+  client: Client;
+  browser: Browser;
+}
+
+/**
+ * Counts the request before anything is done for it, and gives the way to its body. Where the body says what it counts
+ * by, that is read before; a body that cannot be read counts for the address. @throws RateLimited
+ */
+async function admit(endpoint: Endpoint, options: EndpointOptions, who: Arrived, req: Request, res: Response) {
+  const { limit = 'default' } = endpoint;
+  const [read] = endpoint.countedBy ? await Promise.allSettled([readBody(endpoint, req)]) : [];
+  const key = read?.status === 'fulfilled' ? endpoint.countedBy?.(read.value, who.browser) : undefined;
+  if (limit !== 'none') await options.count(limit, key ?? countedAddress(who.client.ip), req, res);
+  if (read?.status === 'rejected') throw read.reason;
+  return () => (read ? read.value : readBody(endpoint, req));
+}
+
+/** Runs one request: are there too many, who is it, what do they want, do it, answer. */
+export async function serve(endpoint: Endpoint, options: EndpointOptions, req: Request, res: Response): Promise<void> {
+  const context = contextOf(res);
+  context.route = endpoint.path;
+  const who = { client: clientOf(req, res), browser: browserOf(req, options.browsers) };
+  const body = await admit(endpoint, options, who, req, res);
+  const caller = callerOf(endpoint, options.verify, req);
+  if (caller) Object.assign(context, { userId: caller.userId, sessionId: caller.sessionId });
+  const input = {
+    params: parseParams(endpoint, req),
+    query: parsePart('query', endpoint.query, req.query),
+    body: await body(),
+    caller,
+    ...who,
+  };
+  const reply = options.checkReplies ? await checked(endpoint, input) : await endpoint.handle(input);
+  send(endpoint, reply, req, res);
+}
+
+/** What a test wants to know besides the answer: that the endpoint keeps to its own declaration. */
+async function checked(endpoint: Endpoint, input: Parameters<Endpoint['handle']>[0]): Promise<unknown> {
+  try {
+    const reply = await endpoint.handle(input);
+    endpoint.reply?.parse(reply instanceof Answer ? reply.body : reply);
+    return reply;
+  } catch (error) {
+    if (error instanceof Refusal && !refusalsOf(endpoint).some(({ kind }) => kind === error.kind))
+      throw new Error(`${endpoint.operationId} does not declare ${error.message}`, { cause: error });
+    throw error;
+  }
+}
