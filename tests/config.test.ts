@@ -152,6 +152,7 @@ describe('values', () => {
     ['HIBP_URL', 'api.pwnedpasswords.com|file:///etc/passwd'],
     ['PASSWORD_MIN_LENGTH', '7|65'],
     ['JWT_ALG', 'none|HS256|es256'],
+    ['COOKIE_SAMESITE', 'Lax|off|strict, lax'],
     ['REDIS_URL', 'localhost:6379|http://a|redis.internal|redis://a/one|redis://a/1/2|redis://a:50%@b'],
     ['LOCKOUT_ATTEMPTS', '0|-1|off|1e3'],
     ['LOCKOUT_DURATION', '0|31d'],
@@ -208,6 +209,12 @@ describe('contradictions', () => {
     expect(await faultsOf(argon2(m, t))).toEqual([
       `ARGON2_MEMORY_KIB ${m} with ARGON2_ITERATIONS ${t} is weaker than OWASP's floor (19456, 2)`,
     ]);
+  });
+
+  test('a cookie for pages of other sites needs https', async () => {
+    const settings = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, COOKIE_SAMESITE: 'none' };
+    await expect(loadConfig('development', {}, settings)).rejects.toThrow(/COOKIE_SAMESITE none needs an https ISSUER/);
+    expect((await load({ COOKIE_SAMESITE: 'none' })).cookieSameSite).toBe('none');
   });
 
   test('as many hashes as the thread pool has threads are refused, as DNS and files would wait', async () => {
