@@ -81,6 +81,7 @@ weak = (
     "This password is too close to your name. Choose one that cannot be guessed from it.",
 )
 unsayable = {
+    "refresh_token": ("is needed, here or in the cookie",),
     "scope": ("must name at least one scope that your roles give",),
     "password": (not_text, *weak),
     "current_password": (not_text,),
