@@ -13,8 +13,9 @@ const args = [
   '--disable-sync',
 ];
 
-export const startBrowser = (): Promise<Browser> =>
-  chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args });
+/** `more` are further switches. */
+export const startBrowser = (more: readonly string[] = []): Promise<Browser> =>
+  chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: [...args, ...more] });
 
 /** What a page did since it was watched. */
 export interface Watched {
