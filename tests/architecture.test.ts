@@ -53,6 +53,8 @@ const floorOf = (name: string) =>
 const folderIn = (floor: string, name: string) => new RegExp(`^${floor}/([^/]+)/`).exec(name)?.[1];
 const isOurs = (name: string) => name.endsWith('.ts');
 const isGenerated = (name: string) => name.startsWith('generated/');
+/** What apps run in browsers, in React Native and in Node: no part of the service. */
+const isForApps = (name: string) => name.startsWith('client/');
 const isStore = (name: string) => name.endsWith('.store.ts') || name === 'platform/postgres.ts';
 
 test('the files are read as they are meant to be', () => {
@@ -117,16 +119,37 @@ test('only config.ts reads the environment', () => {
   expect(importsThat((_, imported) => /^(node:)?process$/.test(imported))).toEqual([]);
 });
 
+test('client/ needs nothing of the service, no package, and nothing that only Node has; nothing of the service needs it', () => {
+  expect(files.filter(({ name }) => isForApps(name)).length).toBeGreaterThan(5);
+  expect(
+    importsThat(
+      ({ name }, imported) => isForApps(name) !== isForApps(imported) && (isForApps(name) || isOurs(imported)),
+    ),
+  ).toEqual([]);
+  const ofNode = /\b(process|Buffer|setImmediate|require|__dirname|unref)\b/g;
+  expect(placesOf(ofNode, (name) => !isForApps(name))).toEqual([]);
+});
+
+test('client/ writes no log, and keeps nothing but where the app tells it to', () => {
+  const places = /\b(console|localStorage|sessionStorage|indexedDB|caches)\b|\.cookie\b/g;
+  expect(placesOf(places, (name) => !isForApps(name))).toEqual([]);
+});
+
 test('only kernel/clock.ts reads the time', () => {
   const readers = /\b(Date\.now|new Date\(\)|Date\(\)|performance\.now|process\.hrtime)\b|\bnew Date\(\s*\)/g;
-  expect(placesOf(readers, (name) => name === 'kernel/clock.ts')).toEqual([]);
+  expect(placesOf(readers, (name) => name === 'kernel/clock.ts' || isForApps(name))).toEqual([]);
   expect(importsThat(({ name }, imported) => imported.endsWith('perf_hooks') && name !== 'kernel/clock.ts')).toEqual(
     [],
   );
 });
 
 test('only kernel/ draws random numbers for secrets', () => {
-  expect(placesOf(/\b(Math\.random|randomBytes|randomFill)\b/g, (name) => name.startsWith('kernel/'))).toEqual([]);
+  expect(
+    placesOf(
+      /\b(Math\.random|randomBytes|randomFill)\b/g,
+      (name) => name.startsWith('kernel/') || name === 'client/persist.ts',
+    ),
+  ).toEqual([]);
 });
 
 test('a file has at most 200 lines, and the map of the service 120', () => {
