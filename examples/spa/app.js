@@ -74,4 +74,7 @@ element('sign-out').addEventListener('click', () =>
 );
 element('sign-out-everywhere').addEventListener('click', () => attempt(() => client.logoutAll()));
 
-void attempt(async () => (await client.resume()) ?? showForm());
+void attempt(async () => {
+  const session = await client.resume();
+  if (!session && form.hidden) showForm(); // nobody was signed in, so nobody was signed out
+});

@@ -1,0 +1,186 @@
+// examples/spa/ as it stands there, on keyturn/client as it is built, in a real browser over TLS.
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import pg from 'pg';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { freshEmail, password } from '../harness.ts';
+import { startBrowser, watch } from '../support/browser.ts';
+import { createDatabase } from '../support/database.ts';
+import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { origins, type Sites, startSites } from './sites.ts';
+
+let database: Awaited<ReturnType<typeof createDatabase>>;
+let sql: pg.Pool;
+let service: ServiceProcess;
+let sites: Sites;
+let browser: Browser;
+beforeAll(async () => {
+  database = await createDatabase();
+  sql = new pg.Pool({ connectionString: database.url, max: 1 });
+  service = await startService({
+    DATABASE_URL: database.url,
+    ISSUER: origins.auth,
+    CORS_ORIGINS: origins.app,
+    TRUST_PROXY: '1',
+  });
+  await whenReady(service);
+  const app = {
+    '/config.js': { text: `export const service = '${origins.auth}';`, type: 'text/javascript' },
+    '/keyturn-client/': { folder: 'dist/client' },
+    '/': { folder: 'examples/spa' },
+  };
+  sites = await startSites({ serviceUrl: service.baseUrl, app, evil: {} });
+  browser = await startBrowser([`--host-resolver-rules=${sites.resolverRules}`, '--ignore-certificate-errors']);
+});
+afterAll(async () => {
+  await browser?.close();
+  await sites?.close();
+  await service?.stop();
+  await sql?.end();
+  await database?.drop();
+});
+
+let context: BrowserContext;
+const contexts: BrowserContext[] = [];
+/** Another browser: it has no cookie yet. */
+async function newDevice(viewport = { width: 1280, height: 800 }): Promise<BrowserContext> {
+  const device = await browser.newContext({ ignoreHTTPSErrors: true, viewport });
+  contexts.push(device);
+  return device;
+}
+beforeEach(async () => {
+  context = await newDevice();
+});
+afterEach(async () => {
+  for (const each of contexts.splice(0)) await each.close();
+});
+
+async function openApp(device = context): Promise<Page> {
+  const page = await device.newPage();
+  page.setDefaultTimeout(15_000);
+  await page.goto(origins.app);
+  return page;
+}
+
+const who = (page: Page) => page.locator('#who').textContent();
+const shownSignedIn = (page: Page) => page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
+const shownSignedOut = (page: Page) => page.getByLabel('E-mail').waitFor();
+
+async function register(page: Page): Promise<string> {
+  const email = freshEmail();
+  await page.getByLabel('I am new here').check();
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByLabel('Your name').fill('Ada Lovelace');
+  await page.getByRole('button', { name: 'Register' }).click();
+  await shownSignedIn(page);
+  return email;
+}
+
+async function signIn(page: Page, email: string): Promise<void> {
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await shownSignedIn(page);
+}
+
+const sessionsOf = async (email: string): Promise<{ generation: number; revokedReason: string | null }[]> =>
+  (
+    await sql.query<{ generation: number; revokedReason: string | null }>(
+      `SELECT s.generation, s.revoked_reason AS "revokedReason" FROM sessions AS s JOIN users AS u ON u.id = s.user_id
+       WHERE u.email = $1 ORDER BY s.created_at`,
+      [email],
+    )
+  ).rows;
+
+const screenshot = (page: Page, name: string) =>
+  page.screenshot({ path: fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url)) });
+
+test('somebody registers, is shown who they are, and no script finds a refresh token', async () => {
+  const page = await context.newPage();
+  const watched = await watch(page);
+  await page.goto(origins.app);
+  await shownSignedOut(page);
+  await screenshot(page, 'spa-signed-out');
+  const email = await register(page);
+  expect(await who(page)).toBe(`Ada Lovelace (${email})`);
+  await screenshot(page, 'spa-signed-in');
+  const kept = await page.evaluate('JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])');
+  expect(kept).toBe('["",{},{}]');
+  const [cookie] = await context.cookies(origins.auth);
+  expect(cookie).toMatchObject({ name: '__Host-refresh_token', httpOnly: true, secure: true, sameSite: 'Lax' });
+  // Before anybody signs in, it asks whether somebody is: the one 401 that a browser's console tells of.
+  expect(watched.complaints.filter((complaint) => !/401|favicon|404/.test(complaint))).toEqual([]);
+});
+
+test('a reload keeps them signed in', async () => {
+  const page = await openApp();
+  const email = await register(page);
+  for (let times = 0; times < 3; times += 1) {
+    await page.reload();
+    await shownSignedIn(page);
+    expect(await who(page)).toBe(`Ada Lovelace (${email})`);
+  }
+});
+
+test('three tabs that refresh at once, again and again, lose nobody', async () => {
+  const first = await openApp();
+  const email = await register(first);
+  const tabs = [first, await openApp(), await openApp()];
+  for (let times = 0; times < 5; times += 1) {
+    await Promise.all(tabs.map((tab) => tab.reload()));
+    await Promise.all(tabs.map(shownSignedIn));
+  }
+  const [session, ...others] = await sessionsOf(email);
+  expect(others).toEqual([]);
+  expect(session).toMatchObject({ revokedReason: null });
+  expect(session?.generation).toBeGreaterThanOrEqual(5);
+});
+
+test('a sign-out in one tab is one in all of them, and ends the session at once', async () => {
+  const first = await openApp();
+  const email = await register(first);
+  const second = await openApp();
+  await shownSignedIn(second);
+  await first.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await shownSignedOut(first);
+  await shownSignedOut(second);
+  await expect(untilRevoked(email)).resolves.toBe('logout');
+  await second.reload();
+  await shownSignedOut(second);
+  expect(await context.cookies(origins.auth)).toEqual([]);
+});
+
+async function untilRevoked(email: string): Promise<string | null> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const [session] = await sessionsOf(email);
+    if (session?.revokedReason) return session.revokedReason;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return null;
+}
+
+test('signing out everywhere ends the session of another device, which is told at its next reload', async () => {
+  const laptop = await openApp();
+  const email = await register(laptop);
+  const phone = await openApp(await newDevice({ width: 360, height: 740 }));
+  await signIn(phone, email);
+  await screenshot(phone, 'spa-phone');
+  await laptop.getByRole('button', { name: 'Sign out everywhere' }).click();
+  await shownSignedOut(laptop);
+  await phone.reload();
+  await shownSignedOut(phone);
+  expect(await phone.locator('#message').textContent()).toBe('You were signed out from elsewhere.');
+  expect((await sessionsOf(email)).map(({ revokedReason }) => revokedReason)).toEqual(['logout_all', 'logout_all']);
+});
+
+test('a wrong password says so, and signs nobody in', async () => {
+  const page = await openApp();
+  const email = await register(page);
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password').fill('not it');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('The e-mail address or the password is not right.').waitFor();
+  expect(await context.cookies(origins.auth)).toEqual([]);
+});
