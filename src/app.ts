@@ -20,7 +20,7 @@ import { type AppDeps, makeParts } from './parts.ts';
 /** The map of the service: every feature, introduced in one list. */
 export function makeApp(deps: AppDeps) {
   const parts = makeParts(deps);
-  const { keyring, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
+  const { keyring, keyTending, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
   const { log, checkReplies = false } = deps;
 
   const endpoints: readonly Endpoint[] = [
@@ -41,5 +41,5 @@ export function makeApp(deps: AppDeps) {
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl });
   const express = makeExpress(endpoints, { ...parts, log, verify, checkReplies });
   metrics.watch({ ...parts, pool: deps.outside.pool });
-  return { express, openApi: document, keyring, readiness };
+  return { express, openApi: document, keyring, keyTending, readiness };
 }

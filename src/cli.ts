@@ -1,26 +1,49 @@
-import { parseArgs } from 'node:util';
+import { keys, keysUsage } from './cli/keys.ts';
 import { migrate } from './cli/migrate.ts';
 import { openapi } from './cli/openapi.ts';
+import { UsageError } from './cli/usage-error.ts';
 import { explain } from './platform/shutdown.ts';
 
 const usage = `Usage: npm run cli -- <command>
 
   migrate    apply the migrations that the database lacks
+  keys       list, rotate, revoke and rewrap the signing keys; keys --help
   openapi    print the OpenAPI document as YAML
 `;
 
-const commands: Record<string, () => Promise<void>> = { migrate, openapi };
+interface Command {
+  usage: string;
+  run: (args: string[]) => Promise<void>;
+}
 
-const { positionals } = parseArgs({ allowPositionals: true });
-const command = commands[positionals[0] ?? ''];
-if (!command || positionals.length > 1) {
-  process.stderr.write(usage);
-  process.exit(2);
+const withoutArguments = (work: () => Promise<void>): Command => ({
+  usage,
+  run(args) {
+    if (args.length > 0) throw new UsageError();
+    return work();
+  },
+});
+
+const commands: Record<string, Command> = {
+  migrate: withoutArguments(migrate),
+  keys: { usage: keysUsage, run: keys },
+  openapi: withoutArguments(openapi),
+};
+
+// Read by hand: one kid in 64 begins with a hyphen, and is no option.
+const words = process.argv.slice(2);
+const help = words.some((word) => word === '--help' || word === '-h');
+const [name = '', ...args] = words.filter((word) => word !== '--help' && word !== '-h');
+const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+if (help) {
+  process.stdout.write(command?.usage ?? usage);
+  process.exit(0);
 }
 try {
-  await command();
+  if (!command) throw new UsageError();
+  await command.run(args);
 } catch (error) {
-  process.stderr.write(`${explain(error)}
-`);
-  process.exit(1);
+  const isUsage = error instanceof UsageError;
+  process.stderr.write(isUsage ? (command?.usage ?? usage) : `${explain(error)}\n`);
+  process.exit(isUsage ? 2 : 1);
 }

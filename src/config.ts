@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { postgresUrl } from './kernel/setting-kinds.ts';
+import { masterKeys, postgresUrl } from './kernel/setting-kinds.ts';
 import { StartRefused } from './kernel/start-refused.ts';
 import { contradictions, type Mode, type Parsed, settings } from './settings.ts';
 
@@ -48,6 +48,8 @@ function arrange(parsed: Parsed) {
     refreshTtlSeconds: parsed.REFRESH_TTL,
     sessionTtlSeconds: parsed.SESSION_TTL,
     refreshLeewaySeconds: parsed.REFRESH_LEEWAY,
+    /** Undefined: off. */
+    signingKeyRotationSeconds: parsed.SIGNING_KEY_ROTATION,
     jwksMaxAgeSeconds: parsed.JWKS_MAX_AGE,
     hashing: {
       memoryKib: parsed.ARGON2_MEMORY_KIB,
@@ -122,8 +124,8 @@ export async function loadConfig(
   return arrange(parsed.data);
 }
 
-/** Where migrations are applied: needs no other setting. @throws ConfigError */
-export function loadMigrationUrl(environment: Environment = process.env): string {
+/** Postgres itself, for migrations and the operator: needs no other setting. @throws ConfigError */
+export function loadDirectUrl(environment: Environment = process.env): string {
   const faults: string[] = [];
   const [direct, pooled] = (['DATABASE_DIRECT_URL', 'DATABASE_URL'] as const).map((name) =>
     readSetting(environment, name, faults),
@@ -131,6 +133,17 @@ export function loadMigrationUrl(environment: Environment = process.env): string
   const parsed = postgresUrl.safeParse(direct ?? pooled);
   if (!parsed.success)
     faults.push(`${direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL'} must be a URL that starts with postgresql://`);
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  return parsed.data;
+}
+
+/** For what opens signing keys, and needs no other setting. @throws ConfigError */
+export function loadMasterKeys(environment: Environment = process.env): Buffer[] {
+  const faults: string[] = [];
+  const text = readSetting(environment, 'MASTER_KEYS', faults);
+  const parsed = masterKeys.safeParse(text);
+  if (text === undefined) faults.push('MASTER_KEYS is required');
+  else faults.push(...(parsed.error?.issues ?? []).map(({ message }) => `MASTER_KEYS ${message}`));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return parsed.data;
 }

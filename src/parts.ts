@@ -1,6 +1,9 @@
 import type { Config } from './config.ts';
 import { makeKeyring } from './core/keys/keyring.ts';
 import { deriveMasterKeys } from './core/keys/master-keys.ts';
+import { keyTimes } from './core/keys/schedule.ts';
+import { keysChannel } from './core/keys/signing-keys.store.ts';
+import { makeKeyTending } from './core/keys/tending.ts';
 import { grantScopes, ownScopes } from './core/scopes/scopes.ts';
 import { makeNewSession } from './core/sessions/new-session.ts';
 import { makeRatchet } from './core/sessions/ratchet.ts';
@@ -20,6 +23,7 @@ import { makeBreachLookup } from './platform/breached-passwords.ts';
 import { makeHasher } from './platform/hasher.ts';
 import type { Logger } from './platform/log.ts';
 import { answers } from './platform/postgres.ts';
+import { openListener } from './platform/postgres-listener.ts';
 import type { Outside } from './outside.ts';
 
 export interface AppDeps {
@@ -37,7 +41,14 @@ export interface AppDeps {
 export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
   const { db, metrics, redis } = outside;
   const masterKeys = deriveMasterKeys(config.masterKeys);
-  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg });
+  const times = keyTimes(config);
+  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg, times, log });
+  const keyTending = makeKeyTending({
+    tend: keyring.tend,
+    pollSeconds: times.pollSeconds,
+    listen: (onNews) => openListener({ url: config.database.directUrl, channel: keysChannel, onNews, log }),
+    log,
+  });
   const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
   const hasher = makeHasher(config.hashing, metrics.waitedForHash);
   const breached = config.hibpUrl === undefined ? undefined : makeBreachLookup(config.hibpUrl, log);
@@ -50,6 +61,7 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
     metrics,
     clock,
     keyring,
+    keyTending,
     readiness,
     hasher,
     passwordPolicy,
@@ -79,6 +91,6 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
     newSession: makeNewSession({ ...config, ratchet, clock }),
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
     tokens: makeTokens({ ...config, keyring, sign: makeSignAccessToken(accessTokens), grantScopes }),
-    verifyAccessToken: makeVerifyAccessToken(accessTokens),
+    verifyAccessToken: makeVerifyAccessToken({ ...accessTokens, onUnknownKey: keyTending.lookAgain }),
   };
 }

@@ -35,13 +35,14 @@ export async function startService(config: Config): Promise<Service> {
   const outside = openOutside(config, log);
   const { db, metrics } = outside;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, readiness } = makeApp({ config, outside, log, clock: systemClock, blocklist });
+  const { express, keyring, keyTending, readiness } = makeApp({ config, outside, log, clock: systemClock, blocklist });
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
   const stopping = new AbortController();
   let purge: Purge | undefined;
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
+    keyTending.start();
     const { durationSeconds } = config.lockout;
     purge = startPurge(
       [(batch) => purgeSessions(db, batch), (batch) => purgeLockouts(db, durationSeconds, batch)],
@@ -59,7 +60,7 @@ export async function startService(config: Config): Promise<Service> {
       metricsServer?.close();
       await waitAtMost(
         lastSeconds,
-        Promise.resolve(purge?.stop()).then(() => outside.close()),
+        Promise.all([purge?.stop(), keyTending.stop()]).then(() => outside.close()),
       );
     },
   };

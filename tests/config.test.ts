@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Config, ConfigError, loadConfig, loadMigrationUrl, type Mode, type Setting } from '../src/config.ts';
+import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type Setting } from '../src/config.ts';
 
 type Environment = Record<string, string | undefined>;
 
@@ -50,6 +50,7 @@ test('the defaults are those of the documentation', async () => {
     refreshTtlSeconds: 2_592_000,
     sessionTtlSeconds: 2_592_000,
     refreshLeewaySeconds: 30,
+    signingKeyRotationSeconds: 7_776_000,
     jwksMaxAgeSeconds: 300,
     hashing: { memoryKib: 65_536, iterations: 3, parallelism: 4, concurrency: expect.any(Number), queueMax: 100 },
     passwordMinLength: 8,
@@ -111,6 +112,8 @@ describe('values', () => {
     ['REFRESH_TTL', '12h', { refreshTtlSeconds: 43_200 }],
     ['SESSION_TTL', '365d', { sessionTtlSeconds: 31_536_000 }],
     ['REFRESH_LEEWAY', '0', { refreshLeewaySeconds: 0 }],
+    ['SIGNING_KEY_ROTATION', 'off', { signingKeyRotationSeconds: undefined }],
+    ['SIGNING_KEY_ROTATION', '30d', { signingKeyRotationSeconds: 2_592_000 }],
     ['SHUTDOWN_GRACE', '90s', { shutdownGraceSeconds: 90 }],
     ['AUDIENCE', 'https://a.example, b', { audience: ['https://a.example', 'b'] }],
     ['TRUST_PROXY', '2', { trustProxy: 2 }],
@@ -140,6 +143,7 @@ describe('values', () => {
     ['ACCESS_TTL', '59s|61m|15|15 m|15M|-1m|1.5h|1h30m'],
     ['REFRESH_LEEWAY', '61s|2m|-1s|30'],
     ['REFRESH_TTL', '0|401d|forever'],
+    ['SIGNING_KEY_ROTATION', '0|on|never|90|OFF|3651d'],
     ['DATABASE_TIMEOUT', '0|500ms|6m'],
     [
       'ISSUER',
@@ -227,8 +231,8 @@ describe('contradictions', () => {
 });
 
 test('migrations ask for the direct URL first, and for nothing else', () => {
-  expect(loadMigrationUrl({ DATABASE_URL: databaseUrl, DATABASE_DIRECT_URL: 'postgres://direct/db' })).toBe(
+  expect(loadDirectUrl({ DATABASE_URL: databaseUrl, DATABASE_DIRECT_URL: 'postgres://direct/db' })).toBe(
     'postgres://direct/db',
   );
-  expect(() => loadMigrationUrl({})).toThrow('DATABASE_URL must be a URL that starts with postgresql://');
+  expect(() => loadDirectUrl({})).toThrow('DATABASE_URL must be a URL that starts with postgresql://');
 });

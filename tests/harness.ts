@@ -7,6 +7,7 @@ import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
 import { type Config, loadConfig, type Setting } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
+import type { Keyring } from '../src/core/keys/keyring.ts';
 import type { ConnectionLimits } from '../src/http/connections.ts';
 import { listen } from '../src/http/server.ts';
 import { type Clock, systemClock } from '../src/kernel/clock.ts';
@@ -108,17 +109,24 @@ export interface TestApp extends Client {
   server: Server;
   config: Config;
   clock: SteppedClock;
+  keyring: Keyring;
   /** Straight to the database, past the app. */
   sql: pg.Pool;
   databaseUrl: string;
   close(): Promise<void>;
 }
 
+export interface StartOptions {
+  log?: Logger;
+  databaseUrl?: string;
+  port?: number;
+  limits?: Partial<ConnectionLimits>;
+  /** Whether it tends its signing keys, as the service does; else only at the start. */
+  tendsKeys?: boolean;
+}
+
 /** Starts the app in this process; `settings` are environment variables. */
-export async function startApp(
-  settings: Settings = {},
-  options: { log?: Logger; databaseUrl?: string; port?: number; limits?: Partial<ConnectionLimits> } = {},
-): Promise<TestApp> {
+export async function startApp(settings: Settings = {}, options: StartOptions = {}): Promise<TestApp> {
   const database = options.databaseUrl ? undefined : await createDatabase();
   const databaseUrl = options.databaseUrl ?? database?.url ?? '';
   const environment = {
@@ -133,9 +141,17 @@ export async function startApp(
   const outside = openOutside(config, log);
   const clock = steppedClock();
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, readiness } = makeApp({ config, outside, log, clock, blocklist, checkReplies: true });
+  const { express, keyring, keyTending, readiness } = makeApp({
+    config,
+    outside,
+    log,
+    clock,
+    blocklist,
+    checkReplies: true,
+  });
   readiness.migrated = true;
   await keyring.load();
+  if (options.tendsKeys) keyTending.start();
   const server = await listen(express, '127.0.0.1', options.port ?? 0, { limits: options.limits ?? {} });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
@@ -146,12 +162,14 @@ export async function startApp(
     server,
     config,
     clock,
+    keyring,
     sql,
     databaseUrl,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await sql.end();
+      await keyTending.stop();
       await outside.close();
       await database?.drop();
     },

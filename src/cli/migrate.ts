@@ -1,9 +1,9 @@
-import { loadMigrationUrl } from '../config.ts';
+import { loadDirectUrl } from '../config.ts';
 import { applyMigrations } from '../platform/migrations.ts';
 
 /** Applies what is pending to DATABASE_DIRECT_URL, else DATABASE_URL. */
 export async function migrate(): Promise<void> {
-  const applied = await applyMigrations(loadMigrationUrl());
+  const applied = await applyMigrations(loadDirectUrl());
   const lines = applied.length > 0 ? applied.map((name) => `applied ${name}`) : ['nothing to apply'];
   process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -29,6 +29,12 @@ export const duration = (fallback: string, min: string, max: string) => {
     });
 };
 
+/** A duration, or `off`, which is undefined. */
+export const durationOrOff = (fallback: string, min: string, max: string) =>
+  z.union([z.literal('off').transform(() => undefined), duration(fallback, min, max)], {
+    error: `must be off or a duration such as ${fallback}, from ${min} to ${max}`,
+  });
+
 /** So many in a window of so long: `20/15m`. */
 export const rate = (fallback: string) =>
   z

@@ -26,7 +26,8 @@ describe('the key set', () => {
     });
     expect(response.headers['access-control-allow-credentials']).toBeUndefined();
     expect(response.headers['set-cookie']).toBeUndefined();
-    expect(JSON.parse(response.text)).toEqual({ keys: [expect.any(Object)] });
+    // The one that signs, and the one that will.
+    expect(JSON.parse(response.text)).toEqual({ keys: [expect.any(Object), expect.any(Object)] });
   });
 
   test('has public members only, and names each key by its thumbprint', async () => {
@@ -103,7 +104,7 @@ describe('a conditional request', () => {
   ])('that knows %s is answered with the keys', async (_what, match) => {
     const { status, text } = await conditional(match);
     expect(status).toBe(200);
-    expect(JSON.parse(text).keys).toHaveLength(1);
+    expect(JSON.parse(text).keys).toHaveLength(2);
   });
 });
 

@@ -29,7 +29,7 @@ test('who can write to the database, but has no master key, gets no key of their
 
   await app.sql.query(
     `INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id)
-     SELECT 'theirs', alg, 'retired', $1, sealed_key, master_key_id FROM signing_keys`,
+     SELECT 'theirs', alg, 'retired', $1, sealed_key, master_key_id FROM signing_keys WHERE status = 'active'`,
     [theirs],
   );
   await expect(startApp({ MASTER_KEYS: masterKeys }, { databaseUrl: database.url })).rejects.toThrow('is damaged');

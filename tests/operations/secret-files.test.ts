@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { loadConfig, loadMigrationUrl } from '../../src/config.ts';
+import { loadConfig, loadDirectUrl } from '../../src/config.ts';
 
 const masterKey = Buffer.alloc(32, 7).toString('base64url');
 const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';
@@ -38,7 +38,7 @@ describe('secrets from files', () => {
       DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\r\n`),
     };
     expect(await load(files)).toEqual(await load());
-    expect(loadMigrationUrl({ DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\n`) })).toBe(databaseUrl);
+    expect(loadDirectUrl({ DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\n`) })).toBe(databaseUrl);
   });
 
   test('a value and a file at once, and a file that is not there, are refused by name', async () => {

@@ -37,15 +37,18 @@ async function run(command: string, args: string[], environment: Record<string, 
 
 const migrate = () => run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'], { DATABASE_URL: database.url });
 
-test('three processes that start at once make one signing key, and all serve it', async () => {
+test('three processes that start at once make one signing key and its successor, and all serve them', async () => {
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
   const services = await Promise.all([1, 2, 3].map(() => startForTest(settings)));
   await Promise.all(services.map(whenReady));
   const sets = await Promise.all(services.map(({ get }) => get('/.well-known/jwks.json')));
   const [first] = sets.map(({ text }) => text);
   expect(sets.map(({ text }) => text)).toEqual([first, first, first]);
-  expect(JSON.parse(first ?? '')).toEqual({ keys: [expect.objectContaining({ use: 'sig' })] });
-  expect(await query('SELECT status FROM signing_keys')).toEqual([{ status: 'active' }]);
+  expect(JSON.parse(first ?? '').keys).toHaveLength(2);
+  expect(await query('SELECT status FROM signing_keys ORDER BY status')).toEqual([
+    { status: 'active' },
+    { status: 'next' },
+  ]);
 
   const [one, two, three] = services;
   const account = await one?.register();
@@ -97,7 +100,7 @@ test('a port that is taken ends the start with one sentence', async () => {
 }, 20_000);
 
 test('a command that is not known is answered with the usage', async () => {
-  for (const args of [['cli'], ['cli', 'fly'], ['cli', 'migrate', 'now']]) {
+  for (const args of [['cli'], ['cli', 'fly'], ['cli', 'toString'], ['cli', 'migrate', 'now'], ['cli', 'migrate', '-x']]) {
     const { code, stderr } = await run(process.execPath, ['bin/keyturn.cjs', ...args], {});
     expect([code, stderr.split('\n')[0]]).toEqual([2, 'Usage: npm run cli -- <command>']);
   }

@@ -16,6 +16,15 @@ export type AuditType =
   | 'refresh_token.reused'
   | 'refresh_token.replayed_elsewhere';
 
+export type KeyAuditType =
+  | 'signing_key.made'
+  | 'signing_key.asked'
+  | 'signing_key.activated'
+  | 'signing_key.retired'
+  | 'signing_key.revoked'
+  | 'signing_key.rewrapped'
+  | 'signing_key.deleted';
+
 /** Who, what, with what outcome, in which session. Ids only; the address goes to an erasable side table. */
 export interface AuditEvent {
   type: AuditType;
@@ -48,4 +57,11 @@ export async function recordEvent(tx: Queryable, client: Client, event: AuditEve
     SELECT event.id, person.id, ${client.ip}, ${client.userAgent}
     FROM event LEFT JOIN person ON true
     WHERE event.user_id IS NULL OR person.id IS NOT NULL`;
+}
+
+/** Records what became of a signing key, by a process itself or by an operator, in the transaction of it. */
+export async function recordKeyEvent(tx: Queryable, type: KeyAuditType, kid: string, reason: string): Promise<void> {
+  const id = newId<EventId>(systemClock.nowMs());
+  await tx.$executeRaw`
+    INSERT INTO audit_events (id, type, outcome, reason, kid) VALUES (${id}::uuid, ${type}, 'success', ${reason}, ${kid})`;
 }

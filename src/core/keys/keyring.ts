@@ -1,13 +1,12 @@
-import { createPrivateKey } from 'node:crypto';
 import { NotReady } from '../../kernel/refusal.ts';
+import type { Logger } from '../../platform/log.ts';
 import type { Database } from '../../platform/postgres.ts';
-import { StartRefused } from '../../kernel/start-refused.ts';
-import { type MasterKeys, seal, unseal } from './master-keys.ts';
-import { generateSigningKey, makeSigningKey, type PublicJwk, type SigningAlg, type SigningKey } from './signing-key.ts';
-import { ensureActiveKey, replaceSeal, type SealedSigningKey } from './signing-keys.store.ts';
-
-/** The operator must act: waiting does not mend it. */
-export class KeysUnreadable extends StartRefused {}
+import type { MasterKeys } from './master-keys.ts';
+import { rewrapKeys } from './rewrap.ts';
+import { type KeyTimes, nextStep, signerOf, type Step } from './schedule.ts';
+import { makeSealedKey, openKey } from './sealed-keys.ts';
+import type { PublicJwk, SigningAlg, SigningKey } from './signing-key.ts';
+import { readKeys, type SealedSigningKey, takeStep } from './signing-keys.store.ts';
 
 /** The signing keys of this process, in memory: JWKS and verification go on while the database is down. */
 export interface Keyring {
@@ -19,58 +18,80 @@ export interface Keyring {
   find(kid: string): SigningKey | undefined;
   /** Public halves for the JWKS. @throws NotReady before the first load */
   published: () => PublicJwk[];
+  /** The algorithms of what is published; before the first load, the one that will be. */
+  algs: () => SigningAlg[];
   isLoaded: () => boolean;
-  /** Reads the keys from Postgres and makes the first one. @throws KeysUnreadable, or the database's fault */
+  /** At the start: puts the keys under the first master key, and tends them. @throws as `tend` */
   load(): Promise<void>;
+  /**
+   * Reads the keys from Postgres, and takes the steps that are due: makes, activates, retires, deletes. What was read
+   * last holds, also where a step then fails. @throws KeysUnreadable, or the database's fault
+   */
+  tend: () => Promise<void>;
 }
 
 export interface KeyringDeps {
   db: Database;
   masterKeys: MasterKeys;
   alg: SigningAlg;
+  times: KeyTimes;
+  log: Logger;
 }
 
-/** Verifiers get the public half of what was sealed, so that a row that was tampered with publishes nobody else's key. */
-function open({ kid, alg, masterKeyId, sealedKey }: SealedSigningKey, masterKeys: MasterKeys) {
-  const masterKey = masterKeys.find(({ id }) => id === masterKeyId);
-  if (!masterKey)
-    throw new KeysUnreadable(
-      `MASTER_KEYS does not hold the master key ${masterKeyId} that signing key ${kid} was encrypted under. ` +
-        'Append the former master key to MASTER_KEYS; a lost one cannot be replaced, and its signing keys must be deleted.',
-    );
-  try {
-    const der = unseal(masterKey, kid, sealedKey);
-    return { der, key: makeSigningKey(kid, alg, createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })) };
-  } catch (cause) {
-    const message = `Signing key ${kid} is damaged in the database: restore its row from a backup, or delete it.`;
-    throw new KeysUnreadable(message, { cause });
-  }
-}
+/** More than any state needs, so that a fault of ours does not turn for ever. */
+const mostSteps = 50;
 
-export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {
-  const [masterKey] = masterKeys;
+export function makeKeyring({ db, masterKeys, alg, times, log }: KeyringDeps): Keyring {
   let signer: SigningKey | undefined;
   let since: Date | undefined;
   let keys = new Map<string, SigningKey>();
-
-  const create = async () => {
-    const { kid, privateKey } = await generateSigningKey(alg);
-    const { publicJwk } = makeSigningKey(kid, alg, privateKey);
-    const der = privateKey.export({ format: 'der', type: 'pkcs8' });
-    return { kid, alg, publicJwk, masterKeyId: masterKey.id, sealedKey: seal(masterKey, kid, der) };
-  };
-
-  /** Opens a key, and moves it under the first master key, so that a former one can be dropped. */
-  const adopt = async (sealed: SealedSigningKey): Promise<SigningKey> => {
-    const { der, key } = open(sealed, masterKeys);
-    if (sealed.masterKeyId !== masterKey.id)
-      await replaceSeal(db, sealed, seal(masterKey, sealed.kid, der), masterKey.id);
-    return key;
-  };
+  let tending: Promise<void> | undefined;
+  let waiting: Promise<void> | undefined;
 
   const loaded = (): SigningKey => {
     if (!signer) throw new NotReady('no signing key yet');
     return signer;
+  };
+
+  /** Opens what is new. Nothing is taken over before all of it is open. */
+  const adopt = (rows: readonly SealedSigningKey[]) => {
+    const opened = new Map(rows.map((row) => [row.kid, keys.get(row.kid) ?? openKey(row, masterKeys)]));
+    const signing = signerOf(rows, alg);
+    if (!signing) return;
+    if (signer && signer.kid !== signing.kid) log.info({ kid: signing.kid }, 'another key signs from now on');
+    keys = opened;
+    signer = opened.get(signing.kid);
+    since = signing.activatedAt ?? undefined;
+  };
+
+  const take = async (step: Step) => {
+    const makesAlg = step.kind === 'make' || step.kind === 'activate' ? step.alg : undefined;
+    const spare = makesAlg && (await makeSealedKey(makesAlg, masterKeys));
+    const taken = await takeStep(db, alg, times, { step, spare });
+    if (taken && step.kind !== 'claim') log.info({ ...step, made: spare?.kid }, 'signing keys have turned');
+  };
+
+  const tendNow = async () => {
+    for (let steps = 0; steps < mostSteps; steps += 1) {
+      const rows = await readKeys(db, alg, times);
+      adopt(rows);
+      const step = nextStep(rows, alg);
+      if (!step) return;
+      await take(step);
+    }
+    throw new Error('the signing keys do not come to rest');
+  };
+
+  /** One at a time, so that an older reading never replaces a newer one; who comes meanwhile shares the next. */
+  const tend = (): Promise<void> => {
+    const begin = () => {
+      waiting = undefined;
+      tending = tendNow().finally(() => (tending = undefined));
+      return tending;
+    };
+    if (waiting) return waiting;
+    if (!tending) return begin();
+    return (waiting = tending.catch(() => {}).then(begin));
   };
 
   return {
@@ -81,13 +102,12 @@ export function makeKeyring({ db, masterKeys, alg }: KeyringDeps): Keyring {
       loaded();
       return Array.from(keys.values(), ({ publicJwk }) => publicJwk);
     },
+    algs: () => (signer ? [...new Set(Array.from(keys.values(), (key) => key.alg))] : [alg]),
     isLoaded: () => signer !== undefined,
     async load() {
-      const { active, published } = await ensureActiveKey(db, alg, create);
-      const opened = await Promise.all(published.map(adopt));
-      keys = new Map(opened.map((key) => [key.kid, key]));
-      signer = keys.get(active.kid);
-      since = active.activatedAt ?? undefined;
+      await rewrapKeys(db, masterKeys);
+      await tend();
     },
+    tend,
   };
 }

@@ -1,66 +1,160 @@
 import { type Database, type Queryable, sql } from '../../platform/postgres.ts';
+import { recordKeyEvent } from '../audit/audit.store.ts';
+import {
+  claimEverySeconds,
+  type KeyState,
+  type KeyTimes,
+  nextStep,
+  type Step,
+  unwantedAfterSeconds,
+} from './schedule.ts';
 import type { PublicJwk, SigningAlg } from './signing-key.ts';
 
-export interface SealedSigningKey {
+/** Where a process hears that the keys have changed. */
+export const keysChannel = 'keyturn_signing_keys';
+
+/** A new key, as it goes into its row. */
+export interface SealedKey {
   kid: string;
   alg: SigningAlg;
-  status: 'next' | 'active' | 'retired';
   /** For people who look into the table; what is published comes from the sealed key. */
   publicJwk: PublicJwk;
   sealedKey: Uint8Array;
   masterKeyId: string;
+}
+
+export interface SealedSigningKey extends Omit<SealedKey, 'publicJwk'>, KeyState {
   /** When it began to sign; null where it has not. */
   activatedAt: Date | null;
 }
 
+const seconds = (count: number | null) => sql`make_interval(secs => ${count}::float8)`;
+
 /** Every key that verifiers may still meet, the newest first. */
-const readPublished = (db: Queryable): Promise<SealedSigningKey[]> =>
+export const readKeys = (db: Queryable, alg: SigningAlg, times: KeyTimes): Promise<SealedSigningKey[]> =>
   db.$queryRaw`
-    SELECT kid, alg, status, public_jwk AS "publicJwk", sealed_key AS "sealedKey", master_key_id AS "masterKeyId",
-           activated_at AS "activatedAt"
-    FROM signing_keys WHERE status <> 'revoked' ORDER BY created_at DESC`;
+    SELECT kid, alg, status, sealed_key AS "sealedKey", master_key_id AS "masterKeyId", activated_at AS "activatedAt",
+           ready_at <= now AS ready,
+           asked_at IS NOT NULL AS asked,
+           coalesce(activated_at + ${seconds(times.rotationSeconds)} <= now, false) AS aged,
+           wanted_at + ${seconds(unwantedAfterSeconds)} <= now AS unwanted,
+           status <> 'retired' AND (
+             (alg = ${alg} AND wanted_at + ${seconds(claimEverySeconds)} <= now)
+             OR access_ttl_seconds < ${times.accessTtlSeconds}::int
+             OR (status = 'next' AND ready_at < created_at + ${seconds(times.publishSeconds)})) AS unclaimed,
+           coalesce(retired_at + access_ttl_seconds * interval '1 second' + ${seconds(times.keepSeconds)} <= now, false)
+             AS spent
+    FROM signing_keys, clock_timestamp() AS now
+    WHERE status <> 'revoked' ORDER BY created_at DESC, kid`;
 
-/** Serializes the processes that may make a key; the number is this lock's name. */
-const lockKeys = sql`SELECT 1 AS locked FROM pg_advisory_xact_lock(5418219031)`;
+/** Serializes whoever changes a key's status; the number is this lock's name. */
+export const lockKeys = sql`SELECT 1 AS locked FROM pg_advisory_xact_lock(5418219031)`;
 
-export interface PublishedKeys {
-  /** The key that signs. */
-  active: SealedSigningKey;
-  published: SealedSigningKey[];
-}
+/** Tells every process, when and if this transaction commits. */
+export const tellAll = sql`SELECT 1 AS told FROM pg_notify(${keysChannel}, '')`;
 
-/** The published keys and, among them, the active one for `alg`: made by `create` where there is none, by one process. */
-export async function ensureActiveKey(
+/**
+ * Takes one step, unless another process was first. A step that needs a new key puts in `spare`. Whether it took it.
+ */
+export const takeStep = (
   db: Database,
   alg: SigningAlg,
-  create: () => Promise<Omit<SealedSigningKey, 'status' | 'activatedAt'>>,
-): Promise<PublishedKeys> {
-  const known = await findActive(db, alg);
-  if (known) return known;
-  const made = await create();
-  return db.$transaction(async (tx) => {
+  times: KeyTimes,
+  { step, spare }: { step: Step; spare: SealedKey | undefined },
+): Promise<boolean> =>
+  db.$transaction(async (tx) => {
     await tx.$queryRaw(lockKeys);
-    const current = await findActive(tx, alg);
-    if (current) return current;
-    const { kid, publicJwk, sealedKey, masterKeyId } = made;
-    await tx.$executeRaw`
-      INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id, activated_at)
-      VALUES (${kid}, ${alg}, 'active', ${JSON.stringify(publicJwk)}::jsonb, ${sealedKey}, ${masterKeyId}, clock_timestamp())`;
-    const published = await findActive(tx, alg);
-    if (!published) throw new Error('the key that was just made is not there');
-    return published;
+    const current = nextStep(await readKeys(tx, alg, times), alg);
+    if (JSON.stringify(current) !== JSON.stringify(step)) return false;
+    await apply(tx, alg, times, { step, spare });
+    if (step.kind !== 'claim') await tx.$queryRaw(tellAll);
+    return true;
   });
+
+async function apply(
+  tx: Queryable,
+  alg: SigningAlg,
+  times: KeyTimes,
+  { step, spare }: { step: Step; spare: SealedKey | undefined },
+): Promise<void> {
+  if (step.kind === 'claim') return claim(tx, alg, times);
+  if (step.kind === 'make') return insertKey(tx, spare, step.status, times);
+  if (step.kind === 'activate') {
+    await retireActive(tx, step.alg, step.reason);
+    await activateNext(tx, step.alg, step.reason);
+    return insertKey(tx, spare, 'next', times);
+  }
+  if (step.kind === 'retire')
+    await tx.$executeRaw`
+      UPDATE signing_keys SET status = 'retired', retired_at = clock_timestamp() WHERE kid = ${step.kid}`;
+  else await tx.$executeRaw`DELETE FROM signing_keys WHERE kid = ${step.kid}`;
+  await recordKeyEvent(
+    tx,
+    step.kind === 'retire' ? 'signing_key.retired' : 'signing_key.deleted',
+    step.kid,
+    step.reason,
+  );
 }
 
-async function findActive(db: Queryable, alg: SigningAlg): Promise<PublishedKeys | undefined> {
-  const published = await readPublished(db);
-  const active = published.find((key) => key.status === 'active' && key.alg === alg);
-  return active && { active, published };
+/** Says what this process is and needs. What a process needs is never taken back: another one may need it still. */
+async function claim(tx: Queryable, alg: SigningAlg, times: KeyTimes): Promise<void> {
+  await tx.$executeRaw`
+    UPDATE signing_keys SET
+      wanted_at = CASE WHEN alg = ${alg} THEN clock_timestamp() ELSE wanted_at END,
+      access_ttl_seconds = greatest(access_ttl_seconds, ${times.accessTtlSeconds}::int),
+      ready_at = greatest(ready_at, created_at + ${seconds(times.publishSeconds)})
+    WHERE status IN ('next', 'active')`;
 }
 
-/** Puts a key under another master key, unless another process has done so already. */
-export async function replaceSeal(db: Database, key: SealedSigningKey, sealed: Uint8Array, masterKeyId: string) {
-  await db.$executeRaw`
-    UPDATE signing_keys SET sealed_key = ${sealed}, master_key_id = ${masterKeyId}
-    WHERE kid = ${key.kid} AND master_key_id = ${key.masterKeyId}`;
+async function insertKey(tx: Queryable, spare: SealedKey | undefined, status: 'next' | 'active', times: KeyTimes) {
+  if (!spare) throw new Error('a step without its new key');
+  const { kid, alg, publicJwk, sealedKey, masterKeyId } = spare;
+  const activatedAt = status === 'active' ? sql`now` : sql`NULL`;
+  const readyAt = status === 'active' ? sql`now` : sql`now + ${seconds(times.publishSeconds)}`;
+  await tx.$executeRaw`
+    INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id, created_at, activated_at, ready_at,
+                              access_ttl_seconds)
+    SELECT ${kid}, ${alg}, ${status}, ${JSON.stringify(publicJwk)}::jsonb, ${sealedKey}, ${masterKeyId}, now,
+           ${activatedAt}, ${readyAt}, ${times.accessTtlSeconds}::int
+    FROM clock_timestamp() AS now`;
+  await recordKeyEvent(tx, 'signing_key.made', kid, status);
 }
+
+async function retireActive(tx: Queryable, alg: string, reason: string): Promise<void> {
+  const retired = await tx.$queryRaw<{ kid: string }[]>`
+    UPDATE signing_keys SET status = 'retired', retired_at = clock_timestamp()
+    WHERE alg = ${alg} AND status = 'active' RETURNING kid`;
+  for (const { kid } of retired) await recordKeyEvent(tx, 'signing_key.retired', kid, reason);
+}
+
+/** The kid of the key that signs now; undefined where there was no `next`. */
+export async function activateNext(tx: Queryable, alg: string, reason: string): Promise<string | undefined> {
+  const [activated] = await tx.$queryRaw<{ kid: string }[]>`
+    UPDATE signing_keys SET status = 'active', activated_at = clock_timestamp()
+    WHERE alg = ${alg} AND status = 'next' RETURNING kid`;
+  if (activated) await recordKeyEvent(tx, 'signing_key.activated', activated.kid, reason);
+  return activated?.kid;
+}
+
+/** What can be opened, whatever it is used for. */
+export const readSealedKeys = (
+  db: Queryable,
+): Promise<Pick<SealedSigningKey, 'kid' | 'alg' | 'masterKeyId' | 'sealedKey'>[]> =>
+  db.$queryRaw`
+    SELECT kid, alg, master_key_id AS "masterKeyId", sealed_key AS "sealedKey"
+    FROM signing_keys WHERE status <> 'revoked' ORDER BY created_at`;
+
+/** Puts a key under another master key, unless another process has done so already. Whether it did. */
+export const replaceSeal = (
+  db: Database,
+  key: Pick<SealedSigningKey, 'kid' | 'masterKeyId'>,
+  sealed: Uint8Array,
+  masterKeyId: string,
+): Promise<boolean> =>
+  db.$transaction(async (tx) => {
+    const replaced = await tx.$executeRaw`
+      UPDATE signing_keys SET sealed_key = ${sealed}, master_key_id = ${masterKeyId}
+      WHERE kid = ${key.kid} AND master_key_id = ${key.masterKeyId} AND status <> 'revoked'`;
+    if (replaced > 0) await recordKeyEvent(tx, 'signing_key.rewrapped', key.kid, masterKeyId);
+    return replaced > 0;
+  });

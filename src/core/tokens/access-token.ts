@@ -29,7 +29,10 @@ export interface AccessTokenDeps {
 }
 
 /** The lifetime stands in the token itself. */
-export type VerifyDeps = Omit<AccessTokenDeps, 'accessTtlSeconds'>;
+export interface VerifyDeps extends Omit<AccessTokenDeps, 'accessTtlSeconds'> {
+  /** Told of each `kid` that no key has. */
+  onUnknownKey?: () => void;
+}
 
 const encode = (text: string): string => Buffer.from(text).toString('base64url');
 
@@ -86,13 +89,21 @@ function decode(part: string): Json | undefined {
  * names with that key's own algorithm (RFC 8725 section 3.1), the signature before any claim, then `iss`, `aud`, `exp`.
  * A header's `jwk`, `jku`, `x5c` and `x5u` are never looked at; "crit" is refused (RFC 7515 section 4.1.11).
  */
-export const makeVerifyAccessToken = ({ keyring, clock, issuer, audience }: VerifyDeps): VerifyAccessToken => {
+export const makeVerifyAccessToken = ({
+  keyring,
+  clock,
+  issuer,
+  audience,
+  onUnknownKey,
+}: VerifyDeps): VerifyAccessToken => {
   const ours = new Set(audience);
   return (token): Caller => {
     keyring.active(); // without keys nothing can be judged: 503, and not a 401 that sends people to the login
     const [head = '', body = '', signature = '', ...rest] = token.split('.');
     const header = decode(head);
-    const key = typeof header?.['kid'] === 'string' ? keyring.find(header['kid']) : undefined;
+    const kid = header?.['kid'];
+    const key = typeof kid === 'string' ? keyring.find(kid) : undefined;
+    if (typeof kid === 'string' && !key) onUnknownKey?.();
     if (rest.length > 0 || !header || !key) throw new InvalidAccessToken('not a token of ours');
     const { typ } = header;
     if (typeof typ !== 'string' || !/^(application\/)?at\+jwt$/i.test(typ)) throw new InvalidAccessToken('typ');

@@ -1,4 +1,4 @@
-import type { PublicJwk, SigningAlg } from '../../core/keys/signing-key.ts';
+import type { PublicJwk } from '../../core/keys/signing-key.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { NotReady } from '../../kernel/refusal.ts';
 import { JwkSet, makeMetadata, Metadata, toJwkSet } from './discovery.ts';
@@ -6,15 +6,14 @@ import { JwkSet, makeMetadata, Metadata, toJwkSet } from './discovery.ts';
 export interface DiscoveryDeps {
   issuer: string;
   baseUrl: string;
-  jwtAlg: SigningAlg;
   scopes: readonly string[];
   jwksMaxAgeSeconds: number;
-  keyring: { published: () => readonly PublicJwk[] };
+  keyring: { published: () => readonly PublicJwk[]; algs: () => string[] };
 }
 
 const tag = 'Discovery';
 
-export const discovery = ({ issuer, baseUrl, jwtAlg, scopes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
+export const discovery = ({ issuer, baseUrl, scopes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
   const metadata = makeMetadata(issuer, baseUrl, scopes);
   const maxAge = `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}`;
   const headers = { 'Cache-Control': maxAge };
@@ -65,7 +64,7 @@ export const discovery = ({ issuer, baseUrl, jwtAlg, scopes, jwksMaxAgeSeconds, 
       handle: () => ({
         ...metadata,
         subject_types_supported: ['public'],
-        id_token_signing_alg_values_supported: [jwtAlg],
+        id_token_signing_alg_values_supported: keyring.algs(),
       }),
     }),
   ];
