@@ -1,0 +1,196 @@
+// How processes hear of each other's keys: by NOTIFY, by polling where that is cut, and from a token of a key they lack.
+import { randomBytes } from 'node:crypto';
+import { Writable } from 'node:stream';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import { revokeKey } from '../../src/core/keys/operator.store.ts';
+import { openDatabase } from '../../src/platform/postgres.ts';
+import { openPool } from '../../src/platform/postgres-pool.ts';
+import { makeLogger } from '../../src/platform/log.ts';
+import { type Settings, startApp, type TestApp } from '../harness.ts';
+import { type Gate, startGate } from '../operations/gate.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { keyEvents, keyOf, kidOf, letKeysPass, publishedBy, until } from './key-rows.ts';
+
+const settings: Settings = { MASTER_KEYS: randomBytes(32).toString('base64url') };
+let database: TestDatabase;
+let gate: Gate;
+let lines: string[];
+let closing: (() => Promise<void>)[];
+
+beforeEach(async () => {
+  database = await createDatabase();
+  gate = await startGate(database.url);
+  lines = [];
+  closing = [];
+});
+afterEach(async () => {
+  for (const close of closing.reverse()) await close();
+  await gate.close();
+  await database.drop();
+});
+
+const remember = new Writable({
+  write(chunk, _encoding, done) {
+    lines.push(String(chunk));
+    done();
+  },
+});
+const said = (pattern: RegExp) => lines.filter((line) => pattern.test(line));
+
+/** As the service runs: it tends its keys. The gate stands before Postgres for LISTEN alone. */
+async function start(more: Settings = {}, databaseUrl = database.url): Promise<TestApp> {
+  const log = pino({ level: 'info' }, remember);
+  const app = await startApp(
+    { ...settings, DATABASE_DIRECT_URL: gate.url, ...more },
+    { databaseUrl, log, tendsKeys: true },
+  );
+  closing.push(() => app.close());
+  return app;
+}
+
+/** What `keys revoke` does, from outside of every process. */
+async function revoke(kid: string): Promise<void> {
+  const pool = { url: database.url, poolMax: 1, timeoutSeconds: 5, pooled: false, statementNames: false };
+  const db = openDatabase(
+    pool,
+    openPool(pool, () => {}),
+    makeLogger({ level: 'silent', pretty: false }),
+  );
+  await revokeKey(db, kid).finally(() => db.$disconnect());
+}
+
+const listeners = async ({ sql }: TestApp): Promise<number> =>
+  (
+    await sql.query(`SELECT FROM pg_stat_activity WHERE application_name = 'keyturn-listen' AND query LIKE 'LISTEN%'
+                    AND datname = current_database()`)
+  ).rows.length;
+
+test('a revoked key leaves the JWKS of every process within a second, and its tokens are refused', async () => {
+  const apps = [await start(), await start(), await start()] as const;
+  const [first] = apps;
+  await until(async () => (await listeners(first)) === 3, 5000);
+  const { access_token: token } = await first.register();
+  const [active, next] = [await keyOf(first.sql, 'active'), await keyOf(first.sql, 'next')];
+  await revoke(active);
+  const ms = await until(() => apps.every(({ keyring }) => !keyring.find(active)), 3000);
+  expect(ms).toBeLessThan(1000);
+  await until(() => apps.every(({ keyring }) => keyring.published().length === 2), 3000);
+  for (const app of apps) {
+    expect(await publishedBy(app)).toEqual([await keyOf(first.sql, 'next'), next]);
+    expect((await app.get('/me', token)).status).toBe(401);
+    expect(kidOf((await app.register()).access_token)).toBe(next);
+  }
+  const { rows } = await first.sql.query(
+    'SELECT status, length(sealed_key) AS bytes FROM signing_keys WHERE kid = $1',
+    [active],
+  );
+  expect(rows).toEqual([{ status: 'revoked', bytes: 0 }]);
+  expect((await keyEvents(first.sql)).slice(2)).toEqual([
+    { type: 'revoked', kid: active, reason: 'cli' },
+    { type: 'activated', kid: next, reason: 'revoked' },
+    { type: 'made', kid: await keyOf(first.sql, 'next'), reason: 'next' },
+  ]);
+});
+
+test('a revoked next key is replaced by one that waits its full time', async () => {
+  const app = await start();
+  const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
+  await letKeysPass(app.sql, 3600);
+  await revoke(next);
+  await until(() => !app.keyring.find(next) && app.keyring.published().length === 2, 5000);
+  await app.sql.query('UPDATE signing_keys SET asked_at = clock_timestamp()');
+  await app.keyring.tend();
+  expect(await keyOf(app.sql, 'active')).toBe(active);
+});
+
+test('where LISTEN is refused the poll follows within seconds; the log says it once, and once that it is over', async () => {
+  gate.refuse();
+  const app = await start();
+  const active = await keyOf(app.sql, 'active');
+  await revoke(active);
+  const ms = await until(() => !app.keyring.find(active), 8000);
+  expect(ms).toBeGreaterThan(50);
+  expect(await listeners(app)).toBe(0);
+  await until(() => app.keyring.published().length === 2, 8000);
+  expect(said(/not listening to Postgres/)).toHaveLength(1);
+
+  gate.open();
+  await until(async () => (await listeners(app)) === 1, 5000);
+  await until(() => said(/listening to Postgres again/).length === 1, 2000);
+  const second = await keyOf(app.sql, 'active');
+  await revoke(second);
+  expect(await until(() => !app.keyring.find(second), 3000)).toBeLessThan(1000);
+});
+
+test('a token of a key that is not known makes a process look, once a second at most', async () => {
+  // Polls every 5 s and hears nothing: only the token can tell it.
+  const deaf = await startApp(
+    { ...settings, DATABASE_DIRECT_URL: gate.url },
+    { databaseUrl: database.url, tendsKeys: true },
+  );
+  closing.push(() => deaf.close());
+  await until(async () => (await listeners(deaf)) === 1, 5000);
+  gate.swallow();
+  const other = await startApp(settings, { databaseUrl: database.url });
+  closing.push(() => other.close());
+  // Three times, as a poll may by chance be what comes.
+  let token = '';
+  for (let turn = 0; turn < 3; turn += 1) {
+    // A key that signs as soon as it is made, which only revocations bring about.
+    for (const status of ['next', 'active'] as const) {
+      await revoke(await keyOf(other.sql, status));
+      if (status === 'next') await other.keyring.tend();
+    }
+    await other.keyring.tend();
+    ({ access_token: token } = await other.register());
+    await until(async () => (await deaf.get('/me', token)).status === 200, 1500);
+  }
+
+  const reads = async () =>
+    Number(
+      (await deaf.sql.query(`SELECT pg_stat_get_numscans('signing_keys'::regclass) AS scans`)).rows[0].scans as string,
+    );
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 1200)); // backends report once a second
+  await settled();
+  const before = await reads();
+  const unknown = token.replace(
+    /^[^.]+/,
+    Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"nobody"}').toString('base64url'),
+  );
+  for (let tries = 0; tries < 100; tries += 1) expect((await deaf.get('/me', unknown)).status).toBe(401);
+  await settled();
+  expect((await reads()) - before).toBeLessThan(20);
+});
+
+test('while the database is down the JWKS is served and the key stays active; it turns when the database is back', async () => {
+  const app = await start({ JWKS_MAX_AGE: '3s', SIGNING_KEY_ROTATION: '1h' }, gate.url);
+  const active = app.keyring.active().kid;
+  const { access_token: token } = await app.register();
+  const jwks = await publishedBy(app);
+  gate.refuse();
+  const sql = new pg.Pool({ connectionString: database.url, max: 1 });
+  await letKeysPass(sql, 3600);
+  await sql.end();
+  await until(() => said(/the signing keys stay as they are/).length > 0, 5000);
+  await new Promise((resolve) => setTimeout(resolve, 2500)); // two polls more
+  expect(await publishedBy(app)).toEqual(jwks);
+  expect(app.keyring.active().kid).toBe(active);
+  expect((await app.get('/me', token)).status).toBe(503);
+  expect(said(/the signing keys stay as they are/)).toHaveLength(1);
+
+  gate.open();
+  await until(() => app.keyring.active().kid !== active, 5000);
+  expect((await app.get('/me', token)).status).toBe(200);
+  await until(() => said(/the signing keys are looked after again/).length === 1, 2000);
+  expect(said(/another key signs from now on/)).toHaveLength(1);
+});
+
+test('a process that stops lets go of its connection for LISTEN', async () => {
+  const [stays, stops] = [await start(), await start()];
+  await until(async () => (await listeners(stays)) === 2, 5000);
+  closing.pop();
+  await stops.close();
+  await until(async () => (await listeners(stays)) === 1, 2000);
+});
