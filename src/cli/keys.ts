@@ -4,7 +4,8 @@ import { askForRotation, listKeys, revokeKey, type RotationAnswer } from '../cor
 import { rewrapKeys } from '../core/keys/rewrap.ts';
 import { StartRefused } from '../kernel/start-refused.ts';
 import { makeLogger } from '../platform/log.ts';
-import { type Database, isDatabaseUnavailable, openDatabase, sentenceOf } from '../platform/postgres.ts';
+import { pendingMigrations } from '../platform/migrations.ts';
+import { type Database, isDatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
 import { openPool } from '../platform/postgres-pool.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -41,6 +42,9 @@ export async function keys(args: string[]): Promise<void> {
     log,
   );
   try {
+    const pending = await pendingMigrations(queryText(db));
+    if (pending.length > 0)
+      throw new StartRefused(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);
     process.stdout.write(`${await work(db)}\n`);
   } catch (cause) {
     if (!isDatabaseUnavailable(cause)) throw cause;

@@ -13,3 +13,6 @@ export const systemClock: Clock = {
 
 /** Milliseconds on a clock that never steps back; good for differences only. */
 export const monotonicMs = (): number => performance.now();
+
+/** A time around `ms`, a fifth more or less, so that processes that start together do not act together. */
+export const jittered = (ms: number): number => ms * (0.8 + 0.4 * Math.random());

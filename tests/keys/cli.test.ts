@@ -1,6 +1,7 @@
 // npm run cli -- keys, as a process of its own, beside a service that runs.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -157,6 +158,20 @@ test('a database that is down, or not there yet, is a sentence without a passwor
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toMatch(/^The database cannot be used: [^\n]+\n$/);
   expect(stderr).not.toContain(nowhere.password);
+});
+
+test('a database without the migrations is a sentence that says what to run', async () => {
+  const old = await createDatabase();
+  const client = new pg.Client(old.url);
+  await client.connect();
+  await client.query(`DELETE FROM _prisma_migrations WHERE migration_name LIKE '%key_rotation'`);
+  await client.end();
+  const { code, stderr } = await runCli({ DATABASE_URL: old.url }, 'keys', 'list');
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^Migrations are not applied: \d+_key_rotation\. Run npm run db:migrate\.\n$/),
+  ]);
+  await old.drop();
 });
 
 test('before the first start there is nothing to list, and nothing to rotate', async () => {

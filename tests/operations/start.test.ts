@@ -100,7 +100,13 @@ test('a port that is taken ends the start with one sentence', async () => {
 }, 20_000);
 
 test('a command that is not known is answered with the usage', async () => {
-  for (const args of [['cli'], ['cli', 'fly'], ['cli', 'toString'], ['cli', 'migrate', 'now'], ['cli', 'migrate', '-x']]) {
+  for (const args of [
+    ['cli'],
+    ['cli', 'fly'],
+    ['cli', 'toString'],
+    ['cli', 'migrate', 'now'],
+    ['cli', 'migrate', '-x'],
+  ]) {
     const { code, stderr } = await run(process.execPath, ['bin/keyturn.cjs', ...args], {});
     expect([code, stderr.split('\n')[0]]).toEqual([2, 'Usage: npm run cli -- <command>']);
   }

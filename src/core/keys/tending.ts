@@ -1,5 +1,4 @@
-import { monotonicMs } from '../../kernel/clock.ts';
-import { jittered } from '../../kernel/jitter.ts';
+import { jittered, monotonicMs } from '../../kernel/clock.ts';
 import { StartRefused } from '../../kernel/start-refused.ts';
 import type { Logger } from '../../platform/log.ts';
 import { sentenceOf } from '../../platform/postgres.ts';

@@ -1,0 +1,120 @@
+// JWT_ALG changes by a rolling deploy: processes of both generations run at once.
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { decodeProtectedHeader } from 'jose';
+import pg from 'pg';
+import type { Settings } from '../harness.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { keyEvents, keyOf, publishedBy, readKeyRows, until } from './key-rows.ts';
+
+const masterKeys = randomBytes(32).toString('base64url');
+let database: TestDatabase;
+let sql: pg.Pool;
+const started: ServiceProcess[] = [];
+
+/** A key may sign 3 s after it is published. */
+async function start(alg: 'ES256' | 'EdDSA', more: Settings = {}): Promise<ServiceProcess> {
+  const settings = { DATABASE_URL: database.url, MASTER_KEYS: masterKeys, JWKS_MAX_AGE: '1s', JWT_ALG: alg };
+  const service = await startService({ ...settings, ...more });
+  started.push(service);
+  await whenReady(service);
+  return service;
+}
+
+beforeAll(async () => {
+  database = await createDatabase();
+  sql = new pg.Pool({ connectionString: database.url, max: 2 });
+});
+afterAll(async () => {
+  for (const service of started) if (service.child.exitCode === null) await service.kill();
+  await sql.end();
+  await database.drop();
+});
+
+const algOf = async (service: ServiceProcess) => {
+  const { access_token: token } = await service.register();
+  return { token, alg: decodeProtectedHeader(token).alg };
+};
+const supported = async (service: ServiceProcess) =>
+  (await service.get('/.well-known/openid-configuration')).body.id_token_signing_alg_values_supported as string[];
+
+test('a new algorithm is published first and signs then; nobody flaps, and every token is good everywhere', async () => {
+  const [former, other] = [await start('ES256'), await start('ES256')];
+  expect(await supported(former)).toEqual(['ES256']);
+  const startedMs = performance.now();
+  const newer = await start('EdDSA');
+  const algs: Record<'former' | 'other' | 'newer', string[]> = { former: [], other: [], newer: [] };
+  let switchedMs = 0;
+  const generations = { former, other, newer };
+  await until(async () => {
+    for (const [name, service] of Object.entries(generations) as [keyof typeof algs, ServiceProcess][]) {
+      const { token, alg = '' } = await algOf(service);
+      algs[name].push(alg);
+      if (alg === 'EdDSA') switchedMs ||= performance.now() - startedMs;
+      for (const reader of Object.values(generations)) expect((await reader.get('/me', token)).status).toBe(200);
+    }
+    return algs.newer.filter((alg) => alg === 'EdDSA').length > 5;
+  }, 20_000);
+
+  // One change of each process at most: from the former algorithm to its own.
+  expect(algs.newer.join(' ')).toMatch(/^(ES256 )+(EdDSA ?)+$/);
+  expect(switchedMs).toBeGreaterThan(3000);
+  expect(new Set([...algs.former, ...algs.other])).toEqual(new Set(['ES256']));
+  for (const service of [former, other, newer])
+    expect((await supported(service)).toSorted()).toEqual(['ES256', 'EdDSA']);
+  expect((await readKeyRows(sql)).map(({ alg, status }) => `${alg} ${status}`).toSorted()).toEqual([
+    'ES256 active',
+    'ES256 next',
+    'EdDSA active',
+    'EdDSA next',
+  ]);
+  expect((await keyEvents(sql)).filter(({ type }) => type === 'activated')).toEqual([
+    { type: 'activated', kid: await keyOf(sql, 'active', 'EdDSA'), reason: 'alg_changed' },
+  ]);
+}, 60_000);
+
+test('a process that is rolled back goes on with the former key at once', async () => {
+  const back = await start('ES256');
+  expect((await algOf(back)).alg).toBe('ES256');
+  await back.stop();
+});
+
+test('keys of an algorithm that no process wants any more retire, and their tokens stay good', async () => {
+  const [former, other, newer] = started as [ServiceProcess, ServiceProcess, ServiceProcess];
+  const { token } = await algOf(former);
+  const [active, next] = [await keyOf(sql, 'active'), await keyOf(sql, 'next')];
+  await former.stop();
+  await other.stop();
+  await new Promise((resolve) => setTimeout(resolve, 1000)); // several polls: it may be a restart
+  expect(await keyOf(sql, 'active')).toBe(active);
+
+  await sql.query(`UPDATE signing_keys SET wanted_at = wanted_at - interval '10 minutes' WHERE alg = 'ES256'`);
+  await until(async () => !(await publishedBy(newer)).includes(next), 5000);
+  expect(await keyOf(sql, 'retired')).toBe(active);
+  expect((await readKeyRows(sql)).map(({ kid }) => kid)).not.toContain(next);
+  expect((await newer.get('/me', token)).status).toBe(200);
+  expect((await algOf(newer)).alg).toBe('EdDSA');
+  expect((await keyEvents(sql)).slice(-2).map(({ type, reason }) => [type, reason])).toEqual(
+    expect.arrayContaining([
+      ['retired', 'unwanted'],
+      ['deleted', 'unwanted'],
+    ]),
+  );
+}, 30_000);
+
+test('a first start of both generations at once makes one key that signs, of either', async () => {
+  await sql.query('DELETE FROM signing_keys');
+  const patient = { JWKS_MAX_AGE: '5m' };
+  const pair = await Promise.all([start('ES256', patient), start('EdDSA', patient)]);
+  const rows = await readKeyRows(sql);
+  expect(rows.filter(({ status }) => status === 'active')).toHaveLength(1);
+  expect(
+    rows
+      .filter(({ status }) => status === 'next')
+      .map(({ alg }) => alg)
+      .toSorted(),
+  ).toEqual(['ES256', 'EdDSA']);
+  const [one, two] = await Promise.all(pair.map(algOf));
+  expect(one?.alg).toBe(two?.alg);
+}, 30_000);

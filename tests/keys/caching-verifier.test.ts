@@ -1,0 +1,80 @@
+// Keys that turn every few seconds, under load on two processes, before verifiers that cache for as long as they may.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import type { Account } from '../harness.ts';
+import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
+import { keyEvents, kidOf } from './key-rows.ts';
+
+const rotations = 5;
+/** A key may sign after 1 s of max-age, 1 s of stale-while-revalidate and 1 s of margin; so it turns every 3 s or so. */
+const settings = { JWKS_MAX_AGE: '1s', SIGNING_KEY_ROTATION: '1s', ISSUER: 'https://auth.example.com' };
+const cachedForMs = 2000;
+const withinMs = 60_000;
+
+let workers: Workers;
+beforeAll(async () => {
+  workers = await startWorkers({ settings });
+}, 30_000);
+afterAll(() => workers.close());
+
+/** Asks again when max-age and stale-while-revalidate are over, and never for a `kid` that it does not know. */
+function makeVerifier(index: number): (token: string) => Promise<unknown> {
+  const url = new URL('/.well-known/jwks.json', workers.at(index).baseUrl);
+  const keys = createRemoteJWKSet(url, { cacheMaxAge: cachedForMs, cooldownDuration: 10 * withinMs });
+  return (token) => jwtVerify(token, keys, { issuer: settings.ISSUER, typ: 'at+jwt' });
+}
+
+test('over five rotations no verifier meets a key that it does not know, and each key turns once', async () => {
+  const verifiers = Array.from({ length: 8 }, (_, index) => makeVerifier(index));
+  const accounts = await atOnce(4, (index) => workers.at(index).register());
+  const kids = new Set<string>();
+  const failures: string[] = [];
+  const startedMs = performance.now();
+  let tokens = 0;
+  let checks = 0;
+  let running = true;
+
+  const check = async (token: string, who: number) => {
+    checks += 1;
+    await verifiers[who % verifiers.length]?.(token).catch((error: Error) => failures.push(`${who}: ${error.message}`));
+  };
+  /** A client that refreshes at either process, and shows each token at once and once more a little later. */
+  const client = async (account: Account, index: number) => {
+    let token = account.refresh_token;
+    let earlier: string | undefined;
+    for (let turn = 0; running; turn += 1) {
+      const answer = await workers.at(index + turn).refresh(token);
+      if (answer.status !== 200) return void failures.push(`refresh: ${answer.status} ${answer.text}`);
+      const { access_token: fresh, refresh_token: next } = answer.body as Account;
+      token = next;
+      tokens += 1;
+      kids.add(kidOf(fresh) ?? '');
+      // The own endpoints of the other process, too.
+      const me = await workers.at(index + turn + 1).get('/me', fresh);
+      if (me.status !== 200) failures.push(`/me: ${me.status} ${me.text}`);
+      // Verifiers begin one after the other, so that their caches are of every age.
+      const known = Math.min(verifiers.length, 1 + Math.floor((performance.now() - startedMs) / 370));
+      await Promise.all(Array.from({ length: known }, (_, who) => check(fresh, who)));
+      if (earlier !== undefined) await check(earlier, turn % known);
+      if (turn % 10 === 0) earlier = fresh;
+    }
+  };
+
+  const clients = accounts.map(client);
+  while (kids.size <= rotations && failures.length === 0 && performance.now() - startedMs < withinMs)
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  running = false;
+  await Promise.all(clients);
+
+  expect(failures).toEqual([]);
+  expect(kids.size).toBeGreaterThan(rotations);
+  expect(tokens).toBeGreaterThan(200);
+  expect(checks).toBeGreaterThan(5 * tokens);
+  const events = await keyEvents(workers.sql);
+  const activated = events.filter(({ type }) => type === 'activated').map(({ kid }) => kid);
+  expect(new Set(activated).size).toBe(activated.length);
+  expect(activated.length).toBeGreaterThanOrEqual(rotations);
+  // Each was made, and the one that it replaced retired, as often: no process made or retired one of its own.
+  const count = (type: string) => events.filter((event) => event.type === type).length;
+  expect([count('retired'), count('made')]).toEqual([activated.length, activated.length + 2]);
+}, 90_000);
