@@ -42,7 +42,7 @@ export function openTabs(name: string | undefined, onNews: (news: News) => void)
   };
   return {
     alone,
-    inTurn: (run) => alone(() => (locks && name !== undefined ? locks.request(name, run) : run())),
+    inTurn: (run) => (locks && name !== undefined ? locks.request(name, () => alone(run)) : alone(run)),
     tell: (news) => channel?.postMessage(news),
     close() {
       channel?.close();

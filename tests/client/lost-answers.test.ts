@@ -1,7 +1,7 @@
 // What a client does while the network or the service fails: it repeats the same token, and believes nobody but the service.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createClient } from '../../src/client/index.ts';
-import type { Fault } from '../support/faulty-proxy.ts';
+import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { generationOf } from '../support/refresh-tokens.ts';
 import { letPass, readSession } from '../support/session-rows.ts';
 import { errorOf, makeStorage, refreshesOf, reload, settle, signUp, startWorld, type World } from './world.ts';
@@ -38,7 +38,6 @@ describe('the same token is repeated, and the session goes on', () => {
     ["a proxy's 502", { status: 502, body: '<h1>Bad Gateway</h1>' }],
     ["a proxy's 401, which is not the service's", { status: 401, body: '<h1>Who are you?</h1>' }],
     ["a proxy's 403", { status: 403, body: 'blocked' }],
-    ['a redirect to another host', { status: 307, headers: { location: 'http://localhost:9/refresh' } }],
     ['a 503 after the turn was made', { status: 503, headers: retryNow, seen: true }],
     ['a 429', { status: 429, headers: retryNow }],
     ['a 500', { status: 500, body: '{}' }],
@@ -55,6 +54,24 @@ describe('the same token is repeated, and the session goes on', () => {
     expect(app.told).toEqual([sessionId]);
     expect(await readSession(world.app.sql, sessionId)).toMatchObject({ generation: 1, revokedReason: null });
   });
+});
+
+test('a redirect takes the refresh token nowhere', async () => {
+  const stranger = await startFaultyProxy(world.app.baseUrl);
+  const { client, sessionId } = await signUp(world);
+  refreshesSuffer({ status: 307, headers: { location: `${stranger.baseUrl}/refresh` } });
+  expect(await reload(world, client).resume()).toMatchObject({ sessionId });
+  expect(stranger.seen).toEqual([]);
+  await stranger.close();
+});
+
+test('twenty callers wait for one row of repeats, not for twenty', async () => {
+  const { client } = await signUp(world);
+  const app = reload(world, client, { patienceMs: 500 });
+  world.proxy.weather = () => 'loseRequest';
+  const errors = await Promise.all(Array.from({ length: 20 }, () => errorOf(app.accessToken())));
+  expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['network']));
+  expect(refreshesOf(world).length).toBeLessThan(5);
 });
 
 test('it comes back after Retry-After, not before', async () => {
@@ -182,8 +199,6 @@ describe('signed out is who the service says is signed out', () => {
   });
 
   test('what is no refresh token at all', async () => {
-    const storage = makeStorage();
-    storage.token = 'a token of yesteryear';
     const { client } = await signUp(world);
     client.storage.token = 'ktr_of_no_service';
     const app = reload(world, client);
