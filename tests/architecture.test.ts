@@ -47,6 +47,8 @@ const placesOf = (pattern: RegExp, allowed: (name: string) => boolean) =>
 
 const floors = ['kernel', 'platform', 'http', 'core', 'features'];
 const rooms = ['audit', 'keys', 'tokens', 'users', 'sessions', 'scopes', 'one-time-tokens'];
+/** Packages of their own, which run in other people's programs. */
+const outside = /^(verify|client)\//;
 /** Files right below `src/` and `cli/` are the top. */
 const floorOf = (name: string) =>
   floors.includes(name.split('/')[0] ?? '') ? floors.indexOf(name.split('/')[0] ?? '') : floors.length;
@@ -79,6 +81,16 @@ test('a file imports only from its own floor and from those below', () => {
     ({ name }, imported) => isOurs(imported) && !isGenerated(imported) && floorOf(imported) > floorOf(name),
   );
   expect(refused).toEqual([]);
+});
+
+test('what is packed for other programs imports jose, node and its own files, and nothing imports it', () => {
+  const theirs = (name: string, imported: string) =>
+    imported === 'jose' ||
+    imported.startsWith('node:') ||
+    (isOurs(imported) && imported.split('/')[0] === name.split('/')[0]);
+  expect(importsThat(({ name }, imported) => outside.test(name) && !theirs(name, imported))).toEqual([]);
+  expect(importsThat(({ name }, imported) => outside.test(imported) && !outside.test(name))).toEqual([]);
+  expect(files.filter(({ name }) => name.startsWith('verify/')).length).toBeGreaterThan(5);
 });
 
 test('rooms of core/ import only from rooms that come before them', () => {
@@ -135,9 +147,10 @@ test('client/ writes no log, and keeps nothing but where the app tells it to', (
   expect(placesOf(places, (name) => !isForApps(name))).toEqual([]);
 });
 
-test('only kernel/clock.ts reads the time', () => {
+test('only the clocks, and client/, read the time', () => {
+  const isClock = (name: string) => ['kernel/clock.ts', 'verify/clock.ts'].includes(name) || isForApps(name);
   const readers = /\b(Date\.now|new Date\(\)|Date\(\)|performance\.now|process\.hrtime)\b|\bnew Date\(\s*\)/g;
-  expect(placesOf(readers, (name) => name === 'kernel/clock.ts' || isForApps(name))).toEqual([]);
+  expect(placesOf(readers, isClock)).toEqual([]);
   expect(importsThat(({ name }, imported) => imported.endsWith('perf_hooks') && name !== 'kernel/clock.ts')).toEqual(
     [],
   );
