@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that tests use, where they are missing: a browser, a font so that it shows text, and certificates.
+# Installs the Debian packages that tests use, where they are missing: a browser, a font so that it shows text,
+# certificates, and a gateway that verifies tokens.
 set -euo pipefail
 
-packages=(chromium fonts-dejavu-core openssl)
+packages=(chromium fonts-dejavu-core openssl haproxy)
 
 is_installed() { [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2> /dev/null)" = installed ]; }
 

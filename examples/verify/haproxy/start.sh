@@ -1,0 +1,15 @@
+#!/bin/sh
+# HAProxy with the issuer's keys, which it cannot fetch itself: they are looked at every POLL_SECONDS, and where they
+# have changed HAProxy is reloaded, without dropping a connection.
+set -u
+export JWT_ALG="${JWT_ALG:-ES256}"
+cd "$(dirname "$0")" || exit 1
+rm -rf run
+node fetch-keys.mjs || exit 1
+haproxy -W -f run/haproxy.cfg &
+master=$!
+trap 'kill "$master"; exit 0' INT TERM
+while kill -0 "$master" 2> /dev/null; do
+  sleep "${POLL_SECONDS:-60}" & wait $!
+  node fetch-keys.mjs && kill -USR2 "$master"
+done

@@ -1,0 +1,45 @@
+// GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile".
+import { createServer } from 'node:http';
+import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
+
+const { ISSUER: issuer, AUDIENCE: audience, JWT_ALG: alg = 'ES256', PORT: port } = process.env;
+
+// Fetches again for an unknown key, since that may be a new one, but not oftener than every 10 seconds.
+const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
+  cacheMaxAge: 300_000,
+  cooldownDuration: 10_000,
+});
+const expected = {
+  issuer,
+  audience,
+  typ: 'at+jwt',
+  algorithms: [alg], // never the token's
+  requiredClaims: ['sub', 'exp'],
+  clockTolerance: 5,
+};
+
+const outages = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
+
+/** The claims of a good token; nothing for any other. Throws where the keys cannot be had. */
+async function verify(token) {
+  try {
+    return (await jwtVerify(token, keys, expected)).payload;
+  } catch (error) {
+    if (error instanceof errors.JOSEError && !outages.includes(error.code)) return undefined;
+    throw error;
+  }
+}
+
+async function answer(req, res) {
+  const [, token = ''] = /^Bearer +([^ ]+)$/i.exec(req.headers.authorization ?? '') ?? [];
+  const claims = await verify(token);
+  if (!claims) return res.writeHead(401, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }).end();
+  const scopes = String(claims.scope ?? '').split(' ');
+  if (req.url !== '/orders') res.writeHead(404).end();
+  else if (scopes.includes('profile')) res.end(`orders of ${claims.sub}`);
+  else res.writeHead(403, { 'WWW-Authenticate': 'Bearer error="insufficient_scope", scope="profile"' }).end();
+}
+
+createServer((req, res) => {
+  answer(req, res).catch(() => res.writeHead(503, { 'Retry-After': '5' }).end());
+}).listen(Number(port), '127.0.0.1');
