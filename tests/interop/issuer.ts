@@ -1,7 +1,7 @@
 // The real service, and the keys in its database: what it would never sign is signed with them.
 import { createHmac, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { type Account, startApp, type TestApp } from '../harness.ts';
-import { deriveMasterKeys, seal, unseal } from '../../src/core/keys/master-keys.ts';
+import { deriveMasterKeys, unseal } from '../../src/core/keys/master-keys.ts';
 import { generateSigningKey, makeSigningKey, type SigningKey } from '../../src/core/keys/signing-key.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
@@ -100,18 +100,6 @@ async function openActiveKey({ sql }: TestApp): Promise<[SigningKey, KeyObject]>
   return [makeSigningKey(row.kid, row.alg, privateKey), privateKey];
 }
 
-/** Publishes a key that does not sign yet, unless there is one. */
-async function publishNext({ sql }: TestApp, alg: Alg): Promise<void> {
-  const { rows } = await sql.query(`SELECT FROM signing_keys WHERE status = 'next'`);
-  if (rows.length > 0) return;
-  const { kid, privateKey } = await generateSigningKey(alg);
-  const der = privateKey.export({ format: 'der', type: 'pkcs8' });
-  await sql.query(
-    `INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id) VALUES ($1, $2, 'next', $3, $4, $5)`,
-    [kid, alg, makeSigningKey(kid, alg, privateKey).publicJwk, seal(masterKey, kid, der), masterKey.id],
-  );
-}
-
 /** Starts the service on an address of its own, which is its issuer. */
 export async function startIssuer(alg: Alg): Promise<Issuer> {
   const database: TestDatabase = await createDatabase();
@@ -128,7 +116,6 @@ export async function startIssuer(alg: Alg): Promise<Issuer> {
     await app.close();
     app = await open();
   };
-  await restart((running) => publishNext(running, alg));
   const { access_token: token } = await app.register();
   return {
     url,
