@@ -6,4 +6,6 @@ export default {
   roots: ['<rootDir>/tests/interop'],
   testPathIgnorePatterns: ['/node_modules/'],
   testTimeout: 60_000,
+  // What a program of another language leaves open when it fails to start must not keep a run from ending.
+  forceExit: true,
 };

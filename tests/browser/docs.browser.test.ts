@@ -77,8 +77,9 @@ async function authorize(token: string, whenFilled?: () => Promise<unknown>): Pr
   const dialog = page.locator('.dialog-ux');
   await dialog.getByLabel('auth-bearer-value').fill(token);
   await whenFilled?.();
-  await dialog.getByRole('button', { name: 'Apply credentials' }).click();
-  await dialog.getByRole('button', { name: 'Close' }).click();
+  const form = dialog.locator('form').filter({ hasText: 'bearer (http' });
+  await form.getByRole('button', { name: 'Apply credentials' }).click();
+  await form.getByRole('button', { name: 'Close' }).click();
 }
 
 const kept = () => page.evaluate<string>('JSON.stringify([localStorage, sessionStorage, document.cookie])');

@@ -248,7 +248,7 @@ describe('a container', () => {
     const me = await service.get('/me', turned.body.access_token);
     expect(me.body).toMatchObject({ email });
     const jwks = await service.get('/.well-known/jwks.json');
-    expect(jwks.body.keys).toHaveLength(1);
+    expect(jwks.body.keys).toHaveLength(2);
     const [, payload = ''] = String(turned.body.access_token).split('.');
     expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({ iss: 'https://localhost' });
   });

@@ -101,9 +101,12 @@ export const verifiers: readonly Verifier[] = [
   },
 ];
 
-/** The program that is missing here, if one is. */
-export const missing = ({ needs }: Verifier): string | undefined =>
-  needs.find((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
+/** Says which version it is: one that is there may still be no more than a link to what was never installed. */
+const runs = (name: string): boolean =>
+  ['--version', 'version', '-v'].some((flag) => spawnSync(name, [flag], { stdio: 'ignore' }).status === 0);
+
+/** The program that is missing here, or does not run, if one is. */
+export const missing = ({ needs }: Verifier): string | undefined => needs.find((name) => !runs(name));
 
 const folderOf = ({ name }: Verifier) => join(cache, name);
 
