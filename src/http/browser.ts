@@ -24,6 +24,8 @@ export interface Browser {
    * for a GET of the page's own origin, `Sec-Fetch-Site` must say so. @throws CsrfFailed
    */
   requireOurOrigin(): void;
+  /** Whether `requireOurOrigin` lets it pass. */
+  isOurOrigin(): boolean;
   /** Like `requireOurOrigin`, but lets in what is no browser: where there is no cookie to be abused. @throws CsrfFailed */
   refuseForeignOrigin(): void;
   /** The `Set-Cookie` that gives the browser a refresh token, or takes it away. */
@@ -64,10 +66,15 @@ const sameSiteNames = { lax: 'Lax', strict: 'Strict', none: 'None' };
 export function browserOf(req: Request, policy: BrowserPolicy): Browser {
   const { cookieName, sameSite, secure, origins } = policy;
   const [origin, site] = [headerOf(req, 'origin'), headerOf(req, 'sec-fetch-site')];
-  const refuseForeignOrigin = () => {
-    if (origin !== undefined && !origins.includes(origin)) throw new CsrfFailed('origin');
+  const foreign = (): string | undefined => {
+    if (origin !== undefined && !origins.includes(origin)) return 'origin';
     // A page on another site is only ever let in where the cookie is made for that.
-    if (site === 'cross-site' && sameSite !== 'none') throw new CsrfFailed('cross-site');
+    return site === 'cross-site' && sameSite !== 'none' ? 'cross-site' : undefined;
+  };
+  const notOurs = (): string | undefined =>
+    origin === undefined && !(req.method === 'GET' && site === 'same-origin') ? 'no origin' : foreign();
+  const refuse = (reason: string | undefined): void => {
+    if (reason !== undefined) throw new CsrfFailed(reason);
   };
   const cookie = (value: string, maxAgeSeconds: number) =>
     `${cookieName}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; ${secure ? 'Secure; ' : ''}SameSite=${sameSiteNames[sameSite]}`;
@@ -76,11 +83,9 @@ export function browserOf(req: Request, policy: BrowserPolicy): Browser {
       return cookieOf(req, cookieName);
     },
     csrfToken: headerOf(req, 'x-csrf-token'),
-    refuseForeignOrigin,
-    requireOurOrigin() {
-      if (origin === undefined && !(req.method === 'GET' && site === 'same-origin')) throw new CsrfFailed('no origin');
-      refuseForeignOrigin();
-    },
+    isOurOrigin: () => notOurs() === undefined,
+    refuseForeignOrigin: () => refuse(foreign()),
+    requireOurOrigin: () => refuse(notOurs()),
     setCookie: cookie,
     clearCookie: () => cookie('', 0),
   };

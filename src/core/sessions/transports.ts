@@ -10,7 +10,8 @@ import type { Ratchet, RefreshToken } from './ratchet.ts';
 
 /** The refresh token of a request, and how it came. */
 export interface Presented {
-  text: string;
+  /** Undefined where it is none of ours. */
+  token: RefreshToken | undefined;
   transport: Transport;
 }
 
@@ -18,7 +19,7 @@ export interface Presented {
 export interface Transports {
   /** @throws ValidationFailed where both or none are there, CsrfFailed for a cookie that no page of ours sent */
   presented(body: RefreshTokenRequest, browser: Browser): Presented;
-  /** What a request would present, without a look at who sent it; for counting. */
+  /** Whose limit a request counts for; undefined where nobody shows that it is that session's own. */
   session(body: RefreshTokenRequest, browser: Browser): SessionId | undefined;
   /** The session whose cookie a login overwrites. */
   replaced(transport: Transport, browser: Browser): SessionId | undefined;
@@ -45,21 +46,31 @@ export function makeTransports({ ratchet, masterKeys }: { ratchet: Ratchet; mast
       throw new CsrfFailed('csrf token');
   };
   const csrfFor = (sessionId: SessionId) => csrfTokenOf(sessionId, masterKey).toString('base64url');
-  const ofCookie = (browser: Browser) => ratchet.parse(browser.refreshToken ?? '');
+  const parsed = new WeakMap<Browser, RefreshToken | undefined>();
+  /** A request's limit and its use-case ask for the same token: its MAC is computed once. */
+  const parse = (text: string, browser: Browser): RefreshToken | undefined => {
+    if (!parsed.has(browser)) parsed.set(browser, ratchet.parse(text));
+    return parsed.get(browser);
+  };
+  const ofCookie = (browser: Browser) => parse(browser.refreshToken ?? '', browser);
 
   return {
     presented({ refresh_token: text }, browser) {
       const { refreshToken: cookie } = browser;
-      if (text !== undefined && cookie === undefined) return { text, transport: 'body' };
+      if (text !== undefined && cookie === undefined) return { token: parse(text, browser), transport: 'body' };
       if (text !== undefined) throw fault('must not come with a cookie that holds one, too');
       if (cookie === undefined && browser.csrfToken === undefined) throw fault('is needed, here or in the cookie');
       browser.requireOurOrigin();
       const token = ofCookie(browser);
       if (token) requireCsrfToken(token, browser);
-      return { text: cookie ?? '', transport: 'cookie' };
+      return { token, transport: 'cookie' };
     },
 
-    session: ({ refresh_token: text }, browser) => ratchet.parse(text ?? browser.refreshToken ?? '')?.sessionId,
+    session({ refresh_token: text }, browser) {
+      if (text !== undefined) return parse(text, browser)?.sessionId;
+      // A foreign page can have the cookie sent, and must not use up the limit of its session.
+      return browser.isOurOrigin() ? ofCookie(browser)?.sessionId : undefined;
+    },
 
     guard: (transport, browser) => void (transport === 'cookie' && browser.refuseForeignOrigin()),
 

@@ -23,8 +23,8 @@ export const logoutRoute = (logout: Logout, transports: Transports) =>
     refreshCookie: 'alternative',
     refusals: [CsrfFailed, NotReady],
     async handle({ body, client, browser }) {
-      const { text, transport } = transports.presented(body, browser);
-      await logout(text, client);
+      const { token, transport } = transports.presented(body, browser);
+      await logout(token, client);
       return transport === 'cookie' ? forgetting(browser) : undefined;
     },
   });

@@ -26,7 +26,7 @@ export const refreshRoute = (refresh: Refresh, transports: Transports) =>
     reply: TokenResponse,
     refusals: [InvalidRefreshToken, CsrfFailed, NotReady],
     async handle({ body, client, browser }) {
-      const { text, transport } = transports.presented(body, browser);
-      return transports.deliver(await refresh(text, client), transport, browser);
+      const { token, transport } = transports.presented(body, browser);
+      return transports.deliver(await refresh(token, client), transport, browser);
     },
   });

@@ -1,13 +1,5 @@
 import { InvalidRefreshToken } from '../../core/tokens/refresh-token.errors.ts';
-import {
-  formatToken,
-  forward,
-  hashToken,
-  newSalt,
-  type Ratchet,
-  type RefreshToken,
-  successor,
-} from '../../core/sessions/ratchet.ts';
+import { formatToken, forward, hashToken, newSalt, type RefreshToken, successor } from '../../core/sessions/ratchet.ts';
 import type { TokenResponse } from '../../core/tokens/token-response.ts';
 import type { LiveSession, Tokens } from '../../core/tokens/tokens.ts';
 import type { Client } from '../../http/context.ts';
@@ -17,7 +9,6 @@ import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
 import type { RefreshStore, Standing } from './refresh.store.ts';
 
 export interface RefreshDeps {
-  ratchet: Ratchet;
   store: RefreshStore;
   tokens: Tokens;
   metrics: Pick<Metrics, 'refreshed'>;
@@ -30,7 +21,8 @@ interface Turned {
   token: RefreshToken;
 }
 
-export type Refresh = (presented: string, client: Client) => Promise<TokenResponse>;
+/** Undefined: what was presented is no token of ours. */
+export type Refresh = (presented: RefreshToken | undefined, client: Client) => Promise<TokenResponse>;
 
 /** A turn and a look at the row may straddle somebody else's turn; more often than this is not plausible. */
 const mostTries = 3;
@@ -39,7 +31,7 @@ const mostTries = 3;
  * Turns the ratchet once: RFC 6749 section 6, rotated as RFC 9700 section 4.14.2 asks, but for racers and retries
  * inside the leeway, who get the successor that the winner got. @throws InvalidRefreshToken
  */
-export const makeRefresh = ({ ratchet, store, tokens, metrics }: RefreshDeps): Refresh => {
+export const makeRefresh = ({ store, tokens, metrics }: RefreshDeps): Refresh => {
   const replayed = async (token: RefreshToken, standing: Standing, client: Client): Promise<Turned> => {
     const current = forward(token, standing.turnSalts.slice(0, standing.generation - token.generation));
     // A genuine token that does not lead to the row's: the database was restored. Nobody reused anything.
@@ -71,8 +63,7 @@ export const makeRefresh = ({ ratchet, store, tokens, metrics }: RefreshDeps): R
     throw new NotReady('the session kept changing');
   };
 
-  const refresh: Refresh = async (presented, client) => {
-    const token = ratchet.parse(presented);
+  const refresh: Refresh = async (token, client) => {
     if (!token) throw new InvalidRefreshToken('form or MAC');
     client.note({ sessionId: token.sessionId });
     tokens.requireKey();
