@@ -30,7 +30,7 @@ afterEach(() => context?.close());
 async function newPage(options: BrowserContextOptions = {}): Promise<void> {
   context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000); // a busy machine may draw no frame for long
   watched = await watch(page);
 }
 
