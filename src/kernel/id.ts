@@ -6,9 +6,11 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 export type UserId = Branded<'UserId'>;
 export type SessionId = Branded<'SessionId'>;
 export type EventId = Branded<'EventId'>;
+export type OneTimeTokenId = Branded<'OneTimeTokenId'>;
+export type MailId = Branded<'MailId'>;
 
 /** A new UUIDv7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 random bits. */
-export function newId<Id extends UserId | SessionId | EventId>(nowMs: number): Id {
+export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId | MailId>(nowMs: number): Id {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(nowMs, 0, 6);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);

@@ -117,7 +117,7 @@ test('a private key is in the database only sealed', async () => {
   await service.close();
 
   const [masterKey] = deriveMasterKeys([root]);
-  const der = unseal(masterKey, kid, sealed);
+  const der = unseal(masterKey.encryption, kid, sealed);
   const { d = '' } = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' });
   const scalar = Buffer.from(d, 'base64url');
   const dump = lines.map(({ line }) => line).join('\n');
@@ -132,8 +132,8 @@ test('a private key is in the database only sealed', async () => {
   expect(publicJwk).not.toHaveProperty('d');
   expect(masterKeyId).toBe(masterKey.id);
   for (const other of deriveMasterKeys([Buffer.alloc(32, 6)]))
-    expect(() => unseal(other, kid, sealed)).toThrow(/authenticate/);
-  expect(() => unseal(masterKey, 'another key’s name', sealed)).toThrow(/authenticate/);
+    expect(() => unseal(other.encryption, kid, sealed)).toThrow(/authenticate/);
+  expect(() => unseal(masterKey.encryption, 'another key’s name', sealed)).toThrow(/authenticate/);
 });
 
 test('an instance whose master keys do not open the signing key does not start, and says what to do', async () => {

@@ -95,7 +95,7 @@ async function openActiveKey({ sql }: TestApp): Promise<[SigningKey, KeyObject]>
   );
   const [row] = rows;
   if (!row) throw new Error('there is no active key');
-  const der = unseal(masterKey, row.kid, row.sealed_key);
+  const der = unseal(masterKey.encryption, row.kid, row.sealed_key);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   return [makeSigningKey(row.kid, row.alg, privateKey), privateKey];
 }

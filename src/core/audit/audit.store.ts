@@ -7,11 +7,18 @@ export type AuditType =
   | 'account.registered'
   | 'account.deleted'
   | 'account.locked'
+  | 'email.verified'
+  | 'email.verification_asked'
+  | 'email.change_asked'
+  | 'email.changed'
+  | 'email.change_undone'
   | 'login'
   | 'logout'
   | 'logout.all'
   | 'password.changed'
   | 'password.checked'
+  | 'password.reset'
+  | 'password.reset_asked'
   | 'session.ended'
   | 'refresh_token.reused'
   | 'refresh_token.replayed_elsewhere';
@@ -25,7 +32,10 @@ export type KeyAuditType =
   | 'signing_key.rewrapped'
   | 'signing_key.deleted';
 
-/** Who, what, with what outcome, in which session. Ids only; the address goes to an erasable side table. */
+/** Where an event came from. */
+export type EventClient = Pick<Client, 'requestId' | 'ip' | 'userAgent'>;
+
+/** Who, what, with what outcome, in which session. Ids only; what is personal goes to an erasable side table. */
 export interface AuditEvent {
   type: AuditType;
   outcome: 'success' | 'failure';
@@ -41,7 +51,7 @@ export interface AuditEvent {
  * Records an event in the transaction of what it tells of: both are there, or neither. Of an account that is deleted, in
  * this transaction or meanwhile, nothing personal is kept.
  */
-export async function recordEvent(tx: Queryable, client: Client, event: AuditEvent): Promise<void> {
+export async function recordEvent(tx: Queryable, client: EventClient, event: AuditEvent): Promise<void> {
   const id = newId<EventId>(systemClock.nowMs());
   const { type, outcome, reason = null, actorId = null, userId = null, sessionId = null } = event;
   await tx.$executeRaw`
@@ -51,10 +61,10 @@ export async function recordEvent(tx: Queryable, client: Client, event: AuditEve
               ${client.requestId})
       RETURNING id, user_id
     ), person AS (
-      SELECT id FROM users WHERE id = ${userId}::uuid FOR KEY SHARE
+      SELECT id, email FROM users WHERE id = ${userId}::uuid FOR KEY SHARE
     )
-    INSERT INTO audit_personal_data (event_id, user_id, ip, user_agent)
-    SELECT event.id, person.id, ${client.ip}, ${client.userAgent}
+    INSERT INTO audit_personal_data (event_id, user_id, ip, user_agent, email)
+    SELECT event.id, person.id, ${client.ip}, ${client.userAgent}, person.email
     FROM event LEFT JOIN person ON true
     WHERE event.user_id IS NULL OR person.id IS NOT NULL`;
 }

@@ -15,6 +15,10 @@ export interface MasterKey {
   readonly csrf: Buffer;
   /** Keys the counters of failed logins. */
   readonly lockout: Buffer;
+  /** Proves that this service made a one-time token or an API key. */
+  readonly opaque: Buffer;
+  /** Encrypts mails that wait. */
+  readonly mail: Buffer;
 }
 
 /** The first makes, all verify: `MASTER_KEYS`. */
@@ -28,6 +32,8 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
     encryption: subkey(root, 'keyturn/signing-key/encryption'),
     csrf: subkey(root, 'keyturn/csrf'),
     lockout: subkey(root, 'keyturn/lockout'),
+    opaque: subkey(root, 'keyturn/opaque-token/mac'),
+    mail: subkey(root, 'keyturn/mail/encryption'),
   }));
   if (!first) throw new Error('MASTER_KEYS is empty');
   return [first, ...others];
@@ -35,17 +41,20 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
 
 const [nonceBytes, tagBytes] = [12, 16];
 
-/** AES-256-GCM: nonce, ciphertext, tag. `name` is authenticated, so that a sealed key cannot be moved to another row. */
-export function seal({ encryption }: MasterKey, name: string, plain: Uint8Array): Buffer {
+/**
+ * AES-256-GCM under a subkey: nonce, ciphertext, tag. `name` is authenticated, so that what is sealed cannot be moved to
+ * another row.
+ */
+export function seal(key: Uint8Array, name: string, plain: Uint8Array): Buffer {
   const nonce = randomSecret(nonceBytes);
-  const cipher = createCipheriv('aes-256-gcm', encryption, nonce).setAAD(Buffer.from(name));
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(name));
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
 /** @throws where the key, the name or a byte is not what `seal` had */
-export function unseal({ encryption }: MasterKey, name: string, sealed: Uint8Array): Buffer {
+export function unseal(key: Uint8Array, name: string, sealed: Uint8Array): Buffer {
   const bytes = Buffer.from(sealed);
-  const decipher = createDecipheriv('aes-256-gcm', encryption, bytes.subarray(0, nonceBytes), {
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), {
     authTagLength: tagBytes,
   })
     .setAAD(Buffer.from(name))

@@ -18,7 +18,7 @@ function open({ kid, alg, masterKeyId, sealedKey }: Sealed, masterKeys: MasterKe
         'Append the former master key to MASTER_KEYS; a lost one cannot be replaced, and its signing keys must be deleted.',
     );
   try {
-    const der = unseal(masterKey, kid, sealedKey);
+    const der = unseal(masterKey.encryption, kid, sealedKey);
     return { der, key: makeSigningKey(kid, alg, createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })) };
   } catch (cause) {
     const message = `Signing key ${kid} is damaged in the database: restore its row from a backup, or delete it.`;
@@ -34,7 +34,7 @@ export async function makeSealedKey(alg: SigningAlg, [masterKey]: MasterKeys): P
   const { kid, privateKey } = await generateSigningKey(alg);
   const { publicJwk } = makeSigningKey(kid, alg, privateKey);
   const der = privateKey.export({ format: 'der', type: 'pkcs8' });
-  return { kid, alg, publicJwk, masterKeyId: masterKey.id, sealedKey: seal(masterKey, kid, der) };
+  return { kid, alg, publicJwk, masterKeyId: masterKey.id, sealedKey: seal(masterKey.encryption, kid, der) };
 }
 
 /** The same key under the first master key; undefined where it is there already. @throws KeysUnreadable */
@@ -42,5 +42,5 @@ export function reseal(sealed: Sealed, masterKeys: MasterKeys): { sealedKey: Buf
   const [masterKey] = masterKeys;
   const { der } = open(sealed, masterKeys);
   if (sealed.masterKeyId === masterKey.id) return undefined;
-  return { sealedKey: seal(masterKey, sealed.kid, der), masterKeyId: masterKey.id };
+  return { sealedKey: seal(masterKey.encryption, sealed.kid, der), masterKeyId: masterKey.id };
 }

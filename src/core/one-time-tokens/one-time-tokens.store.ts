@@ -1,0 +1,122 @@
+import type { OneTimeTokenId, UserId } from '../../kernel/id.ts';
+import { type Database, type Queryable, sql } from '../../platform/postgres.ts';
+import type { OpaqueToken } from '../tokens/opaque-token.ts';
+import type { Email } from '../users/email.ts';
+import type { Purpose } from './one-time-token.ts';
+
+type Token = OpaqueToken<OneTimeTokenId>;
+
+export interface NewToken extends Token {
+  userId: UserId;
+  purpose: Purpose;
+  /** The address that it is sent to. */
+  email: Email;
+  lifeSeconds: number;
+}
+
+/** Whose token was presented, and what of their account it concerns. */
+export interface Bearer {
+  userId: UserId;
+  purpose: Purpose;
+  /** The address that the token was sent to. */
+  email: Email;
+  /** The account's address now. */
+  currentEmail: Email;
+  displayName: string;
+}
+
+/** The newest of its purpose takes the older one's row, and so its place. */
+export async function issueToken(tx: Queryable, token: NewToken): Promise<void> {
+  const { id, hash, userId, purpose, email, lifeSeconds } = token;
+  await tx.$executeRaw`
+    INSERT INTO one_time_tokens (id, user_id, purpose, email, token_hash, expires_at)
+    VALUES (${id}::uuid, ${userId}::uuid, ${purpose}, ${email}, ${hash},
+            clock_timestamp() + make_interval(secs => ${lifeSeconds}))
+    ON CONFLICT (user_id, purpose) WHERE purpose <> 'email_undo' DO UPDATE SET
+      id = EXCLUDED.id, email = EXCLUDED.email, token_hash = EXCLUDED.token_hash,
+      created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at`;
+}
+
+const isPresented = ({ id, hash }: Token, purposes: readonly Purpose[]) => sql`
+  t.id = ${id}::uuid AND t.token_hash = ${hash} AND t.purpose = ANY (${purposes}) AND clock_timestamp() < t.expires_at`;
+
+const bearerColumns = sql`
+  u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail", u.display_name AS "displayName"`;
+
+export async function findBearer(
+  db: Database,
+  token: Token,
+  purposes: readonly Purpose[],
+): Promise<Bearer | undefined> {
+  const [bearer] = await db.$queryRaw<Bearer[]>`
+    SELECT ${bearerColumns} FROM one_time_tokens AS t JOIN users AS u ON u.id = t.user_id
+    WHERE ${isPresented(token, purposes)} AND u.is_active`;
+  return bearer;
+}
+
+/**
+ * Deletes the token and acts, or neither. The user's row is locked before the token's, in the order of everybody who
+ * voids tokens; whether the token is still there is asked after that.
+ */
+export const spendToken = <Result>(
+  db: Database,
+  token: Token,
+  purposes: readonly Purpose[],
+  act: (tx: Queryable, bearer: Bearer) => Promise<Result | undefined>,
+): Promise<Result | undefined> =>
+  db.$transaction(async (tx) => {
+    await tx.$queryRaw`
+      SELECT 1 AS locked FROM users AS u JOIN one_time_tokens AS t ON t.user_id = u.id
+      WHERE t.id = ${token.id}::uuid FOR NO KEY UPDATE OF u`;
+    const [bearer] = await tx.$queryRaw<Bearer[]>`
+      DELETE FROM one_time_tokens AS t USING users AS u
+      WHERE u.id = t.user_id AND u.is_active AND ${isPresented(token, purposes)}
+      RETURNING ${bearerColumns}`;
+    return bearer && act(tx, bearer);
+  });
+
+/** Voids every link of a user whose row this transaction holds, but those that undo a change of address. */
+export async function voidTokens(tx: Queryable, userId: UserId): Promise<void> {
+  await tx.$executeRaw`DELETE FROM one_time_tokens WHERE user_id = ${userId}::uuid AND purpose <> 'email_undo'`;
+}
+
+/** Voids those, too: for the one that was used. */
+export async function voidAllTokens(tx: Queryable, userId: UserId): Promise<void> {
+  await tx.$executeRaw`DELETE FROM one_time_tokens WHERE user_id = ${userId}::uuid`;
+}
+
+/** The undo links that were sent to an address begin their time anew: the change has only now happened. */
+export async function renewUndoLinks(tx: Queryable, userId: UserId, email: Email, seconds: number): Promise<void> {
+  await tx.$executeRaw`
+    UPDATE one_time_tokens SET expires_at = clock_timestamp() + make_interval(secs => ${seconds})
+    WHERE user_id = ${userId}::uuid AND purpose = 'email_undo' AND email = ${email}
+      AND clock_timestamp() < expires_at`;
+}
+
+/**
+ * Whether an address belongs to an account, or is kept for one that a change can still be undone for. `ours` is asked
+ * for itself, and never in its own way.
+ */
+export async function isAddressTaken(tx: Queryable, email: Email, ours: UserId): Promise<boolean> {
+  const [row] = await tx.$queryRaw<{ taken: boolean }[]>`
+    SELECT EXISTS (SELECT FROM users WHERE email = ${email} AND id <> ${ours}::uuid) OR EXISTS (
+      SELECT FROM one_time_tokens WHERE purpose = 'email_undo' AND email = ${email} AND user_id <> ${ours}::uuid
+        AND clock_timestamp() < expires_at) AS taken`;
+  return row?.taken ?? true;
+}
+
+/** A token's time begins anew, as its letter leaves only now; false where it was spent or voided meanwhile. */
+export async function beginLife(db: Database, id: OneTimeTokenId): Promise<boolean> {
+  const renewed = await db.$executeRaw`
+    UPDATE one_time_tokens SET created_at = clock_timestamp(), expires_at = clock_timestamp() + (expires_at - created_at)
+    WHERE id = ${id}::uuid`;
+  return renewed === 1;
+}
+
+/** Deletes expired tokens whose letters wait no longer, up to `batch`, and tells how many. Two processes take different rows. */
+export const purgeTokens = (db: Database, batch: number): Promise<number> => db.$executeRaw`
+  DELETE FROM one_time_tokens WHERE id IN (
+    SELECT id FROM one_time_tokens AS t
+    WHERE expires_at < statement_timestamp()
+      AND NOT EXISTS (SELECT FROM mails WHERE token_id = t.id AND sent_at IS NULL AND failed_at IS NULL)
+    ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED)`;
