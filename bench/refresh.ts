@@ -43,6 +43,7 @@ const serviceSettings = (databaseUrl: string): Record<string, string> => ({
   METRICS_PORT: '0',
   ISSUER: issuer,
   TRUST_PROXY: 'off',
+  EMAIL_VERIFICATION: 'off',
   DATABASE_URL: databaseUrl,
   DATABASE_POOL_MAX: String(poolMax),
   MASTER_KEYS: masterKey.toString('base64url'),

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { masterKeys, postgresUrl } from './kernel/setting-kinds.ts';
+import { type Mailbox, masterKeys, postgresUrl } from './kernel/setting-kinds.ts';
 import { StartRefused } from './kernel/start-refused.ts';
-import { contradictions, type Mode, type Parsed, settings } from './settings.ts';
+import { contradictions, missingForMail, type Mode, type Parsed, settings } from './settings.ts';
 
 export type { Mode };
 
@@ -21,9 +21,26 @@ export class ConfigError extends StartRefused {
   }
 }
 
-const secretSettings: readonly Setting[] = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'REDIS_URL', 'MASTER_KEYS'];
+const secretSettings: readonly Setting[] = [
+  'DATABASE_URL',
+  'DATABASE_DIRECT_URL',
+  'REDIS_URL',
+  'SMTP_URL',
+  'MASTER_KEYS',
+];
 
-function arrange(parsed: Parsed) {
+const withoutSlash = (url: string): string => url.replace(/\/$/, '');
+
+/** How mails leave; undefined where none are sent. */
+export type MailSettings =
+  { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
+
+function mailOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): MailSettings {
+  if (from && url !== undefined) return { kind: 'smtp', url, from };
+  return from && mode === 'development' ? { kind: 'console', from } : undefined;
+}
+
+function arrange(mode: Mode, parsed: Parsed) {
   return {
     host: parsed.HOST,
     port: parsed.PORT,
@@ -31,7 +48,7 @@ function arrange(parsed: Parsed) {
     metricsPort: parsed.METRICS_PORT,
     issuer: parsed.ISSUER,
     /** The issuer without a slash at its end: what every link begins with. */
-    baseUrl: parsed.ISSUER.replace(/\/$/, ''),
+    baseUrl: withoutSlash(parsed.ISSUER),
     audience: (parsed.AUDIENCE ?? parsed.ISSUER).split(',').map((audience) => audience.trim()),
     database: {
       url: parsed.DATABASE_URL,
@@ -62,6 +79,10 @@ function arrange(parsed: Parsed) {
     passwordBlocklistFile: parsed.PASSWORD_BLOCKLIST_FILE,
     hibpUrl: parsed.HIBP_URL,
     registrationOpen: parsed.REGISTRATION === 'open',
+    emailVerification: parsed.EMAIL_VERIFICATION,
+    mail: mailOf(mode, parsed),
+    /** Without a slash at its end: what the links in mails begin with. */
+    appUrl: withoutSlash(parsed.APP_URL ?? parsed.ISSUER),
     lockout: {
       attempts: parsed.LOCKOUT_ATTEMPTS,
       total: parsed.LOCKOUT_TOTAL,
@@ -119,9 +140,10 @@ export async function loadConfig(
     const name = path.join('.');
     faults.push(raw[name] === undefined ? `${name} is required in ${mode}` : `${name} ${message}`);
   }
+  faults.push(...missingForMail(mode, raw));
   if (parsed.success) faults.push(...contradictions(parsed.data, poolThreads));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-  return arrange(parsed.data);
+  return arrange(mode, parsed.data);
 }
 
 /** Postgres itself, for migrations and the operator: needs no other setting. @throws ConfigError */

@@ -5,12 +5,14 @@ import {
   choice,
   duration,
   durationOrOff,
-  issuerUrl,
+  mailbox,
   masterKeys,
   origins,
+  plainUrl,
   postgresUrl,
   rate,
   redisUrl,
+  smtpUrl,
   trustProxy,
   url,
   whole,
@@ -22,13 +24,14 @@ export type Mode = 'production' | 'development';
 export const settings = (mode: Mode, poolThreads: number) => {
   const development = mode === 'development';
   const hashes = Math.max(1, Math.min(availableParallelism() - 1, poolThreads - 1));
+  const publicUrl = plainUrl.refine((text) => development || text.startsWith('https://'), {
+    error: 'must be https in production',
+  });
   return z.object({
     HOST: z.string().default('0.0.0.0'),
     PORT: whole(3000, 0, 65_535),
     METRICS_PORT: whole(9464, 0, 65_535),
-    ISSUER: issuerUrl.refine((text) => development || text.startsWith('https://'), {
-      error: 'must be https in production',
-    }),
+    ISSUER: publicUrl,
     AUDIENCE: audience.optional(),
     DATABASE_URL: postgresUrl,
     DATABASE_DIRECT_URL: postgresUrl.optional(),
@@ -53,9 +56,10 @@ export const settings = (mode: Mode, poolThreads: number) => {
     PASSWORD_BLOCKLIST_FILE: z.string().optional(),
     HIBP_URL: url('an http or https URL', 'https:', 'http:').optional(),
     REGISTRATION: choice('open', 'closed').default('open'),
-    EMAIL_VERIFICATION: z
-      .enum(['off'], { error: 'must be off: this release sends no mail, so no address can be verified' })
-      .default('off'),
+    EMAIL_VERIFICATION: choice('off', 'optional', 'required').default('optional'),
+    SMTP_URL: smtpUrl.optional(),
+    MAIL_FROM: development ? mailbox.prefault('Keyturn <keyturn@localhost>') : mailbox.optional(),
+    APP_URL: publicUrl.optional(),
     LOCKOUT_ATTEMPTS: whole(5, 1, 1_000_000),
     LOCKOUT_TOTAL: whole(50, 1, 1_000_000),
     LOCKOUT_DURATION: duration('15m', '1s', '30d'),
@@ -82,6 +86,14 @@ const argon2Floor: readonly (readonly [memoryKib: number, iterations: number])[]
 ];
 
 export type Parsed = z.output<ReturnType<typeof settings>>;
+
+/** What production needs besides, where it sends mail; development prints its mails. */
+export function missingForMail(mode: Mode, raw: Partial<Record<string, string>>): string[] {
+  if (mode === 'development') return [];
+  if (raw['SMTP_URL']) return raw['MAIL_FROM'] ? [] : ['MAIL_FROM is required with SMTP_URL: who the mails are from'];
+  if (raw['EMAIL_VERIFICATION'] === 'off') return [];
+  return ['SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent'];
+}
 
 /** What each setting allows by itself, and all of them together do not. */
 export function contradictions(parsed: Parsed, poolThreads: number): string[] {

@@ -10,6 +10,8 @@ const required: Environment = {
   DATABASE_URL: databaseUrl,
   MASTER_KEYS: masterKey,
   TRUST_PROXY: 'off',
+  SMTP_URL: 'smtps://mail.internal',
+  MAIL_FROM: 'Keyturn <no-reply@example.com>',
 };
 
 const load = (environment: Environment = {}, mode: Mode = 'production'): Promise<Config> =>
@@ -57,6 +59,13 @@ test('the defaults are those of the documentation', async () => {
     passwordBlocklistFile: undefined,
     hibpUrl: undefined,
     registrationOpen: true,
+    emailVerification: 'optional',
+    mail: {
+      kind: 'smtp',
+      url: 'smtps://mail.internal',
+      from: { name: 'Keyturn', address: 'no-reply@example.com' },
+    },
+    appUrl: 'https://auth.example.com',
     lockout: { attempts: 5, total: 50, durationSeconds: 900 },
     rateLimits: {
       login: { count: 20, windowSeconds: 900 },
@@ -77,6 +86,10 @@ test('development asks for nothing but a database and a key', async () => {
   const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, PORT: '4000' };
   const config = await loadConfig('development', {}, environment);
   expect(config).toMatchObject({ issuer: 'http://localhost:4000', trustProxy: false, logPretty: true });
+  expect(config).toMatchObject({
+    appUrl: 'http://localhost:4000',
+    mail: { kind: 'console', from: { name: 'Keyturn', address: 'keyturn@localhost' } },
+  });
 });
 
 test('an empty value counts as none', async () => {
@@ -96,8 +109,10 @@ test('every fault is named at once, and no secret', async () => {
     JWT_ALG: 'HS256',
     ACCESS_TTL: '2h',
     LOG_LEVEL: 'loud',
+    SMTP_URL: `smtp://keyturn:${secret}@mail/inbox`,
   });
-  const names = 'ACCESS_TTL DATABASE_DIRECT_URL DATABASE_URL ISSUER JWT_ALG LOG_LEVEL MASTER_KEYS PORT TRUST_PROXY';
+  const names =
+    'ACCESS_TTL DATABASE_DIRECT_URL DATABASE_URL ISSUER JWT_ALG LOG_LEVEL MASTER_KEYS PORT SMTP_URL TRUST_PROXY';
   expect(faults.map((fault) => fault.split(' ')[0] ?? '').sort()).toEqual(names.split(' '));
   expect(faults).toEqual(
     expect.arrayContaining(['ISSUER is required in production', 'TRUST_PROXY is required in production']),
@@ -120,6 +135,11 @@ describe('values', () => {
     ['TRUST_PROXY', '10.0.0.0/8, fd00::/8,127.0.0.1', { trustProxy: ['10.0.0.0/8', 'fd00::/8', '127.0.0.1'] }],
     ['DATABASE_STATEMENT_NAMES', 'off', { database: expect.objectContaining({ statementNames: false }) }],
     ['REGISTRATION', 'closed', { registrationOpen: false }],
+    ['EMAIL_VERIFICATION', 'required', { emailVerification: 'required' }],
+    ['APP_URL', 'https://app.example.com/account/', { appUrl: 'https://app.example.com/account' }],
+    ['MAIL_FROM', 'no-reply@example.com', { mail: { from: { name: '', address: 'no-reply@example.com' } } }],
+    ['MAIL_FROM', "Ada's shop <a@example.com>", { mail: { from: { name: "Ada's shop", address: 'a@example.com' } } }],
+    ['SMTP_URL', 'smtp://user:p%40ss@mail:2525', { mail: { kind: 'smtp', url: 'smtp://user:p%40ss@mail:2525' } }],
     ['PORT', '0', { port: 0 }],
     ['METRICS_PORT', '0', { metricsPort: 0 }],
     ['REDIS_URL', 'rediss://:secret@redis.internal:6380/2', { redisUrl: 'rediss://:secret@redis.internal:6380/2' }],
@@ -158,6 +178,13 @@ describe('values', () => {
     ['JWT_ALG', 'none|HS256|es256'],
     ['COOKIE_SAMESITE', 'Lax|off|strict, lax'],
     ['REDIS_URL', 'localhost:6379|http://a|redis.internal|redis://a/one|redis://a/1/2|redis://a:50%@b'],
+    ['EMAIL_VERIFICATION', 'on|Off|true'],
+    ['SMTP_URL', 'mail.internal|http://mail|smtp://|smtp://mail/inbox|smtp://mail?a=b|smtp://mail#a|smtp://a:50%@mail'],
+    [
+      'MAIL_FROM',
+      'ada|ada@|@example.com|<a@example.com|A <a@example.com> b|a@b, c@d|A: <a@b>|A\n<a@b>|a b@c|"A" <a@b>',
+    ],
+    ['APP_URL', 'http://a.example|a.example|ftp://a|https://a.example/?q|https://a.example/#f|https://u@a.example'],
     ['LOCKOUT_ATTEMPTS', '0|-1|off|1e3'],
     ['LOCKOUT_DURATION', '0|31d'],
     ['RATE_LIMIT_DEFAULT', '0/1m|300|/1m|300/|300/0|300/2d|300/1m/1m|1.5/1m|-1/1m|300 / 1m'],
@@ -175,14 +202,6 @@ describe('values', () => {
       ]);
     }
   });
-
-  test.each(['optional', 'required'])(
-    'EMAIL_VERIFICATION=%s is refused with a sentence, as there is no mail',
-    async (value) => {
-      const [fault] = await faultsOf({ EMAIL_VERIFICATION: value });
-      expect(fault).toBe('EMAIL_VERIFICATION must be off: this release sends no mail, so no address can be verified');
-    },
-  );
 });
 
 describe('contradictions', () => {
@@ -219,6 +238,21 @@ describe('contradictions', () => {
     const settings = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, COOKIE_SAMESITE: 'none' };
     await expect(loadConfig('development', {}, settings)).rejects.toThrow(/COOKIE_SAMESITE none needs an https ISSUER/);
     expect((await load({ COOKIE_SAMESITE: 'none' })).cookieSameSite).toBe('none');
+  });
+
+  test.each([undefined, 'optional', 'required'])('EMAIL_VERIFICATION %s needs a way for mails', async (value) => {
+    expect(await faultsOf({ EMAIL_VERIFICATION: value, SMTP_URL: undefined })).toEqual([
+      'SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent',
+    ]);
+    expect(await faultsOf({ EMAIL_VERIFICATION: value, MAIL_FROM: undefined })).toEqual([
+      'MAIL_FROM is required with SMTP_URL: who the mails are from',
+    ]);
+  });
+
+  test('with EMAIL_VERIFICATION=off no mail is sent, but where there is a way for it', async () => {
+    const settings = { EMAIL_VERIFICATION: 'off', SMTP_URL: undefined, MAIL_FROM: undefined };
+    expect((await load(settings)).mail).toBeUndefined();
+    expect((await load({ EMAIL_VERIFICATION: 'off' })).mail).toMatchObject({ kind: 'smtp' });
   });
 
   test('as many hashes as the thread pool has threads are refused, as DNS and files would wait', async () => {

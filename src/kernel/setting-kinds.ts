@@ -63,14 +63,20 @@ export const url = (what: string, ...protocols: string[]) =>
     .string()
     .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), { error: `must be ${what}` });
 
-/** What the client of Redis would throw at: a database that is no number, a user or password that cannot be decoded. */
-const isRedisAddress = (text: string) => {
+/** What clients would throw at. */
+const canBeDecoded = (text: string): boolean => {
   try {
-    const { pathname, username, password } = new URL(text);
-    return /^\/?\d*$/.test(pathname) && typeof decodeURIComponent(username + password) === 'string';
+    return typeof decodeURIComponent(text) === 'string';
   } catch {
     return false;
   }
+};
+
+/** What the client of Redis would throw at: a database that is no number, a user or password that cannot be decoded. */
+const isRedisAddress = (text: string) => {
+  if (!URL.canParse(text)) return false;
+  const { pathname, username, password } = new URL(text);
+  return /^\/?\d*$/.test(pathname) && canBeDecoded(username) && canBeDecoded(password);
 };
 
 export const redisUrl = url('a URL that starts with redis:// or rediss://', 'redis:', 'rediss:').refine(
@@ -78,10 +84,49 @@ export const redisUrl = url('a URL that starts with redis:// or rediss://', 'red
   { error: 'must be a URL whose path is the number of a database, with user and password percent-encoded' },
 );
 
+const isSmtpAddress = (text: string) => {
+  if (!URL.canParse(text)) return false;
+  const { hostname, pathname, search, hash, username, password } = new URL(text);
+  return (
+    hostname !== '' &&
+    /^\/?$/.test(pathname) &&
+    search + hash === '' &&
+    canBeDecoded(username) &&
+    canBeDecoded(password)
+  );
+};
+
+export const smtpUrl = url('a URL that starts with smtp:// or smtps://', 'smtp:', 'smtps:').refine(isSmtpAddress, {
+  error: 'must be a URL of a host and no path, query or fragment, with user and password percent-encoded',
+});
+
+/** Who mails come from. */
+export interface Mailbox {
+  name: string;
+  address: string;
+}
+
+/** An address, or a name and an address in angle brackets: nothing of RFC 5322 that would need quotes. */
+const mailboxPattern =
+  /^(?:(?<name>[^\p{Cc}<>"(),:;@[\]\\]*[^\p{Cc}\s<>"(),:;@[\]\\]) *<(?<inBrackets>[^<>]+)>|(?<bare>[^<>]+))$/u;
+const addressPattern = /^(?=.{1,64}@)[\w!#$%&'*+/=?^`{|}~.-]+@[a-z\d]([a-z\d.-]{0,251}[a-z\d])?$/i;
+
+export const mailbox = z.string().transform((text, context): Mailbox => {
+  const { name = '', inBrackets, bare } = mailboxPattern.exec(text.trim())?.groups ?? {};
+  const address = inBrackets ?? bare ?? '';
+  if (addressPattern.test(address)) return { name, address };
+  context.addIssue({
+    code: 'custom',
+    message: 'must be an address, or a plain name and an address: Keyturn <no-reply@example.com>',
+  });
+  return z.NEVER;
+});
+
 export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
 
-export const issuerUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#@\s]/.test(text), {
-  error: 'must be without query, fragment (RFC 8414 section 2), user and white space',
+/** What paths are put behind: for an issuer RFC 8414 section 2 asks for it. */
+export const plainUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#@\s]/.test(text), {
+  error: 'must be without query, fragment, user and white space',
 });
 
 export const audience = z.string().refine((text) => text.split(',').every((name) => name.trim() !== ''), {

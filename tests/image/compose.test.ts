@@ -43,6 +43,7 @@ test('with the variables that it asks for, and no others, production starts', as
   const config = await loadConfig('production', {}, { ...environment, UV_THREADPOOL_SIZE: '64' });
   const { hostname, password } = new URL(config.database.url);
   expect([hostname, password]).toEqual(['postgres', made['POSTGRES_PASSWORD']]);
+  expect(config.mail).toMatchObject({ kind: 'smtp', url: 'smtp://mail:1025' });
   expect(environmentOf('migrate', made)).toEqual({ DATABASE_URL: environment['DATABASE_URL'] });
   expect(() => environmentOf('keyturn', {})).toThrow(/^POSTGRES_PASSWORD is missing\. Make one with: /);
 });
@@ -77,6 +78,7 @@ test('a service waits for others that are there, and for health where a health c
   expect(waits).toEqual([
     'keyturn migrate service_completed_successfully',
     'keyturn redis service_healthy',
+    'keyturn mail service_started',
     'migrate postgres service_healthy',
   ]);
   for (const name of ['redis', 'postgres']) expect(services[name]?.healthcheck?.test?.[0]).toBe('CMD');

@@ -210,8 +210,10 @@ describe('a container', () => {
       DATABASE_URL: database.url,
       HOST: '127.0.0.1',
       PORT: String(await freePort()),
-      // The rest of the composition is not here: counters in memory, and no second listener.
+      // The rest of the composition is not here: counters in memory, no mail, and no second listener.
       REDIS_URL: '',
+      SMTP_URL: '',
+      EMAIL_VERIFICATION: 'off',
       METRICS_PORT: '0',
     };
   });

@@ -6,8 +6,9 @@ import { loadConfig, loadDirectUrl } from '../../src/config.ts';
 
 const masterKey = Buffer.alloc(32, 7).toString('base64url');
 const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';
-const required = { ISSUER: 'https://auth.example.com', TRUST_PROXY: 'off' };
-const secrets = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey };
+const required = { ISSUER: 'https://auth.example.com', TRUST_PROXY: 'off', MAIL_FROM: 'keyturn@example.com' };
+const smtpUrl = 'smtps://keyturn:hunter3@mail.internal';
+const secrets = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, SMTP_URL: smtpUrl };
 
 const load = (environment: Record<string, string | undefined> = {}) =>
   loadConfig('production', {}, { ...required, ...secrets, ...environment });
@@ -34,8 +35,10 @@ describe('secrets from files', () => {
     const files = {
       MASTER_KEYS: undefined,
       DATABASE_URL: undefined,
+      SMTP_URL: undefined,
       MASTER_KEYS_FILE: fileWith('key', `${masterKey}\n`),
       DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\r\n`),
+      SMTP_URL_FILE: fileWith('smtp', `${smtpUrl}\n`),
     };
     expect(await load(files)).toEqual(await load());
     expect(loadDirectUrl({ DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\n`) })).toBe(databaseUrl);

@@ -11,6 +11,8 @@ const required: Environment = {
   DATABASE_URL: 'postgresql://keyturn@db.internal/keyturn',
   MASTER_KEYS: Buffer.alloc(32, 7).toString('base64url'),
   TRUST_PROXY: 'off',
+  SMTP_URL: 'smtps://mail.internal',
+  MAIL_FROM: 'keyturn@example.com',
 };
 
 /** The settings that a start looks for in its environment: each may come from a file as well. */
@@ -46,11 +48,13 @@ describe('.env.example', () => {
     'REDIS_URL',
     'CORS_ORIGINS',
     'HIBP_URL',
+    'SMTP_URL',
+    'APP_URL',
   ]);
 
   test.each(lines)('$name stands there with its default', async ({ name, value }) => {
     expect(value === '').toBe(withoutDefault.has(name));
-    const mode: Mode = ['ISSUER', 'TRUST_PROXY'].includes(name) ? 'development' : 'production';
+    const mode: Mode = ['ISSUER', 'TRUST_PROXY', 'MAIL_FROM'].includes(name) ? 'development' : 'production';
     const others = mode === 'development' ? { ...required, [name]: undefined } : required;
     const given = value === '' ? {} : { [name]: value };
     expect(await loadConfig(mode, {}, { ...others, ...given })).toEqual(await loadConfig(mode, {}, others));
@@ -94,5 +98,6 @@ test('the service with nothing set exits with 1, names what is required, and sho
     '  - DATABASE_URL is required in production',
     '  - MASTER_KEYS is required in production',
     '  - TRUST_PROXY is required in production',
+    '  - SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent',
   ]);
 });

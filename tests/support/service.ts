@@ -22,6 +22,7 @@ export const productionSettings = (): Settings => ({
   METRICS_PORT: '0',
   ISSUER: 'https://auth.example.com',
   TRUST_PROXY: 'off',
+  EMAIL_VERIFICATION: 'off',
   MASTER_KEYS: randomBytes(32).toString('base64url'),
   ...cheapHashes,
   ...generousLimits,
