@@ -1,5 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import { MalformedJson, PayloadTooLarge, UnsupportedMediaType } from './refusals.ts';
+import {
+  FormExpected,
+  MalformedForm,
+  MalformedJson,
+  PayloadTooLarge,
+  RepeatedParameter,
+  UnsupportedMediaType,
+} from './refusals.ts';
 
 const bodyLimitBytes = 16 * 1024;
 
@@ -23,7 +30,14 @@ function readBytes(req: IncomingMessage): Promise<Buffer> {
 }
 
 const jsonType = /^application\/json *(; *charset="?utf-8"? *)?$/i;
+const formType = /^application\/x-www-form-urlencoded *(; *charset="?utf-8"? *)?$/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** What stands in the way of reading a body as `type`: undefined where nothing does. */
+function mismatch({ headers }: IncomingMessage, type: RegExp): string | undefined {
+  if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') return 'content encoding';
+  return type.test(headers['content-type'] ?? '') ? undefined : 'content type';
+}
 
 /**
  * The JSON value of a request's body, at most 16 KiB. Strict about its bytes: a decoder that replaced what is not UTF-8
@@ -31,13 +45,53 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * @throws UnsupportedMediaType, PayloadTooLarge, MalformedJson, ClientGone
  */
 export async function readJson(req: IncomingMessage): Promise<unknown> {
-  const encoding = req.headers['content-encoding'] ?? 'identity';
-  if (encoding.toLowerCase() !== 'identity') throw new UnsupportedMediaType('content encoding');
-  if (!jsonType.test(req.headers['content-type'] ?? '')) throw new UnsupportedMediaType('content type');
+  const reason = mismatch(req, jsonType);
+  if (reason !== undefined) throw new UnsupportedMediaType(reason);
   const bytes = await readBytes(req);
   try {
     return JSON.parse(utf8.decode(bytes));
   } catch {
     throw new MalformedJson('syntax');
+  }
+}
+
+/** The parameters of a form, as its sender wrote them. */
+export type Form = Readonly<Record<string, string>>;
+
+const decode = (text: string) => decodeURIComponent(text.replaceAll('+', ' '));
+
+/** `decodeURIComponent` throws at a `%` without two digits after it, and at what is not UTF-8. */
+function pairsOf(bytes: Buffer): [name: string, value: string][] {
+  const parts = utf8.decode(bytes).split('&');
+  return parts
+    .filter((part) => part !== '')
+    .map((part) => {
+      const [name = '', ...value] = part.split('=');
+      return [decode(name), decode(value.join('='))];
+    });
+}
+
+/**
+ * The parameters of a request's body as a browser sends a form, at most 16 KiB. RFC 6749 section 3.2: "Request and
+ * response parameters MUST NOT be included more than once", or two readers could take two different values for it.
+ * @throws FormExpected, PayloadTooLarge, MalformedForm, RepeatedParameter, ClientGone
+ */
+export async function readForm(req: IncomingMessage): Promise<Form> {
+  const reason = mismatch(req, formType);
+  if (reason !== undefined) throw new FormExpected(reason);
+  const bytes = await readBytes(req);
+  const form = new Map<string, string>();
+  for (const [name, value] of malformedUnless(() => pairsOf(bytes))) {
+    if (form.has(name)) throw new RepeatedParameter(name);
+    form.set(name, value);
+  }
+  return Object.fromEntries(form);
+}
+
+function malformedUnless<Value>(read: () => Value): Value {
+  try {
+    return read();
+  } catch {
+    throw new MalformedForm('syntax');
   }
 }

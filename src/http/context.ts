@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import { monotonicMs } from '../kernel/clock.ts';
-import { ClientGone } from './body.ts';
+import { ClientGone, type Form } from './body.ts';
+import type { AnswerRefusal } from './endpoint.ts';
 import { whenClosed } from './when-closed.ts';
 import { type Network, networkOf, parseAddress } from '../kernel/network.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 
-/** What one request's log line says. Nothing else of a request is ever logged. */
+/** What is known of one request. Its log line says what `traceRequests` names; nothing else of it is ever logged. */
 export interface RequestContext {
   readonly requestId: string;
   /** The path as it is declared (`/sessions/:id`), so that no line holds what a stranger put into a URL. */
@@ -16,6 +17,10 @@ export interface RequestContext {
   sessionId?: string;
   code?: string;
   reason?: string;
+  /** The form in its body, once that was read. */
+  form?: Form;
+  /** How the endpoint that it came to answers refusals; undefined: by problem documents. */
+  answerRefusal?: AnswerRefusal | undefined;
 }
 
 /** Who is at the other end, as far as `TRUST_PROXY` lets us believe it. */

@@ -1,7 +1,9 @@
+import type { z } from 'zod';
 import type { RefusalClass } from '../kernel/refusal.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type Components, exampleOf, type Json } from './openapi-schemas.ts';
 import { problemUrl } from './problem.ts';
+import { statusOf } from './send.ts';
 
 const responseHeaders = { 'X-Request-Id': { $ref: '#/components/headers/XRequestId' } };
 const challengeHeaders = { 'WWW-Authenticate': { $ref: '#/components/headers/WWWAuthenticate' } };
@@ -54,19 +56,19 @@ function problemResponse(status: number, same: readonly RefusalClass[], serverUr
   };
 }
 
+/** Every good outcome by its status. */
 export function success(endpoint: Endpoint, components: Components): Record<string, Json> {
-  const { reply, replyType = 'application/json', cacheable, limit } = endpoint;
+  const { reply, replyType = 'application/json', alsoReplies = [], cacheable, limit } = endpoint;
   const headers = { ...responseHeaders, ...(limit === 'none' ? {} : limitHeaders) };
-  const status = endpoint.status ?? (reply ? 200 : 204);
-  if (!reply) return { [status]: { description: 'Done', headers } };
-  const example = exampleOf(reply);
-  const content = { schema: components.add(reply, 'output'), ...(example === undefined ? {} : { example }) };
+  const outcome = (schema: z.ZodType | undefined, description: string): Json => {
+    if (!schema) return { description, headers };
+    const example = exampleOf(schema);
+    const content = { schema: components.add(schema, 'output'), ...(example === undefined ? {} : { example }) };
+    return { description, headers, content: { [replyType.split(';')[0] ?? replyType]: content } };
+  };
   return {
-    [status]: {
-      description: 'Success',
-      headers,
-      content: { [replyType.split(';')[0] ?? replyType]: content },
-    },
+    [statusOf(endpoint)]: outcome(reply, reply ? 'Success' : 'Done'),
+    ...Object.fromEntries(alsoReplies.map((other) => [other.status, outcome(other.reply, other.description)])),
     ...(cacheable ? { 304: { description: 'Not modified: the copy that `If-None-Match` names is current' } } : {}),
   };
 }

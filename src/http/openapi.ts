@@ -37,8 +37,10 @@ function security({ needs, welcomes, refreshCookie }: Endpoint): Json[] {
   return needs ? [{ bearer: [needs] }] : welcomes ? [{}, { bearer: [welcomes] }] : [];
 }
 
+const bodyTypes = { json: 'application/json', form: 'application/x-www-form-urlencoded' };
+
 function operation(endpoint: Endpoint, components: Components, serverUrl: string): Json {
-  const { body, refreshCookie } = endpoint;
+  const { body, bodyType = 'json', refreshCookie } = endpoint;
   const given = parameters(endpoint, components);
   const example = body && exampleOf(body);
   return {
@@ -52,7 +54,7 @@ function operation(endpoint: Endpoint, components: Components, serverUrl: string
       ? {
           requestBody: {
             required: refreshCookie !== 'alternative',
-            content: { 'application/json': { schema: components.add(body, 'input'), example } },
+            content: { [bodyTypes[bodyType]]: { schema: components.add(body, 'input'), example } },
           },
         }
       : {}),

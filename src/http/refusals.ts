@@ -18,6 +18,34 @@ export class MalformedJson extends Refusal {
   }
 }
 
+export class MalformedForm extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 400,
+    code: 'malformed_form',
+    title: 'Malformed form',
+    detail: 'The body is not a form whose characters are percent-encoded UTF-8.',
+  };
+  constructor(reason: string) {
+    super(MalformedForm.kind, reason);
+  }
+}
+
+/** `parameter` is the sender's word, cut to 64 characters. */
+export class RepeatedParameter extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 400,
+    code: 'repeated_parameter',
+    title: 'Repeated parameter',
+    detail: 'A parameter was sent more than once; `errors` names it.',
+  };
+  readonly parameter: string;
+  constructor(name: string) {
+    const path = name.slice(0, 64);
+    super(RepeatedParameter.kind, 'form', { members: { errors: [{ path, message: 'must be sent once' }] } });
+    this.parameter = path;
+  }
+}
+
 export class ValidationFailed extends Refusal {
   static readonly kind: RefusalKind = {
     status: 400,
@@ -75,6 +103,17 @@ export class UnsupportedMediaType extends Refusal {
   };
   constructor(reason: string) {
     super(UnsupportedMediaType.kind, reason);
+  }
+}
+
+/** The same, where a form belongs. */
+export class FormExpected extends Refusal {
+  static readonly kind: RefusalKind = {
+    ...UnsupportedMediaType.kind,
+    detail: 'Send application/x-www-form-urlencoded in UTF-8, without a content encoding.',
+  };
+  constructor(reason: string) {
+    super(FormExpected.kind, reason);
   }
 }
 

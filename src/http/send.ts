@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { Request, Response } from 'express';
+import type { z } from 'zod';
 import type { Endpoint } from './endpoint.ts';
 
 type Payload = string | Uint8Array;
@@ -58,33 +59,49 @@ function knows(req: Request, etag: string): boolean {
   return known.includes(etag) || known.includes('*');
 }
 
-/** A reply that has headers of its own. */
+/** A reply that has headers of its own, or the status of another outcome than the declared one. */
 export class Answer<Body> {
   readonly body: Body;
   readonly headers: Readonly<Record<string, string>>;
+  readonly status: number | undefined;
 
-  constructor(body: Body, headers: Readonly<Record<string, string>>) {
+  constructor(body: Body, headers: Readonly<Record<string, string>>, status?: number) {
     this.body = body;
     this.headers = headers;
+    this.status = status;
   }
 }
 
+/** The status of an endpoint's first good outcome. */
+export const statusOf = ({ status, reply }: Endpoint): number => status ?? (reply ? 200 : 204);
+
+/** What a reply has with this status; undefined: no body. @throws where the endpoint does not declare the status */
+export function schemaOf(endpoint: Endpoint, status: number): z.ZodType | undefined {
+  if (status === statusOf(endpoint)) return endpoint.reply;
+  const other = endpoint.alsoReplies?.find((each) => each.status === status);
+  if (!other) throw new Error(`${endpoint.operationId} does not declare ${status}`);
+  return other.reply;
+}
+
+/** What `handle` returned, in its parts. */
+export function given(endpoint: Endpoint, returned: unknown) {
+  if (!(returned instanceof Answer)) return { status: statusOf(endpoint), body: returned, headers: {} };
+  const { body, headers, status = statusOf(endpoint) } = returned as Answer<unknown>;
+  return { status, body, headers };
+}
+
 /** Answers with what `handle` returned. */
-export function send(endpoint: Endpoint, given: unknown, req: Request, res: Response): void {
-  const reply: unknown = given instanceof Answer ? given.body : given;
-  const headers = {
-    'Cache-Control': 'no-store',
-    ...endpoint.headers,
-    ...(given instanceof Answer ? given.headers : {}),
-  };
-  if (!endpoint.reply) return void res.writeHead(endpoint.status ?? 204, headers).end();
-  const { payload, coding, etag: known } = represent(reply, req, res);
+export function send(endpoint: Endpoint, returned: unknown, req: Request, res: Response): void {
+  const { status, body, headers: own } = given(endpoint, returned);
+  const headers = { 'Cache-Control': 'no-store', ...endpoint.headers, ...own };
+  if (!schemaOf(endpoint, status)) return void res.writeHead(status, headers).end();
+  const { payload, coding, etag: known } = represent(body, req, res);
   const content = {
     'Content-Type': endpoint.replyType ?? 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(payload),
     ...(coding ? { 'Content-Encoding': coding } : {}),
   };
-  if (!endpoint.cacheable) return void res.writeHead(endpoint.status ?? 200, { ...headers, ...content }).end(payload);
+  if (!endpoint.cacheable || status !== 200) return void res.writeHead(status, { ...headers, ...content }).end(payload);
   const etag = known ?? etagOf(payload);
   if (knows(req, etag)) return void res.writeHead(304, { ...headers, ETag: etag }).end();
   res.writeHead(200, { ...headers, ...content, ETag: etag }).end(payload);

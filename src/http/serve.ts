@@ -3,13 +3,13 @@ import type { z } from 'zod';
 import { countedAddress } from '../kernel/network.ts';
 import { Refusal } from '../kernel/refusal.ts';
 import { authenticate, type Caller, recognize, type VerifyAccessToken } from './authenticate.ts';
-import { readJson } from './body.ts';
+import { readForm, readJson } from './body.ts';
 import { type Browser, type BrowserPolicy, browserOf } from './browser.ts';
-import { type Client, clientOf, contextOf } from './context.ts';
+import { type Client, clientOf, contextOf, type RequestContext } from './context.ts';
 import { type Endpoint, refusalsOf } from './endpoint.ts';
 import type { CountRequest } from './rate-limit.ts';
 import { type Fault, NotFound, ValidationFailed } from './refusals.ts';
-import { Answer, send } from './send.ts';
+import { given, schemaOf, send } from './send.ts';
 
 const mostFaults = 100;
 
@@ -55,8 +55,9 @@ const hasBody = ({ headers }: Request): boolean =>
   headers['content-type'] !== undefined ||
   Number(headers['content-length'] ?? 0) > 0;
 
-async function readBody({ body, refreshCookie }: Endpoint, req: Request): Promise<unknown> {
+async function readBody({ body, bodyType, refreshCookie }: Endpoint, context: RequestContext, req: Request) {
   if (!body) return undefined;
+  if (bodyType === 'form') return parsePart('body', body, (context.form = await readForm(req)));
   return parsePart('body', body, refreshCookie && !hasBody(req) ? {} : await readJson(req));
 }
 
@@ -71,17 +72,19 @@ interface Arrived {
  */
 async function admit(endpoint: Endpoint, options: EndpointOptions, who: Arrived, req: Request, res: Response) {
   const { limit = 'default' } = endpoint;
-  const [read] = endpoint.countedBy ? await Promise.allSettled([readBody(endpoint, req)]) : [];
+  const context = contextOf(res);
+  const [read] = endpoint.countedBy ? await Promise.allSettled([readBody(endpoint, context, req)]) : [];
   const key = read?.status === 'fulfilled' ? endpoint.countedBy?.(read.value, who.browser) : undefined;
   if (limit !== 'none') await options.count(limit, key ?? countedAddress(who.client.ip), req, res);
   if (read?.status === 'rejected') throw read.reason;
-  return () => (read ? read.value : readBody(endpoint, req));
+  return () => (read ? read.value : readBody(endpoint, context, req));
 }
 
 /** Runs one request: are there too many, who is it, what do they want, do it, answer. */
 export async function serve(endpoint: Endpoint, options: EndpointOptions, req: Request, res: Response): Promise<void> {
   const context = contextOf(res);
   context.route = endpoint.path;
+  context.answerRefusal = endpoint.answerRefusal;
   const who = { client: clientOf(req, res), browser: browserOf(req, options.browsers) };
   const body = await admit(endpoint, options, who, req, res);
   const caller = callerOf(endpoint, options.verify, req);
@@ -101,7 +104,8 @@ export async function serve(endpoint: Endpoint, options: EndpointOptions, req: R
 async function checked(endpoint: Endpoint, input: Parameters<Endpoint['handle']>[0]): Promise<unknown> {
   try {
     const reply = await endpoint.handle(input);
-    endpoint.reply?.parse(reply instanceof Answer ? reply.body : reply);
+    const { status, body } = given(endpoint, reply);
+    schemaOf(endpoint, status)?.parse(body);
     return reply;
   } catch (error) {
     if (error instanceof Refusal && !refusalsOf(endpoint).some(({ kind }) => kind === error.kind))

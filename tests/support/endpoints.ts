@@ -1,0 +1,62 @@
+// Endpoints that a test declares itself, behind everything that every request passes. Without a database.
+import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
+import type { Endpoint } from '../../src/http/endpoint.ts';
+import { makeCountRequest, type RateLimit } from '../../src/http/rate-limit.ts';
+import { InvalidAccessToken } from '../../src/http/refusals.ts';
+import { listen, makeExpress } from '../../src/http/server.ts';
+
+export interface ServedEndpoints {
+  baseUrl: string;
+  /** What was logged of a request, a line an entry, once its last line is there. */
+  linesOf(requestId: unknown): Promise<Record<string, unknown>[]>;
+  close(): Promise<void>;
+}
+
+const plenty: RateLimit = { count: 1_000_000, windowSeconds: 60 };
+
+/** `mail` is the limit of that group. No access token is good here. */
+export async function serveEndpoints(
+  endpoints: readonly Endpoint[],
+  { mail = plenty, port = 0 }: { mail?: RateLimit; port?: number } = {},
+): Promise<ServedEndpoints> {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino(
+    { base: null },
+    {
+      write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>),
+    },
+  );
+  const express = makeExpress(endpoints, {
+    log,
+    baseUrl: 'https://auth.example.com',
+    trustProxy: false,
+    metrics: { requestDone: () => {} },
+    corsOrigins: [],
+    browsers: { cookieName: 'refresh_token', sameSite: 'lax', secure: false, origins: [] },
+    checkReplies: true,
+    count: makeCountRequest({
+      rateLimits: { login: plenty, refresh: plenty, mail, default: plenty },
+      openCounters: () => undefined,
+      onLimited: () => {},
+    }),
+    verify: () => {
+      throw new InvalidAccessToken('none is good');
+    },
+  });
+  const server = await listen(express, '127.0.0.1', port);
+  return {
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async linesOf(requestId) {
+      const own = () => lines.filter((line) => line['request_id'] === requestId);
+      // The answer may be there before the line.
+      for (let tries = 0; tries < 200 && !own().some(({ status }) => status); tries += 1) await setTimeout(10);
+      return own();
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
