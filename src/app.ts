@@ -2,12 +2,16 @@ import { apiInfo } from './api-info.ts';
 import { csrf } from './features/csrf/csrf.route.ts';
 import { discovery } from './features/discovery/discovery.route.ts';
 import { docs } from './features/docs/docs.route.ts';
+import { emailChange } from './features/email-change/email-change.feature.ts';
+import { emailVerification } from './features/email-verification/email-verification.feature.ts';
 import { health } from './features/health/health.route.ts';
+import { linkPages } from './features/link-pages/link-pages.route.ts';
 import { logout } from './features/logout/logout.feature.ts';
 import { myAccount } from './features/my-account/my-account.feature.ts';
 import { mySessions } from './features/my-sessions/my-sessions.feature.ts';
 import { openApi } from './features/openapi/openapi.route.ts';
 import { passwordLogin } from './features/password-login/password-login.feature.ts';
+import { passwordReset } from './features/password-reset/password-reset.feature.ts';
 import { problem } from './features/problems/problems.route.ts';
 import { refresh } from './features/refresh/refresh.feature.ts';
 import { signUp } from './features/sign-up/sign-up.feature.ts';
@@ -20,8 +24,12 @@ import { type AppDeps, makeParts } from './parts.ts';
 /** The map of the service: every feature, introduced in one list. */
 export function makeApp(deps: AppDeps) {
   const parts = makeParts(deps);
-  const { keyring, keyTending, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
+  const { keyring, keyTending, postman, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
   const { log, checkReplies = false } = deps;
+  const change = emailChange(parts);
+  const verification = emailVerification({ ...parts, ...change });
+  const reset = passwordReset(parts);
+  parts.answerAsks({ ...verification.answers, ...reset.answers });
 
   const endpoints: readonly Endpoint[] = [
     ...signUp(parts),
@@ -30,6 +38,11 @@ export function makeApp(deps: AppDeps) {
     ...logout(parts),
     ...csrf(parts),
     ...myAccount(parts),
+    ...verification.endpoints,
+    ...reset.endpoints,
+    ...change.endpoints,
+    // An app that shows pages of its own has its own APP_URL.
+    ...(parts.appUrl === baseUrl ? linkPages({ ...parts, ...verification, ...reset, ...change }) : []),
     ...mySessions(parts),
     ...discovery(parts),
     ...health(parts),
@@ -41,5 +54,5 @@ export function makeApp(deps: AppDeps) {
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl });
   const express = makeExpress(endpoints, { ...parts, log, verify, checkReplies });
   metrics.watch({ ...parts, pool: deps.outside.pool });
-  return { express, openApi: document, keyring, keyTending, readiness };
+  return { express, openApi: document, keyring, keyTending, postman, readiness };
 }

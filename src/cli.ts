@@ -1,4 +1,5 @@
 import { keys, keysUsage } from './cli/keys.ts';
+import { mails, mailsUsage } from './cli/mails.ts';
 import { migrate } from './cli/migrate.ts';
 import { openapi } from './cli/openapi.ts';
 import { UsageError } from './cli/usage-error.ts';
@@ -8,6 +9,7 @@ const usage = `Usage: npm run cli -- <command>
 
   migrate    apply the migrations that the database lacks
   keys       list, rotate, revoke and rewrap the signing keys; keys --help
+  mails      list the mails that wait, and retry those that were given up; mails --help
   openapi    print the OpenAPI document as YAML
 `;
 
@@ -27,6 +29,7 @@ const withoutArguments = (work: () => Promise<void>): Command => ({
 const commands: Record<string, Command> = {
   migrate: withoutArguments(migrate),
   keys: { usage: keysUsage, run: keys },
+  mails: { usage: mailsUsage, run: mails },
   openapi: withoutArguments(openapi),
 };
 

@@ -4,13 +4,17 @@ import { deriveMasterKeys } from './core/keys/master-keys.ts';
 import { keyTimes } from './core/keys/schedule.ts';
 import { keysChannel } from './core/keys/signing-keys.store.ts';
 import { makeKeyTending } from './core/keys/tending.ts';
+import { type AnswerAsk, type Answers, makeMailSeal, makeOutbox } from './core/mails/outbox.ts';
+import { makeOneTimeTokens } from './core/one-time-tokens/one-time-token.ts';
 import { grantScopes, ownScopes } from './core/scopes/scopes.ts';
+import { makePostman } from './core/mails/postman.ts';
 import { makeNewSession } from './core/sessions/new-session.ts';
 import { makeRatchet } from './core/sessions/ratchet.ts';
+import { makeConfirmPassword } from './core/sessions/confirm-password.ts';
 import { makeTransports } from './core/sessions/transports.ts';
 import { makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/tokens.ts';
-import { makeCheckPassword } from './core/users/check-password.ts';
+import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
 import { makeHashNewPassword } from './core/users/hash-new-password.ts';
 import { makeLockoutStore } from './core/users/lockout.store.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
@@ -55,6 +59,20 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
   const passwordPolicy = makePasswordPolicy({ minLength: config.passwordMinLength, blocklist, breached });
   const ratchet = makeRatchet(masterKeys);
   const accessTokens = { ...config, keyring, clock };
+  const mailSeal = makeMailSeal(masterKeys);
+  const asked: Partial<Answers> = {};
+  const answer: AnswerAsk = (tx, ask) => {
+    const answerThis = asked[ask.kind];
+    if (!answerThis) throw new Error(`nobody answers what was asked: ${ask.kind}`);
+    return answerThis(tx, ask);
+  };
+  const postman = makePostman({ ...outside, mailSeal, answer, appUrl: config.appUrl, log });
+  const outbox = makeOutbox({ mailSeal, clock, sendsMail: outside.mailer !== undefined, onMail: () => postman.wake() });
+  const checkPassword = makeCheckPassword({
+    store: makeLockoutStore(db, config.lockout),
+    lockoutKey: masterKeys[0].lockout,
+    metrics,
+  });
   return {
     ...config,
     db,
@@ -62,6 +80,7 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
     clock,
     keyring,
     keyTending,
+    postman,
     readiness,
     hasher,
     passwordPolicy,
@@ -75,11 +94,13 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
       const ageSeconds = since && Math.max(0, (clock.nowMs() - since.getTime()) / 1000);
       return ageSeconds === undefined ? undefined : { kid: keyring.active().kid, ageSeconds };
     },
-    checkPassword: makeCheckPassword({
-      store: makeLockoutStore(db, config.lockout),
-      lockoutKey: masterKeys[0].lockout,
-      metrics,
-    }),
+    checkPassword,
+    confirmPassword: makeConfirmPassword({ db, hasher, checkPassword }),
+    liftLockout: makeLiftLockout(masterKeys[0].lockout),
+    oneTimeTokens: makeOneTimeTokens(db, masterKeys, clock),
+    outbox,
+    /** Who finds out for whom the asks of the outbox are: each feature its own. */
+    answerAsks: (more: Partial<Answers>) => void Object.assign(asked, more),
     count: makeCountRequest({
       rateLimits: config.rateLimits,
       openCounters: (group) => redis && new SharedCounters(redis, `keyturn:limit:${group}:`),

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
 import type { Keyring } from './core/keys/keyring.ts';
+import { purgeMails } from './core/mails/delivery.store.ts';
+import { purgeTokens } from './core/one-time-tokens/one-time-tokens.store.ts';
 import { purgeSessions } from './core/sessions/purge.store.ts';
 import { purgeLockouts } from './core/users/lockout.store.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
@@ -35,7 +37,8 @@ export async function startService(config: Config): Promise<Service> {
   const outside = openOutside(config, log);
   const { db, metrics } = outside;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, keyTending, readiness } = makeApp({ config, outside, log, clock: systemClock, blocklist });
+  const deps = { config, outside, log, clock: systemClock, blocklist };
+  const { express, keyring, keyTending, postman, readiness } = makeApp(deps);
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
@@ -43,9 +46,15 @@ export async function startService(config: Config): Promise<Service> {
   let purge: Purge | undefined;
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
     keyTending.start();
+    postman.start();
     const { durationSeconds } = config.lockout;
     purge = startPurge(
-      [(batch) => purgeSessions(db, batch), (batch) => purgeLockouts(db, durationSeconds, batch)],
+      [
+        (batch) => purgeSessions(db, batch),
+        (batch) => purgeLockouts(db, durationSeconds, batch),
+        (batch) => purgeTokens(db, batch),
+        (batch) => purgeMails(db, batch),
+      ],
       log,
     );
   });
@@ -56,7 +65,8 @@ export async function startService(config: Config): Promise<Service> {
     async stop() {
       readiness.draining = true;
       stopping.abort();
-      await drain(server, config.shutdownGraceSeconds - lastSeconds);
+      const graceSeconds = config.shutdownGraceSeconds - lastSeconds;
+      await Promise.all([drain(server, graceSeconds), waitAtMost(graceSeconds, postman.stop())]);
       metricsServer?.close();
       await waitAtMost(
         lastSeconds,

@@ -7,14 +7,17 @@ import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
 import { type Config, loadConfig, type Setting } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
+import type { Postman } from '../src/core/mails/postman.ts';
 import type { Keyring } from '../src/core/keys/keyring.ts';
 import type { ConnectionLimits } from '../src/http/connections.ts';
 import { listen } from '../src/http/server.ts';
 import { type Clock, systemClock } from '../src/kernel/clock.ts';
 import { type Logger, makeLogger } from '../src/platform/log.ts';
+import type { Mailer } from '../src/platform/mail.ts';
 import { openOutside } from '../src/outside.ts';
 import { createDatabase } from './support/database.ts';
 import { expectDocumented } from './support/documented.ts';
+import { type Mail, makeMailbox, noMail } from './support/mailbox.ts';
 
 export const password = 'correct horse battery staple';
 
@@ -25,6 +28,7 @@ export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2',
 export const generousLimits = {
   RATE_LIMIT_LOGIN: '1000000/1m',
   RATE_LIMIT_REFRESH: '1000000/1m',
+  RATE_LIMIT_MAIL: '1000000/1m',
   RATE_LIMIT_DEFAULT: '1000000/1m',
   LOCKOUT_ATTEMPTS: '1000000',
   LOCKOUT_TOTAL: '1000000',
@@ -110,6 +114,11 @@ export interface TestApp extends Client {
   config: Config;
   clock: SteppedClock;
   keyring: Keyring;
+  postman: Postman;
+  /** Delivers what is due, and gives all that was ever sent: to `address`, if it is given. */
+  mails(address?: string): Promise<Mail[]>;
+  /** Delivers what is due, and gives the newest mail to `address`. @throws where none came since the last call */
+  nextMail(address: string): Promise<Mail>;
   /** Straight to the database, past the app. */
   sql: pg.Pool;
   databaseUrl: string;
@@ -123,7 +132,14 @@ export interface StartOptions {
   limits?: Partial<ConnectionLimits>;
   /** Whether it tends its signing keys, as the service does; else only at the start. */
   tendsKeys?: boolean;
+  /** Whether it delivers mails by itself, as the service does; else when they are asked for. */
+  delivers?: boolean;
+  /** In place of the mailbox that keeps them; null: no mail is sent. */
+  mailer?: Mailer | null;
 }
+
+const mailerOf = ({ mailer }: StartOptions, mailbox: Mailer): Mailer | undefined =>
+  mailer === undefined ? mailbox : (mailer ?? undefined);
 
 /** Starts the app in this process; `settings` are environment variables. */
 export async function startApp(settings: Settings = {}, options: StartOptions = {}): Promise<TestApp> {
@@ -138,10 +154,11 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
   };
   const config = await loadConfig('development', {}, environment);
   const log = options.log ?? makeLogger({ level: 'silent', pretty: false });
-  const outside = openOutside(config, log);
+  const mailbox = makeMailbox();
+  const outside = { ...openOutside(config, log), mailer: mailerOf(options, mailbox) };
   const clock = steppedClock();
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, keyTending, readiness } = makeApp({
+  const { express, keyring, keyTending, postman, readiness } = makeApp({
     config,
     outside,
     log,
@@ -152,6 +169,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
   readiness.migrated = true;
   await keyring.load();
   if (options.tendsKeys) keyTending.start();
+  if (options.delivers) postman.start();
   const server = await listen(express, '127.0.0.1', options.port ?? 0, { limits: options.limits ?? {} });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
@@ -163,12 +181,22 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     config,
     clock,
     keyring,
+    postman,
+    async mails(address) {
+      await postman.deliverDue();
+      return mailbox.sent.filter(({ to }) => address === undefined || to === address);
+    },
+    async nextMail(address) {
+      await postman.deliverDue();
+      return mailbox.take(address) ?? (await noMail(sql, address));
+    },
     sql,
     databaseUrl,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await sql.end();
+      await postman.stop();
       await keyTending.stop();
       await outside.close();
       await database?.drop();

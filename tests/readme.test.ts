@@ -5,8 +5,10 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { startApp, type TestApp } from './harness.ts';
+import { password, startApp, type TestApp } from './harness.ts';
 import { freePort } from './support/free-port.ts';
+import { startMailServer } from './support/mail-server.ts';
+import { startService, whenReady } from './support/service.ts';
 
 const run = promisify(execFile);
 const readme = await readFile('README.md', 'utf8');
@@ -35,6 +37,48 @@ test("the README's curl session works as written, and answers with the members t
     .map((line) => JSON.parse(line) as object);
   const shown = blocks('Try it', 'json').map((json) => JSON.parse(json) as object);
   expect(answers.map((answer) => Object.keys(answer))).toEqual(shown.map((answer) => Object.keys(answer)));
+});
+
+test("the README's account flows work as written, with a mailbox that a server of its own fills", async () => {
+  const mails = await startMailServer();
+  const service = await startService({
+    DATABASE_URL: app.databaseUrl,
+    EMAIL_VERIFICATION: 'optional',
+    SMTP_URL: mails.url,
+    MAIL_FROM: 'Keyturn <keyturn@example.com>',
+  });
+  await whenReady(service);
+  const ada = { email: 'ada@example.com', password, display_name: 'Ada Lovelace' };
+  await app.sql.query('DELETE FROM users WHERE email = $1', [ada.email]);
+  expect((await service.post('/register', ada)).status).toBe(201);
+  const used = new Set<string>();
+  /** The token of the link that a block follows, once it has come. */
+  const tokenFor = async (block: string): Promise<string> => {
+    const [, page = ''] = /localhost:3000(\/[\w-]+)/.exec(block) ?? [];
+    for (let tries = 0; tries < 200; tries += 1) {
+      const mail = mails.received.findLast(({ link, token }) => link?.includes(`${page}?`) && !used.has(token ?? ''));
+      if (mail?.token) return mail.token;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`no mail has a link to ${page}`);
+  };
+  let accessToken = '';
+  const answers: string[] = [];
+  for (const block of blocks('Accounts', 'sh')) {
+    const token = block.includes('kto_…') ? await tokenFor(block) : '';
+    used.add(token);
+    const commands = block.replace('kto_…', token).replaceAll('http://localhost:3000', service.baseUrl);
+    const script = `ACCESS_TOKEN='${accessToken}'\n${commands}\nprintf '\\n%s' "$ACCESS_TOKEN"`;
+    const lines = (await run('sh', ['-c', script])).stdout.split('\n');
+    accessToken = lines.at(-1) ?? '';
+    answers.push(lines[0] ?? '');
+  }
+  const link = '{"message":"If there is an account with this address, a link is on its way to it."}';
+  const confirmation = '{"message":"A link to confirm the new address is on its way to it."}';
+  expect(answers).toEqual(['204', link, '204', '204', confirmation, '204', '204', '204', '204']);
+  expect((await app.sql.query('SELECT 1 FROM users WHERE email LIKE $1', ['ada@%'])).rows).toEqual([]);
+  await service.stop();
+  await mails.close();
 });
 
 test("the README's verifier accepts a token of the service and no other", async () => {

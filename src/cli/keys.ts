@@ -7,6 +7,7 @@ import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
 import { type Database, isDatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
 import { openPool } from '../platform/postgres-pool.ts';
+import { table } from './table.ts';
 import { UsageError } from './usage-error.ts';
 
 export const keysUsage = `Usage: npm run cli -- keys <command>
@@ -65,12 +66,6 @@ const list: Work = async (db) => {
   if (rows.length === 0) return 'There are no signing keys: the first process that starts makes them.';
   return table([['KID', 'ALG', 'STATUS', 'SINCE', 'MASTER KEY'], ...rows]);
 };
-
-function table(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
-  return rows.map((row) => line(row).trimEnd()).join('\n');
-}
 
 const rotate: Work = async (db) => {
   const answers = await askForRotation(db);

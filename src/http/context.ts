@@ -36,6 +36,13 @@ export interface Client {
   note(facts: Partial<Pick<RequestContext, 'userId' | 'sessionId' | 'reason'>>): void;
 }
 
+/** What of a client may be kept after its request. */
+export const tracesOf = ({ requestId, ip, userAgent }: Client): Pick<Client, 'requestId' | 'ip' | 'userAgent'> => ({
+  requestId,
+  ip,
+  userAgent,
+});
+
 const contexts = new WeakMap<Response, RequestContext>();
 
 export function contextOf(res: Response): RequestContext {

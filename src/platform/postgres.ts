@@ -101,6 +101,18 @@ export function isDatabaseUnavailable(error: unknown, depth = 0): boolean {
   );
 }
 
+/** Whether a statement was refused because another row has a value that only one may have. */
+export function violatesUnique(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth > 4) return false;
+  const { code, meta, cause, kind, originalCode } = error as DatabaseFault;
+  return (
+    kind === 'UniqueConstraintViolation' ||
+    String(originalCode ?? code) === '23505' ||
+    violatesUnique(meta?.driverAdapterError, depth + 1) ||
+    violatesUnique(cause, depth + 1)
+  );
+}
+
 /** The sentence of a database's fault: Prisma puts the name of its call and blank lines before it. */
 export const sentenceOf = (error: unknown): string =>
   String((error as { message?: unknown }).message)

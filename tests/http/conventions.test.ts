@@ -24,10 +24,14 @@ test('the tour goes through every operation of openapi.yaml', () => {
   expect([...visited].filter((id) => !succeeded.has(id))).toEqual([]);
 });
 
+/** Where links lead, there is a page besides: docs/decisions/0013-links-lead-to-plain-pages.md. */
+const pages = ['/verify-email', '/reset-password', '/undo-email-change'];
+
 describe('methods', () => {
   const resources = [...new Map(operations.map((operation) => [operation.path, operation])).values()].map(
     ({ path }) => {
-      const own = operations.filter((operation) => operation.path === path).map(({ method }) => method);
+      const declared = operations.filter((operation) => operation.path === path).map(({ method }) => method);
+      const own = [...declared, ...(pages.includes(path) ? ['GET'] : [])];
       return { path, own, allowed: [...own, ...(own.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].sort() };
     },
   );

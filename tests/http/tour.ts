@@ -1,5 +1,5 @@
 // One walk through every operation, its successes and its failures, in an account of its own.
-import { type Client, freshEmail, password } from '../harness.ts';
+import { type Client, freshEmail, password, type TestApp } from '../harness.ts';
 import type { Response } from 'supertest';
 
 export const newPassword = 'a quieter mare and no battery';
@@ -15,8 +15,14 @@ export interface Tour {
   secrets: string[];
 }
 
-/** `mark` goes into everything that a stranger chooses: query, path, headers, bodies. */
-export async function takeTour({ call }: Pick<Client, 'call'>, mark: string): Promise<Tour> {
+/**
+ * `mark` goes into everything that a stranger chooses: query, path, headers, bodies. Where mails can be read, it follows
+ * their links.
+ */
+export async function takeTour(
+  { call, nextMail }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail'>>,
+  mark: string,
+): Promise<Tour> {
   const stops: Stop[] = [];
   const secrets: string[] = [];
   const visit = async (operation: string, ...[method, path, options = {}]: Parameters<Client['call']>) => {
@@ -28,9 +34,16 @@ export async function takeTour({ call }: Pick<Client, 'call'>, mark: string): Pr
     return body;
   };
 
+  const tokenFor = async (address: string) => {
+    const { token = '' } = (await nextMail?.(address)) ?? {};
+    if (token) secrets.push(token);
+    return { token };
+  };
+
   const email = freshEmail();
   const account = { email, password, display_name: 'Ada Lovelace' };
   const ada = await visit('register', 'post', '/register', { body: account });
+  await tokenFor(email);
   await visit('register', 'post', '/register', { body: account });
   await visit('register', 'post', '/register', { body: { ...account, email: mark, [mark]: mark } });
 
@@ -58,6 +71,23 @@ export async function takeTour({ call }: Pick<Client, 'call'>, mark: string): Pr
   const wrong = { current_password: `wrong ${mark}`, new_password: newPassword };
   await visit('changePassword', 'post', '/me/password', { token, body: wrong });
   await visit('changePassword', 'post', '/me/password', { token, body: { ...wrong, current_password: password } });
+  const move = { new_email: freshEmail(), current_password: newPassword };
+  await visit('changeEmail', 'post', '/me/email', { token, body: { ...move, current_password: mark } });
+  await visit('changeEmail', 'post', '/me/email', { token, body: { ...move, new_email: email } });
+  await visit('changeEmail', 'post', '/me/email', { token, body: move });
+  const undoing = await tokenFor(email);
+  await visit('verifyEmail', 'post', '/verify-email', { body: await tokenFor(move.new_email) });
+  await visit('verifyEmail', 'post', '/verify-email', { body: { token: `kto_${mark}` } });
+  await visit('undoEmailChange', 'post', '/undo-email-change', { body: { token: mark } });
+  await visit('undoEmailChange', 'post', '/undo-email-change', { body: undoing });
+  await visit('resendVerification', 'post', '/verify-email/resend', { body: { email } });
+  await visit('resendVerification', 'post', '/verify-email/resend', { body: { email: mark } });
+  await visit('forgotPassword', 'post', '/forgot-password', { body: { email } });
+  await visit('forgotPassword', 'post', '/forgot-password', { body: { email: `${mark}@example.com` } });
+  await visit('resetPassword', 'post', '/reset-password', { body: { token: mark, new_password: `new ${mark}` } });
+  await visit('resetPassword', 'post', '/reset-password', { body: { token: mark, new_password: 'short' } });
+  const resetting = { ...(await tokenFor(email)), new_password: newPassword };
+  await visit('resetPassword', 'post', '/reset-password', { body: resetting });
   await visit('logout', 'post', '/logout', { body: { refresh_token: turned['refresh_token'] } });
   await visit('logout', 'post', '/logout', { body: { refresh_token: mark } });
   const third = await visit('login', 'post', '/login', { body: { email, password: newPassword } });

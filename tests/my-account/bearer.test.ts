@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
 import { parse } from 'yaml';
-import { password, startApp, type Account, type TestApp } from '../harness.ts';
+import { freshEmail, password, startApp, type Account, type TestApp } from '../harness.ts';
 
 jest.setTimeout(30_000);
 
@@ -22,6 +22,11 @@ const endpoints: Endpoint[] = [
     'post /me/password',
     'profile',
     (token) => app.post('/me/password', { current_password: password, new_password: `${password} 2` }, token),
+  ],
+  [
+    'post /me/email',
+    'profile',
+    (token) => app.post('/me/email', { new_email: freshEmail(), current_password: password }, token),
   ],
   ['post /me/delete', 'profile', (token) => app.post('/me/delete', { current_password: password }, token)],
   ['post /logout/all', 'sessions', (token) => app.post('/logout/all', undefined, token)],

@@ -76,6 +76,8 @@ test('tell of what an operator is paged for', async () => {
       'keyturn_database_pool_busy',
       'keyturn_database_pool_waiting',
       'keyturn_database_pool_wait_seconds_count',
+      'keyturn_mails_waiting',
+      'keyturn_mail_oldest_waiting_seconds',
       'keyturn_signing_key_age_seconds',
       'nodejs_eventloop_lag_p99_seconds',
       'process_resident_memory_bytes',

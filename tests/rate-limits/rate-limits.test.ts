@@ -10,6 +10,7 @@ jest.setTimeout(60_000);
 const tight = {
   RATE_LIMIT_LOGIN: '5/15m',
   RATE_LIMIT_REFRESH: '4/1m',
+  RATE_LIMIT_MAIL: '3/15m',
   RATE_LIMIT_DEFAULT: '6/1m',
   TRUST_PROXY: '1',
 } as const;
@@ -53,7 +54,13 @@ const groupOf: Record<string, string> = {
   register: 'login',
   login: 'login',
   changePassword: 'login',
+  changeEmail: 'login',
   deleteMe: 'login',
+  verifyEmail: 'mail',
+  resendVerification: 'mail',
+  forgotPassword: 'mail',
+  resetPassword: 'mail',
+  undoEmailChange: 'mail',
   refresh: 'refresh',
 };
 
@@ -65,7 +72,7 @@ test.each(operations.filter(({ id }) => !probes.includes(id)))(
     const call: Call = [method.toLowerCase() as Call[0], path, body ? { body: body.example } : {}];
     const answer = await callFrom(freshAddress(), call);
     const limit = limitOf(answer);
-    const quota = { login: 5, refresh: 4, default: 6 }[groupOf[id] ?? 'default'];
+    const quota = { login: 5, refresh: 4, mail: 3, default: 6 }[groupOf[id] ?? 'default'];
     expect(limit).toMatchObject({ group: groupOf[id] ?? 'default', quota, left: (quota ?? 0) - 1 });
     expect(limit.resetSeconds).toBeLessThanOrEqual(limit.windowSeconds);
   },

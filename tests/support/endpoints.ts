@@ -16,10 +16,15 @@ export interface ServedEndpoints {
 
 const plenty: RateLimit = { count: 1_000_000, windowSeconds: 60 };
 
-/** `mail` is the limit of that group. No access token is good here. */
+export interface ServeOptions {
+  /** The limit of that group; the others have none. */
+  mail?: RateLimit;
+}
+
+/** No access token is good here. */
 export async function serveEndpoints(
   endpoints: readonly Endpoint[],
-  { mail = plenty, port = 0 }: { mail?: RateLimit; port?: number } = {},
+  { mail = plenty }: ServeOptions = {},
 ): Promise<ServedEndpoints> {
   const lines: Record<string, unknown>[] = [];
   const log = pino(
@@ -45,7 +50,7 @@ export async function serveEndpoints(
       throw new InvalidAccessToken('none is good');
     },
   });
-  const server = await listen(express, '127.0.0.1', port);
+  const server = await listen(express, '127.0.0.1', 0);
   return {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async linesOf(requestId) {

@@ -1,11 +1,11 @@
 import type { OneTimeTokenId } from '../../kernel/id.ts';
 import type { Email } from '../users/email.ts';
 
-/** Every letter that the service writes, with what its link is for; `mail-templates/` has a text for each. */
+/** Every letter that the service writes, with what its link is for; `templates/` has a text for each. */
 export const letterKinds = {
   /** To a new account: confirm the address. */
   verify_email: 'verify-email',
-  /** Somebody registered, or moved to, an address that has an account. */
+  /** Somebody registered with an address that has an account. */
   already_registered: 'reset-password',
   reset_password: 'reset-password',
   /** The password was changed by somebody who knew the old one. */
@@ -14,6 +14,8 @@ export const letterKinds = {
   password_reset: undefined,
   /** To the new address: confirm that it is yours. */
   confirm_new_email: 'verify-email',
+  /** To an address that another account would move to, which cannot be. */
+  address_in_use: undefined,
   /** To the old address: a change was asked for. */
   email_change_asked: 'undo-email-change',
   /** To the old address: the change has happened. */

@@ -11,17 +11,20 @@ export interface NewMail {
   masterKeyId: string;
 }
 
-/** Letters of one kind about one account in an hour: nobody's mailbox is flooded through us. */
-export const mostAnHour = 10;
-
-/** Puts a mail into the outbox; of a kind of which an account had its share this hour, nothing. */
 export async function putMail(tx: Queryable, mail: NewMail): Promise<void> {
   const { id, stage, kind, userId, tokenId, sealed, masterKeyId } = mail;
   await tx.$executeRaw`
     INSERT INTO mails (id, stage, kind, user_id, token_id, payload, master_key_id)
-    SELECT ${id}::uuid, ${stage}, ${kind}, ${userId}::uuid, ${tokenId}::uuid, ${sealed}, ${masterKeyId}
-    WHERE (
-      SELECT count(*) FROM mails
-      WHERE user_id = ${userId}::uuid AND kind = ${kind} AND created_at > statement_timestamp() - interval '1 hour'
-    ) < ${mostAnHour}`;
+    VALUES (${id}::uuid, ${stage}, ${kind}, ${userId}::uuid, ${tokenId}::uuid, ${sealed}, ${masterKeyId})`;
+}
+
+/** Letters of one kind about one account in an hour: nobody's mailbox is flooded through us. */
+const mostAnHour = 10;
+
+/** Whether an account may get another letter of a kind this hour. */
+export async function hasRoom(tx: Queryable, userId: UserId, kind: string): Promise<boolean> {
+  const [row] = await tx.$queryRaw<{ letters: bigint }[]>`
+    SELECT count(*) AS letters FROM mails
+    WHERE user_id = ${userId}::uuid AND kind = ${kind} AND created_at > statement_timestamp() - interval '1 hour'`;
+  return Number(row?.letters ?? 0) < mostAnHour;
 }

@@ -1,11 +1,12 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { type MailId, newId, type UserId } from '../../kernel/id.ts';
+import { MailFault } from '../../platform/mail.ts';
 import type { Queryable } from '../../platform/postgres.ts';
 import type { EventClient } from '../audit/audit.store.ts';
 import { type MasterKeys, seal, unseal } from '../keys/master-keys.ts';
 import type { Email } from '../users/email.ts';
-import type { Letter } from './letters.ts';
-import { putMail } from './outbox.store.ts';
+import type { Letter, LetterKind } from './letters.ts';
+import { hasRoom, putMail } from './outbox.store.ts';
 
 /**
  * Somebody is to be written to, if there is such an account: the worker looks it up, so that the answer costs the same
@@ -19,9 +20,16 @@ export interface Ask {
   client: EventClient;
 }
 
+/** Finds out for whom an ask is, and posts their letters, in the transaction that takes the ask away. */
+export type AnswerAsk = (tx: Queryable, ask: Ask) => Promise<void>;
+
+export type Answers = Record<Ask['kind'], AnswerAsk>;
+
 export interface Outbox {
   /** False where this service sends no mail: then `post` and `ask` do nothing. */
   readonly isOpen: boolean;
+  /** Whether an account may get another letter of a kind this hour. Ask before a link is drawn, which voids the last. */
+  hasRoom(tx: Queryable, userId: UserId, kind: LetterKind): Promise<boolean>;
   /** Leaves a letter about an account, in the transaction of what it tells of. */
   post(tx: Queryable, userId: UserId, letter: Letter): Promise<void>;
   /** Leaves it to the worker, which looks a moment later, when the transaction is done, to find out whom to write to, and what. One statement, whatever the address. */
@@ -31,7 +39,7 @@ export interface Outbox {
 /** Seals and opens what waits. The id is authenticated: a payload cannot be moved to another mail. */
 export interface MailSeal {
   seal(id: MailId, content: Letter | Ask): { sealed: Buffer; masterKeyId: string };
-  /** @throws where the master key is gone, or the row was tampered with */
+  /** @throws MailFault where the master key is gone, or the row was tampered with */
   open(id: MailId, masterKeyId: string, sealed: Uint8Array): unknown;
 }
 
@@ -42,8 +50,13 @@ export const makeMailSeal = (masterKeys: MasterKeys): MailSeal => ({
   },
   open(id, masterKeyId, sealed) {
     const masterKey = masterKeys.find((candidate) => candidate.id === masterKeyId);
-    if (!masterKey) throw new Error(`MASTER_KEYS does not hold the master key ${masterKeyId}, which seals this mail`);
-    return JSON.parse(unseal(masterKey.mail, id, sealed).toString());
+    if (!masterKey)
+      throw new MailFault(`MASTER_KEYS does not hold the master key ${masterKeyId}, which seals this mail`);
+    try {
+      return JSON.parse(unseal(masterKey.mail, id, sealed).toString());
+    } catch {
+      throw new MailFault('the sealed mail is damaged');
+    }
   },
 });
 
@@ -58,6 +71,7 @@ export interface OutboxDeps {
 export function makeOutbox({ mailSeal, clock, sendsMail, onMail }: OutboxDeps): Outbox {
   return {
     isOpen: sendsMail,
+    hasRoom,
     async post(tx, userId, letter) {
       if (!sendsMail) return;
       const id = newId<MailId>(clock.nowMs());

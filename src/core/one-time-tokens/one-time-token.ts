@@ -1,7 +1,7 @@
-import { z } from 'zod';
+import { text } from '../../http/schemas.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { newId, type OneTimeTokenId, type UserId } from '../../kernel/id.ts';
-import type { Database, Queryable } from '../../platform/postgres.ts';
+import { type Database, type Queryable, violatesUnique } from '../../platform/postgres.ts';
 import type { MasterKeys } from '../keys/master-keys.ts';
 import { makeOpaqueTokens, type OpaqueToken } from '../tokens/opaque-token.ts';
 import type { Email } from '../users/email.ts';
@@ -18,14 +18,12 @@ export const lifeSeconds: Readonly<Record<Purpose, number>> = {
   password_reset: 3600,
 };
 
+export const tokenExample = `kto_${'A'.repeat(86)}`;
+
 /** The `token` of a request's body. */
-export const OneTimeToken = z
-  .string()
-  .max(1000)
-  .meta({
-    description: 'The `token` of the link that was mailed',
-    examples: ['kto_AaIEQX4gd-6jYVmVqHqWkvL1s3Vd6uUOtrX0hZVLDi7p0OeVYh1kqAcNWl8nNq4Jd0lJcXbGm0l2Jt1nRZrQ8A'],
-  });
+export const OneTimeToken = text()
+  .max(1000, { error: 'must have at most 1000 characters' })
+  .meta({ description: 'The `token` of the link that was mailed', examples: [tokenExample] });
 
 /** A token that was made for a letter; `text` goes into its link and nowhere else. */
 export interface IssuedToken {
@@ -40,13 +38,13 @@ export interface OneTimeTokens {
    */
   issue(tx: Queryable, userId: UserId, purpose: Purpose, email: Email): Promise<IssuedToken>;
   /** Whose token it is, without spending it. @throws InvalidToken */
-  peek(text: string, purpose: Purpose): Promise<Bearer>;
+  peek(token: string, purpose: Purpose): Promise<Bearer>;
   /**
    * Spends a token and acts for its bearer in one transaction, with the user's row locked. Of any number at once, one
    * acts. `act` gives undefined where it did nothing; then the token counts as void, too. @throws InvalidToken
    */
   spend<Result>(
-    text: string,
+    token: string,
     purposes: readonly Purpose[],
     act: (tx: Queryable, bearer: Bearer) => Promise<Result | undefined>,
   ): Promise<Result>;
@@ -56,27 +54,30 @@ export function makeOneTimeTokens(db: Database, masterKeys: MasterKeys, clock: C
   const tokens = makeOpaqueTokens<OneTimeTokenId>('kto_', masterKeys);
 
   /** @throws InvalidToken, without a query, where this service never made it */
-  const parse = (text: string): OpaqueToken<OneTimeTokenId> => {
-    const token = tokens.parse(text);
+  const parse = (presented: string): OpaqueToken<OneTimeTokenId> => {
+    const token = tokens.parse(presented);
     if (!token) throw new InvalidToken('malformed');
     return token;
   };
 
   return {
     async issue(tx, userId, purpose, email) {
-      const { id, hash, text } = tokens.draw(newId(clock.nowMs()));
+      const { id, hash, text: secret } = tokens.draw(newId(clock.nowMs()));
       await issueToken(tx, { id, hash, userId, purpose, email, lifeSeconds: lifeSeconds[purpose] });
-      return { id, text };
+      return { id, text: secret };
     },
 
-    async peek(text, purpose) {
-      const bearer = await findBearer(db, parse(text), [purpose]);
+    async peek(presented, purpose) {
+      const bearer = await findBearer(db, parse(presented), [purpose]);
       if (!bearer) throw new InvalidToken('not live');
       return bearer;
     },
 
-    async spend(text, purposes, act) {
-      const result = await spendToken(db, parse(text), purposes, act);
+    async spend(presented, purposes, act) {
+      const result = await spendToken(db, parse(presented), purposes, act).catch((error: unknown) => {
+        if (violatesUnique(error)) throw new InvalidToken('overtaken'); // another account took the address just now
+        throw error;
+      });
       if (result === undefined) throw new InvalidToken('not live');
       return result;
     },

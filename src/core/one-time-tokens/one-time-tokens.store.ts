@@ -1,5 +1,5 @@
 import type { OneTimeTokenId, UserId } from '../../kernel/id.ts';
-import { type Database, type Queryable, sql } from '../../platform/postgres.ts';
+import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
 import type { OpaqueToken } from '../tokens/opaque-token.ts';
 import type { Email } from '../users/email.ts';
 import type { Purpose } from './one-time-token.ts';
@@ -94,16 +94,13 @@ export async function renewUndoLinks(tx: Queryable, userId: UserId, email: Email
 }
 
 /**
- * Whether an address belongs to an account, or is kept for one that a change can still be undone for. `ours` is asked
- * for itself, and never in its own way.
+ * Whether an address is kept for an account other than `ours`, whose change away from it can still be undone. Ask after
+ * the address was taken, in a statement of its own: the change may only then be there to be seen.
  */
-export async function isAddressTaken(tx: Queryable, email: Email, ours: UserId): Promise<boolean> {
-  const [row] = await tx.$queryRaw<{ taken: boolean }[]>`
-    SELECT EXISTS (SELECT FROM users WHERE email = ${email} AND id <> ${ours}::uuid) OR EXISTS (
-      SELECT FROM one_time_tokens WHERE purpose = 'email_undo' AND email = ${email} AND user_id <> ${ours}::uuid
-        AND clock_timestamp() < expires_at) AS taken`;
-  return row?.taken ?? true;
-}
+export const isReserved = (email: Email, ours: UserId): SqlFragment => sql`
+  EXISTS (
+    SELECT FROM one_time_tokens WHERE purpose = 'email_undo' AND email = ${email} AND user_id <> ${ours}::uuid
+      AND clock_timestamp() < expires_at)`;
 
 /** A token's time begins anew, as its letter leaves only now; false where it was spent or voided meanwhile. */
 export async function beginLife(db: Database, id: OneTimeTokenId): Promise<boolean> {

@@ -12,6 +12,8 @@ export type RevokedReason =
   | 'replaced_by_login'
   | 'too_many_sessions'
   | 'password_changed'
+  | 'password_reset'
+  | 'email_change_undone'
   | 'reuse_detected';
 
 /**

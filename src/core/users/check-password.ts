@@ -5,8 +5,9 @@ import { makeOneAtATime } from '../../kernel/one-at-a-time.ts';
 import { Overloaded } from '../../kernel/refusal.ts';
 import { hmacSha256 } from '../../kernel/secret.ts';
 import type { Metrics } from '../../platform/metrics.ts';
+import type { Queryable } from '../../platform/postgres.ts';
 import type { AuditEvent } from '../audit/audit.store.ts';
-import type { LockoutStore, LockoutSubject } from './lockout.store.ts';
+import { liftLockout, type LockoutStore, type LockoutSubject } from './lockout.store.ts';
 import { AccountLocked, InvalidCredentials } from './users.errors.ts';
 
 /** What came of one look at a password: whose it is, or the event of what is wrong. */
@@ -29,6 +30,17 @@ export interface CheckPasswordDeps {
   lockoutKey: Uint8Array;
   metrics: Pick<Metrics, 'lockedOut'>;
 }
+
+/** What the counters of an address are kept under. */
+const lockoutHmac = (lockoutKey: Uint8Array, email: string): Buffer => hmacSha256(lockoutKey, Buffer.from(email));
+
+/** Forgets what was counted for an address, so that it is locked nowhere. */
+export const makeLiftLockout =
+  (lockoutKey: Uint8Array) =>
+  (tx: Queryable, email: string): Promise<void> =>
+    liftLockout(tx, lockoutHmac(lockoutKey, email));
+
+export type LiftLockout = ReturnType<typeof makeLiftLockout>;
 
 /** How long an attempt waits for those under way that may lock the address, and how often it looks. */
 const [mostWaitMs, lookEveryMs] = [10_000, 50];
@@ -53,7 +65,7 @@ export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordD
   };
 
   return async (email, client, verify) => {
-    const subject = { emailHmac: hmacSha256(lockoutKey, Buffer.from(email)), network: client.network };
+    const subject = { emailHmac: lockoutHmac(lockoutKey, email), network: client.network };
     await begin(subject, client);
     const verdict = await verify().catch(async (error: unknown) => {
       await store.release(subject).catch(() => {}); // what was thrown tells more

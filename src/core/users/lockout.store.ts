@@ -1,5 +1,5 @@
 import type { Client } from '../../http/context.ts';
-import { type Database, sql, type SqlFragment } from '../../platform/postgres.ts';
+import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
 import { type AuditEvent, recordEvent } from '../audit/audit.store.ts';
 
 export interface LockoutSettings {
@@ -116,6 +116,11 @@ export const makeLockoutStore = (db: Database, { attempts, total, durationSecond
 };
 
 export type LockoutStore = ReturnType<typeof makeLockoutStore>;
+
+/** Forgets every failure for an address, from every network: it was shown otherwise whose account it is. */
+export async function liftLockout(tx: Queryable, emailHmac: Uint8Array): Promise<void> {
+  await tx.$executeRaw`DELETE FROM lockouts WHERE email_hmac = ${emailHmac}`;
+}
 
 /** Deletes what is over, up to `batch` rows, and tells how many. Two processes take different rows. */
 export const purgeLockouts = (db: Database, durationSeconds: number, batch: number): Promise<number> =>

@@ -16,6 +16,19 @@ export class InvalidCredentials extends Refusal {
   }
 }
 
+/** Only for the right password, where EMAIL_VERIFICATION=required: whoever knows it learns nothing else from this. */
+export class EmailNotVerified extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 403,
+    code: 'email_not_verified',
+    title: 'E-mail address not verified',
+    detail: 'Open the link that was mailed to this address first; /verify-email/resend sends another.',
+  };
+  constructor() {
+    super(EmailNotVerified.kind, 'email_not_verified');
+  }
+}
+
 /** For existing and unknown addresses alike, and for the right password, too: else it would tell which one is right. */
 export class AccountLocked extends Refusal {
   static readonly kind: RefusalKind = {

@@ -1,10 +1,11 @@
+import type { Outbox } from '../../core/mails/outbox.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { makeMyAccount, type MyAccountDeps } from './my-account.ts';
 import { myAccountRoutes } from './my-account.route.ts';
 import { makeMyAccountStore } from './my-account.store.ts';
 
-type Needs = Omit<MyAccountDeps, 'store'> & { db: Database; passwordPolicy: PasswordPolicy };
+type Needs = Omit<MyAccountDeps, 'store'> & { db: Database; outbox: Outbox; passwordPolicy: PasswordPolicy };
 
-export const myAccount = ({ db, passwordPolicy, ...deps }: Needs) =>
-  myAccountRoutes(makeMyAccount({ ...deps, store: makeMyAccountStore(db) }), passwordPolicy);
+export const myAccount = ({ db, outbox, passwordPolicy, ...deps }: Needs) =>
+  myAccountRoutes(makeMyAccount({ ...deps, store: makeMyAccountStore(db, outbox) }), passwordPolicy);

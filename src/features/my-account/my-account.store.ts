@@ -1,20 +1,15 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
+import type { Outbox } from '../../core/mails/outbox.ts';
+import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts';
 import { actAsCaller, isLive, revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
 import { joinGrants } from '../../core/users/grants.store.ts';
 import type { UserRow } from '../../core/users/user.ts';
-import { replaceHash, userColumns } from '../../core/users/users.store.ts';
+import { addresseeOf, replaceHash, userColumns } from '../../core/users/users.store.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
 import type { Database } from '../../platform/postgres.ts';
 
-/** The account behind a live session, with the hash to check its password against. */
-export interface OwnAccount {
-  email: string;
-  displayName: string;
-  passwordHash: string;
-}
-
-export const makeMyAccountStore = (db: Database) => ({
+export const makeMyAccountStore = (db: Database, outbox: Outbox) => ({
   async profile({ sessionId }: Caller): Promise<UserRow | undefined> {
     const [row] = await db.$queryRaw<UserRow[]>`
       SELECT ${userColumns} FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
@@ -34,23 +29,18 @@ export const makeMyAccountStore = (db: Database) => ({
     return row;
   },
 
-  async account({ sessionId }: Caller): Promise<OwnAccount | undefined> {
-    const [row] = await db.$queryRaw<OwnAccount[]>`
-      SELECT u.email, u.display_name AS "displayName", u.password_hash AS "passwordHash"
-      FROM sessions AS s JOIN users AS u ON u.id = s.user_id
-      WHERE s.id = ${sessionId}::uuid AND u.is_active AND ${isLive}`;
-    return row;
-  },
-
   /**
-   * The new hash and the end of every other session, together. False where the password has changed since it was
-   * verified; undefined where the caller's session is dead.
+   * The new hash, the end of every other session and of every link that was mailed, and the notice, together. False
+   * where the password has changed since it was verified; undefined where the caller's session is dead.
    */
   changePassword: (caller: Caller, verified: string, hash: string, client: Client): Promise<boolean | undefined> =>
     actAsCaller(db, caller, async (tx) => {
       const { userId, sessionId } = caller;
       if (!(await replaceHash(tx, userId, verified, hash))) return false;
       await revokeSessionsOf(tx, userId, 'password_changed', sessionId);
+      await voidTokens(tx, userId);
+      const { email: to, displayName: name } = await addresseeOf(tx, userId);
+      await outbox.post(tx, userId, { kind: 'password_changed', to, name });
       const facts = { actorId: userId, userId, sessionId };
       await recordEvent(tx, client, { type: 'password.changed', outcome: 'success', ...facts });
       return true;

@@ -4,7 +4,7 @@ import type { Transports } from '../../core/sessions/transports.ts';
 import { TokenResponse, Transport } from '../../core/tokens/token-response.ts';
 import { EmailAddress } from '../../core/users/email.ts';
 import { PresentedPassword } from '../../core/users/user.ts';
-import { AccountLocked, InvalidCredentials } from '../../core/users/users.errors.ts';
+import { AccountLocked, EmailNotVerified, InvalidCredentials } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { CsrfFailed } from '../../http/refusals.ts';
 import { NotReady, Overloaded } from '../../kernel/refusal.ts';
@@ -35,7 +35,7 @@ export const passwordLoginRoute = (login: PasswordLogin, transports: Transports)
     welcomes: 'sessions',
     body: LoginRequest,
     reply: TokenResponse,
-    refusals: [InvalidCredentials, AccountLocked, CsrfFailed, Overloaded, NotReady],
+    refusals: [InvalidCredentials, AccountLocked, EmailNotVerified, CsrfFailed, Overloaded, NotReady],
     async handle({ body: { email, password, transport, scope = null }, caller, client, browser }) {
       transports.guard(transport, browser);
       const replaces = [caller?.sessionId, transports.replaced(transport, browser)].filter((id) => id !== undefined);

@@ -5,7 +5,7 @@ import type { GrantScopes, Tokens } from '../../core/tokens/tokens.ts';
 import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { Email } from '../../core/users/email.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
-import { InvalidCredentials } from '../../core/users/users.errors.ts';
+import { EmailNotVerified, InvalidCredentials } from '../../core/users/users.errors.ts';
 import type { Credentials } from '../../core/users/users.store.ts';
 import type { Client } from '../../http/context.ts';
 import { ValidationFailed } from '../../http/refusals.ts';
@@ -23,6 +23,7 @@ export interface PasswordLoginDeps {
   tokens: Tokens;
   grantScopes: GrantScopes;
   metrics: Pick<Metrics, 'loggedIn'>;
+  emailVerification: 'off' | 'optional' | 'required';
 }
 
 export interface LoginAttempt {
@@ -39,7 +40,7 @@ export type PasswordLogin = (attempt: LoginAttempt, client: Client) => Promise<T
 /** A hash may be replaced by another login's rehash while this one verifies it; twice is not plausible. */
 const mostTries = 3;
 
-/** Logs in. @throws InvalidCredentials, AccountLocked, ValidationFailed, Overloaded, ClientGone */
+/** Logs in. @throws InvalidCredentials, AccountLocked, EmailNotVerified, ValidationFailed, Overloaded, ClientGone */
 export const makePasswordLogin = (deps: PasswordLoginDeps): PasswordLogin => {
   const { store, hasher, newSession, tokens, metrics } = deps;
   const login: PasswordLogin = async (attempt, client) => {
@@ -47,6 +48,7 @@ export const makePasswordLogin = (deps: PasswordLoginDeps): PasswordLogin => {
     const password = normalizePassword(attempt.password);
     for (let tries = 0; tries < mostTries; tries += 1) {
       const user = await verified(deps, attempt.email, password, client);
+      await refuseUnverified(deps, user, client);
       await refuseEmptyScope(deps, attempt, user, client);
       const weak = hasher.needsRehash(user.passwordHash, password);
       const betterHash = weak ? await hasher.hash(password, client.gone) : undefined;
@@ -96,6 +98,17 @@ const verified = (deps: PasswordLoginDeps, email: Email, password: string, clien
     const reason = !user ? 'unknown_account' : matches ? 'account_disabled' : 'wrong_password';
     return { refused: { type: 'login', outcome: 'failure', reason, userId: user?.id } };
   });
+
+/** Where it is required, an account is of no use before its address is known to be theirs. */
+async function refuseUnverified(
+  { store, emailVerification }: PasswordLoginDeps,
+  user: Credentials,
+  client: Client,
+): Promise<void> {
+  if (emailVerification !== 'required' || user.emailVerified) return;
+  await store.refuse(user.id, 'email_not_verified', client);
+  throw new EmailNotVerified();
+}
 
 /** A token that can do nothing helps nobody. The attempt is recorded, as it tells whether the password is right. */
 async function refuseEmptyScope(

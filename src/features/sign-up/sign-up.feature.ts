@@ -1,3 +1,4 @@
+import type { Outbox } from '../../core/mails/outbox.ts';
 import type { Transports } from '../../core/sessions/transports.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import type { Database } from '../../platform/postgres.ts';
@@ -5,8 +6,14 @@ import { makeSignUp, type SignUpDeps } from './sign-up.ts';
 import { signUpRoute } from './sign-up.route.ts';
 import { makeSignUpStore } from './sign-up.store.ts';
 
-type Needs = Omit<SignUpDeps, 'store'> & { db: Database; passwordPolicy: PasswordPolicy; transports: Transports };
+type Needs = Omit<SignUpDeps, 'store'> & {
+  db: Database;
+  outbox: Outbox;
+  passwordPolicy: PasswordPolicy;
+  transports: Transports;
+};
 
-export const signUp = ({ db, passwordPolicy, transports, ...deps }: Needs) => [
-  signUpRoute(makeSignUp({ ...deps, store: makeSignUpStore(db) }), passwordPolicy, transports),
-];
+export const signUp = ({ db, outbox, passwordPolicy, transports, ...deps }: Needs) => {
+  const store = makeSignUpStore(db, outbox, deps.emailVerification !== 'off');
+  return [signUpRoute(makeSignUp({ ...deps, store }), passwordPolicy, transports)];
+};

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Accepted, accepted } from '../../core/mails/accepted.ts';
 import type { Transports } from '../../core/sessions/transports.ts';
 import { TokenResponse, tokenResponseExample, Transport } from '../../core/tokens/token-response.ts';
 import { EmailAddress } from '../../core/users/email.ts';
@@ -6,6 +7,7 @@ import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import { DisplayName, NewPassword, User, userExample, whenText } from '../../core/users/user.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { CsrfFailed } from '../../http/refusals.ts';
+import { Answer } from '../../http/send.ts';
 import { NotReady, Overloaded } from '../../kernel/refusal.ts';
 import { EmailTaken, RegistrationClosed } from './sign-up.errors.ts';
 import type { SignUp } from './sign-up.ts';
@@ -38,13 +40,18 @@ export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy, transports: 
     summary: 'Make an account and log it in',
     limit: 'login',
     body: registerRequest(policy),
+    description:
+      'Mails a link that confirms the address. Where the service requires that first, the answer is 202 and the same for ' +
+      'every address, and nobody is logged in.',
     reply: RegisterResponse,
     status: 201,
+    alsoReplies: [{ status: 202, reply: Accepted, description: 'The address must be confirmed by mail first' }],
     refusals: [EmailTaken, RegistrationClosed, CsrfFailed, Overloaded, NotReady],
     async handle({ body: { email, password, display_name: displayName, transport }, client, browser }) {
       transports.guard(transport, browser);
       const replaces = transports.replaced(transport, browser);
       const registered = await signUp({ email, password, displayName, replaces }, client);
+      if (!registered) return new Answer(accepted('Open the link that is on its way to this address.'), {}, 202);
       return transports.deliver(registered, transport, browser);
     },
   });

@@ -1,13 +1,15 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
+import type { Outbox } from '../../core/mails/outbox.ts';
+import { isReserved } from '../../core/one-time-tokens/one-time-tokens.store.ts';
 import { bear, type Birth, endReplaced } from '../../core/sessions/sessions.store.ts';
 import type { LiveSession } from '../../core/tokens/tokens.ts';
 import type { Email } from '../../core/users/email.ts';
 import { joinGrants } from '../../core/users/grants.store.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import { userColumns } from '../../core/users/users.store.ts';
-import type { Client } from '../../http/context.ts';
+import { type Client, tracesOf } from '../../http/context.ts';
 import type { SessionId, UserId } from '../../kernel/id.ts';
-import type { Database } from '../../platform/postgres.ts';
+import type { Database, Queryable } from '../../platform/postgres.ts';
 
 export interface NewAccount {
   id: UserId;
@@ -18,8 +20,8 @@ export interface NewAccount {
 
 export type SignUpOutcome = { kind: 'registered'; user: UserRow; session: LiveSession } | { kind: 'email_taken' };
 
-export const makeSignUpStore = (db: Database) => ({
-  /** The account, its role, its first session and the event, or nothing. The unique index decides who has an address. */
+export const makeSignUpStore = (db: Database, outbox: Outbox, verifiesEmail: boolean) => ({
+  /** The account, its role, its first session, the event and what leads to a link, or nothing. */
   register: (
     account: NewAccount,
     birth: Omit<Birth, 'userId' | 'verifiedHash'>,
@@ -27,13 +29,8 @@ export const makeSignUpStore = (db: Database) => ({
     client: Client,
   ): Promise<SignUpOutcome> =>
     db.$transaction(async (tx) => {
-      const { id, email, displayName, passwordHash } = account;
-      const inserted = await tx.$executeRaw`
-        INSERT INTO users (id, email, display_name, password_hash)
-        VALUES (${id}::uuid, ${email}, ${displayName}, ${passwordHash})
-        ON CONFLICT (email) DO NOTHING`;
-      if (inserted === 0) return { kind: 'email_taken' };
-      await tx.$executeRaw`INSERT INTO user_roles (user_id, role) VALUES (${id}::uuid, 'user')`;
+      const { id, passwordHash } = account;
+      if (!(await makeAccount(tx, account))) return { kind: 'email_taken' };
       const session = await bear(tx, { ...birth, userId: id, verifiedHash: passwordHash });
       const [user] = await tx.$queryRaw<UserRow[]>`
         SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`;
@@ -41,8 +38,36 @@ export const makeSignUpStore = (db: Database) => ({
       const facts = { actorId: id, userId: id, sessionId: session.id };
       if (replaces) await endReplaced(tx, replaces, id, client);
       await recordEvent(tx, client, { type: 'account.registered', outcome: 'success', ...facts });
+      if (verifiesEmail) await askForLetter(tx, outbox, account, client);
       return { kind: 'registered', user, session };
+    }),
+
+  /** The account without a session, or none, in the same statements: nobody learns whether the address was taken. */
+  enrol: (account: NewAccount, client: Client): Promise<void> =>
+    db.$transaction(async (tx) => {
+      const made = await makeAccount(tx, account);
+      await recordEvent(tx, client, {
+        type: 'account.registered',
+        ...(made ? { outcome: 'success', userId: account.id } : { outcome: 'failure', reason: 'email_taken' }),
+      });
+      await askForLetter(tx, outbox, account, client);
     }),
 });
 
 export type SignUpStore = ReturnType<typeof makeSignUpStore>;
+
+/** The account with its role; false where the address is taken. The unique index decides who has it. */
+async function makeAccount(tx: Queryable, { id, email, displayName, passwordHash }: NewAccount): Promise<boolean> {
+  const inserted = await tx.$executeRaw`
+    INSERT INTO users (id, email, display_name, password_hash)
+    VALUES (${id}::uuid, ${email}, ${displayName}, ${passwordHash})
+    ON CONFLICT (email) DO NOTHING`;
+  const granted = await tx.$executeRaw`
+    INSERT INTO user_roles (user_id, role)
+    SELECT id, 'user' FROM users WHERE id = ${id}::uuid AND NOT ${isReserved(email, id)}`;
+  if (inserted > granted) await tx.$executeRaw`DELETE FROM users WHERE id = ${id}::uuid`;
+  return granted === 1;
+}
+
+const askForLetter = (tx: Queryable, outbox: Outbox, { id, email }: NewAccount, client: Client): Promise<void> =>
+  outbox.ask(tx, { kind: 'registration', email, userId: id, client: tracesOf(client) });

@@ -18,6 +18,7 @@ export interface SignUpDeps {
   tokens: Tokens;
   clock: Clock;
   registrationOpen: boolean;
+  emailVerification: 'off' | 'optional' | 'required';
 }
 
 export interface Registration {
@@ -28,11 +29,15 @@ export interface Registration {
   replaces: SessionId | undefined;
 }
 
-export type SignUp = (registration: Registration, client: Client) => Promise<TokenResponse & { user: User }>;
+/** Undefined where the address must be verified first: then nobody learns whether there is an account now. */
+export type SignUp = (
+  registration: Registration,
+  client: Client,
+) => Promise<(TokenResponse & { user: User }) | undefined>;
 
 /** Makes an account and logs it in. @throws RegistrationClosed, ValidationFailed, EmailTaken, Overloaded */
 export const makeSignUp = (deps: SignUpDeps): SignUp => {
-  const { store, hashNewPassword, newSession, tokens, clock, registrationOpen } = deps;
+  const { store, hashNewPassword, newSession, tokens, clock, registrationOpen, emailVerification } = deps;
   return async ({ email, password, displayName, replaces }, client) => {
     if (!registrationOpen) throw new RegistrationClosed();
     tokens.requireKey();
@@ -42,8 +47,12 @@ export const makeSignUp = (deps: SignUpDeps): SignUp => {
       context: { email, displayName },
       gone: client.gone,
     });
-    const { token, birth } = newSession(client, null);
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
+    if (emailVerification === 'required') {
+      await store.enrol(account, client);
+      return undefined;
+    }
+    const { token, birth } = newSession(client, null);
     const outcome = await store.register(account, birth, replaces, client);
     if (outcome.kind === 'email_taken') throw new EmailTaken();
     client.note({ userId: account.id, sessionId: token.sessionId });

@@ -1,0 +1,19 @@
+import type { Caller } from '../../http/authenticate.ts';
+import type { Database } from '../../platform/postgres.ts';
+import type { Email } from '../users/email.ts';
+import { isLive } from './sessions.store.ts';
+
+/** The account behind a live session, with the hash to check its password against. */
+export interface OwnAccount {
+  email: Email;
+  displayName: string;
+  passwordHash: string;
+}
+
+export async function findOwnAccount(db: Database, { sessionId }: Caller): Promise<OwnAccount | undefined> {
+  const [row] = await db.$queryRaw<OwnAccount[]>`
+    SELECT u.email, u.display_name AS "displayName", u.password_hash AS "passwordHash"
+    FROM sessions AS s JOIN users AS u ON u.id = s.user_id
+    WHERE s.id = ${sessionId}::uuid AND u.is_active AND ${isLive}`;
+  return row;
+}

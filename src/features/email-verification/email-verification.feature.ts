@@ -1,0 +1,20 @@
+import type { Outbox } from '../../core/mails/outbox.ts';
+import type { Database } from '../../platform/postgres.ts';
+import { type EmailVerificationDeps, makeEmailVerification } from './email-verification.ts';
+import { emailVerificationRoutes } from './email-verification.route.ts';
+import {
+  makeAnswerRegistration,
+  makeAnswerVerification,
+  makeEmailVerificationStore,
+} from './email-verification.store.ts';
+
+type Needs = Omit<EmailVerificationDeps, 'store'> & { db: Database; outbox: Outbox };
+
+export function emailVerification({ db, ...deps }: Needs) {
+  const useCases = makeEmailVerification({ ...deps, store: makeEmailVerificationStore(db, deps.outbox) });
+  return {
+    endpoints: emailVerificationRoutes(useCases),
+    verifyEmail: useCases.verify,
+    answers: { registration: makeAnswerRegistration(deps), verification: makeAnswerVerification(deps) },
+  };
+}

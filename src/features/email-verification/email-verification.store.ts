@@ -1,0 +1,63 @@
+import { recordEvent } from '../../core/audit/audit.store.ts';
+import type { AnswerAsk, Outbox } from '../../core/mails/outbox.ts';
+import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
+import type { Bearer } from '../../core/one-time-tokens/one-time-tokens.store.ts';
+import type { Email } from '../../core/users/email.ts';
+import { type Addressee, lockAddressee } from '../../core/users/users.store.ts';
+import { type Client, tracesOf } from '../../http/context.ts';
+import type { Database, Queryable } from '../../platform/postgres.ts';
+
+export const makeEmailVerificationStore = (db: Database, outbox: Outbox) => ({
+  /** Undefined where the account's address is no longer the one that the token was sent to. */
+  async confirm(tx: Queryable, { userId, email }: Bearer, client: Client): Promise<true | undefined> {
+    const confirmed = await tx.$executeRaw`
+      UPDATE users SET email_verified = true, updated_at = clock_timestamp()
+      WHERE id = ${userId}::uuid AND email = ${email}`;
+    if (confirmed === 0) return undefined;
+    await recordEvent(tx, client, { type: 'email.verified', outcome: 'success', actorId: userId, userId });
+    return true;
+  },
+
+  ask: (email: Email, client: Client): Promise<void> =>
+    outbox.ask(db, { kind: 'verification', email, client: tracesOf(client) }),
+});
+
+export type EmailVerificationStore = ReturnType<typeof makeEmailVerificationStore>;
+
+interface AnswerDeps {
+  outbox: Outbox;
+  oneTimeTokens: OneTimeTokens;
+}
+
+async function postLink(tx: Queryable, { outbox, oneTimeTokens }: AnswerDeps, addressee: Addressee): Promise<boolean> {
+  const { id, email: to, displayName: name } = addressee;
+  if (!(await outbox.hasRoom(tx, id, 'verify_email'))) return false;
+  const token = await oneTimeTokens.issue(tx, id, 'verification', to);
+  await outbox.post(tx, id, { kind: 'verify_email', to, name, token });
+  return true;
+}
+
+/** Somebody asked for another link: it goes to an account that waits for one. */
+export const makeAnswerVerification =
+  (deps: AnswerDeps): AnswerAsk =>
+  async (tx, { email, client }) => {
+    const addressee = await lockAddressee(tx, email);
+    if (!addressee?.isActive || addressee.emailVerified || !(await postLink(tx, deps, addressee))) return;
+    await recordEvent(tx, client, { type: 'email.verification_asked', outcome: 'success', userId: addressee.id });
+  };
+
+/**
+ * Somebody registered: a new account gets its link. An address that had an account already gets a letter that says so,
+ * with a link to set a password: so nobody can keep an address from its owner by registering it first.
+ */
+export const makeAnswerRegistration =
+  (deps: AnswerDeps): AnswerAsk =>
+  async (tx, { email, userId }) => {
+    const addressee = await lockAddressee(tx, email);
+    if (!addressee?.isActive) return;
+    const { id, email: to, displayName: name, emailVerified } = addressee;
+    if (id === userId) return void (emailVerified || (await postLink(tx, deps, addressee)));
+    if (!(await deps.outbox.hasRoom(tx, id, 'already_registered'))) return;
+    const token = await deps.oneTimeTokens.issue(tx, id, 'password_reset', to);
+    await deps.outbox.post(tx, id, { kind: 'already_registered', to, name, token });
+  };

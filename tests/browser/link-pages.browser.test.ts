@@ -1,0 +1,245 @@
+// The pages of mailed links, as people meet them: with JavaScript off, on a phone and on a desktop, by day and by night.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
+import { password } from '../harness.ts';
+import { startBrowser, watch, type Watched } from '../support/browser.ts';
+import { serveLinks, tokens } from '../support/links.ts';
+
+let browser: Browser;
+let served: Awaited<ReturnType<typeof serveLinks>>;
+/** Where every form is one too many. */
+let limited: typeof served;
+beforeAll(async () => {
+  browser = await startBrowser();
+  served = await serveLinks();
+  limited = await serveLinks({ mail: { count: 0, windowSeconds: 900 } });
+});
+afterAll(async () => {
+  await browser?.close();
+  await served?.close();
+  await limited?.close();
+});
+
+let context: BrowserContext | undefined;
+let page: Page;
+let watched: Watched;
+afterEach(async () => {
+  await context?.close();
+  served.followed.length = 0;
+});
+
+async function newPage(options: BrowserContextOptions = {}): Promise<void> {
+  context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  page = await context.newPage();
+  page.setDefaultTimeout(60_000); // a busy machine may draw no frame for long
+  watched = await watch(page);
+}
+
+const heading = () => page.locator('h1').innerText();
+const open = (link: string, token: string, below = '') =>
+  page.goto(`${served.baseUrl}${below}/${link}${token && `?token=${token}`}`);
+const press = async (name: string) => {
+  const answered = page.waitForEvent('load');
+  await page.getByRole('button', { name }).click();
+  await answered;
+};
+const field = () => page.getByLabel('New password');
+
+async function set(newPassword: string): Promise<void> {
+  await field().fill(newPassword);
+  await press('Set this password');
+}
+
+const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true } satisfies BrowserContextOptions;
+const withoutScript: BrowserContextOptions = { javaScriptEnabled: false };
+
+/** What the browser itself says of a status that was asked for. */
+const ofStatus = /^Failed to load resource: the server responded with a status of \d+/;
+const complaints = () => watched.complaints.filter((complaint) => !ofStatus.test(complaint));
+
+const headings: Record<string, string> = {
+  verify: 'Confirm your e-mail address',
+  'verify-done': 'Your address is confirmed',
+  reset: 'Choose a new password',
+  'reset-refused': 'Choose a new password',
+  'reset-done': 'Your password is set',
+  undo: 'Undo the change of your e-mail address',
+  'undo-done': 'The change is undone',
+  incomplete: 'This link is not complete',
+  invalid: 'This link is not good any more',
+  busy: 'The service is busy',
+  down: 'The service is not available',
+  faulty: 'Something went wrong',
+  limited: 'Too many attempts',
+  unreadable: 'This was not understood',
+};
+
+/** How people come to each state of each page. */
+const states: Record<string, () => Promise<unknown>> = {
+  verify: () => open('verify-email', tokens.good),
+  'verify-done': async () => {
+    await open('verify-email', tokens.good);
+    await press('Confirm this address');
+  },
+  reset: () => open('reset-password', tokens.good),
+  'reset-refused': async () => {
+    await open('reset-password', tokens.good);
+    await set('password1');
+  },
+  'reset-done': async () => {
+    await open('reset-password', tokens.good);
+    await set(password);
+  },
+  undo: () => open('undo-email-change', tokens.good),
+  'undo-done': async () => {
+    await open('undo-email-change', tokens.good);
+    await press('Undo the change');
+  },
+  incomplete: () => open('verify-email', ''),
+  invalid: async () => {
+    await open('undo-email-change', tokens.invalid);
+    await press('Undo the change');
+  },
+  busy: async () => {
+    await open('reset-password', tokens.busy);
+    await set(password);
+  },
+  down: async () => {
+    await open('verify-email', tokens.down);
+    await press('Confirm this address');
+  },
+  faulty: async () => {
+    await open('verify-email', tokens.faulty);
+    await press('Confirm this address');
+  },
+  limited: async () => {
+    await page.goto(`${limited.baseUrl}/verify-email?token=${tokens.good}`);
+    await press('Confirm this address');
+  },
+  unreadable: async () => {
+    await open('verify-email', tokens.good);
+    await page.evaluate(`document.forms[0].enctype = 'text/plain'`);
+    await press('Confirm this address');
+  },
+};
+
+describe('with JavaScript off', () => {
+  test('an address is confirmed by one press', async () => {
+    await newPage({ ...phone, ...withoutScript });
+    await open('verify-email', tokens.good);
+    expect(served.followed).toEqual([]);
+    await press('Confirm this address');
+    expect(await heading()).toBe('Your address is confirmed');
+    expect(served.followed).toEqual([{ link: 'verify-email', token: tokens.good }]);
+  });
+
+  test('a password is set, after one that is refused, by the keyboard alone', async () => {
+    await newPage(withoutScript);
+    await open('reset-password', tokens.good);
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('password1');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('alert').innerText()).toMatch(/most commonly used/);
+    expect([await page.title(), await field().inputValue()]).toEqual(['Error: Choose a new password', '']);
+    // The field has the focus already.
+    await page.keyboard.type(password);
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Space');
+    await page.getByText('Your password is set').waitFor();
+    expect(served.followed).toEqual([{ link: 'reset-password', token: tokens.good, newPassword: password }]);
+  });
+
+  test('a password that is too short is not sent at all', async () => {
+    await newPage(withoutScript);
+    await open('reset-password', tokens.good);
+    await field().pressSequentially('short');
+    await page.getByRole('button', { name: 'Set this password' }).click();
+    expect(
+      await field().evaluate((input) => (input as unknown as { validity: { tooShort: boolean } }).validity.tooShort),
+    ).toBe(true);
+    expect(new URL(page.url()).pathname).toBe('/reset-password');
+    expect(watched.requests).toHaveLength(1);
+  });
+
+  test('a change of address is undone by one press', async () => {
+    await newPage({ ...phone, ...withoutScript });
+    await open('undo-email-change', tokens.good);
+    await press('Undo the change');
+    expect(await heading()).toBe('The change is undone');
+    expect(served.followed).toEqual([{ link: 'undo-email-change', token: tokens.good }]);
+  });
+
+  test('the pages work below a path, behind a proxy that takes it off', async () => {
+    await newPage(withoutScript);
+    const { baseUrl } = served;
+    await page.route(`${baseUrl}/**`, (route, request) => {
+      const { pathname, search } = new URL(request.url());
+      if (!pathname.startsWith('/tenant/')) return route.abort();
+      return route.continue({ url: `${baseUrl}${pathname.slice('/tenant'.length)}${search}` });
+    });
+    await open('reset-password', tokens.good, '/tenant');
+    await set('password1');
+    await set(password);
+    expect([await heading(), page.url()]).toEqual(['Your password is set', `${baseUrl}/tenant/reset-password/confirm`]);
+  });
+});
+
+interface Violation {
+  id: string;
+  nodes: { html: string }[];
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Past the page's policy, which lets no script in: `evaluate` is the debugger's. */
+async function violations(): Promise<string[]> {
+  await page.evaluate(axe);
+  const found = await page.evaluate<{ violations: Violation[]; passes: unknown[] }>('axe.run(document)');
+  expect(found.passes.length).toBeGreaterThan(10);
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+}
+
+/** For eyes: no test compares it. */
+const pathOf = (name: string) => fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url));
+
+const screens = { phone: phone.viewport, desktop: { width: 1280, height: 800 } };
+
+test.each(Object.keys(states))(
+  '%s: axe finds nothing, the policy is kept, and nothing is wider than a screen, by day and by night',
+  async (state) => {
+    await newPage(phone);
+    await states[state]?.();
+    expect([served.baseUrl, limited.baseUrl]).toContain(new URL(page.url()).origin);
+    expect(await heading()).toBe(headings[state]);
+    for (const [screen, size] of Object.entries(screens))
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.setViewportSize(size);
+        await page.emulateMedia({ colorScheme });
+        expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+        await page.screenshot({ path: pathOf(`link-${state}-${screen}-${colorScheme}`) });
+        expect([screen, colorScheme, await violations()]).toEqual([screen, colorScheme, []]);
+      }
+    expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([new URL(page.url()).origin]));
+    expect(complaints()).toEqual([]);
+  },
+);
+
+test('axe sees what is wrong, and the policy refuses a script', async () => {
+  await newPage();
+  await open('reset-password', tokens.good);
+  await page.evaluate(
+    `document.querySelector('label').remove(); document.querySelector('h1').style.color = '#fafafa';`,
+  );
+  const found = (await violations()).map((violation) => violation.split(':')[0]);
+  expect(new Set(found)).toEqual(new Set(['color-contrast', 'label', 'label-title-only']));
+  const told = page.waitForEvent('console', (message) =>
+    message.text().startsWith('securitypolicyviolation script-src'),
+  );
+  await page.evaluate(`document.body.append(Object.assign(document.createElement('script'), { text: '1' }))`);
+  await told;
+  expect(complaints()).not.toEqual([]);
+});

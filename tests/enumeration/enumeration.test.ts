@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import type { Response } from 'supertest';
+import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
+import { startStatementTap, type StatementTap } from '../password-login/statement-tap.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+
+jest.setTimeout(60_000);
+
+// Nobody learns who has an account (ASVS 5.0, 6.3.8). How long the answers take: npm run bench:enumeration.
+let database: TestDatabase;
+let tap: StatementTap;
+let app: TestApp;
+let addresses: Record<string, string>;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  tap = await startStatementTap(database.url);
+  app = await startApp({ EMAIL_VERIFICATION: 'required' }, { databaseUrl: tap.url });
+  const enrol = async () => {
+    const email = freshEmail();
+    await app.post('/register', { email, password, display_name: 'Ada' });
+    return email;
+  };
+  const verified = async () => {
+    const email = await enrol();
+    await app.post('/verify-email', { token: (await app.nextMail(email)).token });
+    return email;
+  };
+  addresses = { known: await verified(), unverified: await enrol(), disabled: await verified(), unknown: freshEmail() };
+  await app.sql.query('UPDATE users SET is_active = false WHERE email = $1', [addresses['disabled']]);
+  await app.mails();
+});
+beforeEach(() => tap.reset());
+afterAll(async () => {
+  await app.close();
+  await tap.close();
+  await database.drop();
+});
+
+/** All that a client sees, less what differs between any two requests: the limits, too, are counted alike. */
+function seen({ status, headers, body, text }: Response) {
+  const { date: _, 'x-request-id': requestId, ratelimit, ...others } = headers as Record<string, string>;
+  const limit = ratelimit?.replace(/r=\d+; t=\d+/, 'r=…; t=…');
+  return { status, headers: others, limit, text: text.replace(String(body.instance ?? requestId), '…') };
+}
+
+const requests: Record<string, (email: string) => Promise<Response>> = {
+  '/login': (email) => app.login(email, 'a wrong password'),
+  '/register': (email) => app.post('/register', { email, password, display_name: 'Ada' }),
+  '/forgot-password': (email) => app.post('/forgot-password', { email }),
+  '/verify-email/resend': (email) => app.post('/verify-email/resend', { email }),
+};
+
+describe.each(Object.keys(requests))('%s', (path) => {
+  test('answers a known, an unverified, a disabled and an unknown address alike, in as many statements', async () => {
+    const request = requests[path];
+    if (!request) throw new Error('no such request');
+    await request(freshEmail()); // the first of a kind prepares its statements
+    const answers: Record<string, unknown> = {};
+    for (const [kind, email] of Object.entries(addresses)) {
+      tap.reset();
+      const answer = seen(await request(path === '/register' && kind === 'unknown' ? freshEmail() : email));
+      answers[kind] = { ...answer, statements: tap.statements().length };
+    }
+    const { unknown, ...others } = answers;
+    expect(unknown).toMatchObject({ statements: expect.any(Number) });
+    for (const [kind, answer] of Object.entries(others)) expect([kind, answer]).toEqual([kind, unknown]);
+  });
+});
+
+test('forgot and resend are one statement each', async () => {
+  for (const path of ['/forgot-password', '/verify-email/resend']) {
+    await requests[path]?.(freshEmail());
+    tap.reset();
+    await requests[path]?.(addresses['known'] ?? '');
+    expect(tap.statements()).toHaveLength(1);
+  }
+});

@@ -1,0 +1,130 @@
+import { describe, expect, test } from '@jest/globals';
+import { simpleParser } from 'mailparser';
+import { type LetterKind, letterKinds } from '../../src/core/mails/letters.ts';
+import { markup } from '../../src/core/mails/templates/markup.ts';
+import { renderLetter } from '../../src/core/mails/templates/render.ts';
+import type { OneTimeTokenId } from '../../src/kernel/id.ts';
+import type { Email } from '../../src/core/users/email.ts';
+import { DisplayName } from '../../src/core/users/user.ts';
+
+const appUrl = 'https://app.example.com/account';
+const text = 'kto_AaIEQX4gd-6jYVmVqHqWkvL1s3Vd6uUOtrX0hZVLDi7p0OeVYh1kqAcNWl8nNq4Jd0lJcXbGm0l2Jt1nRZrQ8A';
+const kinds = Object.keys(letterKinds) as LetterKind[];
+
+const render = (kind: LetterKind, name = 'Ada Lovelace') =>
+  renderLetter(
+    {
+      kind,
+      to: 'ada@example.com' as Email,
+      name,
+      token: { id: '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10' as OneTimeTokenId, text },
+      newEmail: 'grace.hopper@example.org' as Email,
+    },
+    appUrl,
+  );
+
+/** Every tag is closed in its turn, and every attribute quoted: what is left is text. */
+function expectWellFormed(html: string): void {
+  const open: string[] = [];
+  const closed: [string | undefined, string][] = [];
+  const rest = html.replace(/<(!doctype html|\/?[a-z]+)((?: [a-z-]+="[^"<>]*")*)>/g, (_, name: string) => {
+    if (name.startsWith('/')) closed.push([open.pop(), name.slice(1)]);
+    else if (!['!doctype html', 'meta', 'br'].includes(name)) open.push(name);
+    return '';
+  });
+  expect(open).toEqual([]);
+  expect(closed.filter(([opened, name]) => opened !== name)).toEqual([]);
+  expect(rest).not.toMatch(/[<>"]|&(?!(amp|lt|gt|quot|#39);)/);
+}
+
+describe.each(kinds)('the letter %s', (kind) => {
+  test('says what happened, in lines that fit, in text and in HTML', () => {
+    const letter = render(kind);
+    expect(letter.subject).toMatch(/^[A-Z][\w' -]{10,50}$/);
+    expect(letter.text).toMatch(/^Hello Ada Lovelace,\n\n[A-Z]/);
+    expect(letter.text).toContain('app.example.com/account');
+    expect(letter.text).toMatch(/not you\b|do not know of it|Whoever asked/);
+    const long = letter.text.split('\n').filter((line) => line.length > 72);
+    expect(long.filter((line) => !line.startsWith(appUrl))).toEqual([]);
+    expectWellFormed(letter.html);
+    expect(letter.html).toContain('<html lang="en">');
+    expect(letter.html).not.toMatch(/<(img|script|style|link|iframe|form)\b|url\(|src=/);
+    const words = (form: string) =>
+      form
+        .replaceAll(/<[^>]*>/g, ' ')
+        .replaceAll('&#39;', "'")
+        .split(/\s+/);
+    const inHtml = words(letter.html).join(' ');
+    for (const paragraph of letter.text.trimEnd().split('\n\n')) expect(inHtml).toContain(words(paragraph).join(' '));
+  });
+
+  test('has the one link of its kind, below APP_URL, and says how long it is good', () => {
+    const { text: plain, html } = render(kind);
+    const page = letterKinds[kind];
+    const link = `${appUrl}/${page}?token=${text}`;
+    const lines = plain.split('\n').filter((line) => line.includes('token='));
+    const links = [...html.matchAll(/href="([^"]*)"/g)].map(([, href]) => href);
+    expect(lines).toEqual(page ? [link] : []);
+    expect(links).toEqual(page ? [link, link] : []);
+    expect(/within (an hour|24 hours|72 hours)[:.]/.test(plain.replaceAll('\n', ' '))).toBe(page !== undefined);
+  });
+
+  test('without a token has no link, and still says what happened', () => {
+    const letter = renderLetter({ kind, to: 'ada@example.com' as Email, name: 'Ada' }, appUrl);
+    expect(letter.text).not.toMatch(/token|undefined|within/);
+    expect(letter.html).not.toMatch(/<a |undefined/);
+  });
+
+  test('tells a new address only masked', () => {
+    const letter = render(kind);
+    expect(`${letter.text}${letter.html}`).not.toContain('grace.hopper');
+    expect(letter.text.includes('g…@example.org')).toBe(['email_change_asked', 'email_changed'].includes(kind));
+  });
+
+  test.each([
+    '<img src=x onerror=alert(1)>',
+    '"><script>alert(1)</script>',
+    "Ada' onmouseover='x",
+    'Click http://evil.test to win',
+    'www.evil.test',
+    'evil.test',
+    'Visit Evil.Co now',
+    'x@evil.test',
+    'evil。test',
+    'evil．test',
+    'a/b',
+    'Call 0900 123456',
+    'A'.repeat(51),
+    '{{name}} ${name} %s',
+    '&lt;b&gt;',
+  ])('does not repeat the name %s', (name) => {
+    const letter = render(kind, name);
+    expect(letter).toEqual(render(kind, '1'));
+    expect(letter.text).toMatch(/^Hello,\n/);
+  });
+});
+
+test.each(['Ada', "Miles O'Brien", 'Dr. José Müller-Lüdenscheidt', 'J. R. R. Tolkien', '山田 太郎', 'علي', 'Zoë'])(
+  'the name %s is a name',
+  (name) => {
+    expect(DisplayName.parse(name)).toBe(name);
+    expect(render('verify_email', name).text).toMatch(new RegExp(`^Hello ${name},\n`));
+    expectWellFormed(render('verify_email', name).html);
+  },
+);
+
+test('a link is not changed by what mail does to its text', async () => {
+  const { text: plain, html } = render('reset_password');
+  const source = `Content-Type: text/html; charset=utf-8\r\n\r\n${html}`;
+  const parsed = await simpleParser(source);
+  expect(parsed.text).toContain(`${appUrl}/reset-password?token=${text}`);
+  expect(plain).toContain(`\n\n${appUrl}/reset-password?token=${text}\n\n`);
+});
+
+test('whatever is put into markup is escaped, but for markup', () => {
+  const hostile = `<img src=x onerror="alert('1')">&amp;`;
+  const escaped = '&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;amp;';
+  expect(markup`<p title="${hostile}">${hostile}${[markup`<b>${hostile}</b>`]}</p>`.text).toBe(
+    `<p title="${escaped}">${escaped}<b>${escaped}</b></p>`,
+  );
+});

@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
+import { password, startApp, type TestApp } from '../harness.ts';
+import { startStatementTap, type StatementTap } from '../password-login/statement-tap.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+
+jest.setTimeout(60_000);
+
+const next = 'a quieter mare and no battery';
+
+let database: TestDatabase;
+let tap: StatementTap;
+let app: TestApp;
+beforeAll(async () => {
+  database = await createDatabase();
+  tap = await startStatementTap(database.url);
+  app = await startApp({}, { databaseUrl: tap.url });
+});
+beforeEach(() => tap.reset());
+afterAll(async () => {
+  await app.close();
+  await tap.close();
+  await database.drop();
+});
+
+/** The token of the newest letter to an address. */
+const tokenFor = async (email: string) => (await app.nextMail(email)).token ?? '';
+const forgot = async (email: string) => {
+  expect((await app.post('/forgot-password', { email })).status).toBe(202);
+  return tokenFor(email);
+};
+const verify = (token: string) => app.post('/verify-email', { token });
+const reset = (token: string, secret = next) => app.post('/reset-password', { token, new_password: secret });
+const undo = (token: string) => app.post('/undo-email-change', { token });
+
+const twenty = <Result>(work: (index: number) => Promise<Result>) =>
+  Promise.all(Array.from({ length: 20 }, (_, index) => work(index)));
+
+const oneOfTwenty = [204, ...Array.from({ length: 19 }, () => 400)];
+
+test('of 20 at once that confirm an address, one does', async () => {
+  const { email } = await app.register();
+  const token = await tokenFor(email);
+  const answers = await twenty(() => verify(token));
+  expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual(oneOfTwenty);
+  const codes = answers.map(({ body }) => body.code as string | undefined);
+  expect(new Set(codes)).toEqual(new Set([undefined, 'invalid_token']));
+});
+
+test('of 20 at once that set a password, one does, and its password is the one that holds', async () => {
+  const { email } = await app.register();
+  const token = await forgot(email);
+  const secretOf = (index: number) => `the ${index}th of many good mares`;
+  const answers = await twenty((index) => reset(token, secretOf(index)));
+  expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual(oneOfTwenty);
+  const winner = answers.findIndex(({ status }) => status === 204);
+  expect((await app.login(email, secretOf(winner))).status).toBe(200);
+  expect((await app.login(email, secretOf((winner + 1) % 20))).status).toBe(401);
+  expect((await app.login(email)).status).toBe(401);
+});
+
+test('a newer one voids the older', async () => {
+  const { email } = await app.register();
+  const first = await tokenFor(email);
+  expect((await app.post('/verify-email/resend', { email })).status).toBe(202);
+  const second = await tokenFor(email);
+  expect(second).not.toBe(first);
+  expect((await verify(first)).status).toBe(400);
+  expect((await verify(second)).status).toBe(204);
+  const [older, newer] = [await forgot(email), await forgot(email)];
+  expect((await reset(older)).status).toBe(400);
+  expect((await reset(newer)).status).toBe(204);
+});
+
+test('each is good for its own purpose only', async () => {
+  const { email, access_token: token } = await app.register();
+  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  const newEmail = `new.${email}`;
+  await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
+  const [confirmation, undoing] = [await tokenFor(newEmail), await tokenFor(email)];
+  expect(new Set([verification, passwordReset, confirmation, undoing]).size).toBe(4);
+  for (const other of [passwordReset, undoing]) expect((await verify(other)).status).toBe(400);
+  for (const other of [verification, confirmation, undoing]) expect((await reset(other)).status).toBe(400);
+  for (const other of [verification, confirmation, passwordReset]) expect((await undo(other)).status).toBe(400);
+  expect((await verify(verification)).status).toBe(204);
+});
+
+test('after its time it is refused: 24 hours, 1 hour, 1 hour, 72 hours', async () => {
+  const { email, user, access_token: token } = await app.register();
+  await tokenFor(email);
+  await forgot(email);
+  await app.post('/me/email', { new_email: `new.${email}`, current_password: password }, token);
+  await tokenFor(email);
+  const { rows } = await app.sql.query(
+    `SELECT purpose, EXTRACT(EPOCH FROM expires_at - created_at)::int / 3600 AS hours
+     FROM one_time_tokens WHERE user_id = $1 ORDER BY purpose`,
+    [user.id],
+  );
+  expect(rows).toEqual([
+    { purpose: 'email_change', hours: 1 },
+    { purpose: 'email_undo', hours: 72 },
+    { purpose: 'password_reset', hours: 1 },
+    { purpose: 'verification', hours: 24 },
+  ]);
+  const passwordReset = await forgot(email);
+  await app.sql.query(
+    `UPDATE one_time_tokens SET expires_at = clock_timestamp() - interval '1 ms' WHERE user_id = $1`,
+    [user.id],
+  );
+  expect((await reset(passwordReset)).body).toMatchObject({ status: 400, code: 'invalid_token' });
+});
+
+test('one that this service never made is refused without a query', async () => {
+  const { email } = await app.register();
+  const token = await tokenFor(email);
+  const flipped = token.slice(0, -1) + (token.endsWith('A') ? 'Q' : 'A');
+  const ofAnotherPrefix = token.replace('kto_', 'ktk_');
+  const random = `kto_${randomBytes(64).toString('base64url')}`;
+  tap.reset();
+  for (const forged of [flipped, ofAnotherPrefix, random, `${token} `, token.toUpperCase(), 'kto_', '', '\u0000'])
+    expect((await verify(forged)).body).toMatchObject({ status: 400, code: 'invalid_token' });
+  expect((await reset(random)).status).toBe(400);
+  expect(tap.statements()).toEqual([]);
+  expect((await verify(token)).status).toBe(204);
+});
+
+test('malformed bodies name every fault', async () => {
+  expect(
+    (await app.post('/verify-email', { tokn: 'x' })).body.errors.map(({ path }: { path: string }) => path),
+  ).toEqual(['token', 'tokn']);
+  const { errors } = (await app.post('/reset-password', { token: 7, new_password: 'short' })).body;
+  expect(errors.map(({ path }: { path: string }) => path).toSorted()).toEqual(['new_password', 'token']);
+  expect((await app.post('/forgot-password', { email: 'nobody' })).status).toBe(400);
+  expect((await app.post('/verify-email/resend', {})).status).toBe(400);
+});
+
+test('a new password voids every link but the one that undoes a change of address', async () => {
+  const { email, access_token: token } = await app.register();
+  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  const newEmail = `new.${email}`;
+  await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
+  const [confirmation, undoing] = [await tokenFor(newEmail), await tokenFor(email)];
+  expect((await app.post('/me/password', { current_password: password, new_password: next }, token)).status).toBe(204);
+  expect((await verify(verification)).status).toBe(400);
+  expect((await verify(confirmation)).status).toBe(400);
+  expect((await reset(passwordReset)).status).toBe(400);
+  expect((await undo(undoing)).status).toBe(204);
+});
+
+test('a new address voids the links to the old one', async () => {
+  const { email, access_token: token } = await app.register();
+  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  const newEmail = `new.${email}`;
+  await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
+  expect((await verify(await tokenFor(newEmail))).status).toBe(204);
+  expect((await verify(verification)).status).toBe(400);
+  expect((await reset(passwordReset)).status).toBe(400);
+});
+
+test('of a disabled or deleted account none is good', async () => {
+  const { email, user } = await app.register();
+  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id]);
+  expect((await verify(verification)).status).toBe(400);
+  expect((await reset(passwordReset)).status).toBe(400);
+  await app.sql.query('DELETE FROM users WHERE id = $1', [user.id]);
+  expect((await verify(verification)).status).toBe(400);
+  expect((await app.sql.query('SELECT 1 FROM one_time_tokens WHERE user_id = $1', [user.id])).rows).toEqual([]);
+});
+
+test('no table holds a token, nor its secret', async () => {
+  const { email } = await app.register();
+  const token = await tokenFor(email);
+  const bytes = Buffer.from(token.slice(4), 'base64url');
+  const { rows: tables } = await app.sql.query<{ name: string }>(
+    `SELECT quote_ident(table_name) AS name FROM information_schema.tables WHERE table_schema = 'public'`,
+  );
+  for (const { name } of tables) {
+    const dump = JSON.stringify((await app.sql.query(`SELECT t::text AS row FROM ${name} AS t`)).rows);
+    expect(dump).not.toContain(token);
+    expect(dump).not.toContain(bytes.subarray(16, 48).toString('hex'));
+  }
+  expect(tables.length).toBeGreaterThan(8);
+});

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
+
+jest.setTimeout(60_000);
+
+const next = 'a quieter mare and no battery';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp({ LOCKOUT_ATTEMPTS: '5' });
+});
+afterAll(() => app.close());
+
+const forgot = async (email: string) => {
+  expect((await app.post('/forgot-password', { email })).status).toBe(202);
+  return (await app.nextMail(email)).token ?? '';
+};
+const reset = (token: string, secret = next) => app.post('/reset-password', { token, new_password: secret });
+
+test('a link sets a new password, ends every session, logs nobody in, and a notice follows', async () => {
+  const { email, user, access_token: accessToken, refresh_token: refreshToken } = await app.register();
+  const other = (await app.login(email)).body;
+  const token = await forgot(email);
+  const answer = await reset(token);
+  expect([answer.status, answer.text]).toEqual([204, '']);
+  expect(answer.headers['set-cookie']).toBeUndefined();
+  expect((await app.get('/me', accessToken)).status).toBe(401);
+  for (const dead of [refreshToken, other.refresh_token])
+    expect((await app.refresh(dead)).body).toMatchObject({ status: 401, reason: 'revoked' });
+  expect((await app.login(email)).status).toBe(401);
+  expect((await app.login(email, next)).status).toBe(200);
+  const notice = await app.nextMail(email);
+  expect(notice.link).toBeUndefined();
+  expect(notice.subject).toMatch(/password/i);
+  const { rows } = await app.sql.query(
+    `SELECT type, outcome FROM audit_events WHERE user_id = $1 AND type LIKE 'password.%' ORDER BY occurred_at`,
+    [user.id],
+  );
+  expect(rows).toEqual([
+    { type: 'password.reset_asked', outcome: 'success' },
+    { type: 'password.reset', outcome: 'success' },
+  ]);
+});
+
+test('it works while the account is locked, and lifts the lock-out', async () => {
+  const { email } = await app.register();
+  for (let tries = 0; tries < 5; tries += 1) await app.login(email, 'a wrong password');
+  expect((await app.login(email)).status).toBe(423);
+  expect((await reset(await forgot(email))).status).toBe(204);
+  expect((await app.login(email, next)).status).toBe(200);
+});
+
+test('it confirms the address: whoever has the link has the mailbox', async () => {
+  const { email } = await app.register();
+  await reset(await forgot(email));
+  const { access_token: token } = (await app.login(email, next)).body;
+  expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
+});
+
+test('a password that is refused does not spend the link, and every fault is named', async () => {
+  const { email } = await app.register();
+  const token = await forgot(email);
+  for (const bad of ['short', 'password1', email]) {
+    const { status, body } = await reset(token, bad);
+    expect([status, body.code]).toEqual([400, 'validation_failed']);
+    expect(body.errors[0].path).toBe('new_password');
+    expect(JSON.stringify(body)).not.toContain(token);
+  }
+  expect((await reset(token)).status).toBe(204);
+});
+
+test('the name and the address of the account are no password for it', async () => {
+  const { email } = await app.register({ display_name: 'Grace Brewster' });
+  const token = await forgot(email);
+  expect((await reset(token, 'grace-brewster1')).body).toMatchObject({ status: 400, code: 'validation_failed' });
+});
+
+test('nobody but an active account is written to', async () => {
+  const disabled = await app.register();
+  await app.mails();
+  await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
+  const before = (await app.mails()).length;
+  for (const email of [disabled.email, freshEmail()])
+    expect((await app.post('/forgot-password', { email })).status).toBe(202);
+  expect((await app.mails()).slice(before)).toEqual([]);
+  expect((await app.sql.query(`SELECT 1 FROM mails WHERE stage = 'asked'`)).rows).toEqual([]);
+});
+
+test('a link that was sent before the address changed is void', async () => {
+  const { email, access_token: accessToken } = await app.register();
+  const token = await forgot(email);
+  const newEmail = freshEmail();
+  await app.post('/me/email', { new_email: newEmail, current_password: password }, accessToken);
+  await app.post('/verify-email', { token: (await app.nextMail(newEmail)).token });
+  expect((await reset(token)).status).toBe(400);
+});
+
+test('a change of password while a reset is under way and the reset end in one order or the other', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const { email, access_token: accessToken } = await app.register();
+    const token = await forgot(email);
+    const change = { current_password: password, new_password: 'what the owner has changed it to' };
+    const [changed, wasReset] = await Promise.all([app.post('/me/password', change, accessToken), reset(token)]);
+    const statuses = `${changed.status} ${wasReset.status}`;
+    expect(['204 400', '401 204', '204 204']).toContain(statuses);
+    expect((await app.login(email, next)).status).toBe(wasReset.status === 204 ? 200 : 401);
+  }
+});
+
+test('where no mail is sent, that is said, the same for every address', async () => {
+  const silent = await startApp({ EMAIL_VERIFICATION: 'off' }, { mailer: null });
+  const { email, access_token: token } = await silent.register();
+  for (const address of [email, freshEmail()])
+    for (const path of ['/forgot-password', '/verify-email/resend'])
+      expect((await silent.post(path, { email: address })).body).toMatchObject({ status: 403, code: 'mail_disabled' });
+  const change = { new_email: freshEmail(), current_password: password };
+  expect((await silent.post('/me/email', change, token)).body).toMatchObject({ status: 403, code: 'mail_disabled' });
+  await silent.close();
+});
+
+test('a change of password is told to the account’s address', async () => {
+  const { email, access_token: token } = await app.register();
+  await app.mails();
+  await app.post('/me/password', { current_password: password, new_password: next }, token);
+  const notice = await app.nextMail(email);
+  expect(notice.subject).toMatch(/password/i);
+  expect(notice.link).toBeUndefined();
+});

@@ -1,0 +1,52 @@
+// The pages of mailed links, before use-cases that do as a token tells them, and keep what they were asked to do.
+import { InvalidToken } from '../../src/core/one-time-tokens/one-time-tokens.errors.ts';
+import { loadBlocklist, makePasswordPolicy } from '../../src/core/users/password-policy.ts';
+import { linkPages } from '../../src/features/link-pages/link-pages.route.ts';
+import { ValidationFailed } from '../../src/http/refusals.ts';
+import { NotReady, Overloaded } from '../../src/kernel/refusal.ts';
+import { serveEndpoints, type ServeOptions } from './endpoints.ts';
+
+/** As long as a real one. */
+const tokenOf = (name: string) => `kto_${name.padEnd(86, '_')}`;
+
+export const tokens = {
+  good: tokenOf('good'),
+  invalid: tokenOf('invalid'),
+  busy: tokenOf('busy'),
+  down: tokenOf('down'),
+  faulty: tokenOf('faulty'),
+} as const;
+
+export interface Followed {
+  link: string;
+  token: string;
+  newPassword?: string;
+}
+
+export async function serveLinks(options: ServeOptions = {}) {
+  const followed: Followed[] = [];
+  const policy = makePasswordPolicy({ minLength: 8, blocklist: await loadBlocklist() });
+  const use = (token: string): void => {
+    if (token === tokens.invalid) throw new InvalidToken('not live');
+    if (token === tokens.busy) throw new Overloaded('hashing', 5);
+    if (token === tokens.down) throw new NotReady('database');
+    if (token === tokens.faulty) throw new TypeError('a fault with a secret in it');
+  };
+  const follow = (link: string) => async (token: string) => {
+    use(token);
+    followed.push({ link, token });
+  };
+  const pages = linkPages({
+    baseUrl: 'https://auth.example.com/tenant',
+    passwordMinLength: 8,
+    verifyEmail: follow('verify-email'),
+    undoEmailChange: follow('undo-email-change'),
+    async resetPassword({ token, newPassword }) {
+      use(token);
+      const faults = policy.knownFaults(newPassword);
+      if (faults.length > 0) throw new ValidationFailed(faults.map((message) => ({ path: 'new_password', message })));
+      followed.push({ link: 'reset-password', token, newPassword });
+    },
+  });
+  return { ...(await serveEndpoints(pages, options)), followed };
+}
