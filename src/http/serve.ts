@@ -8,20 +8,9 @@ import { type Browser, type BrowserPolicy, browserOf } from './browser.ts';
 import { type Client, clientOf, contextOf, type RequestContext } from './context.ts';
 import { type Endpoint, refusalsOf } from './endpoint.ts';
 import type { CountRequest } from './rate-limit.ts';
-import { type Fault, NotFound, ValidationFailed } from './refusals.ts';
+import { faultsOf } from './faults.ts';
+import { NotFound, ValidationFailed } from './refusals.ts';
 import { given, schemaOf, send } from './send.ts';
-
-const mostFaults = 100;
-
-function faultsOf(part: string, error: z.ZodError): Fault[] {
-  return error.issues
-    .flatMap(({ path, message, ...issue }): Fault[] =>
-      issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: 'is not known' }))
-        : [{ path: path.join('.') || part, message }],
-    )
-    .slice(0, mostFaults);
-}
 
 function parsePart(part: string, schema: z.ZodType | undefined, value: unknown): unknown {
   if (!schema) return undefined;

@@ -1,8 +1,9 @@
 import { hash as argon2Hash, type Options, verify as argon2Verify } from '@node-rs/argon2';
-import { verify as bcryptVerify } from '@node-rs/bcrypt';
 import { Overloaded } from '../kernel/refusal.ts';
 import { monotonicMs } from '../kernel/clock.ts';
 import { randomSecret } from '../kernel/secret.ts';
+import { toBase64 } from './hash-forms.ts';
+import { readHash } from './known-hashes.ts';
 
 export interface HasherSettings {
   memoryKib: number;
@@ -18,7 +19,7 @@ export interface Hasher {
   /** An Argon2id hash in PHC form, with a salt of its own. @throws Overloaded, or the reason of `gone` */
   hash(password: string, gone: AbortSignal): Promise<string>;
   /**
-   * Whether the password is the hash's: Argon2 PHC or bcrypt. No password is that of any other text.
+   * Whether the password is the hash's, of any form that `readHash` knows. No password is that of any other text.
    * @throws Overloaded, or the reason of `gone`
    */
   verify(hash: string, password: string, gone: AbortSignal): Promise<boolean>;
@@ -81,11 +82,9 @@ function makeQueue({ concurrency, queueMax }: HasherSettings, waited: (seconds: 
 }
 
 const argon2Form = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
-const isArgon2 = (hash: string) => /^\$argon2(id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]{11,}\$[\w+/]{16,}$/.test(hash);
-const isBcrypt = (hash: string) => /^\$2[aby]\$\d\d\$[./A-Za-z\d]{53}$/.test(hash);
+const isBcrypt = (hash: string) => /^\$2[aby]\$/.test(hash);
 /** `Algorithm.Argon2id`, which is an ambient const enum and so cannot be imported. */
 const argon2id = 2;
-const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
 
 /** `waited` is told how many seconds each password waited for its turn. */
 export function makeHasher(settings: HasherSettings, waited: (seconds: number) => void): Hasher {
@@ -98,7 +97,7 @@ export function makeHasher(settings: HasherSettings, waited: (seconds: number) =
     parallelism,
   };
   const parameters = `m=${memoryKib},t=${iterations},p=${parallelism}`;
-  const decoy = `$argon2id$v=19$${parameters}$${base64(randomSecret(16))}$${base64(randomSecret(32))}`;
+  const decoy = `$argon2id$v=19$${parameters}$${toBase64(randomSecret(16))}$${toBase64(randomSecret(32))}`;
   const verifyDecoy = async (password: string, gone: AbortSignal): Promise<false> => {
     await enqueue(gone, () => argon2Verify(decoy, password));
     return false;
@@ -108,8 +107,8 @@ export function makeHasher(settings: HasherSettings, waited: (seconds: number) =
     queue: standing,
     hash: (password, gone) => enqueue(gone, () => argon2Hash(password, options)),
     async verify(hash, password, gone) {
-      if (isBcrypt(hash)) return enqueue(gone, () => bcryptVerify(password, hash));
-      return isArgon2(hash) ? enqueue(gone, () => argon2Verify(hash, password)) : verifyDecoy(password, gone);
+      const known = readHash(hash);
+      return known ? enqueue(gone, () => known.matches(password)) : verifyDecoy(password, gone);
     },
     verifyDecoy,
     needsRehash(hash, password) {
