@@ -3,6 +3,7 @@ import { mails, mailsUsage } from './cli/mails.ts';
 import { migrate } from './cli/migrate.ts';
 import { openapi } from './cli/openapi.ts';
 import { UsageError } from './cli/usage-error.ts';
+import { users, usersUsage } from './cli/users.ts';
 import { explain } from './platform/shutdown.ts';
 
 const usage = `Usage: npm run cli -- <command>
@@ -10,6 +11,7 @@ const usage = `Usage: npm run cli -- <command>
   migrate    apply the migrations that the database lacks
   keys       list, rotate, revoke and rewrap the signing keys; keys --help
   mails      list the mails that wait, and retry those that were given up; mails --help
+  users      import accounts from a file; users --help
   openapi    print the OpenAPI document as YAML
 `;
 
@@ -30,6 +32,7 @@ const commands: Record<string, Command> = {
   migrate: withoutArguments(migrate),
   keys: { usage: keysUsage, run: keys },
   mails: { usage: mailsUsage, run: mails },
+  users: { usage: usersUsage, run: users },
   openapi: withoutArguments(openapi),
 };
 

@@ -1,12 +1,10 @@
-import { loadDirectUrl, loadMasterKeys } from '../config.ts';
+import { loadMasterKeys } from '../config.ts';
 import { deriveMasterKeys } from '../core/keys/master-keys.ts';
 import { askForRotation, listKeys, revokeKey, type RotationAnswer } from '../core/keys/operator.store.ts';
 import { rewrapKeys } from '../core/keys/rewrap.ts';
 import { StartRefused } from '../kernel/start-refused.ts';
-import { makeLogger } from '../platform/log.ts';
-import { pendingMigrations } from '../platform/migrations.ts';
-import { type Database, isDatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
-import { openPool } from '../platform/postgres-pool.ts';
+import type { Database } from '../platform/postgres.ts';
+import { withDatabase } from './database.ts';
 import { table } from './table.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -35,24 +33,8 @@ function workOf([command, kid, ...rest]: string[]): Work {
 /** Prints what it did. @throws UsageError, or StartRefused with a sentence */
 export async function keys(args: string[]): Promise<void> {
   const work = workOf(args);
-  const settings = { url: loadDirectUrl(), poolMax: 1, timeoutSeconds: 10, pooled: true, statementNames: false };
-  const log = makeLogger({ level: 'silent', pretty: false });
-  const db = openDatabase(
-    settings,
-    openPool(settings, () => {}),
-    log,
-  );
-  try {
-    const pending = await pendingMigrations(queryText(db));
-    if (pending.length > 0)
-      throw new StartRefused(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);
-    process.stdout.write(`${await work(db)}\n`);
-  } catch (cause) {
-    if (!isDatabaseUnavailable(cause)) throw cause;
-    throw new StartRefused(`The database cannot be used: ${sentenceOf(cause)}`, { cause });
-  } finally {
-    await db.$disconnect();
-  }
+  const told = await withDatabase({ timeoutSeconds: 10, repeats: false }, work);
+  process.stdout.write(`${told}\n`);
 }
 
 const list: Work = async (db) => {

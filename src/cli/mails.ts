@@ -1,10 +1,6 @@
-import { loadDirectUrl } from '../config.ts';
 import { listUnsent, retryFailed } from '../core/mails/operator.store.ts';
-import { StartRefused } from '../kernel/start-refused.ts';
-import { makeLogger } from '../platform/log.ts';
-import { pendingMigrations } from '../platform/migrations.ts';
-import { type Database, isDatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
-import { openPool } from '../platform/postgres-pool.ts';
+import type { Database } from '../platform/postgres.ts';
+import { withDatabase } from './database.ts';
 import { table } from './table.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -21,20 +17,7 @@ export async function mails([command = '', ...rest]: string[]): Promise<void> {
   const works: Record<string, (db: Database) => Promise<string>> = { list, retry };
   const work = Object.hasOwn(works, command) ? works[command] : undefined;
   if (!work || rest.length > 0) throw new UsageError();
-  const settings = { url: loadDirectUrl(), poolMax: 1, timeoutSeconds: 10, pooled: true, statementNames: false };
-  const pool = openPool(settings, () => {});
-  const db = openDatabase(settings, pool, makeLogger({ level: 'silent', pretty: false }));
-  try {
-    const pending = await pendingMigrations(queryText(db));
-    if (pending.length > 0)
-      throw new StartRefused(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);
-    process.stdout.write(`${await work(db)}\n`);
-  } catch (cause) {
-    if (!isDatabaseUnavailable(cause)) throw cause;
-    throw new StartRefused(`The database cannot be used: ${sentenceOf(cause)}`, { cause });
-  } finally {
-    await db.$disconnect();
-  }
+  process.stdout.write(`${await withDatabase({ timeoutSeconds: 10, repeats: false }, work)}\n`);
 }
 
 async function list(db: Database): Promise<string> {

@@ -10,18 +10,19 @@ export interface KnownHash {
 export interface HashForm {
   pattern: RegExp;
   /** Of the pattern's groups; undefined where their values are none of this form. */
-  read(...groups: string[]): KnownHash | undefined;
+  read: (...groups: string[]) => KnownHash | undefined;
 }
 
 const mostMemoryBytes = 256 * 2 ** 20;
-/** Of Argon2 and scrypt: what is written to memory, over all passes and lanes. A second or two of a core. */
+/** A second or two of a core. */
 const mostWrittenBytes = 2 ** 30;
 
 export const tooMuchWork = 'needs too much work at a login';
 
-export function memoryExcess(bytes: number, passes: number): string | undefined {
+/** `written` is what is written to the memory in all, over passes and lanes. */
+export function memoryExcess(bytes: number, written: number): string | undefined {
   if (bytes > mostMemoryBytes) return `needs more than ${mostMemoryBytes / 2 ** 20} MiB of memory at a login`;
-  return bytes * passes > mostWrittenBytes ? tooMuchWork : undefined;
+  return written > mostWrittenBytes ? tooMuchWork : undefined;
 }
 
 /** How many bytes. A hash of fewer than 16 could be met by chance. */

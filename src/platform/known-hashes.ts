@@ -24,7 +24,11 @@ const argon2: HashForm = {
     const [m, t, p] = [Number(memoryKib), Number(passes), Number(lanes)];
     const isCost = t >= 1 && t < 2 ** 32 && p >= 1 && p < 2 ** 24 && m >= 8 * p && m < 2 ** 32;
     if (!isCost || !fromBase64(salt, { ...saltBytes, least: 8 }) || !fromBase64(hash, hashBytes)) return undefined;
-    return { stored, excess: memoryExcess(m * 1024, t), matches: (password) => argon2Verify(stored, password) };
+    return {
+      stored,
+      excess: memoryExcess(m * 1024, m * 1024 * t),
+      matches: (password) => argon2Verify(stored, password),
+    };
   },
 };
 

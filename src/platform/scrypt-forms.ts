@@ -26,7 +26,7 @@ const costOf = (ln: string | number, r: string, p: string): Cost => ({ ln: Numbe
 const isCost = ({ ln, r, p }: Cost) =>
   Number.isInteger(ln) && ln >= 1 && ln <= 48 && ln < 16 * r && r >= 1 && p >= 1 && p * r < 2 ** 30;
 
-const excessOf = ({ ln, r, p }: Cost) => memoryExcess(128 * 2 ** ln * r, p);
+const excessOf = ({ ln, r, p }: Cost) => memoryExcess(128 * r * (2 ** ln + p), 128 * r * 2 ** ln * p);
 
 const deriveKey = (password: string, salt: Buffer, { ln, r, p }: Cost, bytes: number): Promise<Buffer> =>
   derive(password, salt, bytes, { N: 2 ** ln, r, p, maxmem: 128 * r * (2 ** ln + p + 2) + 4096 });

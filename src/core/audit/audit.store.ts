@@ -5,6 +5,7 @@ import type { Queryable } from '../../platform/postgres.ts';
 
 export type AuditType =
   | 'account.registered'
+  | 'account.imported'
   | 'account.deleted'
   | 'account.locked'
   | 'email.verified'
@@ -74,4 +75,14 @@ export async function recordKeyEvent(tx: Queryable, type: KeyAuditType, kid: str
   const id = newId<EventId>(systemClock.nowMs());
   await tx.$executeRaw`
     INSERT INTO audit_events (id, type, outcome, reason, kid) VALUES (${id}::uuid, ${type}, 'success', ${reason}, ${kid})`;
+}
+
+/** Records that an operator brought these accounts along, in the transaction that makes them. */
+export async function recordImports(tx: Queryable, userIds: readonly UserId[]): Promise<void> {
+  const nowMs = systemClock.nowMs();
+  const eventIds = userIds.map(() => newId<EventId>(nowMs));
+  await tx.$executeRaw`
+    INSERT INTO audit_events (id, type, outcome, reason, user_id)
+    SELECT event_id, 'account.imported', 'success', 'cli', user_id
+    FROM unnest(${eventIds}::uuid[], ${userIds}::uuid[]) AS event(event_id, user_id)`;
 }

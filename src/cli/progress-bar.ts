@@ -1,0 +1,49 @@
+import type { Progress } from '../core/users/import-users.store.ts';
+
+/** What of a terminal, or of what is none, a bar needs. */
+export interface Screen {
+  isTTY?: boolean;
+  columns?: number;
+  write(text: string): unknown;
+}
+
+export interface ProgressBar {
+  show: (progress: Progress) => void;
+  /** Leaves the line free for what is told next. */
+  clear: () => void;
+}
+
+const barCells = 24;
+const toLineStart = '\r\u001b[K';
+const grouped = (count: number) => count.toLocaleString('en-US');
+
+const timeLeft = (seconds: number) =>
+  seconds < 90 ? `${Math.ceil(seconds)} s left` : `${Math.ceil(seconds / 60)} min left`;
+
+/** A line that shows how far a file has come; nothing where nobody looks. `nowMs` is of a clock that never steps back. */
+export function makeProgressBar(screen: Screen, fileBytes: number, nowMs: () => number): ProgressBar {
+  if (!screen.isTTY) return { show: () => {}, clear: () => {} };
+  let first: { atMs: number; progress: Progress } | undefined;
+
+  /** How fast it is, of what this run did: an earlier one may have done the most. */
+  const paceOf = (progress: Progress): string[] => {
+    first ??= { atMs: nowMs(), progress };
+    const seconds = (nowMs() - first.atMs) / 1000;
+    const bytes = progress.nextByte - first.progress.nextByte;
+    if (bytes <= 0 || seconds <= 0) return [];
+    const perSecond = grouped(Math.round((progress.lines - first.progress.lines) / seconds));
+    return [`${perSecond} lines/s`, timeLeft(((fileBytes - progress.nextByte) / bytes) * seconds)];
+  };
+
+  return {
+    show(progress) {
+      const done = fileBytes > 0 ? progress.nextByte / fileBytes : 1;
+      const cells = Math.floor(done * barCells);
+      const bar = `${'█'.repeat(cells)}${'░'.repeat(barCells - cells)} ${Math.floor(done * 100)} %`;
+      const counts = `${grouped(progress.taken)} taken, ${grouped(progress.refused)} refused`;
+      const line = [bar, counts, ...paceOf(progress)].join('  ');
+      screen.write(`${toLineStart}${line.slice(0, Math.max(0, (screen.columns ?? 80) - 1))}`);
+    },
+    clear: () => void screen.write(toLineStart),
+  };
+}

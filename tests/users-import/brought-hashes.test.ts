@@ -1,0 +1,134 @@
+// A password that another system hashed logs in here, and its hash is replaced at the first login.
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { readHash } from '../../src/platform/known-hashes.ts';
+import { freshEmail } from '../harness.ts';
+import { broughtHashes } from './brought-hashes.ts';
+import { type ImportWorld, startImportWorld } from './import-world.ts';
+
+jest.setTimeout(60_000);
+
+let world: ImportWorld;
+const accounts = broughtHashes.map((brought) => ({ ...brought, email: freshEmail() }));
+
+beforeAll(async () => {
+  world = await startImportWorld({ ARGON2_ITERATIONS: '4' }); // more than any of them has
+  const lines = accounts.map(({ email, hash }) => ({ email, display_name: 'Ada Lovelace', password_hash: hash }));
+  const { code, stdout } = await world.run(await world.write(...lines));
+  if (code !== 0) throw new Error(stdout); // no test below can hold then
+});
+afterAll(() => world.close());
+
+const hashOf = async (email: string) =>
+  (await world.rows('SELECT password_hash FROM users WHERE email = $1', email))[0]?.['password_hash'];
+
+const current = /^\$argon2id\$v=19\$m=19456,t=4,p=1\$/;
+
+describe('a hash that another system made verifies, and the first login replaces it:', () => {
+  test.each(accounts)('$madeBy', async ({ email, password, hash, stored = hash }) => {
+    expect(await hashOf(email)).toBe(stored);
+    for (const wrong of [`${password}x`, password.slice(1), password.toUpperCase()])
+      expect((await world.app.login(email, wrong)).status).toBe(401);
+    expect(await hashOf(email)).toBe(stored);
+
+    // Typed with its accent apart from its letter, it is the same password.
+    expect((await world.app.login(email, password.normalize('NFD'))).status).toBe(200);
+    const replaced = await hashOf(email);
+    expect(replaced).toMatch(current);
+
+    expect((await world.app.login(email, password)).status).toBe(200);
+    expect(await hashOf(email)).toBe(replaced);
+    expect((await world.app.login(email, `${password}x`)).status).toBe(401);
+  });
+});
+
+test('thirty first logins at once all succeed, and one hash is left', async () => {
+  const email = freshEmail();
+  const { hash = '', password = '' } = broughtHashes.find(({ hash }) => hash.startsWith('$scrypt$ln=4,')) ?? {};
+  await world.run(await world.write({ email, display_name: 'Ada', password_hash: hash }));
+  const answers = await Promise.all(Array.from({ length: 30 }, () => world.app.login(email, password)));
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  expect(await hashOf(email)).toMatch(current);
+});
+
+test('an account without a hash has no password, until it is reset', async () => {
+  const email = freshEmail();
+  expect(await world.run(await world.write({ email, display_name: 'Ada', password_hash: null }))).toMatchObject({
+    code: 0,
+  });
+  expect(await hashOf(email)).toBe('!');
+  for (const guess of ['!', 'null', ' '])
+    expect((await world.app.login(email, guess)).body).toMatchObject({ code: 'invalid_credentials' });
+});
+
+test('what is kept of a hash is read as itself again', () => {
+  for (const { hash, stored = hash } of broughtHashes) {
+    expect(readHash(hash)?.stored).toBe(stored);
+    expect(readHash(stored)?.stored).toBe(stored);
+  }
+});
+
+/** A change of any one character is another hash, or none: nothing of a hash is passed over. */
+test('a hash that differs anywhere does not verify', async () => {
+  const cheap = broughtHashes.filter(({ hash }) => /^\$(scrypt\$ln=4|pbkdf2-sha256\$29000)/.test(hash));
+  expect(cheap).toHaveLength(2);
+  for (const { hash, password } of cheap)
+    for (const at of [hash.lastIndexOf('$') - 3, hash.lastIndexOf('$') + 1, hash.length - 4]) {
+      const other = `${hash.slice(0, at)}${hash[at] === 'A' ? 'B' : 'A'}${hash.slice(at + 1)}`;
+      expect(await readHash(other)?.matches(password)).toBe(false);
+    }
+});
+
+const b64 = (bytes: number) => Buffer.alloc(bytes, 7).toString('base64');
+const plain = (bytes: number) => b64(bytes).replace(/=+$/, '');
+const bcryptTail = `${'.'.repeat(53)}`;
+
+describe('a hash that would cost too much at each login is known, and refused:', () => {
+  test.each([
+    ['Argon2 of 257 MiB', `$argon2id$v=19$m=263168,t=1,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 of 256 MiB five times over', `$argon2id$v=19$m=262144,t=5,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 of four billion passes', `$argon2id$v=19$m=8,t=4294967295,p=1$${plain(16)}$${plain(32)}`],
+    ['bcrypt of cost 16', `$2b$16$${bcryptTail}`],
+    ["Django's bcrypt of cost 31", `bcrypt_sha256$$2b$31$${bcryptTail}`],
+    ['scrypt of 512 MiB', `$scrypt$ln=19,r=8,p=1$${plain(16)}$${plain(32)}`],
+    ['scrypt of many lanes', `$scrypt$ln=10,r=8,p=1025$${plain(16)}$${plain(32)}`],
+    ['scrypt whose lanes need memory of their own', `$scrypt$ln=1,r=8,p=400000$${plain(16)}$${plain(32)}`],
+    ['scrypt of wide blocks', `$scrypt$ln=1,r=1048577,p=1$${plain(16)}$${plain(32)}`],
+    ["Django's scrypt", `scrypt$1073741824$salt$8$1$${b64(64)}`],
+    ["Firebase's scrypt", `$fbscrypt$v=1,n=30,r=8,p=1,ss=Bw==,sk=${b64(64)}$${b64(8)}$${b64(64)}`],
+    ['PBKDF2 of seven million iterations', `$pbkdf2-sha512$i=7000000$${plain(16)}$${plain(64)}`],
+    ['PBKDF2 of two million, for seven digests', `$pbkdf2-sha1$i=2000000$${plain(16)}$${plain(128)}`],
+    ["Django's PBKDF2 of ten digits", `pbkdf2_sha256$9999999999$salt$${b64(32)}`],
+  ])('%s', (_what, hash) => {
+    expect(readHash(hash)).toMatchObject({ excess: expect.stringMatching(/^needs .* at a login$/) });
+  });
+});
+
+describe('a text that is no hash of a known form is none:', () => {
+  test.each([
+    ['nothing', ''],
+    ['a password', 'correct horse battery staple'],
+    ['MD5', '5f4dcc3b5aa765d61d8327deb882cf99'],
+    ["Django's MD5", 'md5$salt$5f4dcc3b5aa765d61d8327deb882cf99'],
+    ["Django's for no password", '!HWGVQZZcUADDRkxMGtYkoTnePP9j5PypArnqI2J1'],
+    ['Argon2 of less memory than its lanes need', `$argon2id$v=19$m=7,t=1,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 of no pass', `$argon2id$v=19$m=1024,t=0,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 of another version', `$argon2id$v=18$m=1024,t=1,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 with a salt of five bytes', `$argon2id$v=19$m=1024,t=1,p=1$${plain(5)}$${plain(32)}`],
+    ['Argon2 with stray bits in its base64', `$argon2id$v=19$m=1024,t=1,p=1$${plain(16)}$${'B'.repeat(43)}`],
+    ['a hash that chance could meet', `$pbkdf2-sha256$i=1000$${plain(16)}$${plain(15)}`],
+    ['bcrypt cut short', `$2b$10$${bcryptTail.slice(1)}`],
+    ['bcrypt of cost 3', `$2b$03$${bcryptTail}`],
+    ['bcrypt of another kind', `$2x$10$${bcryptTail}`],
+    ['scrypt of N = 1', `$scrypt$ln=0,r=8,p=1$${plain(16)}$${plain(32)}`],
+    ['scrypt whose N is no power of two', `scrypt$16383$salt$8$1$${b64(64)}`],
+    ['scrypt without lanes', `$scrypt$ln=4,r=8,p=0$${plain(16)}$${plain(32)}`],
+    ['PBKDF2 of no iteration', `$pbkdf2-sha256$i=0$${plain(16)}$${plain(32)}`],
+    ['PBKDF2 with a digest that is not known', `$pbkdf2-md5$i=1000$${plain(16)}$${plain(16)}`],
+    ['Firebase without its signer key', `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=$${b64(8)}$${b64(64)}`],
+    ['Firebase with a hash of another length', `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${b64(64)}$${b64(8)}$${b64(63)}`],
+    ['a known hash with something behind it', `$pbkdf2-sha256$i=1000$${plain(16)}$${plain(32)}\n`],
+    ['a text that never ends', `$pbkdf2-sha256$i=1000$${'A'.repeat(1_000_000)}$${plain(32)}`],
+  ])('%s', (_what, hash) => {
+    expect(readHash(hash)).toBeUndefined();
+  });
+});

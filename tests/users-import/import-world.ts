@@ -1,0 +1,54 @@
+// A database, a service on it, and `npm run cli -- users import` as a process of its own.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Output } from '../keys/run-cli.ts';
+import { runCli } from '../keys/run-cli.ts';
+import { type Settings, startApp, type TestApp } from '../harness.ts';
+
+export interface Refused {
+  line: number;
+  reasons: string[];
+}
+
+export interface ImportWorld {
+  app: TestApp;
+  folder: string;
+  /** Writes a file of lines, each an object or the text of a line, and gives its path. */
+  write(...lines: (object | string)[]): Promise<string>;
+  run(...args: string[]): Promise<Output>;
+  /** The report of a file's refused lines. */
+  refusedOf(path: string): Promise<Refused[]>;
+  rows(sql: string, ...values: unknown[]): Promise<Record<string, unknown>[]>;
+  close(): Promise<void>;
+}
+
+let files = 0;
+
+export const readReport = (text: string): Refused[] =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Refused);
+
+export async function startImportWorld(settings: Settings = {}): Promise<ImportWorld> {
+  const app = await startApp(settings);
+  const folder = await mkdtemp(join(tmpdir(), 'keyturn-import-'));
+  return {
+    app,
+    folder,
+    async write(...lines) {
+      const path = join(folder, `users.${(files += 1)}.ndjson`);
+      const texts = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line)));
+      await writeFile(path, texts.map((text) => `${text}\n`).join(''));
+      return path;
+    },
+    run: (...args) => runCli({ DATABASE_URL: app.databaseUrl }, 'users', 'import', ...args),
+    refusedOf: async (path) => readReport(await readFile(`${path}.refused.ndjson`, 'utf8')),
+    rows: async (sql, ...values) => (await app.sql.query(sql, values)).rows as Record<string, unknown>[],
+    async close() {
+      await app.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}

@@ -1,0 +1,236 @@
+// npm run cli -- users import: what of a file is taken, and what is refused, why, and at which line.
+import { execFileSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { freshEmail, password } from '../harness.ts';
+import { broughtHashes } from './brought-hashes.ts';
+import { type ImportWorld, readReport, startImportWorld } from './import-world.ts';
+
+jest.setTimeout(60_000);
+
+let world: ImportWorld;
+beforeAll(async () => {
+  world = await startImportWorld();
+});
+afterAll(() => world.close());
+
+const hash = broughtHashes.find((brought) => brought.hash.startsWith('$2b$'))?.hash ?? '';
+const user = (members: object = {}) => ({ email: freshEmail(), display_name: 'Ada Lovelace', ...members });
+const account = async (email: string) =>
+  (
+    await world.rows(
+      `SELECT u.*, (SELECT array_agg(role ORDER BY role) FROM user_roles WHERE user_id = u.id) AS roles
+       FROM users AS u WHERE email = $1`,
+      email,
+    )
+  )[0];
+
+describe('an account', () => {
+  test('has all that its line says, in the one form that the service keeps', async () => {
+    await world.app.sql.query(
+      `INSERT INTO roles (name, description, scopes) VALUES ('editor', '', '{profile}') ON CONFLICT DO NOTHING`,
+    );
+    const email = freshEmail();
+    const line = {
+      email: ` ${email.toUpperCase()} `,
+      display_name: '  Ada King, Countess of Lovelace ',
+      email_verified: true,
+      is_active: false,
+      roles: ['user', 'editor', 'user'],
+      password_hash: hash,
+      created_at: '2019-05-06T07:08:09.123456+02:00',
+    };
+    expect(await world.run(await world.write(line))).toEqual({
+      code: 0,
+      stdout: '1 taken, 0 refused, of 1 lines.\n',
+      stderr: '',
+    });
+    expect(await account(email)).toMatchObject({
+      email,
+      display_name: 'Ada King, Countess of Lovelace',
+      email_verified: true,
+      is_active: false,
+      roles: ['editor', 'user'],
+      password_hash: hash,
+      created_at: new Date('2019-05-06T05:08:09.123Z'),
+    });
+  });
+
+  test('is active, not verified, a user and of today where its line says nothing of that', async () => {
+    const line = user();
+    await world.run(await world.write(line));
+    const { created_at: createdAt, ...row } = (await account(line.email)) ?? {};
+    expect(row).toMatchObject({ email_verified: false, is_active: true, roles: ['user'], password_hash: '!' });
+    expect(Math.abs(Date.now() - Number(createdAt))).toBeLessThan(60_000);
+  });
+
+  test('is in the audit trail, as brought along by the command, and without anything personal', async () => {
+    const line = user();
+    await world.run(await world.write(line));
+    const { id } = (await account(line.email)) ?? {};
+    const events = await world.rows('SELECT * FROM audit_events WHERE user_id = $1', id);
+    expect(events).toMatchObject([{ type: 'account.imported', outcome: 'success', reason: 'cli', actor_id: null }]);
+    expect(await world.rows('SELECT FROM audit_personal_data WHERE user_id = $1', id)).toEqual([]);
+  });
+});
+
+describe('a line that is refused', () => {
+  const long = 'a'.repeat(70_000);
+  const secret = 'a-secret-that-must-not-be-told';
+  const faulty: [string, object | string, RegExp[]][] = [
+    ['no JSON', `{"email": "ada@example.com", "password_hash": ${secret}}`, [/^the line is no JSON$/]],
+    ['no object', '[1, 2]', [/^the line: .*expected object/]],
+    ['null', 'null', [/^the line: .*expected object/]],
+    ['no address', { display_name: 'Ada' }, [/^email: /]],
+    ['no name', { email: 'no.name@example.com' }, [/^display_name: /]],
+    ['an address that is none', user({ email: 'ada' }), [/^email: must be an e-mail address/]],
+    ['an address beyond ASCII', user({ email: 'adä@example.com' }), [/^email: must be an e-mail address/]],
+    ['a name that cannot be seen', user({ display_name: ' \u200b ' }), [/^display_name: must have a character/]],
+    ['half a surrogate', '{"email":"x@example.com","display_name":"\\ud800"}', [/^display_name: must be valid Uni/]],
+    ['a text for a boolean', user({ email_verified: 'true' }), [/^email_verified: .*expected boolean/]],
+    ['a role that is not there', user({ roles: ['user', secret] }), [/^roles\.1: must be a role that is there$/]],
+    ['no role at all', user({ roles: [] }), [/^roles: must name at least one role$/]],
+    ['a password in the clear', user({ password: secret }), [/^password: is not known$/]],
+    ['a prototype', '{"email":"y@example.com","display_name":"Y","__proto__":{}}', [/^__proto__: is not known$/]],
+    [
+      'a hash that is none',
+      user({ password_hash: secret }),
+      [/^password_hash: must be a hash of a form that is known/],
+    ],
+    ['a costly hash', user({ password_hash: `$2b$16$${'.'.repeat(53)}` }), [/^password_hash: needs too much work/]],
+    ['a day for a time', user({ created_at: '2020-02-03' }), [/^created_at: must be a time of RFC 3339 from 1970/]],
+    ['a time to come', user({ created_at: '2190-01-01T00:00:00Z' }), [/^created_at: must be a time of RFC 3339/]],
+    ['a year 0', user({ created_at: '0000-01-01T00:00:00Z' }), [/^created_at: must be a time of RFC 3339/]],
+    ['a long line', user({ display_name: long }), [/^the line is longer than 64 KiB$/]],
+    [
+      'every fault',
+      { email: 'x', display_name: '', roles: [secret], password_hash: secret, is_active: 1, salt: secret },
+      [/^email: /, /^display_name: /, /^roles\.0: /, /^password_hash: /, /^is_active: /, /^salt: is not known$/],
+    ],
+  ];
+
+  test('is told with its number and every reason, and nothing of what stands in it; all others are taken', async () => {
+    const good = [user({ password_hash: hash }), user(), user()];
+    const lines = [...faulty.map(([, line]) => line), ...good];
+    const path = await world.write(...lines);
+    const { code, stdout, stderr } = await world.run(path);
+    const refused = faulty.length;
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
+    expect(stdout).toBe(
+      `${good.length} taken, ${refused} refused, of ${lines.length} lines. Why is in ${path}.refused.ndjson.\n`,
+    );
+    const report = await world.refusedOf(path);
+    expect(report.map(({ line }) => line)).toEqual(faulty.map((_, index) => index + 1));
+    for (const [index, [, , reasons]] of faulty.entries()) {
+      const told = report[index]?.reasons ?? [];
+      for (const reason of reasons) expect(told).toContainEqual(expect.stringMatching(reason));
+    }
+    expect(JSON.stringify(report)).not.toContain(secret);
+    expect(JSON.stringify(await world.rows('SELECT * FROM user_import_refusals'))).not.toContain(secret);
+    for (const { email } of good) expect(await account(email)).toBeDefined();
+    expect((await world.app.login(good[0]?.email ?? '', 'Pässwort: correct horse')).status).toBe(200);
+  });
+
+  test('may be so for its address alone: an account has it, or an earlier line, however it is spelled', async () => {
+    const there = await world.app.register();
+    const first = user({ display_name: 'The first' });
+    const path = await world.write(
+      first,
+      user({ email: there.email.toUpperCase() }),
+      { ...first, email: first.email.toUpperCase(), display_name: 'The second' },
+      user(),
+    );
+    expect((await world.run(path)).code).toBe(3);
+    const reasons = ['email: there is an account with this address, or an earlier line has it'];
+    expect(await world.refusedOf(path)).toEqual([
+      { line: 2, reasons },
+      { line: 3, reasons },
+    ]);
+    expect(await account(first.email)).toMatchObject({ display_name: 'The first' });
+    // Nothing of the account that was there has changed.
+    expect((await world.app.login(there.email, password)).status).toBe(200);
+  });
+});
+
+describe('a file', () => {
+  test('may come from Windows, with a mark before it, empty lines in it and no break at its end', async () => {
+    const [first, second, third] = [user(), user(), user({ email: 'no' })];
+    const path = join(world.folder, 'windows.ndjson');
+    const text = [first, '', '   ', second, third].map((line) =>
+      typeof line === 'string' ? line : JSON.stringify(line),
+    );
+    await writeFile(path, `\ufeff${text.join('\r\n')}`);
+    expect(await world.run(path)).toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/^2 taken, 1 refused, of 5/),
+    });
+    expect(await world.refusedOf(path)).toMatchObject([{ line: 5 }]);
+    for (const { email } of [first, second]) expect(await account(email)).toBeDefined();
+  });
+
+  test('that is no UTF-8 is refused line by line, where it is none', async () => {
+    const good = user();
+    const path = join(world.folder, 'latin1.ndjson');
+    const latin1 = Buffer.from(`${JSON.stringify(user({ display_name: 'Zoë' }))}\n`, 'latin1');
+    await writeFile(path, Buffer.concat([latin1, Buffer.from(JSON.stringify(good))]));
+    expect((await world.run(path)).code).toBe(3);
+    expect(await world.refusedOf(path)).toEqual([{ line: 1, reasons: ['the line is not UTF-8'] }]);
+    expect(await account(good.email)).toBeDefined();
+  });
+
+  test('whose lines are long and cut by every chunk is read in full, and one line of 10 MB is passed over', async () => {
+    const users = Array.from({ length: 40 }, (_, index) => user({ display_name: `${index} ${'é'.repeat(90)}` }));
+    const padded = users.map((line) => JSON.stringify(line).padEnd(40_000, ' '));
+    const path = await world.write(...padded.slice(0, 20), 'x'.repeat(10_000_000), ...padded.slice(20));
+    expect(await world.run(path)).toMatchObject({ code: 3 });
+    expect(await world.refusedOf(path)).toEqual([{ line: 21, reasons: ['the line is longer than 64 KiB'] }]);
+    const emails = users.map(({ email }) => email);
+    expect(await world.rows('SELECT FROM users WHERE email = ANY($1)', emails)).toHaveLength(40);
+  });
+
+  test('without a line is done at once', async () => {
+    expect(await world.run(await world.write())).toEqual({
+      code: 0,
+      stdout: '0 taken, 0 refused, of 0 lines.\n',
+      stderr: '',
+    });
+  });
+
+  test('that is not there, or no file, is a sentence', async () => {
+    const pipe = join(world.folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [join(world.folder, 'nowhere.ndjson'), world.folder, pipe]) {
+      const { code, stdout, stderr } = await world.run(path);
+      expect([code, stdout]).toEqual([1, '']);
+      expect(stderr).toMatch(/^[^\n]+ (cannot be read: ENOENT|is no file: [^\n]+)\n$/);
+    }
+  });
+});
+
+describe('the report', () => {
+  test('goes where --report says; to the standard output, with the counts beside it', async () => {
+    const path = await world.write('no', user());
+    const elsewhere = join(world.folder, 'elsewhere.ndjson');
+    expect((await world.run(path, '--report', elsewhere)).stdout).toContain(`Why is in ${elsewhere}.`);
+    const { code, stdout, stderr } = await world.run('--report', '-', path);
+    expect(readReport(stdout)).toEqual([{ line: 1, reasons: ['the line is no JSON'] }]);
+    expect([code, stderr]).toEqual([3, '1 taken, 1 refused, of 2 lines.\n']);
+  });
+
+  test('that cannot be written is a sentence; the import is done, and the next run writes it', async () => {
+    const path = await world.write('no', user());
+    const { code, stderr } = await world.run(path, '--report', join(world.folder, 'nowhere', 'report.ndjson'));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^The report [^\n]+ cannot be written: ENOENT\. The import is done; [^\n]+\n$/);
+    expect(await world.run(path)).toMatchObject({ code: 3 });
+    expect(await world.refusedOf(path)).toHaveLength(1);
+  });
+});
+
+test('--help tells of the command, and what is none is answered with the same and 2', async () => {
+  const help = await world.run('--help');
+  expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('\n  import FILE.ndjson ') });
+  const words = [[], ['one', 'two'], ['--fly', 'one'], ['one', '--report'], ['one', '--report', './one']];
+  for (const args of words) expect(await world.run(...args)).toEqual({ code: 2, stdout: '', stderr: help.stdout });
+});

@@ -1,0 +1,38 @@
+import { expect, test } from '@jest/globals';
+import { makeProgressBar } from '../../src/cli/progress-bar.ts';
+
+const at = (nextByte: number, lines: number) => ({ nextByte, lines, taken: lines - 1, refused: 1, finished: false });
+
+/** What a terminal of so many columns would show, a line a write. */
+function shownOn(screen: { isTTY?: boolean; columns?: number }) {
+  const shown: string[] = [];
+  let nowMs = 0;
+  const bar = makeProgressBar({ ...screen, write: (text) => shown.push(text) }, 2_000_000, () => nowMs);
+  bar.show(at(0, 1));
+  nowMs = 10_000;
+  bar.show(at(500_000, 25_001));
+  nowMs = 40_000;
+  bar.show(at(2_000_000, 100_001));
+  bar.clear();
+  return shown;
+}
+
+test('on a terminal it shows on one line how far the file has come, how fast, and how long it will take', () => {
+  const [first, quarter, end, cleared] = shownOn({ isTTY: true, columns: 200 });
+  expect(first).toBe(`\r\u001b[K${'░'.repeat(24)} 0 %  0 taken, 1 refused`);
+  expect(quarter).toBe(
+    `\r\u001b[K${'█'.repeat(6)}${'░'.repeat(18)} 25 %  25,000 taken, 1 refused  2,500 lines/s  30 s left`,
+  );
+  expect(end).toContain(`${'█'.repeat(24)} 100 %  100,000 taken`);
+  expect(cleared).toBe('\r\u001b[K');
+});
+
+test('it never is longer than the terminal is wide', () => {
+  for (const line of shownOn({ isTTY: true, columns: 40 }))
+    expect(line.replace('\r\u001b[K', '').length).toBeLessThan(40);
+});
+
+test('where no terminal is, it writes nothing', () => {
+  expect(shownOn({})).toEqual([]);
+  expect(shownOn({ isTTY: false })).toEqual([]);
+});
