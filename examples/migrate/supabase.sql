@@ -1,0 +1,13 @@
+-- psql "$SUPABASE_DB_URL" -At -f examples/migrate/supabase.sql > users.ndjson
+SELECT json_strip_nulls(json_build_object(
+  'email', email,
+  'display_name', COALESCE(
+    NULLIF(raw_user_meta_data ->> 'full_name', ''), NULLIF(raw_user_meta_data ->> 'name', ''), split_part(email, '@', 1)),
+  'email_verified', email_confirmed_at IS NOT NULL,
+  'is_active', banned_until IS NULL OR banned_until < now(),
+  'password_hash', NULLIF(encrypted_password, ''),
+  'created_at', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+))
+FROM auth.users
+WHERE deleted_at IS NULL AND NOT is_anonymous AND NOT is_sso_user
+ORDER BY created_at;
