@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { password, startApp, type TestApp } from './harness.ts';
+import { createDatabase } from './support/database.ts';
 import { freePort } from './support/free-port.ts';
 import { startMailServer } from './support/mail-server.ts';
 import { startService, whenReady } from './support/service.ts';
@@ -41,15 +42,15 @@ test("the README's curl session works as written, and answers with the members t
 
 test("the README's account flows work as written, with a mailbox that a server of its own fills", async () => {
   const mails = await startMailServer();
+  const database = await createDatabase();
   const service = await startService({
-    DATABASE_URL: app.databaseUrl,
+    DATABASE_URL: database.url,
     EMAIL_VERIFICATION: 'optional',
     SMTP_URL: mails.url,
     MAIL_FROM: 'Keyturn <keyturn@example.com>',
   });
   await whenReady(service);
   const ada = { email: 'ada@example.com', password, display_name: 'Ada Lovelace' };
-  await app.sql.query('DELETE FROM users WHERE email = $1', [ada.email]);
   expect((await service.post('/register', ada)).status).toBe(201);
   const used = new Set<string>();
   /** The token of the link that a block follows, once it has come. */
@@ -76,9 +77,9 @@ test("the README's account flows work as written, with a mailbox that a server o
   const link = '{"message":"If there is an account with this address, a link is on its way to it."}';
   const confirmation = '{"message":"A link to confirm the new address is on its way to it."}';
   expect(answers).toEqual(['204', link, '204', '204', confirmation, '204', '204', '204', '204']);
-  expect((await app.sql.query('SELECT 1 FROM users WHERE email LIKE $1', ['ada@%'])).rows).toEqual([]);
   await service.stop();
   await mails.close();
+  await database.drop();
 });
 
 test("the README's verifier accepts a token of the service and no other", async () => {

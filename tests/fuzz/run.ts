@@ -42,7 +42,13 @@ const operationsOf = async (baseUrl: string): Promise<string[]> => {
 async function fuzzAs(as: Fuzzing['as'], command: string, folder: string): Promise<Tested[]> {
   console.log(`\nSchemathesis as ${as}, seed ${options.seed}`);
   const database = await createDatabase();
-  const settings = { ...unlimited, DATABASE_URL: database.url, METRICS_PORT: '0' };
+  // With pages of its own a path of the document would take a GET that the document does not name.
+  const settings = {
+    ...unlimited,
+    DATABASE_URL: database.url,
+    METRICS_PORT: '0',
+    APP_URL: 'https://app.example.com',
+  };
   const service = await startService(settings);
   services.add(service);
   await whenReady(service);

@@ -50,7 +50,12 @@ async function insertUsers(tx: Queryable, rows: Row[]): Promise<Set<UserId>> {
       INSERT INTO users (id, email, display_name, password_hash, email_verified, is_active, created_at)
       SELECT id, email, "displayName", "passwordHash", "emailVerified", "isActive",
              COALESCE("createdAt", clock_timestamp())
-      FROM given ORDER BY email COLLATE "C", line
+      FROM given
+      -- Kept for an account whose change away from it can still be undone.
+      WHERE NOT EXISTS (
+        SELECT FROM one_time_tokens AS t
+        WHERE t.purpose = 'email_undo' AND t.email = given.email AND clock_timestamp() < t.expires_at)
+      ORDER BY email COLLATE "C", line
       ON CONFLICT (email) DO NOTHING
       RETURNING id
     ), granted AS (

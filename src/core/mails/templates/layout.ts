@@ -1,4 +1,4 @@
-import { type Markup, markup } from './markup.ts';
+import { type Html, html } from '../../../kernel/html.ts';
 
 /** What a letter says. Plain text throughout: the layout makes both of its forms. */
 export interface Message {
@@ -30,18 +30,18 @@ function wrap(paragraph: string): string {
   return lines.join('\n');
 }
 
-const paragraph = (text: string) => markup`<p style="margin:0 0 16px">${text}</p>`;
+const paragraph = (text: string) => html`<p style="margin:0 0 16px">${text}</p>`;
 
 const buttonStyle =
   'display:inline-block;padding:14px 24px;border-radius:6px;background:#1a56db;color:#ffffff;font-weight:bold;text-decoration:none';
 
-const button = (label: string, url: string) => markup`
+const button = (label: string, url: string) => html`
 <p style="margin:24px 0"><a href="${url}" style="${buttonStyle}">${label}</a></p>
 <p style="margin:0 0 16px;font-size:14px">Or copy this address into your browser:<br>
 <a href="${url}" style="word-break:break-all">${url}</a></p>`;
 
 /** No image, no script, nothing from elsewhere. Colours come in pairs only, so that light and dark are both legible. */
-const page = (subject: string, body: Markup[]) => markup`<!doctype html>
+const page = (subject: string, body: Html[]) => html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -67,5 +67,5 @@ export function layOut({ subject, paragraphs, action, closing }: Message, url: s
     ...(linked ? [button(linked.label, linked.url)] : []),
     ...closing.map(paragraph),
   ];
-  return { subject, text: `${text.join('\n\n')}\n`, html: page(subject, body).text };
+  return { subject, text: `${text.join('\n\n')}\n`, html: page(subject, body).markup };
 }

@@ -1,0 +1,91 @@
+// From a mail of the service to its page and through its form, on a phone without JavaScript.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
+import { startBrowser, watch, type Watched } from '../support/browser.ts';
+import { freePort } from '../support/free-port.ts';
+import type { Mail } from '../support/mailbox.ts';
+
+const newPassword = 'a quieter mare and no battery';
+
+let browser: Browser;
+let app: TestApp;
+beforeAll(async () => {
+  browser = await startBrowser();
+  const port = await freePort();
+  app = await startApp({ ISSUER: `http://localhost:${port}` }, { port });
+});
+afterAll(async () => {
+  await browser?.close();
+  await app?.close();
+});
+
+let context: BrowserContext;
+let page: Page;
+let watched: Watched;
+beforeEach(async () => {
+  const viewport = { width: 360, height: 740 };
+  context = await browser.newContext({ viewport, isMobile: true, hasTouch: true, javaScriptEnabled: false });
+  page = await context.newPage();
+  page.setDefaultTimeout(60_000); // a busy machine may draw no frame for long
+  watched = await watch(page);
+});
+afterEach(() => context.close());
+
+const askedOrigins = () => [...new Set(watched.requests.map((url) => new URL(url).origin))];
+
+const open = ({ link = '' }: Mail) => page.goto(link);
+const heading = () => page.locator('h1').innerText();
+async function press(name: string): Promise<void> {
+  const answered = page.waitForEvent('load');
+  await page.getByRole('button', { name }).click();
+  await answered;
+}
+async function setPassword(text: string): Promise<void> {
+  await page.getByLabel('New password').fill(text);
+  await press('Set this password');
+}
+
+test('a new account confirms its address; the link that was used says so', async () => {
+  const { email, access_token: token } = await app.register();
+  const mail = await app.nextMail(email);
+  await open(mail);
+  await press('Confirm this address');
+  expect(await heading()).toBe('Your address is confirmed');
+  expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
+  await open(mail);
+  await press('Confirm this address');
+  expect(await heading()).toBe('This link is not good any more');
+  expect(askedOrigins()).toEqual([app.config.baseUrl]);
+});
+
+test('a password that was forgotten is set anew', async () => {
+  const { email } = await app.register();
+  await app.nextMail(email);
+  await app.post('/forgot-password', { email });
+  await open(await app.nextMail(email));
+  await setPassword('AdaLovelace1');
+  expect(await page.getByRole('alert').innerText()).toMatch(/too close to your name/);
+  await setPassword(newPassword);
+  expect(await heading()).toBe('Your password is set');
+  expect((await app.login(email, newPassword)).status).toBe(200);
+  expect(askedOrigins()).toEqual([app.config.baseUrl]);
+});
+
+test('an account that was moved away comes back to its owner', async () => {
+  const { email, access_token: token } = await app.register();
+  await app.nextMail(email);
+  const next = freshEmail();
+  await app.post('/me/email', { new_email: next, current_password: password }, token);
+  await open(await app.nextMail(next));
+  await press('Confirm this address');
+  expect((await app.login(next)).status).toBe(200);
+  await open(await app.nextMail(email));
+  await press('Undo the change');
+  expect(await heading()).toBe('The change is undone');
+  expect((await app.login(next)).status).toBe(401);
+  await open(await app.nextMail(email));
+  await setPassword(newPassword);
+  expect((await app.login(email, newPassword)).status).toBe(200);
+  expect(askedOrigins()).toEqual([app.config.baseUrl]);
+});

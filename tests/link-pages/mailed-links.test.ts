@@ -1,0 +1,105 @@
+// From a mail to its page and through its form, as a browser goes; with scanners of mail that opened every link before.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
+import { send } from '../http/wire.ts';
+import type { Mail } from '../support/mailbox.ts';
+
+const issuer = 'https://auth.example.com';
+const newPassword = 'a quieter mare and no battery';
+
+let app: TestApp;
+beforeAll(async () => void (app = await startApp({ ISSUER: issuer })));
+afterAll(() => app.close());
+
+const headingOf = (page: string) => /<h1>([^<]*)<\/h1>/.exec(page)?.[1];
+
+/** Opens the link of a mail as often as `times`, and gives what sends the form that is there. */
+async function open({ link = '' }: Mail, times = 1) {
+  const { pathname, search, origin } = new URL(link);
+  expect(origin).toBe(issuer);
+  let page = await send(app.baseUrl, pathname + search);
+  for (let time = 1; time < times; time += 1) page = await send(app.baseUrl, pathname + search);
+  expect(page.status).toBe(200);
+  const action = /<form method="post" action="([^"]*)"/.exec(page.text)?.[1] ?? '';
+  const token = /name="token" value="([^"]*)"/.exec(page.text)?.[1] ?? '';
+  return async (fields: Record<string, string> = {}) => {
+    const { status, text } = await send(app.baseUrl, new URL(action, link).pathname, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ token, ...fields }).toString(),
+    });
+    return { status, heading: headingOf(text), text };
+  };
+}
+
+const me = async (token: string) => (await app.get('/me', token)).body as Record<string, unknown>;
+
+test('an address is confirmed by the form, not by those who open the link before', async () => {
+  const { email, access_token: token } = await app.register();
+  const submit = await open(await app.nextMail(email), 5);
+  expect(await me(token)).toMatchObject({ email_verified: false });
+  expect(await submit()).toMatchObject({ status: 200, heading: 'Your address is confirmed' });
+  expect(await me(token)).toMatchObject({ email_verified: true });
+  expect(await submit()).toMatchObject({ status: 400, heading: 'This link is not good any more' });
+});
+
+test('a password is set by the form, after one that is too close to the name, and every session ends', async () => {
+  const { email, access_token: token, refresh_token: refreshToken } = await app.register();
+  await app.nextMail(email);
+  await app.post('/forgot-password', { email });
+  const submit = await open(await app.nextMail(email), 5);
+  const refused = await submit({ new_password: 'AdaLovelace1' });
+  expect(refused).toMatchObject({ status: 400, heading: 'Choose a new password' });
+  expect(refused.text).toContain('too close to your name');
+  expect((await app.login(email)).status).toBe(200);
+  expect(await submit({ new_password: newPassword })).toMatchObject({ status: 200, heading: 'Your password is set' });
+  expect((await app.login(email, newPassword)).status).toBe(200);
+  expect((await app.login(email)).status).toBe(401);
+  expect((await app.refresh(refreshToken)).status).toBe(401);
+  expect((await app.get('/me', token)).status).toBe(401);
+  expect(await submit({ new_password: password })).toMatchObject({ status: 400 });
+});
+
+test('a change of address is confirmed and undone by forms, and another lets the owner in again', async () => {
+  const { email, access_token: token } = await app.register();
+  await app.nextMail(email);
+  const next = freshEmail();
+  await app.post('/me/email', { new_email: next, current_password: password }, token);
+  const confirm = await open(await app.nextMail(next), 5);
+  expect(await me(token)).toMatchObject({ email });
+  expect(await confirm()).toMatchObject({ status: 200 });
+  expect(await me(token)).toMatchObject({ email: next });
+
+  const undo = await open(await app.nextMail(email), 5);
+  expect(await me(token)).toMatchObject({ email: next });
+  expect(await undo()).toMatchObject({ status: 200, heading: 'The change is undone' });
+  expect((await app.login(next)).status).toBe(401);
+  expect((await app.login(email)).status).toBe(401);
+  const reset = await open(await app.nextMail(email));
+  expect(await reset({ new_password: newPassword })).toMatchObject({ status: 200 });
+  expect((await app.login(email, newPassword)).status).toBe(200);
+  expect(await undo()).toMatchObject({ status: 400, heading: 'This link is not good any more' });
+});
+
+test('a link is good on its own page alone', async () => {
+  const { email } = await app.register();
+  const { token = '' } = await app.nextMail(email);
+  for (const link of ['reset-password', 'undo-email-change']) {
+    const submit = await open({ link: `${issuer}/${link}?token=${token}` } as Mail);
+    expect(await submit({ new_password: newPassword })).toMatchObject({ status: 400 });
+  }
+  const submit = await open({ link: `${issuer}/verify-email?token=${token}` } as Mail);
+  expect(await submit()).toMatchObject({ status: 200 });
+});
+
+test('where APP_URL is elsewhere, its pages are there, and none are here', async () => {
+  const other = await startApp({ ISSUER: issuer, APP_URL: 'https://app.example.com' });
+  const { email } = await other.register();
+  const { link, token } = await other.nextMail(email);
+  expect(link).toBe(`https://app.example.com/verify-email?token=${token}`);
+  for (const page of ['verify-email', 'reset-password', 'undo-email-change']) {
+    expect((await send(other.baseUrl, `/${page}?token=${token}`)).status).toBe(405);
+    expect((await send(other.baseUrl, `/${page}/confirm`, { method: 'POST' })).status).toBe(404);
+  }
+  await other.close();
+});
