@@ -44,7 +44,9 @@ export async function walk(baseUrl: string, email: string, password: string): Pr
   const refusals: Walked['refusals'] = [];
 
   const body = { email, password, display_name: 'Ada Lovelace' };
-  const { user: registered } = granted(await client.POST('/register', { body }));
+  const answer = granted(await client.POST('/register', { body }));
+  if (!('user' in answer)) throw new Error(`the address must be confirmed first: ${answer.message}`);
+  const { user: registered } = answer;
   const taken = refused(await client.POST('/register', { body }));
   if (taken.code === 'email_taken') refusals.push({ code: taken.code, because: taken.title });
   const invalid = refused(await client.POST('/register', { body: { ...body, email: 'ada' } }));

@@ -117,7 +117,7 @@ test('one that this service never made is refused without a query', async () => 
   const ofAnotherPrefix = token.replace('kto_', 'ktk_');
   const random = `kto_${randomBytes(64).toString('base64url')}`;
   tap.reset();
-  for (const forged of [flipped, ofAnotherPrefix, random, `${token} `, token.toUpperCase(), 'kto_', '', '\u0000'])
+  for (const forged of [flipped, ofAnotherPrefix, random, `${token} `, token.toUpperCase(), 'kto_', ''])
     expect((await verify(forged)).body).toMatchObject({ status: 400, code: 'invalid_token' });
   expect((await reset(random)).status).toBe(400);
   expect(tap.statements()).toEqual([]);

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Response } from 'supertest';
+import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
+import { makeOpaqueTokens } from '../../src/core/tokens/opaque-token.ts';
+import { newId, type OneTimeTokenId } from '../../src/kernel/id.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import type { Account } from '../harness.ts';
@@ -23,7 +26,18 @@ let postgres: EmbeddedPostgres;
 let gate: Gate;
 let service: ServiceProcess;
 let account: Account;
-const settings = () => ({ DATABASE_URL: gate.url, DATABASE_TIMEOUT: `${timeoutMs / 1000}s`, MASTER_KEYS: masterKeys });
+const settings = () => ({
+  DATABASE_URL: gate.url,
+  DATABASE_TIMEOUT: `${timeoutMs / 1000}s`,
+  MASTER_KEYS: masterKeys,
+  // Nobody listens there: mails wait.
+  SMTP_URL: 'smtp://127.0.0.1:9',
+  MAIL_FROM: 'keyturn@example.com',
+});
+/** One that this service could have made: whether it is good, only the database knows. */
+const oneTimeToken = makeOpaqueTokens('kto_', deriveMasterKeys([Buffer.from(masterKeys, 'base64url')])).draw(
+  newId<OneTimeTokenId>(Date.now()),
+).text;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'keyturn-down-'));
@@ -52,11 +66,13 @@ type Method = Parameters<ServiceProcess['call']>[0];
 async function callEach(): Promise<{ id: string; response: Response; ms: number }[]> {
   return Promise.all(
     asking.map(async ({ id, method, path, body }) => {
-      const example = body?.members.includes('refresh_token')
-        ? { refresh_token: account.refresh_token }
-        : body?.example;
+      const example = {
+        ...body?.example,
+        ...(body?.members.includes('refresh_token') ? { refresh_token: account.refresh_token } : {}),
+        ...(body?.members.includes('token') ? { token: oneTimeToken } : {}),
+      };
       const startedMs = performance.now();
-      const options = { body: example, token: account.access_token };
+      const options = { body: body && example, token: account.access_token };
       const response = await service.call(method.toLowerCase() as Method, path, options);
       return { id, response, ms: performance.now() - startedMs };
     }),
