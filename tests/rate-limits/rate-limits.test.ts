@@ -60,7 +60,6 @@ const groupOf: Record<string, string> = {
   resendVerification: 'mail',
   forgotPassword: 'mail',
   resetPassword: 'mail',
-  undoEmailChange: 'mail',
   refresh: 'refresh',
 };
 

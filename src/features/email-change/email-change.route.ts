@@ -49,7 +49,6 @@ export const emailChangeRoutes = ({ ask, undo }: EmailChange) => [
     description:
       'Gives the account its former address, ends every session of it, and lets nobody in until a new password is set; a ' +
       'link for that is mailed to the former address.',
-    limit: 'mail',
     body: UndoEmailChangeRequest,
     refusals: [InvalidToken, NotReady],
     handle: ({ body, client }) => undo(body.token, client),
