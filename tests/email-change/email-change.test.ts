@@ -115,6 +115,31 @@ test('whoever moves an account twice leaves its owner the way back, and keeps no
   expect(await emailOf(account)).toBe(account.email);
 });
 
+test.each(['asked for', 'done'])(
+  'a thief whose second move is %s cannot void the owner’s way back by undoing it',
+  async (state) => {
+    const account = await register();
+    const second = await moved(account);
+    const ofOwner = await app.nextMail(account.email);
+    if (state === 'done') await moved(account);
+    else await ask(account, freshEmail());
+    expect((await undo((await app.nextMail(second)).token)).status).toBe(204);
+    const toSetPassword = await app.nextMail(second);
+    expect(await emailOf(account)).toBe(second);
+    const taken = await app.post('/register', { email: account.email, password, display_name: 'Eve' });
+    expect(taken.status).toBe(409);
+
+    expect((await undo(ofOwner.token)).status).toBe(204);
+    expect(await emailOf(account)).toBe(account.email);
+    const body = { token: toSetPassword.token, new_password: next };
+    expect((await app.post('/reset-password', body)).status).toBe(400);
+    const { rows } = await app.sql.query('SELECT purpose, email FROM one_time_tokens WHERE user_id = $1', [
+      account.user.id,
+    ]);
+    expect(rows).toEqual([{ purpose: 'password_reset', email: account.email }]);
+  },
+);
+
 test('the time to undo begins when the change has happened', async () => {
   const account = await register();
   const newEmail = freshEmail();

@@ -16,6 +16,7 @@ export interface NewToken extends Token {
 
 /** Whose token was presented, and what of their account it concerns. */
 export interface Bearer {
+  tokenId: OneTimeTokenId;
   userId: UserId;
   purpose: Purpose;
   /** The address that the token was sent to. */
@@ -41,7 +42,7 @@ const isPresented = ({ id, hash }: Token, purposes: readonly Purpose[]) => sql`
   t.id = ${id}::uuid AND t.token_hash = ${hash} AND t.purpose = ANY (${purposes}) AND clock_timestamp() < t.expires_at`;
 
 const bearerColumns = sql`
-  u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail", u.display_name AS "displayName"`;
+  t.id AS "tokenId", u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail", u.display_name AS "displayName"`;
 
 export async function findBearer(
   db: Database,
@@ -80,9 +81,19 @@ export async function voidTokens(tx: Queryable, userId: UserId): Promise<void> {
   await tx.$executeRaw`DELETE FROM one_time_tokens WHERE user_id = ${userId}::uuid AND purpose <> 'email_undo'`;
 }
 
-/** Voids those, too: for the one that was used. */
-export async function voidAllTokens(tx: Queryable, userId: UserId): Promise<void> {
-  await tx.$executeRaw`DELETE FROM one_time_tokens WHERE user_id = ${userId}::uuid`;
+/**
+ * Voids what an undo link that was just used overrules: all but the undo links of addresses that had the account before
+ * its own. Else whoever moves an account twice would undo the second move, and the first for good. Ids tell what came
+ * first; the oldest one of the address counts, so that it is minutes that part it from the next.
+ */
+export async function voidOverruled(tx: Queryable, { tokenId, userId, email }: Bearer): Promise<void> {
+  await tx.$executeRaw`
+    DELETE FROM one_time_tokens AS t
+    WHERE t.user_id = ${userId}::uuid AND (t.purpose <> 'email_undo' OR t.email = ${email} OR t.id > LEAST(
+      ${tokenId}::uuid,
+      (SELECT own.id FROM one_time_tokens AS own
+       WHERE own.user_id = ${userId}::uuid AND own.purpose = 'email_undo' AND own.email = ${email}
+       ORDER BY own.id LIMIT 1)))`;
 }
 
 /** The undo links that were sent to an address begin their time anew: the change has only now happened. */

@@ -6,7 +6,7 @@ import {
   type Bearer,
   isReserved,
   renewUndoLinks,
-  voidAllTokens,
+  voidOverruled,
   voidTokens,
 } from '../../core/one-time-tokens/one-time-tokens.store.ts';
 import { actAsCaller, revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
@@ -50,13 +50,14 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
     }),
 
   /** Gives the account its former address back, and nobody access until a new password is set. */
-  async undo(tx: Queryable, { userId, email, displayName: name }: Bearer, client: Client): Promise<true> {
+  async undo(tx: Queryable, bearer: Bearer, client: Client): Promise<true> {
+    const { userId, email, displayName: name } = bearer;
     await tx.$executeRaw`
       UPDATE users SET email = ${email}, email_verified = true, password_hash = ${unusableHash()},
                        updated_at = clock_timestamp()
       WHERE id = ${userId}::uuid`;
     await revokeSessionsOf(tx, userId, 'email_change_undone');
-    await voidAllTokens(tx, userId);
+    await voidOverruled(tx, bearer);
     await recordEvent(tx, client, { type: 'email.change_undone', outcome: 'success', actorId: userId, userId });
     const token = await oneTimeTokens.issue(tx, userId, 'password_reset', email);
     await outbox.post(tx, userId, { kind: 'email_change_undone', to: email, name, token });
