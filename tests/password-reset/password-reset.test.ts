@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
 
@@ -12,6 +13,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const forgot = async (email: string) => {
+  await app.mails(); // letters that are due at once leave in any order
   expect((await app.post('/forgot-password', { email })).status).toBe(202);
   return (await app.nextMail(email)).token ?? '';
 };
@@ -48,6 +50,30 @@ test('it works while the account is locked, and lifts the lock-out', async () =>
   expect((await app.login(email)).status).toBe(423);
   expect((await reset(await forgot(email))).status).toBe(204);
   expect((await app.login(email, next)).status).toBe(200);
+});
+
+test('it waits for a failed login in the same order, so that neither fails of a deadlock', async () => {
+  const { email } = await app.register();
+  await app.login(email, 'a wrong password');
+  const token = await forgot(email);
+  const { rows } = await app.sql.query('SELECT email_hmac FROM lockouts ORDER BY last_attempt_at DESC LIMIT 1');
+  const hmac = rows[0].email_hmac as Buffer;
+  const login = await app.sql.connect();
+  const count = (networks: string) =>
+    login.query(`UPDATE lockouts SET failures = failures WHERE email_hmac = $1 AND network ${networks}`, [hmac]);
+  try {
+    await login.query('CLUSTER lockouts USING lockouts_pkey'); // the row of anywhere is the first, however they are read
+    await login.query('BEGIN');
+    await count(`<> '*'`);
+    const answer = reset(token);
+    const waits = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    while ((await app.sql.query(waits)).rowCount === 0) await sleep(20);
+    await count(`= '*'`);
+    await login.query('COMMIT');
+    expect((await answer).status).toBe(204);
+  } finally {
+    login.release(true);
+  }
 });
 
 test('it confirms the address: whoever has the link has the mailbox', async () => {

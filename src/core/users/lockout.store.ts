@@ -117,9 +117,15 @@ export const makeLockoutStore = (db: Database, { attempts, total, durationSecond
 
 export type LockoutStore = ReturnType<typeof makeLockoutStore>;
 
-/** Forgets every failure for an address, from every network: it was shown otherwise whose account it is. */
+/**
+ * Forgets every failure for an address, from every network: it was shown otherwise whose account it is. In the order of
+ * all others: the index would have the row of anywhere first.
+ */
 export async function liftLockout(tx: Queryable, emailHmac: Uint8Array): Promise<void> {
-  await tx.$executeRaw`DELETE FROM lockouts WHERE email_hmac = ${emailHmac}`;
+  await tx.$executeRaw`
+    WITH here AS (DELETE FROM lockouts WHERE email_hmac = ${emailHmac} AND network <> ${anywhere} RETURNING 1)
+    DELETE FROM lockouts
+    WHERE email_hmac = ${emailHmac} AND network = ${anywhere} AND (SELECT count(*) FROM here) >= 0`;
 }
 
 /** Deletes what is over, up to `batch` rows, and tells how many. Two processes take different rows. */
