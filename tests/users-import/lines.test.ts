@@ -93,6 +93,8 @@ describe('a line that is refused', () => {
     ['no role at all', user({ roles: [] }), [/^roles: must name at least one role$/]],
     ['a password in the clear', user({ password: secret }), [/^password: is not known$/]],
     ['a prototype', '{"email":"y@example.com","display_name":"Y","__proto__":{}}', [/^__proto__: is not known$/]],
+    ['a member that Postgres cannot name', '{"\\u0000":1,"\\ud800":1}', [/^\ufffd: is not known$/]],
+    ['a member cut in a surrogate', { ['a'.repeat(63) + '😀']: 1 }, [/^a{63}\ufffd: is not known$/]],
     [
       'a hash that is none',
       user({ password_hash: secret }),

@@ -79,6 +79,9 @@ function jsonOf(text: string): unknown {
   }
 }
 
+/** A reason repeats the names of members, and those may be no text that Postgres can store. */
+const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\ufffd');
+
 /** Reads lines of a file of accounts; `nowMs` is the latest time at which one can have been made. */
 export function makeReadLine(knownRoles: ReadonlySet<string>, nowMs: number): ReadLine {
   const schema = makeSchema(knownRoles, nowMs);
@@ -90,7 +93,8 @@ export function makeReadLine(knownRoles: ReadonlySet<string>, nowMs: number): Re
     const value = jsonOf(text);
     if (value === undefined) return { reasons: ['the line is no JSON'] };
     const { data, error } = schema.safeParse(value);
-    if (error) return { reasons: faultsOf('the line', error).map(({ path, message }) => `${path}: ${message}`) };
+    if (error)
+      return { reasons: faultsOf('the line', error).map(({ path, message }) => storable(`${path}: ${message}`)) };
     return {
       user: {
         email: data.email,
