@@ -16,10 +16,13 @@ import { scryptForms } from './scrypt-forms.ts';
 const mostCharacters = 1024;
 const mostBcryptCost = 15;
 
-/** A PHC string; Django puts `argon2` before it. RFC 9106 section 3.1 has the bounds. */
+/**
+ * A PHC string; Django puts `argon2` before it. RFC 9106 section 3.1 has the bounds. It is kept as it is, and what reads it
+ * at a login takes no leading zero.
+ */
 const argon2: HashForm = {
   pattern:
-    /^(?:argon2)?(\$argon2(?:id|i|d)\$v=(?:16|19)\$m=(\d{1,10}),t=(\d{1,10}),p=(\d{1,8})\$([\w+/]+)\$([\w+/]+))$/,
+    /^(?:argon2)?(\$argon2(?:id|i|d)\$v=(?:16|19)\$m=([1-9]\d{0,9}),t=([1-9]\d{0,9}),p=([1-9]\d{0,7})\$([\w+/]+)\$([\w+/]+))$/,
   read(stored, memoryKib, passes, lanes, salt, hash) {
     const [m, t, p] = [Number(memoryKib), Number(passes), Number(lanes)];
     const isCost = t >= 1 && t < 2 ** 32 && p >= 1 && p < 2 ** 24 && m >= 8 * p && m < 2 ** 32;

@@ -111,6 +111,7 @@ describe('a text that is no hash of a known form is none:', () => {
     ["Django's MD5", 'md5$salt$5f4dcc3b5aa765d61d8327deb882cf99'],
     ["Django's for no password", '!HWGVQZZcUADDRkxMGtYkoTnePP9j5PypArnqI2J1'],
     ['Argon2 of less memory than its lanes need', `$argon2id$v=19$m=7,t=1,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 with a leading zero', `$argon2id$v=19$m=01024,t=1,p=1$${plain(16)}$${plain(32)}`],
     ['Argon2 of no pass', `$argon2id$v=19$m=1024,t=0,p=1$${plain(16)}$${plain(32)}`],
     ['Argon2 of another version', `$argon2id$v=18$m=1024,t=1,p=1$${plain(16)}$${plain(32)}`],
     ['Argon2 with a salt of five bytes', `$argon2id$v=19$m=1024,t=1,p=1$${plain(5)}$${plain(32)}`],
