@@ -92,6 +92,9 @@ describe.each(kinds)('the letter %s', (kind) => {
     'a/b',
     'A'.repeat(51),
     'Call 090012345',
+    'Refund due, call 1-800-555-0199',
+    'Call (08) 00 - 12 34',
+    'Call 0 8 0 0 1 2',
   ])('does not repeat the name %s', (name) => {
     const letter = render(kind, name);
     expect(letter).toEqual(render(kind, 'x/y'));

@@ -3,8 +3,8 @@ import type { Email } from '../../users/email.ts';
 
 const mostGreetedCodePoints = 50;
 
-/** What a mail program may make a link of, or a reader call: an address, a domain, a number. */
-const callsForMore = /[/\\@:]|\bwww\b|[\p{L}\p{N}][.。．][\p{L}\p{M}]{2}|\p{N}{5}/iu;
+/** What a mail program may make a link of, or a reader call: an address, a domain, a number, however it is spaced. */
+const callsForMore = /[/\\@:]|\bwww\b|[\p{L}\p{N}][.。．][\p{L}\p{M}]{2}|\p{N}(?:[^\p{L}\p{N}]*\p{N}){4}/iu;
 
 const isFit = (name: string): boolean => !callsForMore.test(name) && countCodePoints(name) <= mostGreetedCodePoints;
 
