@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Account } from '../harness.ts';
-import { purgeMails } from '../../src/core/mails/delivery.store.ts';
+import { answerNext, claimLetter, purgeMails } from '../../src/core/mails/delivery.store.ts';
 import type { UserId } from '../../src/kernel/id.ts';
+import { type Database, sql } from '../../src/platform/postgres.ts';
 import { randomBytes } from 'node:crypto';
 import { atOnce } from '../support/workers.ts';
 import { appUrl, openPostOffice, type PostOffice } from './post-office.ts';
@@ -229,6 +230,33 @@ describe('an ask', () => {
     await postman.deliverDue();
     expect(office.server.received).toHaveLength(1);
   });
+});
+
+test('what is due is found by an index alone, however much waits of the other kind or was put off', async () => {
+  const statements: { text: string; values: unknown[] }[] = [];
+  const listener = {
+    $queryRaw(strings: TemplateStringsArray, ...values: string[]) {
+      statements.push(sql(strings, ...values));
+      return Promise.resolve([]);
+    },
+    $transaction: (work: (tx: unknown) => Promise<unknown>) => work(listener),
+  } as unknown as Database;
+  await answerNext(listener, async () => {});
+  await claimLetter(listener, 60);
+  const client = await office.app.sql.connect();
+  await client.query(`
+    INSERT INTO mails (id, stage, kind, payload, master_key_id, due_at)
+    SELECT gen_random_uuid(), stage, 'verify_email', '\\x00', '', clock_timestamp() + make_interval(secs => n)
+    FROM generate_series(-2000, 2000) AS n, unnest(ARRAY['asked', 'written']) AS stage`);
+  await client.query('ANALYZE mails');
+  const plans = [];
+  for (const { text, values } of statements) {
+    const { rows } = await client.query<Record<string, string>>(`EXPLAIN ${text}`, values);
+    plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
+  }
+  client.release(true);
+  const byIndex = /Index Scan using mails_due on .*\n +Index Cond: \(\(stage = '\w+'::text\) AND \(due_at <= /;
+  expect(plans).toEqual([expect.stringMatching(byIndex), expect.stringMatching(byIndex)]);
 });
 
 test('a mail that is sealed under a master key that is gone waits for it', async () => {

@@ -17,7 +17,7 @@ const waits = sql`sent_at IS NULL AND failed_at IS NULL`;
 
 /** The one that has been due for longest; what another process holds is passed over. */
 const nextDue = (stage: 'asked' | 'written') => sql`
-  SELECT id FROM mails WHERE stage = ${stage} AND ${waits} AND due_at <= clock_timestamp()
+  SELECT id FROM mails WHERE stage = ${stage} AND ${waits} AND due_at <= statement_timestamp()
   ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
 
 /** Takes a letter for `leaseSeconds`: if it is not settled by then, as its process died, it is due again. */
