@@ -99,7 +99,8 @@ export async function voidOverruled(tx: Queryable, { tokenId, userId, email }: B
 /** The undo links that were sent to an address begin their time anew: the change has only now happened. */
 export async function renewUndoLinks(tx: Queryable, userId: UserId, email: Email, seconds: number): Promise<void> {
   await tx.$executeRaw`
-    UPDATE one_time_tokens SET expires_at = clock_timestamp() + make_interval(secs => ${seconds})
+    UPDATE one_time_tokens
+    SET created_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => ${seconds})
     WHERE user_id = ${userId}::uuid AND purpose = 'email_undo' AND email = ${email}
       AND clock_timestamp() < expires_at`;
 }
