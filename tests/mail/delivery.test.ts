@@ -214,6 +214,15 @@ describe('an ask', () => {
     expect(office.server.received.map(({ to }) => to).sort()).toEqual(expected);
   });
 
+  test('holds up no letter, however many others there are', async () => {
+    for (let asked = 0; asked < 100; asked += 1) await office.ask('nobody@example.com');
+    await office.post(ada);
+    const arrived: number[] = [];
+    await office.postman({ answer: async () => void arrived.push(office.server.received.length) }).deliverDue();
+    expect(arrived).toHaveLength(100);
+    expect(arrived.at(-1)).toBe(1);
+  });
+
   test('that fails leaves nothing of what it did, and is asked again', async () => {
     let faults = 1;
     const answer: NonNullable<Parameters<PostOffice['postman']>[0]>['answer'] = async (tx, { email }) => {

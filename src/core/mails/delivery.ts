@@ -21,7 +21,7 @@ export interface DeliveryDeps {
   metrics: Pick<Metrics, 'mailDone'>;
 }
 
-/** Takes up the mail that has been due for longest; false where none is. @throws where the database is away */
+/** Takes up the ask and the letter that have been due for longest; false where neither is. @throws where the database is away */
 export type TakeNext = (onTaken: () => void) => Promise<boolean>;
 
 /** Longer than an attempt, however slow the server is: `sendSeconds`, and a few statements. */
@@ -78,9 +78,9 @@ export function makeDelivery({ db, mailer, mailSeal, answer, appUrl, log, metric
       const { mail, cause } = answered;
       await putOffFor({ ...mail, attempts: mail.attempts + 1 }, cause);
     }
-    if (answered.kind !== 'none') return true;
+    // A letter each time, too: anybody can ask, and more than can be answered must not keep letters from leaving.
     const mail = await claimLetter(db, leaseSeconds);
-    if (!mail) return false;
+    if (!mail) return answered.kind !== 'none';
     onTaken();
     await deliver(mail);
     return true;
