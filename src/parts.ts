@@ -67,7 +67,13 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
     return answerThis(tx, ask);
   };
   const postman = makePostman({ ...outside, mailSeal, answer, appUrl: config.appUrl, log });
-  const outbox = makeOutbox({ mailSeal, clock, sendsMail: outside.mailer !== undefined, onMail: () => postman.wake() });
+  const outbox = makeOutbox({
+    mailSeal,
+    recipientKey: masterKeys[0].recipient,
+    clock,
+    sendsMail: outside.mailer !== undefined,
+    onMail: () => postman.wake(),
+  });
   const checkPassword = makeCheckPassword({
     store: makeLockoutStore(db, config.lockout),
     lockoutKey: masterKeys[0].lockout,

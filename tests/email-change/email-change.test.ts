@@ -240,6 +240,24 @@ test('a session writes to strangers ten times an hour at the most', async () => 
   expect((await ask(account, freshEmail())).headers).toMatchObject({ 'retry-after': '3600' });
 });
 
+test('a stranger is written to ten times an hour at the most, however many accounts ask, and no link is voided for it', async () => {
+  const [stranger, owner] = [freshEmail(), await register()];
+  await ask(owner, stranger);
+  const { token } = await app.nextMail(stranger);
+  const statuses: number[] = [];
+  for (let accounts = 0; accounts < 2; accounts += 1) {
+    const account = await register();
+    for (let asked = 0; asked < 6; asked += 1) {
+      statuses.push((await ask(account, stranger)).status);
+      await app.mails();
+    }
+  }
+  expect(statuses.filter((status) => status === 202)).toHaveLength(9);
+  expect(await app.mails(stranger)).toHaveLength(10);
+  expect(statuses.slice(-3)).toEqual([429, 429, 429]);
+  expect((await verify(token)).status).toBe(204);
+});
+
 test('a deleted account leaves no link and no letter', async () => {
   const account = await register();
   await ask(account, freshEmail());

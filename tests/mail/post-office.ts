@@ -45,7 +45,13 @@ export async function openPostOffice() {
   const masterKeys = deriveMasterKeys([root]);
   const tokens = makeOneTimeTokens(ours.db, masterKeys, systemClock);
   const mailSeal = makeMailSeal(masterKeys);
-  const outbox = makeOutbox({ mailSeal, clock: systemClock, sendsMail: true, onMail: () => {} });
+  const outbox = makeOutbox({
+    mailSeal,
+    recipientKey: Buffer.alloc(32),
+    clock: systemClock,
+    sendsMail: true,
+    onMail: () => {},
+  });
   const closers: (() => Promise<void>)[] = [];
   const address = (account: Account) => account.email as Email;
 

@@ -19,6 +19,8 @@ export interface MasterKey {
   readonly opaque: Buffer;
   /** Encrypts mails that wait. */
   readonly mail: Buffer;
+  /** Keys the counters of mails by address. */
+  readonly recipient: Buffer;
 }
 
 /** The first makes, all verify: `MASTER_KEYS`. */
@@ -34,6 +36,7 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
     lockout: subkey(root, 'keyturn/lockout'),
     opaque: subkey(root, 'keyturn/opaque-token/mac'),
     mail: subkey(root, 'keyturn/mail/encryption'),
+    recipient: subkey(root, 'keyturn/mail/recipient'),
   }));
   if (!first) throw new Error('MASTER_KEYS is empty');
   return [first, ...others];

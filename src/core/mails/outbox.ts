@@ -1,6 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { type MailId, newId, type UserId } from '../../kernel/id.ts';
 import { MailFault } from '../../platform/mail.ts';
+import { hmacSha256 } from '../../kernel/secret.ts';
 import type { Queryable } from '../../platform/postgres.ts';
 import type { EventClient } from '../audit/audit.store.ts';
 import { type MasterKeys, seal, unseal } from '../keys/master-keys.ts';
@@ -28,8 +29,8 @@ export type Answers = Record<Ask['kind'], AnswerAsk>;
 export interface Outbox {
   /** False where this service sends no mail: then `post` and `ask` do nothing. */
   readonly isOpen: boolean;
-  /** Whether an account may get another letter of a kind this hour. Ask before a link is drawn, which voids the last. */
-  hasRoom(tx: Queryable, userId: UserId, kind: LetterKind): Promise<boolean>;
+  /** Whether an address may get another letter of a kind this hour. Ask before a link is drawn, which voids the last. */
+  hasRoom(tx: Queryable, to: Email, kind: LetterKind): Promise<boolean>;
   /** Leaves a letter about an account, in the transaction of what it tells of. */
   post(tx: Queryable, userId: UserId, letter: Letter): Promise<void>;
   /** Leaves it to the worker, which looks a moment later, when the transaction is done, to find out whom to write to, and what. One statement, whatever the address. */
@@ -62,28 +63,33 @@ export const makeMailSeal = (masterKeys: MasterKeys): MailSeal => ({
 
 export interface OutboxDeps {
   mailSeal: MailSeal;
+  /** Keys the counters, so that the table does not tell who is written to. */
+  recipientKey: Uint8Array;
   clock: Clock;
   sendsMail: boolean;
   /** Tells the worker of this process that there is something to do. */
   onMail: () => void;
 }
 
-export function makeOutbox({ mailSeal, clock, sendsMail, onMail }: OutboxDeps): Outbox {
+export function makeOutbox({ mailSeal, recipientKey, clock, sendsMail, onMail }: OutboxDeps): Outbox {
+  const recipientOf = (to: Email) => hmacSha256(recipientKey, Buffer.from(to));
   return {
     isOpen: sendsMail,
-    hasRoom,
+    hasRoom: (tx, to, kind) => hasRoom(tx, recipientOf(to), kind),
     async post(tx, userId, letter) {
       if (!sendsMail) return;
       const id = newId<MailId>(clock.nowMs());
-      const { kind, token } = letter;
-      const sealed = mailSeal.seal(id, letter);
-      await putMail(tx, { id, stage: 'written', kind, userId, tokenId: token?.id ?? null, ...sealed });
+      const { kind, to, token } = letter;
+      const [sealed, recipient] = [mailSeal.seal(id, letter), recipientOf(to)];
+      await putMail(tx, { id, stage: 'written', kind, userId, recipient, tokenId: token?.id ?? null, ...sealed });
       onMail();
     },
     async ask(tx, ask) {
       if (!sendsMail) return;
       const id = newId<MailId>(clock.nowMs());
-      await putMail(tx, { id, stage: 'asked', kind: ask.kind, userId: null, tokenId: null, ...mailSeal.seal(id, ask) });
+      const { kind } = ask;
+      const nobody = { userId: null, recipient: null, tokenId: null };
+      await putMail(tx, { id, stage: 'asked', kind, ...nobody, ...mailSeal.seal(id, ask) });
       onMail();
     },
   };

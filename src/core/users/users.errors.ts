@@ -16,7 +16,10 @@ export class InvalidCredentials extends Refusal {
   }
 }
 
-/** Only for the right password, where EMAIL_VERIFICATION=required: whoever knows it learns nothing else from this. */
+/**
+ * Only for the right password, where EMAIL_VERIFICATION=required. Whoever has just registered an address learns by it that
+ * the address was free (docs/decisions/0013-links-lead-to-plain-pages.md).
+ */
 export class EmailNotVerified extends Refusal {
   static readonly kind: RefusalKind = {
     status: 403,

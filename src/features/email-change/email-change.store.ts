@@ -37,10 +37,11 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
     actAsCaller(db, caller, async (tx) => {
       const { userId, sessionId } = caller;
       if (!(await hasHash(tx, userId, verified))) return 'overtaken';
-      if (!(await outbox.hasRoom(tx, userId, 'email_change_asked'))) return 'too_many';
       const { email, displayName: name } = await addresseeOf(tx, userId);
-      const token = await oneTimeTokens.issue(tx, userId, 'email_change', newEmail);
+      if (!(await outbox.hasRoom(tx, email, 'email_change_asked'))) return 'too_many';
       const kind = (await isTaken(tx, newEmail, userId)) ? 'address_in_use' : 'confirm_new_email';
+      if (!(await outbox.hasRoom(tx, newEmail, kind))) return 'too_many';
+      const token = await oneTimeTokens.issue(tx, userId, 'email_change', newEmail);
       await outbox.post(tx, userId, { kind, to: newEmail, name, ...(kind === 'confirm_new_email' ? { token } : {}) });
       const undo = await oneTimeTokens.issue(tx, userId, 'email_undo', email);
       await outbox.post(tx, userId, { kind: 'email_change_asked', to: email, name, token: undo, newEmail });

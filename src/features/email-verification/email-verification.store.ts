@@ -31,7 +31,7 @@ interface AnswerDeps {
 
 async function postLink(tx: Queryable, { outbox, oneTimeTokens }: AnswerDeps, addressee: Addressee): Promise<boolean> {
   const { id, email: to, displayName: name } = addressee;
-  if (!(await outbox.hasRoom(tx, id, 'verify_email'))) return false;
+  if (!(await outbox.hasRoom(tx, to, 'verify_email'))) return false;
   const token = await oneTimeTokens.issue(tx, id, 'verification', to);
   await outbox.post(tx, id, { kind: 'verify_email', to, name, token });
   return true;
@@ -57,7 +57,7 @@ export const makeAnswerRegistration =
     if (!addressee?.isActive) return;
     const { id, email: to, displayName: name, emailVerified } = addressee;
     if (id === userId) return void (emailVerified || (await postLink(tx, deps, addressee)));
-    if (!(await deps.outbox.hasRoom(tx, id, 'already_registered'))) return;
+    if (!(await deps.outbox.hasRoom(tx, to, 'already_registered'))) return;
     const token = await deps.oneTimeTokens.issue(tx, id, 'password_reset', to);
     await deps.outbox.post(tx, id, { kind: 'already_registered', to, name, token });
   };

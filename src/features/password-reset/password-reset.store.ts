@@ -41,7 +41,7 @@ export const makeAnswerForgot =
     const addressee = await lockAddressee(tx, email);
     if (!addressee?.isActive) return;
     const { id: userId, email: to, displayName: name } = addressee;
-    if (!(await outbox.hasRoom(tx, userId, 'reset_password'))) return;
+    if (!(await outbox.hasRoom(tx, to, 'reset_password'))) return;
     const token = await oneTimeTokens.issue(tx, userId, 'password_reset', to);
     await outbox.post(tx, userId, { kind: 'reset_password', to, name, token });
     await recordEvent(tx, client, { type: 'password.reset_asked', outcome: 'success', userId });
