@@ -7,6 +7,9 @@ export const apiInfo = {
   tags: [
     { name: 'Accounts', description: 'Your own account' },
     { name: 'Sessions', description: 'Logging in, staying logged in, logging out' },
+    { name: 'API keys', description: 'Credentials of programs that act for you' },
+    { name: 'OAuth 2', description: 'Tokens for clients that speak OAuth' },
+    { name: 'Administration', description: 'For administrators: accounts, roles, signing keys and the audit trail' },
     { name: 'Discovery', description: 'What verifiers need to know' },
     { name: 'Operations', description: 'For the operator and for tools' },
   ],

@@ -1,4 +1,5 @@
 import { apiInfo } from './api-info.ts';
+import { apiKeys } from './features/api-keys/api-keys.feature.ts';
 import { csrf } from './features/csrf/csrf.route.ts';
 import { discovery } from './features/discovery/discovery.route.ts';
 import { docs } from './features/docs/docs.route.ts';
@@ -44,6 +45,7 @@ export function makeApp(deps: AppDeps) {
     // An app that shows pages of its own has its own APP_URL.
     ...(parts.appUrl === baseUrl ? linkPages({ ...parts, ...verification, ...reset, ...change }) : []),
     ...mySessions(parts),
+    ...apiKeys(parts),
     ...discovery(parts),
     ...health(parts),
     ...openApi(() => document()),

@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import { makeApiKeySecrets, makeFindApiKey } from './core/api-keys/api-keys.ts';
 import { makeKeyring } from './core/keys/keyring.ts';
 import { deriveMasterKeys } from './core/keys/master-keys.ts';
 import { keyTimes } from './core/keys/schedule.ts';
@@ -59,6 +60,8 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
   const passwordPolicy = makePasswordPolicy({ minLength: config.passwordMinLength, blocklist, breached });
   const ratchet = makeRatchet(masterKeys);
   const accessTokens = { ...config, keyring, clock };
+  const signAccessToken = makeSignAccessToken(accessTokens);
+  const apiKeySecrets = makeApiKeySecrets(masterKeys);
   const mailSeal = makeMailSeal(masterKeys);
   const asked: Partial<Answers> = {};
   const answer: AnswerAsk = (tx, ask) => {
@@ -103,6 +106,8 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
     checkPassword,
     confirmPassword: makeConfirmPassword({ db, hasher, checkPassword }),
     liftLockout: makeLiftLockout(masterKeys[0].lockout),
+    apiKeySecrets,
+    findApiKey: makeFindApiKey(db, apiKeySecrets),
     oneTimeTokens: makeOneTimeTokens(db, masterKeys, clock),
     outbox,
     /** Who finds out for whom the asks of the outbox are: each feature its own. */
@@ -117,7 +122,8 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
     scopes: Object.keys(ownScopes),
     newSession: makeNewSession({ ...config, ratchet, clock }),
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
-    tokens: makeTokens({ ...config, keyring, sign: makeSignAccessToken(accessTokens), grantScopes }),
+    signAccessToken,
+    tokens: makeTokens({ ...config, keyring, sign: signAccessToken, grantScopes }),
     verifyAccessToken: makeVerifyAccessToken({ ...accessTokens, onUnknownKey: keyTending.lookAgain }),
   };
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
 import type { Keyring } from './core/keys/keyring.ts';
+import { purgeApiKeys } from './core/api-keys/api-keys.store.ts';
 import { purgeMails } from './core/mails/delivery.store.ts';
 import { purgeTokens } from './core/one-time-tokens/one-time-tokens.store.ts';
 import { purgeSessions } from './core/sessions/purge.store.ts';
@@ -53,6 +54,7 @@ export async function startService(config: Config): Promise<Service> {
         (batch) => purgeSessions(db, batch),
         (batch) => purgeLockouts(db, durationSeconds, batch),
         (batch) => purgeTokens(db, batch),
+        (batch) => purgeApiKeys(db, batch),
         (batch) => purgeMails(db, batch),
       ],
       log,

@@ -46,7 +46,7 @@ const placesOf = (pattern: RegExp, allowed: (name: string) => boolean) =>
     .flatMap(({ name, code }) => [...code.matchAll(pattern)].map(([match]) => `${name}: ${match}`));
 
 const floors = ['kernel', 'platform', 'http', 'core', 'features'];
-const rooms = ['audit', 'keys', 'tokens', 'users', 'sessions', 'scopes', 'one-time-tokens', 'mails'];
+const rooms = ['audit', 'keys', 'tokens', 'users', 'api-keys', 'sessions', 'scopes', 'one-time-tokens', 'mails'];
 /** Packages of their own, which run in other people's programs. */
 const outside = /^(verify|client)\//;
 /** Files right below `src/` and `cli/` are the top. */

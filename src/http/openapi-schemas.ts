@@ -27,8 +27,17 @@ function wordDefaults({ properties = {}, ...definition }: Json): Json {
   return { type: definition['type'], properties: Object.fromEntries(worded), ...definition };
 }
 
+/** What may be null besides is one type with another name: generators make better types of that than of a union. */
+function nameNull(jsonSchema: Json): void {
+  const [kind, nothing, ...rest] = (jsonSchema['anyOf'] ?? []) as Json[];
+  if (!kind || nothing?.['type'] !== 'null' || rest.length > 0 || typeof kind['type'] !== 'string') return;
+  delete jsonSchema['anyOf'];
+  Object.assign(jsonSchema, { ...kind, ...jsonSchema, type: [kind['type'], 'null'] });
+}
+
 /** zod writes out a pattern for each format that it checks itself; readers and generators know the format. */
 function tidy({ jsonSchema }: { jsonSchema: Json }): void {
+  nameNull(jsonSchema);
   if ('format' in jsonSchema || jsonSchema['type'] === 'integer') delete jsonSchema['pattern'];
   if (jsonSchema['maximum'] === Number.MAX_SAFE_INTEGER) delete jsonSchema['maximum'];
   if (jsonSchema['minimum'] === Number.MIN_SAFE_INTEGER) delete jsonSchema['minimum'];

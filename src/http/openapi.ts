@@ -34,7 +34,7 @@ function parameters(endpoint: Endpoint, components: Components): Json[] {
 function security({ needs, welcomes, refreshCookie }: Endpoint): Json[] {
   if (refreshCookie === 'required') return [{ refreshCookie: [] }];
   if (refreshCookie === 'alternative') return [{}, { refreshCookie: [], csrfToken: [] }];
-  return needs ? [{ bearer: [needs] }] : welcomes ? [{}, { bearer: [welcomes] }] : [];
+  return needs ? [{ bearer: [needs] }, { apiKey: [] }] : welcomes ? [{}, { bearer: [welcomes] }] : [];
 }
 
 const bodyTypes = { json: 'application/json', form: 'application/x-www-form-urlencoded' };
@@ -82,6 +82,12 @@ export function makeOpenApi(endpoints: readonly Endpoint[], info: ApiInfo): Json
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'An access token (RFC 9068)' },
+        apiKey: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-API-Key',
+          description: 'The secret of an API key, whose scopes must allow the call',
+        },
         refreshCookie: {
           type: 'apiKey',
           in: 'cookie',

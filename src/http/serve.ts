@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { countedAddress } from '../kernel/network.ts';
 import { Refusal } from '../kernel/refusal.ts';
-import { authenticate, type Caller, recognize, type VerifyAccessToken } from './authenticate.ts';
+import { authenticate, type Authentication, recognize } from './authenticate.ts';
 import { readForm, readJson } from './body.ts';
 import { type Browser, type BrowserPolicy, browserOf } from './browser.ts';
 import { type Client, clientOf, contextOf, type RequestContext } from './context.ts';
@@ -26,17 +26,17 @@ function parseParams({ params }: Endpoint, req: Request): unknown {
   return result?.data;
 }
 
-export interface EndpointOptions {
-  verify: VerifyAccessToken;
+export interface EndpointOptions extends Authentication {
   count: CountRequest;
   /** In tests: parses each reply by its schema, and fails on a refusal that was not declared. */
   checkReplies: boolean;
   browsers: BrowserPolicy;
 }
 
-function callerOf({ needs, welcomes }: Endpoint, verify: VerifyAccessToken, req: Request): Caller | undefined {
-  if (needs !== undefined) return authenticate(req, verify, needs);
-  return welcomes === undefined ? undefined : recognize(req, verify, welcomes);
+/** A promise only where somebody must be known: the hot path waits for nothing here. */
+function callerOf({ needs, welcomes }: Endpoint, options: EndpointOptions, req: Request) {
+  if (needs !== undefined) return authenticate(req, options, needs);
+  return welcomes === undefined ? undefined : recognize(req, options.verify, welcomes);
 }
 
 const hasBody = ({ headers }: Request): boolean =>
@@ -76,7 +76,8 @@ export async function serve(endpoint: Endpoint, options: EndpointOptions, req: R
   context.answerRefusal = endpoint.answerRefusal;
   const who = { client: clientOf(req, res), browser: browserOf(req, options.browsers) };
   const body = await admit(endpoint, options, who, req, res);
-  const caller = callerOf(endpoint, options.verify, req);
+  const found = callerOf(endpoint, options, req);
+  const caller = found instanceof Promise ? await found : found;
   if (caller) Object.assign(context, { userId: caller.userId, sessionId: caller.sessionId });
   const input = {
     params: parseParams(endpoint, req),

@@ -8,9 +8,10 @@ export type SessionId = Branded<'SessionId'>;
 export type EventId = Branded<'EventId'>;
 export type OneTimeTokenId = Branded<'OneTimeTokenId'>;
 export type MailId = Branded<'MailId'>;
+export type ApiKeyId = Branded<'ApiKeyId'>;
 
 /** A new UUIDv7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 random bits. */
-export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId | MailId>(nowMs: number): Id {
+export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId | MailId | ApiKeyId>(nowMs: number): Id {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(nowMs, 0, 6);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);
@@ -27,6 +28,6 @@ export function idFromBytes(bytes: Buffer): string {
 export const idToBytes = (id: string): Buffer => Buffer.from(id.replaceAll('-', ''), 'hex');
 
 /** The id that a text names, in its one lower-case form; undefined where it is no UUID. */
-export function parseId<Id extends UserId | SessionId>(text: string): Id | undefined {
+export function parseId<Id extends UserId | SessionId | ApiKeyId>(text: string): Id | undefined {
   return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text) ? (text.toLowerCase() as Id) : undefined;
 }

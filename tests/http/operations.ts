@@ -53,7 +53,8 @@ export const operations: Operation[] = Object.entries(document.paths).flatMap(([
       method: method.toUpperCase(),
       path: template.replace(/\{\w+\}/g, (parameter) => madeUp[parameter] ?? parameter),
       template,
-      needsToken: security.length > 0 && security.every((way) => 'bearer' in (way as object)),
+      needsToken:
+        security.length > 0 && security.every((way) => 'bearer' in (way as object) || 'apiKey' in (way as object)),
       body: content && { example: content.example ?? {}, members: membersOf(content.schema) },
       statuses: Object.keys(responses).map(Number),
       codes: problems.flatMap((problem) => Object.keys(problem?.examples ?? {})),

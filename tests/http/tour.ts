@@ -64,6 +64,20 @@ export async function takeTour(
   await visit('getMe', 'get', '/me', { token: narrow['access_token'] });
   await visit('updateMe', 'patch', '/me', { token, body: { display_name: `Ada ${mark}` } });
   await visit('updateMe', 'patch', '/me', { token, body: { display_name: '' } });
+  const keys = (await visit('login', 'post', '/login', { body: { email, password, scope: 'profile api-keys' } }))[
+    'access_token'
+  ];
+  const key = await visit('createApiKey', 'post', '/api-keys', {
+    token: keys,
+    body: { name: mark, scopes: ['profile'] },
+  });
+  secrets.push(key['client_secret'] ?? '');
+  await visit('createApiKey', 'post', '/api-keys', { token: keys, body: { name: mark, scopes: [mark] } });
+  await visit('listApiKeys', 'get', '/api-keys', { token: keys });
+  await visit('getMe', 'get', '/me', { headers: { 'x-api-key': key['client_secret'] ?? '' } });
+  await visit('getMe', 'get', '/me', { headers: { 'x-api-key': mark } });
+  await visit('revokeApiKey', 'delete', `/api-keys/${key['id']}`, { token: keys });
+  await visit('revokeApiKey', 'delete', `/api-keys/${mark}`, { token: keys });
   await visit('listSessions', 'get', '/sessions', { token });
   await visit('endSession', 'delete', `/sessions/${narrow['session_id']}`, { token });
   await visit('endSession', 'delete', `/sessions/${mark}`, { token });

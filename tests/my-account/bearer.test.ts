@@ -36,7 +36,38 @@ const endpoints: Endpoint[] = [
     'sessions',
     (token, { session_id: id }) => app.call('delete', `/sessions/${id}`, { token }),
   ],
+  ['get /api-keys', 'api-keys', (token) => app.get('/api-keys', token)],
+  [
+    'post /api-keys',
+    'api-keys',
+    (token) => app.post('/api-keys', { name: 'Nightly report', scopes: ['api-keys'] }, token),
+  ],
+  [
+    'delete /api-keys/{id}',
+    'api-keys',
+    async (token, { user }) => {
+      const { rows } = await app.sql.query<{ id: string }>(
+        `INSERT INTO api_keys (id, user_id, name, scopes, secret_hash)
+         SELECT gen_random_uuid(), id, 'x', '{}', '' FROM users WHERE id = $1 RETURNING id`,
+        [user.id],
+      );
+      const { id = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' } = rows[0] ?? {};
+      return app.call('delete', `/api-keys/${id}`, { token });
+    },
+  ],
 ];
+
+/** An account whose token holds the scope. */
+async function accountWith(scope: string): Promise<Account> {
+  const account = await app.register();
+  if (account.scope.split(' ').includes(scope)) return account;
+  const { rows } = await app.sql.query(`SELECT 1 FROM roles WHERE name = 'user' AND $1 = ANY (scopes)`, [scope]);
+  if (rows.length === 0)
+    await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [account.user.id]);
+  const asked = `profile sessions ${scope}`;
+  const { body } = await app.post('/login', { email: account.email, password, scope: asked });
+  return { ...account, ...body };
+}
 
 const seen = ({ status, body, headers }: Response) => ({
   status,
@@ -60,7 +91,7 @@ test('these are all the endpoints that take an access token', () => {
   };
   const secured = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).flatMap(([method, { security = [] }]) =>
-      security.length > 0 && security.every((way) => 'bearer' in way) ? [`${method} ${path}`] : [],
+      security.length > 0 && security.every((way) => 'bearer' in way || 'apiKey' in way) ? [`${method} ${path}`] : [],
     ),
   );
   expect(secured.sort()).toEqual(endpoints.map(([operation]) => operation).sort());
@@ -68,7 +99,7 @@ test('these are all the endpoints that take an access token', () => {
 
 describe.each(endpoints)('%s', (_operation, scope, call) => {
   test('succeeds with a good token', async () => {
-    const account = await app.register();
+    const account = await accountWith(scope);
     expect((await call(account.access_token, account)).status).toBeLessThan(300);
   });
 
@@ -77,13 +108,13 @@ describe.each(endpoints)('%s', (_operation, scope, call) => {
   });
 
   test('takes no refresh token and no garbage for one', async () => {
-    const account = await app.register();
+    const account = await accountWith(scope);
     for (const token of [account.refresh_token, 'garbage', '..', account.access_token.slice(0, -1)])
       expect(seen(await call(token, account))).toEqual(refused);
   });
 
   test('finds a token of a session that is logged out dead, though the JWT has not expired', async () => {
-    const account = await app.register();
+    const account = await accountWith(scope);
     await app.post('/logout', { refresh_token: account.refresh_token });
     expect(seen(await call(account.access_token, account))).toEqual(refused);
   });
@@ -98,14 +129,14 @@ describe.each(endpoints)('%s', (_operation, scope, call) => {
     ],
     ['is of a deleted user', 'DELETE FROM users USING sessions AS s WHERE s.user_id = users.id AND s.id = $1'],
   ])('finds a token of a session that %s dead', async (_what, statement) => {
-    const account = await app.register();
+    const account = await accountWith(scope);
     expect((await app.sql.query(statement, [account.session_id])).rowCount).toBe(1);
     expect(seen(await call(account.access_token, account))).toEqual(refused);
   });
 
   test('needs its scope, and says which', async () => {
     const account = await app.register();
-    const other = scope === 'profile' ? 'sessions api-keys' : 'profile api-keys';
+    const other = scope === 'profile' ? 'sessions' : 'profile';
     const { access_token: token } = (await app.post('/login', { email: account.email, password, scope: other })).body;
     const response = await call(token, account);
     expect(response.status).toBe(403);

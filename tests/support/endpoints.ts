@@ -46,6 +46,7 @@ export async function serveEndpoints(
       openCounters: () => undefined,
       onLimited: () => {},
     }),
+    findApiKey: { bySecret: async () => undefined, byId: async () => undefined },
     verify: () => {
       throw new InvalidAccessToken('none is good');
     },

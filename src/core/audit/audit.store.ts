@@ -1,5 +1,6 @@
 import type { Client } from '../../http/context.ts';
-import { type EventId, newId, type SessionId, type UserId } from '../../kernel/id.ts';
+import type { Caller } from '../../http/authenticate.ts';
+import { type ApiKeyId, type EventId, newId, type SessionId, type UserId } from '../../kernel/id.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import type { Queryable } from '../../platform/postgres.ts';
 
@@ -21,6 +22,8 @@ export type AuditType =
   | 'password.reset'
   | 'password.reset_asked'
   | 'session.ended'
+  | 'api_key.created'
+  | 'api_key.revoked'
   | 'refresh_token.reused'
   | 'refresh_token.replayed_elsewhere';
 
@@ -45,8 +48,15 @@ export interface AuditEvent {
   actorId?: UserId;
   /** Whose account it concerns; left out where there is none. */
   userId?: UserId | undefined;
-  sessionId?: SessionId;
+  sessionId?: SessionId | undefined;
+  /** The API key that acted, or that it concerns. */
+  apiKeyId?: ApiKeyId | undefined;
+  /** The role that it concerns. */
+  role?: string;
 }
+
+/** Who acted, of a caller. */
+export const actorOf = ({ userId, sessionId, apiKeyId }: Caller) => ({ actorId: userId, sessionId, apiKeyId });
 
 /**
  * Records an event in the transaction of what it tells of: both are there, or neither. Of an account that is deleted, in
@@ -55,11 +65,13 @@ export interface AuditEvent {
 export async function recordEvent(tx: Queryable, client: EventClient, event: AuditEvent): Promise<void> {
   const id = newId<EventId>(systemClock.nowMs());
   const { type, outcome, reason = null, actorId = null, userId = null, sessionId = null } = event;
+  const { apiKeyId = null, role = null } = event;
   await tx.$executeRaw`
     WITH event AS (
-      INSERT INTO audit_events (id, type, outcome, reason, actor_id, user_id, session_id, request_id)
+      INSERT INTO audit_events (id, type, outcome, reason, actor_id, user_id, session_id, request_id,
+                                api_key_id, role)
       VALUES (${id}::uuid, ${type}, ${outcome}, ${reason}, ${actorId}::uuid, ${userId}::uuid, ${sessionId}::uuid,
-              ${client.requestId})
+              ${client.requestId}, ${apiKeyId}::uuid, ${role})
       RETURNING id, user_id
     ), person AS (
       SELECT id, email FROM users WHERE id = ${userId}::uuid FOR KEY SHARE

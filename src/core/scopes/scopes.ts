@@ -18,6 +18,13 @@ const elevated: ReadonlySet<string> = new Set(
   Object.keys(ownScopes).filter((scope) => scope !== 'profile' && scope !== 'sessions'),
 );
 
+/** One scope token (RFC 6749 section 3.3). */
+export const ScopeName = z
+  .string()
+  .max(100, { error: 'must have at most 100 characters' })
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, { error: 'must be a scope name: ASCII without spaces, quotes and backslashes' })
+  .meta({ examples: ['profile'] });
+
 /** RFC 6749 section 3.3: scope tokens parted by single spaces. */
 export const ScopeRequest = z
   .string()

@@ -1,7 +1,7 @@
 import type { Caller } from '../../http/authenticate.ts';
 import type { Database } from '../../platform/postgres.ts';
 import type { Email } from '../users/email.ts';
-import { isLive } from './sessions.store.ts';
+import { isCaller } from './caller.store.ts';
 
 /** The account behind a live session, with the hash to check its password against. */
 export interface OwnAccount {
@@ -10,10 +10,9 @@ export interface OwnAccount {
   passwordHash: string;
 }
 
-export async function findOwnAccount(db: Database, { sessionId }: Caller): Promise<OwnAccount | undefined> {
+export async function findOwnAccount(db: Database, caller: Caller): Promise<OwnAccount | undefined> {
   const [row] = await db.$queryRaw<OwnAccount[]>`
     SELECT u.email, u.display_name AS "displayName", u.password_hash AS "passwordHash"
-    FROM sessions AS s JOIN users AS u ON u.id = s.user_id
-    WHERE s.id = ${sessionId}::uuid AND u.is_active AND ${isLive}`;
+    FROM users AS u WHERE ${isCaller(caller)}`;
   return row;
 }

@@ -2,6 +2,7 @@ import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
 import type { Hasher } from '../../platform/hasher.ts';
 import type { Database } from '../../platform/postgres.ts';
+import { actorOf } from '../audit/audit.store.ts';
 import type { CheckPassword } from '../users/check-password.ts';
 import { normalizePassword } from '../users/password-policy.ts';
 import { InvalidCredentials } from '../users/users.errors.ts';
@@ -24,10 +25,9 @@ export const makeConfirmPassword =
   ({ db, hasher, checkPassword }: ConfirmPasswordDeps): ConfirmPassword =>
   async (caller, password, client) => {
     const account = requireLive(await findOwnAccount(db, caller));
-    const { userId, sessionId } = caller;
     return checkPassword(account.email, client, async () => {
       if (await hasher.verify(account.passwordHash, normalizePassword(password), client.gone)) return { account };
-      const facts = { actorId: userId, userId, sessionId };
+      const facts = { ...actorOf(caller), userId: caller.userId };
       return { refused: { type: 'password.checked', outcome: 'failure', reason: 'wrong_password', ...facts } };
     });
   };

@@ -1,6 +1,6 @@
 import type { Client } from '../../http/context.ts';
 import type { SessionId, UserId } from '../../kernel/id.ts';
-import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
+import { type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
 import { recordEvent } from '../audit/audit.store.ts';
 import type { LiveSession } from '../tokens/tokens.ts';
 import { joinGrants } from '../users/grants.store.ts';
@@ -70,24 +70,6 @@ export async function bear(tx: Queryable, birth: Birth): Promise<LiveSession | u
     SELECT ${liveSessionColumns} FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
     WHERE s.id = ${id}::uuid`;
   return session;
-}
-
-/**
- * Acts in one transaction for the holder of a live session, with the user's row locked: what races it comes before or
- * after as a whole. The session is looked at after the lock was had. Undefined where it is dead: nothing was done.
- */
-export async function actAsCaller<Result>(
-  db: Database,
-  caller: { userId: UserId; sessionId: SessionId },
-  act: (tx: Queryable) => Promise<Result>,
-): Promise<Result | undefined> {
-  return db.$transaction(async (tx) => {
-    await tx.$queryRaw`SELECT 1 AS locked FROM users WHERE id = ${caller.userId}::uuid FOR NO KEY UPDATE`;
-    const live = await tx.$queryRaw<unknown[]>`
-      SELECT 1 AS live FROM sessions AS s JOIN users AS u ON u.id = s.user_id AND u.is_active
-      WHERE s.id = ${caller.sessionId}::uuid AND s.user_id = ${caller.userId}::uuid AND ${isLive}`;
-    return live.length === 1 ? act(tx) : undefined;
-  });
 }
 
 /** Ends one session, and tells whose it was; undefined where it is not live, or not the given owner's. */

@@ -1,11 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import type { Caller, VerifyAccessToken } from '../../http/authenticate.ts';
+import type { Bearer, VerifyAccessToken } from '../../http/authenticate.ts';
 import { InvalidAccessToken } from '../../http/refusals.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import { parseId, type SessionId, type UserId } from '../../kernel/id.ts';
+import { type ApiKeyId, parseId, type SessionId, type UserId } from '../../kernel/id.ts';
 import { fromBase64Url } from '../../kernel/secret.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { SigningKey } from '../keys/signing-key.ts';
+
+/** How the API keys' tokens call their subject: no user's id looks like it (RFC 9700 section 4.15). */
+const apiKeyPrefix = 'key_';
+
+/** The `client_id` of an API key. */
+export const clientIdOf = (id: ApiKeyId): string => apiKeyPrefix + id;
+
+/** The API key that a `client_id` names; undefined for any other text. */
+export const apiKeyIdOf = (clientId: string): ApiKeyId | undefined =>
+  clientId.startsWith(apiKeyPrefix) ? parseId<ApiKeyId>(clientId.slice(apiKeyPrefix.length)) : undefined;
+
+/** What an access token says of an API key. No user: nobody logged in. */
+export interface ApiKeyClaims {
+  apiKeyId: ApiKeyId;
+  scopes: readonly string[];
+}
 
 /** What an access token says of a session. No name and no e-mail address: tokens end up in logs. */
 export interface AccessClaims {
@@ -47,26 +63,33 @@ function headerOf(key: SigningKey): string {
   return header;
 }
 
+/** The claims that a session's token has besides those of every token. */
+const ofSession = (claims: AccessClaims) => ({
+  sub: claims.userId,
+  client_id: claims.clientId,
+  roles: claims.roles,
+  sid: claims.sessionId,
+  auth_time: claims.authTime,
+  amr: claims.amr,
+  email_verified: claims.emailVerified,
+});
+
+const ofApiKey = ({ apiKeyId }: ApiKeyClaims) => ({ sub: clientIdOf(apiKeyId), client_id: clientIdOf(apiKeyId) });
+
 /** Signs a JWT access token (RFC 9068 section 2). Not by jose: docs/decisions/0005-tokens-signed-by-hand.md */
 export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTtlSeconds }: AccessTokenDeps) => {
   const aud = audience.length === 1 ? audience[0] : audience;
-  return (claims: AccessClaims): string => {
+  return (claims: AccessClaims | ApiKeyClaims): string => {
     const key = keyring.active();
     const iat = clock.nowSeconds();
     const payload = JSON.stringify({
       iss: issuer,
-      sub: claims.userId,
       aud,
       exp: iat + accessTtlSeconds,
       iat,
       jti: randomUUID(),
-      client_id: claims.clientId,
       scope: claims.scopes.join(' '),
-      roles: claims.roles,
-      sid: claims.sessionId,
-      auth_time: claims.authTime,
-      amr: claims.amr,
-      email_verified: claims.emailVerified,
+      ...('apiKeyId' in claims ? ofApiKey(claims) : ofSession(claims)),
     });
     const input = `${headerOf(key)}.${encode(payload)}`;
     return `${input}.${key.sign(input).toString('base64url')}`;
@@ -74,6 +97,18 @@ export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTt
 };
 
 type Json = Record<string, unknown>;
+
+/** Whom the claims speak for; undefined where they are not as we write them. */
+function bearerOf({ sub, sid, auth_time: authTime, scope }: Json): Bearer | undefined {
+  if (typeof sub !== 'string' || typeof scope !== 'string') return undefined;
+  const scopes = scope.split(' ');
+  const apiKeyId = apiKeyIdOf(sub);
+  if (apiKeyId) return sid === undefined ? { apiKeyId, userId: undefined, scopes } : undefined;
+  const userId = parseId<UserId>(sub);
+  const sessionId = typeof sid === 'string' ? parseId<SessionId>(sid) : undefined;
+  if (!userId || !sessionId || typeof authTime !== 'number') return undefined;
+  return { userId, sessionId, apiKeyId: undefined, authTime, scopes };
+}
 
 function decode(part: string): Json | undefined {
   try {
@@ -97,7 +132,7 @@ export const makeVerifyAccessToken = ({
   onUnknownKey,
 }: VerifyDeps): VerifyAccessToken => {
   const ours = new Set(audience);
-  return (token): Caller => {
+  return (token): Bearer => {
     keyring.active(); // without keys nothing can be judged: 503, and not a 401 that sends people to the login
     const [head = '', body = '', signature = '', ...rest] = token.split('.');
     const header = decode(head);
@@ -114,13 +149,12 @@ export const makeVerifyAccessToken = ({
     const audiences = [claims['aud']].flat();
     if (claims['iss'] !== issuer) throw new InvalidAccessToken('iss');
     if (!audiences.some((aud) => ours.has(aud as string))) throw new InvalidAccessToken('aud');
-    const { exp, nbf = 0, sub, sid, scope } = claims;
+    const { exp, nbf = 0 } = claims;
     const now = clock.nowSeconds();
     if (typeof exp !== 'number' || exp <= now || typeof nbf !== 'number' || nbf > now)
       throw new InvalidAccessToken('expired');
-    const userId = typeof sub === 'string' && parseId<UserId>(sub);
-    const sessionId = typeof sid === 'string' && parseId<SessionId>(sid);
-    if (!userId || !sessionId || typeof scope !== 'string') throw new InvalidAccessToken('claims');
-    return { userId, sessionId, scopes: scope.split(' ') };
+    const bearer = bearerOf(claims);
+    if (!bearer) throw new InvalidAccessToken('claims');
+    return bearer;
   };
 };

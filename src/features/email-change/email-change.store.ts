@@ -1,4 +1,5 @@
-import { recordEvent } from '../../core/audit/audit.store.ts';
+import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.store.ts';
 import type { Outbox } from '../../core/mails/outbox.ts';
 import { lifeSeconds, type OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
 import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';
@@ -9,7 +10,8 @@ import {
   voidOverruled,
   voidTokens,
 } from '../../core/one-time-tokens/one-time-tokens.store.ts';
-import { actAsCaller, revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { actAsCaller } from '../../core/sessions/caller.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
 import type { Email } from '../../core/users/email.ts';
 import { unusableHash } from '../../core/users/unusable-hash.ts';
 import { addresseeOf, hasHash } from '../../core/users/users.store.ts';
@@ -35,7 +37,7 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
    */
   ask: (caller: Caller, verified: string, newEmail: Email, client: Client): Promise<AskOutcome | undefined> =>
     actAsCaller(db, caller, async (tx) => {
-      const { userId, sessionId } = caller;
+      const { userId } = caller;
       if (!(await hasHash(tx, userId, verified))) return 'overtaken';
       const { email, displayName: name } = await addresseeOf(tx, userId);
       if (!(await outbox.hasRoom(tx, email, 'email_change_asked'))) return 'too_many';
@@ -45,7 +47,7 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
       await outbox.post(tx, userId, { kind, to: newEmail, name, ...(kind === 'confirm_new_email' ? { token } : {}) });
       const undo = await oneTimeTokens.issue(tx, userId, 'email_undo', email);
       await outbox.post(tx, userId, { kind: 'email_change_asked', to: email, name, token: undo, newEmail });
-      const facts = { actorId: userId, userId, sessionId };
+      const facts = { ...actorOf(caller), userId };
       await recordEvent(tx, client, { type: 'email.change_asked', outcome: 'success', ...facts });
       return 'asked';
     }),
@@ -58,6 +60,7 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
                        updated_at = clock_timestamp()
       WHERE id = ${userId}::uuid`;
     await revokeSessionsOf(tx, userId, 'email_change_undone');
+    await revokeApiKeysOf(tx, userId);
     await voidOverruled(tx, bearer);
     await recordEvent(tx, client, { type: 'email.change_undone', outcome: 'success', actorId: userId, userId });
     const token = await oneTimeTokens.issue(tx, userId, 'password_reset', email);

@@ -1,5 +1,6 @@
-import { recordEvent } from '../../core/audit/audit.store.ts';
-import { actAsCaller, revokeSession, revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
+import { actAsCaller } from '../../core/sessions/caller.store.ts';
+import { revokeSession, revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
 import type { SessionId } from '../../kernel/id.ts';
@@ -14,10 +15,11 @@ export const makeLogoutStore = (db: Database) => ({
     }),
 
   /** Undefined where the caller's own session is dead already. */
-  endAll: ({ userId, sessionId }: Caller, client: Client): Promise<boolean | undefined> =>
-    actAsCaller(db, { userId, sessionId }, async (tx) => {
+  endAll: (caller: Caller, client: Client): Promise<boolean | undefined> =>
+    actAsCaller(db, caller, async (tx) => {
+      const { userId } = caller;
       await revokeSessionsOf(tx, userId, 'logout_all');
-      await recordEvent(tx, client, { type: 'logout.all', outcome: 'success', actorId: userId, userId, sessionId });
+      await recordEvent(tx, client, { type: 'logout.all', outcome: 'success', ...actorOf(caller), userId });
       return true;
     }),
 });

@@ -1,7 +1,8 @@
-import { recordEvent } from '../../core/audit/audit.store.ts';
+import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
 import type { Outbox } from '../../core/mails/outbox.ts';
 import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts';
-import { actAsCaller, isLive, revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { actAsCaller, isCaller } from '../../core/sessions/caller.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
 import { joinGrants } from '../../core/users/grants.store.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import { addresseeOf, replaceHash, userColumns } from '../../core/users/users.store.ts';
@@ -10,20 +11,18 @@ import type { Client } from '../../http/context.ts';
 import type { Database } from '../../platform/postgres.ts';
 
 export const makeMyAccountStore = (db: Database, outbox: Outbox) => ({
-  async profile({ sessionId }: Caller): Promise<UserRow | undefined> {
+  async profile(caller: Caller): Promise<UserRow | undefined> {
     const [row] = await db.$queryRaw<UserRow[]>`
-      SELECT ${userColumns} FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
-      WHERE s.id = ${sessionId}::uuid AND u.is_active AND ${isLive}`;
+      SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE ${isCaller(caller)}`;
     return row;
   },
 
-  async rename({ sessionId }: Caller, displayName: string): Promise<UserRow | undefined> {
+  async rename(caller: Caller, displayName: string): Promise<UserRow | undefined> {
     const [row] = await db.$queryRaw<UserRow[]>`
       WITH u AS (
-        UPDATE users SET display_name = ${displayName}, updated_at = clock_timestamp()
-        FROM sessions AS s
-        WHERE s.id = ${sessionId}::uuid AND users.id = s.user_id AND users.is_active AND ${isLive}
-        RETURNING users.*
+        UPDATE users AS u SET display_name = ${displayName}, updated_at = clock_timestamp()
+        WHERE ${isCaller(caller)}
+        RETURNING u.*
       )
       SELECT ${userColumns} FROM u ${joinGrants}`;
     return row;
@@ -41,7 +40,7 @@ export const makeMyAccountStore = (db: Database, outbox: Outbox) => ({
       await voidTokens(tx, userId);
       const { email: to, displayName: name } = await addresseeOf(tx, userId);
       await outbox.post(tx, userId, { kind: 'password_changed', to, name });
-      const facts = { actorId: userId, userId, sessionId };
+      const facts = { ...actorOf(caller), userId };
       await recordEvent(tx, client, { type: 'password.changed', outcome: 'success', ...facts });
       return true;
     }),
@@ -49,11 +48,11 @@ export const makeMyAccountStore = (db: Database, outbox: Outbox) => ({
   /** The account and all that hangs on it; the audit trail keeps ids. Answers like `changePassword`. */
   erase: (caller: Caller, verified: string, client: Client): Promise<boolean | undefined> =>
     actAsCaller(db, caller, async (tx) => {
-      const { userId, sessionId } = caller;
+      const { userId } = caller;
       const erased = await tx.$executeRaw`
         DELETE FROM users WHERE id = ${userId}::uuid AND password_hash = ${verified}`;
       if (erased === 0) return false;
-      const facts = { actorId: userId, userId, sessionId };
+      const facts = { ...actorOf(caller), userId };
       await recordEvent(tx, client, { type: 'account.deleted', outcome: 'success', ...facts });
       return true;
     }),

@@ -47,7 +47,7 @@ const SessionList = z.object(sessionListMembers).meta({
   ],
 });
 
-const toSession = (row: SessionRow, currentId: SessionId) => ({
+const toSession = (row: SessionRow, currentId: SessionId | undefined) => ({
   id: row.id,
   created_at: row.createdAt.toISOString(),
   last_used_at: row.lastUsedAt.toISOString(),

@@ -1,5 +1,6 @@
-import { recordEvent } from '../../core/audit/audit.store.ts';
-import { actAsCaller, isLive, revokeSession } from '../../core/sessions/sessions.store.ts';
+import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
+import { actAsCaller, isCaller, ownerFor } from '../../core/sessions/caller.store.ts';
+import { isLive, revokeSession } from '../../core/sessions/sessions.store.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
 import type { SessionId } from '../../kernel/id.ts';
@@ -23,8 +24,7 @@ export const makeMySessionsStore = (db: Database) => ({
       : sql``;
     const rows = await db.$queryRaw<(SessionRow | { id: null })[]>`
       WITH caller AS (
-        SELECT s.user_id FROM sessions AS s JOIN users AS u ON u.id = s.user_id AND u.is_active
-        WHERE s.id = ${caller.sessionId}::uuid AND ${isLive}
+        SELECT u.id AS user_id FROM users AS u WHERE ${isCaller(caller)}
       )
       SELECT page.* FROM caller LEFT JOIN LATERAL (
         SELECT s.id, s.created_at AS "createdAt", COALESCE(s.turned_at[1], s.created_at) AS "lastUsedAt",
@@ -36,11 +36,13 @@ export const makeMySessionsStore = (db: Database) => ({
   },
 
   /** False for a session that is dead or somebody else's, alike; undefined where the caller's own is dead. */
-  end: ({ userId, sessionId }: Caller, id: SessionId, client: Client): Promise<boolean | undefined> =>
-    actAsCaller(db, { userId, sessionId }, async (tx) => {
-      if (!(await revokeSession(tx, id, 'ended_by_user', userId))) return false;
-      const facts = { actorId: userId, userId, sessionId: id };
-      await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason: 'ended_by_user', ...facts });
+  end: (caller: Caller, id: SessionId, client: Client): Promise<boolean | undefined> =>
+    actAsCaller(db, caller, async (tx) => {
+      const reason = 'ended_by_user';
+      const userId = await revokeSession(tx, id, reason, await ownerFor(tx, caller, 'users:write'));
+      if (!userId) return false;
+      const facts = { ...actorOf(caller), userId, sessionId: id };
+      await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason, ...facts });
       return true;
     }),
 });

@@ -1,4 +1,5 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.store.ts';
 import type { AnswerAsk, Outbox } from '../../core/mails/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
 import { type Bearer, voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts';
@@ -14,7 +15,7 @@ export const makePasswordResetStore = (db: Database, outbox: Outbox, liftLockout
     outbox.ask(db, { kind: 'password_reset', email, client: tracesOf(client) }),
 
   /**
-   * The new hash, the end of every session and link, and the notice. Whoever has the link has the mailbox, so the address
+   * The new hash, the end of every session, API key and link, and the notice. Whoever has the link has the mailbox, so the address
    * is confirmed. Undefined where the account's address is no longer the one that the link was sent to.
    */
   async reset(tx: Queryable, bearer: Bearer, hash: string, client: Client): Promise<true | undefined> {
@@ -24,6 +25,7 @@ export const makePasswordResetStore = (db: Database, outbox: Outbox, liftLockout
       WHERE id = ${userId}::uuid AND email = ${email}`;
     if (changed === 0) return undefined;
     await revokeSessionsOf(tx, userId, 'password_reset');
+    await revokeApiKeysOf(tx, userId);
     await voidTokens(tx, userId);
     await liftLockout(tx, email);
     await recordEvent(tx, client, { type: 'password.reset', outcome: 'success', actorId: userId, userId });

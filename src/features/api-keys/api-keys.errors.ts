@@ -1,0 +1,28 @@
+import { Refusal, type RefusalKind } from '../../kernel/refusal.ts';
+
+/** RFC 9470 section 3: "the authentication event associated with the access token presented ... does not meet the requirements". */
+export class InsufficientUserAuthentication extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 401,
+    code: 'insufficient_user_authentication',
+    title: 'Log in again',
+    detail: 'This needs an access token of a login that is not older than 10 minutes.',
+    challenges: true,
+  };
+  constructor(reason: string, maxAgeSeconds: number) {
+    const challenge = `Bearer realm="keyturn", error="insufficient_user_authentication", max_age="${maxAgeSeconds}"`;
+    super(InsufficientUserAuthentication.kind, reason, { headers: { 'WWW-Authenticate': challenge } });
+  }
+}
+
+export class TooManyApiKeys extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 409,
+    code: 'conflict',
+    title: 'Conflict',
+    detail: 'You have as many API keys as one account may have. Revoke one that you do not need.',
+  };
+  constructor() {
+    super(TooManyApiKeys.kind, 'too many api keys');
+  }
+}

@@ -1,0 +1,72 @@
+import type { ApiKeySecrets } from '../../core/api-keys/api-keys.ts';
+import { requireLive } from '../../core/sessions/require-live.ts';
+import type { Caller } from '../../http/authenticate.ts';
+import type { Client } from '../../http/context.ts';
+import { InsufficientScope, NotFound, ValidationFailed } from '../../http/refusals.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { type ApiKeyId, newId } from '../../kernel/id.ts';
+import { InsufficientUserAuthentication, TooManyApiKeys } from './api-keys.errors.ts';
+import type { ApiKeyRow, ApiKeysStore } from './api-keys.store.ts';
+
+export interface ApiKeysDeps {
+  store: ApiKeysStore;
+  apiKeySecrets: ApiKeySecrets;
+  clock: Clock;
+}
+
+export interface WantedApiKey {
+  name: string;
+  scopes: readonly string[];
+  expiresAt: Date | null;
+}
+
+export interface ApiKeyPage {
+  keys: ApiKeyRow[];
+  /** Where the next page begins; undefined at the end. */
+  next: ApiKeyId | undefined;
+}
+
+/** Each call acts on the caller's own keys. @throws InvalidAccessToken where the caller's session has ended */
+export interface ApiKeys {
+  list: (caller: Caller, before: ApiKeyId | undefined, limit: number) => Promise<ApiKeyPage>;
+  /** @throws InsufficientUserAuthentication, InsufficientScope, ValidationFailed, TooManyApiKeys */
+  create: (caller: Caller, wanted: WantedApiKey, client: Client) => Promise<{ key: ApiKeyRow; secret: string }>;
+  /** @throws NotFound for what is somebody else's, too */
+  revoke: (caller: Caller, id: ApiKeyId, client: Client) => Promise<void>;
+}
+
+/** A stolen access token is good for 15 minutes; what it makes must not outlive it by much. */
+const freshLoginSeconds = 600;
+
+export const makeApiKeys = ({ store, apiKeySecrets, clock }: ApiKeysDeps): ApiKeys => {
+  /** A person has just logged in. An API key never has, so that no key makes another. */
+  const requireFreshLogin = ({ authTime }: Caller): void => {
+    if (authTime === undefined) throw new InsufficientUserAuthentication('an api key calls', freshLoginSeconds);
+    if (clock.nowSeconds() - authTime > freshLoginSeconds)
+      throw new InsufficientUserAuthentication('the login is too old', freshLoginSeconds);
+  };
+
+  return {
+    async list(caller, before, limit) {
+      const rows = requireLive(await store.list(caller, before, limit + 1));
+      const keys = rows.slice(0, limit);
+      return { keys, next: rows.length > limit ? keys.at(-1)?.id : undefined };
+    },
+
+    async create(caller, { name, scopes, expiresAt }, client) {
+      requireFreshLogin(caller);
+      const wider = scopes.filter((scope) => !caller.scopes.includes(scope));
+      if (wider.length > 0) throw new InsufficientScope(wider.join(' '));
+      if (expiresAt && expiresAt.getTime() <= clock.nowMs())
+        throw new ValidationFailed([{ path: 'expires_at', message: 'must lie in the future' }]);
+      const { id, hash, text: secret } = apiKeySecrets.draw(newId(clock.nowMs()));
+      const key = requireLive(await store.create(caller, { id, name, scopes, secretHash: hash, expiresAt }, client));
+      if (!key) throw new TooManyApiKeys();
+      return { key, secret };
+    },
+
+    async revoke(caller, id, client) {
+      if (!requireLive(await store.revoke(caller, id, client))) throw new NotFound('api key');
+    },
+  };
+};
