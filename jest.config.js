@@ -9,8 +9,15 @@ export default {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'es6' }, sourceMaps: 'inline' },
     ],
   },
-  // test:browser needs a browser, test:interop other languages; test:image installs and builds for a minute.
-  testPathIgnorePatterns: ['/node_modules/', '/tests/browser/', '/tests/interop/', '/tests/image/image\\.test'],
+  // test:browser needs a browser, test:interop and test:clients other languages; test:image installs and builds for a
+  // minute.
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '/tests/browser/',
+    '/tests/interop/',
+    '/tests/clients/',
+    '/tests/image/image\\.test',
+  ],
   globalSetup: '<rootDir>/tests/support/global-setup.ts',
   globalTeardown: '<rootDir>/tests/support/global-teardown.ts',
   collectCoverageFrom: ['src/**/*.ts', '!src/generated/**', '!src/main.ts'],

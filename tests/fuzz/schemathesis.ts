@@ -1,41 +1,16 @@
 // Schemathesis, from PyPI into a Python environment of its own, and what its report says.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { binOf, installPython } from '../support/python.ts';
 
 const environment = 'node_modules/.cache/keyturn/schemathesis';
 const requirements = 'tests/fuzz/requirements.txt';
 
-const canMakeEnvironments = 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))';
-
-/** A Python that is new enough for the pinned Schemathesis and can make environments (Debian: `python3-venv`). */
-function findPython(): string | undefined {
-  return ['python3', 'python'].find((name) => {
-    try {
-      execFileSync(name, ['-c', canMakeEnvironments], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** Installs what `requirements.txt` pins unless it is there. undefined: there is no Python to do so with. */
-export function installSchemathesis(): string | undefined {
-  const bin = join(environment, process.platform === 'win32' ? 'Scripts' : 'bin');
-  const stamp = join(environment, 'installed-requirements.txt');
-  const wanted = readFileSync(requirements, 'utf8');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return join(bin, 'schemathesis');
-  const python = findPython();
-  if (python === undefined) return undefined;
-  rmSync(environment, { recursive: true, force: true });
-  execFileSync(python, ['-m', 'venv', environment], { stdio: 'inherit' });
-  const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', '-r', requirements];
-  execFileSync(join(bin, 'python'), install, { stdio: 'inherit' });
-  writeFileSync(stamp, wanted);
-  return join(bin, 'schemathesis');
-}
+export const installSchemathesis = (): string | undefined =>
+  installPython(environment, requirements) ? join(binOf(environment), 'schemathesis') : undefined;
 
 export interface Fuzzing {
   command: string;

@@ -135,7 +135,7 @@ describe('the image', () => {
     expect(installed.filter((path) => !forProduction(path))).toEqual([]);
     const expected = Object.keys(manifest.dependencies).map((name) => `node_modules/${name}`);
     expect(expected.filter((path) => !installed.includes(path))).toEqual([]);
-    const tools = ['prisma', '@prisma/engines', 'typescript', 'jest', 'keyturn-generated-client'];
+    const tools = ['prisma', '@prisma/engines', 'typescript', 'jest'];
     expect(tools.filter((name) => installed.includes(`node_modules/${name}`))).toEqual([]);
   });
 

@@ -2,9 +2,10 @@
 // it would never sign.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { freePort } from '../support/free-port.ts';
+import { sortByToolchain } from '../support/toolchains.ts';
 import { audience, type Issuer, startIssuer } from './issuer.ts';
 import { makeTable } from './table.ts';
-import { type Alg, build, missing, type Running, start, type Verifier, verifiers } from './verifiers.ts';
+import { type Alg, build, type Running, start, type Verifier, verifiers } from './verifiers.ts';
 
 const buildMinutesMax = 10;
 /** What a verifier may wait until it asks for an unknown key, and a little more. */
@@ -75,12 +76,8 @@ const columns = [
 const startedAt = performance.now();
 const seconds = (count: number) => `${count.toFixed(0)} s`;
 const table = makeTable();
-const here = verifiers.filter((verifier) => {
-  const tool = missing(verifier);
-  if (tool !== undefined) table.note(`NOT RUN: ${verifier.name}, as there is no ${tool} here`);
-  return tool === undefined;
-});
-const absent = verifiers.filter((verifier) => !here.includes(verifier));
+const { here, absent, notes } = sortByToolchain(verifiers);
+notes.forEach(table.note);
 
 let issuer: Issuer;
 const running = new Map<string, Running>();

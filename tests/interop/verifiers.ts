@@ -1,11 +1,11 @@
 // The programs of examples/verify: what each needs, how it is built and started, and which JWT_ALG it can do.
-import { execFile, type ExecFileOptions, spawn, spawnSync } from 'node:child_process';
+import { execFile, type ExecFileOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { packKeyturn } from '../support/packed.ts';
+import { installPython } from '../support/python.ts';
 
 const run = promisify(execFile);
 const cache = 'node_modules/.cache/keyturn/interop';
@@ -29,7 +29,6 @@ const inFolder = (folder: string): ExecFileOptions => ({ cwd: folder, maxBuffer:
 const install = (folder: string, ...more: string[]) =>
   run('npm', ['install', '--prefer-offline', '--no-save', '--no-package-lock', ...more], inFolder(folder));
 const ci = (folder: string) => run('npm', ['ci', '--prefer-offline'], inFolder(folder));
-const python = 'venv/bin/python';
 
 export const verifiers: readonly Verifier[] = [
   {
@@ -63,11 +62,9 @@ export const verifiers: readonly Verifier[] = [
     name: 'python-fastapi',
     needs: ['python3'],
     async build(folder) {
-      if (!existsSync(join(folder, python))) await run('python3', ['-m', 'venv', 'venv'], inFolder(folder));
-      const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '--requirement', 'requirements.txt'];
-      await run(join(resolve(folder), python), ['-m', 'pip', 'install', ...options], inFolder(folder));
+      installPython(join(folder, 'venv'), join(folder, 'requirements.txt'));
     },
-    start: [python, 'main.py'],
+    start: ['venv/bin/python', 'main.py'],
     algs: ['ES256', 'EdDSA', 'RS256', 'PS256'],
   },
   {
@@ -100,13 +97,6 @@ export const verifiers: readonly Verifier[] = [
     noAudienceList: true,
   },
 ];
-
-/** Says which version it is: one that is there may still be no more than a link to what was never installed. */
-const runs = (name: string): boolean =>
-  ['--version', 'version', '-v'].some((flag) => spawnSync(name, [flag], { stdio: 'ignore' }).status === 0);
-
-/** The program that is missing here, or does not run, if one is. */
-export const missing = ({ needs }: Verifier): string | undefined => needs.find((name) => !runs(name));
 
 const folderOf = ({ name }: Verifier) => join(cache, name);
 

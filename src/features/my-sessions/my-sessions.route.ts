@@ -22,7 +22,10 @@ const Session = z
 
 const sessionListMembers = {
   sessions: z.array(Session).meta({ description: 'The newest first' }),
-  next_cursor: z.string().nullable().meta({ description: 'The `cursor` of the next page; null at the end' }),
+  next_cursor: z
+    .string()
+    .nullable()
+    .meta({ format: 'uuid', description: 'The `cursor` of the next page; null at the end' }),
 };
 
 const SessionList = z.object(sessionListMembers).meta({

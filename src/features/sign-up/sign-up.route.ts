@@ -25,8 +25,8 @@ const registerRequest = (policy: PasswordPolicy) =>
       examples: [{ email: 'ada@example.com', password: 'correct horse battery staple', display_name: 'Ada Lovelace' }],
     });
 
-const RegisterResponse = TokenResponse.extend({ user: User }).meta({
-  id: 'RegisterResponse',
+const Registration = TokenResponse.extend({ user: User }).meta({
+  id: 'Registration',
   description: 'The account, and a pair of tokens for its first session',
   examples: [{ user: userExample, ...tokenResponseExample }],
 });
@@ -43,7 +43,7 @@ export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy, transports: 
     description:
       'Mails a link that confirms the address. Where the service requires that first, the answer is 202 and the same for ' +
       'every address, and nobody is logged in.',
-    reply: RegisterResponse,
+    reply: Registration,
     status: 201,
     alsoReplies: [{ status: 202, reply: Accepted, description: 'The address must be confirmed by mail first' }],
     refusals: [EmailTaken, RegistrationClosed, CsrfFailed, Overloaded, NotReady],
