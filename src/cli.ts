@@ -1,3 +1,4 @@
+import { audit, auditUsage } from './cli/audit.ts';
 import { keys, keysUsage } from './cli/keys.ts';
 import { mails, mailsUsage } from './cli/mails.ts';
 import { migrate } from './cli/migrate.ts';
@@ -11,7 +12,8 @@ const usage = `Usage: npm run cli -- <command>
   migrate    apply the migrations that the database lacks
   keys       list, rotate, revoke and rewrap the signing keys; keys --help
   mails      list the mails that wait, and retry those that were given up; mails --help
-  users      import accounts from a file; users --help
+  users      make an administrator, import accounts from a file; users --help
+  audit      export the audit trail; audit --help
   openapi    print the OpenAPI document as YAML
 `;
 
@@ -33,6 +35,7 @@ const commands: Record<string, Command> = {
   keys: { usage: keysUsage, run: keys },
   mails: { usage: mailsUsage, run: mails },
   users: { usage: usersUsage, run: users },
+  audit: { usage: auditUsage, run: audit },
   openapi: withoutArguments(openapi),
 };
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { type Mailbox, masterKeys, postgresUrl } from './kernel/setting-kinds.ts';
+import { type Mailbox, masterKeys, plainUrl, postgresUrl } from './kernel/setting-kinds.ts';
 import { StartRefused } from './kernel/start-refused.ts';
-import { contradictions, missingForMail, type Mode, type Parsed, settings } from './settings.ts';
+import { auditedNames, contradictions, missingForMail, type Mode, type Parsed, settings } from './settings.ts';
 
 export type { Mode };
 
@@ -78,6 +78,7 @@ function arrange(mode: Mode, parsed: Parsed) {
     passwordMinLength: parsed.PASSWORD_MIN_LENGTH,
     passwordBlocklistFile: parsed.PASSWORD_BLOCKLIST_FILE,
     hibpUrl: parsed.HIBP_URL,
+    passwordGrant: parsed.PASSWORD_GRANT === 'on',
     registrationOpen: parsed.REGISTRATION === 'open',
     emailVerification: parsed.EMAIL_VERIFICATION,
     mail: mailOf(mode, parsed),
@@ -94,6 +95,10 @@ function arrange(mode: Mode, parsed: Parsed) {
       mail: parsed.RATE_LIMIT_MAIL,
       default: parsed.RATE_LIMIT_DEFAULT,
     },
+    /** What security depends on, by name; `MASTER_KEYS` aside. */
+    auditedSettings: Object.fromEntries(auditedNames.map((name) => [name, JSON.stringify(parsed[name]) ?? ''])),
+    /** Undefined: for ever. */
+    auditRetentionSeconds: parsed.AUDIT_RETENTION,
     corsOrigins: parsed.CORS_ORIGINS ?? [],
     cookieSameSite: parsed.COOKIE_SAMESITE,
     trustProxy: parsed.TRUST_PROXY,
@@ -168,4 +173,14 @@ export function loadMasterKeys(environment: Environment = process.env): Buffer[]
   else faults.push(...(parsed.error?.issues ?? []).map(({ message }) => `MASTER_KEYS ${message}`));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return parsed.data;
+}
+
+/** What links begin with, as the service has it, and no other setting. @throws ConfigError */
+export function loadAppUrl(environment: Environment = process.env): string {
+  const name = environment['APP_URL'] ? 'APP_URL' : 'ISSUER';
+  const text = environment[name] || undefined;
+  const parsed = plainUrl.safeParse(text);
+  if (text === undefined) throw new ConfigError(['ISSUER or APP_URL is required']);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map(({ message }) => `${name} ${message}`));
+  return withoutSlash(parsed.data);
 }

@@ -1,5 +1,7 @@
 import type { Config } from './config.ts';
 import { makeApiKeySecrets, makeFindApiKey } from './core/api-keys/api-keys.ts';
+import { recordSettings } from './core/audit/settings.store.ts';
+import { makeRecordRefusal } from './core/audit/refusals.ts';
 import { makeKeyring } from './core/keys/keyring.ts';
 import { deriveMasterKeys } from './core/keys/master-keys.ts';
 import { keyTimes } from './core/keys/schedule.ts';
@@ -13,7 +15,7 @@ import { makeNewSession } from './core/sessions/new-session.ts';
 import { makeRatchet } from './core/sessions/ratchet.ts';
 import { makeConfirmPassword } from './core/sessions/confirm-password.ts';
 import { makeTransports } from './core/sessions/transports.ts';
-import { makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeReadAccessToken, makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/tokens.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
 import { makeHashNewPassword } from './core/users/hash-new-password.ts';
@@ -60,6 +62,7 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
   const passwordPolicy = makePasswordPolicy({ minLength: config.passwordMinLength, blocklist, breached });
   const ratchet = makeRatchet(masterKeys);
   const accessTokens = { ...config, keyring, clock };
+  const verifying = { ...accessTokens, onUnknownKey: keyTending.lookAgain };
   const signAccessToken = makeSignAccessToken(accessTokens);
   const apiKeySecrets = makeApiKeySecrets(masterKeys);
   const mailSeal = makeMailSeal(masterKeys);
@@ -118,12 +121,16 @@ export function makeParts({ config, outside, log, clock, blocklist }: AppDeps) {
       onLimited: metrics.limited,
     }),
     transports: makeTransports({ ratchet, masterKeys }),
+    recordSettings: () => recordSettings(db, config.auditedSettings, masterKeys),
+    onRefusedCall: makeRecordRefusal(db, log),
     browsers: makeBrowserPolicy(config.baseUrl, config.corsOrigins, config.cookieSameSite),
     scopes: Object.keys(ownScopes),
+    describedScopes: ownScopes,
     newSession: makeNewSession({ ...config, ratchet, clock }),
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
     signAccessToken,
     tokens: makeTokens({ ...config, keyring, sign: signAccessToken, grantScopes }),
-    verifyAccessToken: makeVerifyAccessToken({ ...accessTokens, onUnknownKey: keyTending.lookAgain }),
+    verifyAccessToken: makeVerifyAccessToken(verifying),
+    readAccessToken: makeReadAccessToken(verifying),
   };
 }

@@ -2,6 +2,8 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
+import { makeTendAuditMonths } from './core/audit/months.ts';
+import { purgeTraces } from './core/audit/months.store.ts';
 import type { Keyring } from './core/keys/keyring.ts';
 import { purgeApiKeys } from './core/api-keys/api-keys.store.ts';
 import { purgeMails } from './core/mails/delivery.store.ts';
@@ -39,7 +41,7 @@ export async function startService(config: Config): Promise<Service> {
   const { db, metrics } = outside;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const deps = { config, outside, log, clock: systemClock, blocklist };
-  const { express, keyring, keyTending, postman, readiness } = makeApp(deps);
+  const { express, keyring, keyTending, postman, readiness, recordSettings } = makeApp(deps);
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
@@ -51,6 +53,8 @@ export async function startService(config: Config): Promise<Service> {
     const { durationSeconds } = config.lockout;
     purge = startPurge(
       [
+        makeTendAuditMonths({ ...config, db, log }),
+        (batch) => purgeTraces(db, config.auditRetentionSeconds, batch),
         (batch) => purgeSessions(db, batch),
         (batch) => purgeLockouts(db, durationSeconds, batch),
         (batch) => purgeTokens(db, batch),
@@ -58,6 +62,9 @@ export async function startService(config: Config): Promise<Service> {
         (batch) => purgeMails(db, batch),
       ],
       log,
+    );
+    void recordSettings().catch((error: unknown) =>
+      log.warn({ reason: sentenceOf(error) }, 'a change of the settings may not be in the audit trail'),
     );
   });
   return {

@@ -55,6 +55,7 @@ export const settings = (mode: Mode, poolThreads: number) => {
     PASSWORD_MIN_LENGTH: whole(8, 8, 64),
     PASSWORD_BLOCKLIST_FILE: z.string().optional(),
     HIBP_URL: url('an http or https URL', 'https:', 'http:').optional(),
+    PASSWORD_GRANT: choice('on', 'off').default(development ? 'on' : 'off'),
     REGISTRATION: choice('open', 'closed').default('open'),
     EMAIL_VERIFICATION: choice('off', 'optional', 'required').default('optional'),
     SMTP_URL: smtpUrl.optional(),
@@ -67,6 +68,7 @@ export const settings = (mode: Mode, poolThreads: number) => {
     RATE_LIMIT_REFRESH: rate('60/1m'),
     RATE_LIMIT_MAIL: rate('5/15m'),
     RATE_LIMIT_DEFAULT: rate('300/1m'),
+    AUDIT_RETENTION: durationOrOff('400d', '30d', '3650d'),
     CORS_ORIGINS: origins.optional(),
     COOKIE_SAMESITE: choice('lax', 'strict', 'none').default('lax'),
     TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
@@ -86,6 +88,40 @@ const argon2Floor: readonly (readonly [memoryKib: number, iterations: number])[]
 ];
 
 export type Parsed = z.output<ReturnType<typeof settings>>;
+
+/** Whose change the audit trail tells: not where things are, how much of them there is, and what is logged. */
+export const auditedNames = [
+  'ISSUER',
+  'AUDIENCE',
+  'JWT_ALG',
+  'ACCESS_TTL',
+  'REFRESH_TTL',
+  'SESSION_TTL',
+  'REFRESH_LEEWAY',
+  'SIGNING_KEY_ROTATION',
+  'JWKS_MAX_AGE',
+  'ARGON2_MEMORY_KIB',
+  'ARGON2_ITERATIONS',
+  'ARGON2_PARALLELISM',
+  'PASSWORD_MIN_LENGTH',
+  'PASSWORD_BLOCKLIST_FILE',
+  'HIBP_URL',
+  'REGISTRATION',
+  'EMAIL_VERIFICATION',
+  'MAIL_FROM',
+  'APP_URL',
+  'LOCKOUT_ATTEMPTS',
+  'LOCKOUT_TOTAL',
+  'LOCKOUT_DURATION',
+  'RATE_LIMIT_LOGIN',
+  'RATE_LIMIT_REFRESH',
+  'RATE_LIMIT_MAIL',
+  'RATE_LIMIT_DEFAULT',
+  'AUDIT_RETENTION',
+  'CORS_ORIGINS',
+  'COOKIE_SAMESITE',
+  'TRUST_PROXY',
+] as const satisfies readonly (keyof Parsed)[];
 
 /** What production needs besides, where it sends mail; development prints its mails. */
 export function missingForMail(mode: Mode, raw: Partial<Record<string, string>>): string[] {

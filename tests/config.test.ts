@@ -58,6 +58,7 @@ test('the defaults are those of the documentation', async () => {
     passwordMinLength: 8,
     passwordBlocklistFile: undefined,
     hibpUrl: undefined,
+    passwordGrant: false,
     registrationOpen: true,
     emailVerification: 'optional',
     mail: {
@@ -73,6 +74,8 @@ test('the defaults are those of the documentation', async () => {
       mail: { count: 5, windowSeconds: 900 },
       default: { count: 300, windowSeconds: 60 },
     },
+    auditedSettings: expect.objectContaining({ JWT_ALG: '"ES256"', ACCESS_TTL: '900' }),
+    auditRetentionSeconds: 34_560_000,
     corsOrigins: [],
     cookieSameSite: 'lax',
     trustProxy: false,
@@ -85,7 +88,12 @@ test('the defaults are those of the documentation', async () => {
 test('development asks for nothing but a database and a key', async () => {
   const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, PORT: '4000' };
   const config = await loadConfig('development', {}, environment);
-  expect(config).toMatchObject({ issuer: 'http://localhost:4000', trustProxy: false, logPretty: true });
+  expect(config).toMatchObject({
+    issuer: 'http://localhost:4000',
+    trustProxy: false,
+    logPretty: true,
+    passwordGrant: true,
+  });
   expect(config).toMatchObject({
     appUrl: 'http://localhost:4000',
     mail: { kind: 'console', from: { name: 'Keyturn', address: 'keyturn@localhost' } },
@@ -129,11 +137,14 @@ describe('values', () => {
     ['REFRESH_LEEWAY', '0', { refreshLeewaySeconds: 0 }],
     ['SIGNING_KEY_ROTATION', 'off', { signingKeyRotationSeconds: undefined }],
     ['SIGNING_KEY_ROTATION', '30d', { signingKeyRotationSeconds: 2_592_000 }],
+    ['AUDIT_RETENTION', 'off', { auditRetentionSeconds: undefined }],
+    ['AUDIT_RETENTION', '30d', { auditRetentionSeconds: 2_592_000 }],
     ['SHUTDOWN_GRACE', '90s', { shutdownGraceSeconds: 90 }],
     ['AUDIENCE', 'https://a.example, b', { audience: ['https://a.example', 'b'] }],
     ['TRUST_PROXY', '2', { trustProxy: 2 }],
     ['TRUST_PROXY', '10.0.0.0/8, fd00::/8,127.0.0.1', { trustProxy: ['10.0.0.0/8', 'fd00::/8', '127.0.0.1'] }],
     ['DATABASE_STATEMENT_NAMES', 'off', { database: expect.objectContaining({ statementNames: false }) }],
+    ['PASSWORD_GRANT', 'on', { passwordGrant: true }],
     ['REGISTRATION', 'closed', { registrationOpen: false }],
     ['EMAIL_VERIFICATION', 'required', { emailVerification: 'required' }],
     ['APP_URL', 'https://app.example.com/account/', { appUrl: 'https://app.example.com/account' }],
@@ -164,6 +175,7 @@ describe('values', () => {
     ['REFRESH_LEEWAY', '61s|2m|-1s|30'],
     ['REFRESH_TTL', '0|401d|forever'],
     ['SIGNING_KEY_ROTATION', '0|on|never|90|OFF|3651d'],
+    ['AUDIT_RETENTION', '0|29d|365|never|3651d|1y'],
     ['DATABASE_TIMEOUT', '0|500ms|6m'],
     [
       'ISSUER',
@@ -178,6 +190,7 @@ describe('values', () => {
     ['JWT_ALG', 'none|HS256|es256'],
     ['COOKIE_SAMESITE', 'Lax|off|strict, lax'],
     ['REDIS_URL', 'localhost:6379|http://a|redis.internal|redis://a/one|redis://a/1/2|redis://a:50%@b'],
+    ['PASSWORD_GRANT', 'On|true|1'],
     ['EMAIL_VERIFICATION', 'on|Off|true'],
     ['SMTP_URL', 'mail.internal|http://mail|smtp://|smtp://mail/inbox|smtp://mail?a=b|smtp://mail#a|smtp://a:50%@mail'],
     [

@@ -58,16 +58,16 @@ export async function readJson(req: IncomingMessage): Promise<unknown> {
 /** The parameters of a form, as its sender wrote them. */
 export type Form = Readonly<Record<string, string>>;
 
-const decode = (text: string) => decodeURIComponent(text.replaceAll('+', ' '));
+/** @throws where a `%` has no two digits after it, and at what is not UTF-8 */
+export const decodeFormText = (text: string): string => decodeURIComponent(text.replaceAll('+', ' '));
 
-/** `decodeURIComponent` throws at a `%` without two digits after it, and at what is not UTF-8. */
 function pairsOf(bytes: Buffer): [name: string, value: string][] {
   const parts = utf8.decode(bytes).split('&');
   return parts
     .filter((part) => part !== '')
     .map((part) => {
       const [name = '', ...value] = part.split('=');
-      return [decode(name), decode(value.join('='))];
+      return [decodeFormText(name), decodeFormText(value.join('='))];
     });
 }
 

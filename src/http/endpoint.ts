@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { NotReady, type Refusal, type RefusalClass } from '../kernel/refusal.ts';
-import type { Caller } from './authenticate.ts';
+import { NotReady, type Refusal, type RefusalClass, type RefusalKind } from '../kernel/refusal.ts';
+import type { Caller, Credentials } from './authenticate.ts';
 import type { Form } from './body.ts';
 import type { Browser } from './browser.ts';
 import type { Client } from './context.ts';
@@ -29,6 +29,8 @@ export interface Input<Needs extends string | undefined, Body, Query, Params> {
   params: Params;
   /** Who calls; undefined where that is open and nobody with a good access token does. */
   caller: Needs extends string ? Caller : Caller | undefined;
+  /** For an endpoint that judges them itself. Reading it throws ValidationFailed where a header stands twice. */
+  readonly credentials: Credentials;
   client: Client;
   browser: Browser;
 }
@@ -59,6 +61,15 @@ export interface RefusalAnswer {
 
 export type AnswerRefusal = (refusal: Refusal, refused: Refused) => RefusalAnswer;
 
+/** What `answerRefusal` makes of the kinds of refusals, for the OpenAPI document. */
+export interface RefusalForm {
+  schema: z.ZodType;
+  type: string;
+  /** The member of the answer that programs decide by. */
+  codeMember: string;
+  outcomeOf: (kind: RefusalKind) => { status: number; code: string; body: unknown };
+}
+
 interface Declaration<
   Needs extends string | undefined,
   Body extends Schema,
@@ -80,6 +91,8 @@ interface Declaration<
   welcomes?: string;
   /** Left out: `default`. `none` is for probes, which must tell of the process even when its clients ask for too much. */
   limit?: LimitGroup | 'none';
+  /** The limit group, where the body says it. Needs `countedBy`. */
+  limitOf?(body: Parsed<Body>): LimitGroup;
   /** What the request counts by, where its body or its cookie says; else the client's address. */
   countedBy?(body: Parsed<Body>, browser: Browser): string | undefined;
   body?: Body;
@@ -104,6 +117,10 @@ interface Declaration<
   refusals?: readonly RefusalClass[];
   /** Left out: a problem document. For all that is refused once a request has come here, our own faults too. */
   answerRefusal?: AnswerRefusal;
+  /** For the OpenAPI document: how `answerRefusal` answers. */
+  refusalForm?: RefusalForm;
+  /** For the OpenAPI document: an OAuth client may, or must, authenticate here, which `handle` sees to. */
+  clientAuthentication?: 'optional' | 'required';
   /** Left out of the OpenAPI document: a part of a page, not an operation of the API. */
   undocumented?: boolean;
   handle(
@@ -119,8 +136,9 @@ type Given<Reply extends Schema, Others extends readonly OtherReply[]> =
 /** A declaration with its types forgotten: what routes and documents are made of. */
 export type Endpoint = Omit<
   Declaration<string | undefined, Schema, Schema, Schema, Schema, readonly OtherReply[]>,
-  'handle' | 'countedBy'
+  'handle' | 'countedBy' | 'limitOf'
 > & {
+  limitOf?(body: unknown): LimitGroup;
   countedBy?(body: unknown, browser: Browser): string | undefined;
   handle(input: Input<string | undefined, unknown, unknown, unknown>): unknown;
 };

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { RefusalClass } from '../kernel/refusal.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint, RefusalForm } from './endpoint.ts';
 import { type Components, exampleOf, type Json } from './openapi-schemas.ts';
 import { problemUrl } from './problem.ts';
 import { statusOf } from './send.ts';
@@ -41,12 +41,7 @@ const codeOf = (refusals: readonly RefusalClass[]): Json => ({
 function problemResponse(status: number, same: readonly RefusalClass[], serverUrl: string): Json {
   return {
     description: same.map(({ kind }) => `\`${kind.code}\`: ${kind.title}`).join('; '),
-    headers: {
-      ...responseHeaders,
-      ...(same.some(({ kind }) => kind.challenges) ? challengeHeaders : {}),
-      ...([423, 429, 503].includes(status) ? retryHeaders : {}),
-      ...(status === 429 ? limitHeaders : {}),
-    },
+    headers: refusalHeaders(status, same),
     content: {
       'application/problem+json': {
         schema: { allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { code: codeOf(same) } }] },
@@ -55,6 +50,48 @@ function problemResponse(status: number, same: readonly RefusalClass[], serverUr
     },
   };
 }
+
+/** The same, in a form of the endpoint's own. */
+export function refusalResponses(
+  refusals: readonly RefusalClass[],
+  { schema, type, codeMember, outcomeOf }: RefusalForm,
+  components: Components,
+): Record<string, Json> {
+  const outcomes = refusals.map((refusal) => ({ ...outcomeOf(refusal.kind), refusal }));
+  const statuses = [...new Set(outcomes.map(({ status }) => status))];
+  return Object.fromEntries(
+    statuses.map((status) => {
+      const same = outcomes.filter((outcome) => outcome.status === status);
+      const codes = [...new Set(same.map(({ code }) => code))];
+      const of = (code: string) => same.filter((outcome) => outcome.code === code);
+      const titlesOf = (code: string) => [...new Set(of(code).map(({ refusal }) => refusal.kind.title))].join(', ');
+      const schemaOfCode = { type: 'string', description: 'Stable; what programs decide by', enum: codes };
+      const response = {
+        description: codes.map((code) => `\`${code}\`: ${titlesOf(code)}`).join('; '),
+        headers: refusalHeaders(
+          status,
+          same.map(({ refusal }) => refusal),
+        ),
+        content: {
+          [type]: {
+            schema: { allOf: [components.add(schema, 'output'), { properties: { [codeMember]: schemaOfCode } }] },
+            examples: Object.fromEntries(
+              codes.map((code) => [code, { summary: titlesOf(code), value: of(code)[0]?.body }]),
+            ),
+          },
+        },
+      };
+      return [status, response];
+    }),
+  );
+}
+
+const refusalHeaders = (status: number, same: readonly RefusalClass[]): Json => ({
+  ...responseHeaders,
+  ...(same.some(({ kind }) => kind.challenges) ? challengeHeaders : {}),
+  ...([423, 429, 503].includes(status) ? retryHeaders : {}),
+  ...(status === 429 ? limitHeaders : {}),
+});
 
 /** Every good outcome by its status. */
 export function success(endpoint: Endpoint, components: Components): Record<string, Json> {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Endpoint, refusalsOf } from './endpoint.ts';
-import { problemResponses, success } from './openapi-responses.ts';
+import { problemResponses, refusalResponses, success } from './openapi-responses.ts';
 import { Components, exampleOf, type Json } from './openapi-schemas.ts';
 import { Problem } from './schemas.ts';
 
@@ -10,6 +10,8 @@ export interface ApiInfo {
   description: string;
   serverUrl: string;
   tags: readonly { name: string; description: string }[];
+  /** What a page's own login needs to know; undefined where the password grant is off. */
+  passwordFlow?: { tokenUrl: string; scopes: Readonly<Record<string, string>> } | undefined;
 }
 
 function parameters(endpoint: Endpoint, components: Components): Json[] {
@@ -31,16 +33,23 @@ function parameters(endpoint: Endpoint, components: Components): Json[] {
 }
 
 /** A way in a line; `{}` is without any. */
-function security({ needs, welcomes, refreshCookie }: Endpoint): Json[] {
+function security(
+  { needs, welcomes, refreshCookie, clientAuthentication }: Endpoint,
+  { passwordFlow }: ApiInfo,
+): Json[] {
+  const byPassword = (scope: string) => (passwordFlow ? [{ oauth2: [scope] }] : []);
+  if (clientAuthentication === 'optional') return [{}, { clientBasic: [] }];
+  if (clientAuthentication === 'required') return [{ clientBasic: [] }, { bearer: [] }, { apiKey: [] }];
   if (refreshCookie === 'required') return [{ refreshCookie: [] }];
   if (refreshCookie === 'alternative') return [{}, { refreshCookie: [], csrfToken: [] }];
-  return needs ? [{ bearer: [needs] }, { apiKey: [] }] : welcomes ? [{}, { bearer: [welcomes] }] : [];
+  if (needs) return [{ bearer: [needs] }, ...byPassword(needs), { apiKey: [] }];
+  return welcomes ? [{}, { bearer: [welcomes] }] : [];
 }
 
 const bodyTypes = { json: 'application/json', form: 'application/x-www-form-urlencoded' };
 
-function operation(endpoint: Endpoint, components: Components, serverUrl: string): Json {
-  const { body, bodyType = 'json', refreshCookie } = endpoint;
+function operation(endpoint: Endpoint, components: Components, info: ApiInfo): Json {
+  const { body, bodyType = 'json', refreshCookie, refusalForm } = endpoint;
   const given = parameters(endpoint, components);
   const example = body && exampleOf(body);
   return {
@@ -48,7 +57,7 @@ function operation(endpoint: Endpoint, components: Components, serverUrl: string
     tags: [endpoint.tag],
     summary: endpoint.summary,
     ...(endpoint.description ? { description: endpoint.description } : {}),
-    security: security(endpoint),
+    security: security(endpoint, info),
     ...(given.length > 0 ? { parameters: given } : {}),
     ...(body
       ? {
@@ -58,7 +67,12 @@ function operation(endpoint: Endpoint, components: Components, serverUrl: string
           },
         }
       : {}),
-    responses: { ...success(endpoint, components), ...problemResponses(refusalsOf(endpoint), serverUrl) },
+    responses: {
+      ...success(endpoint, components),
+      ...(refusalForm
+        ? refusalResponses(refusalsOf(endpoint), refusalForm, components)
+        : problemResponses(refusalsOf(endpoint), info.serverUrl)),
+    },
   };
 }
 
@@ -69,9 +83,9 @@ export function makeOpenApi(endpoints: readonly Endpoint[], info: ApiInfo): Json
   const paths: Record<string, Json> = {};
   for (const endpoint of endpoints.filter(({ undocumented }) => !undocumented)) {
     const path = endpoint.path.replace(/:(\w+)/g, '{$1}');
-    paths[path] = { ...paths[path], [endpoint.method]: operation(endpoint, components, info.serverUrl) };
+    paths[path] = { ...paths[path], [endpoint.method]: operation(endpoint, components, info) };
   }
-  const { title, version, description, serverUrl, tags } = info;
+  const { title, version, description, serverUrl, tags, passwordFlow } = info;
   const license = { name: 'MIT', identifier: 'MIT' };
   return {
     openapi: '3.1.0',
@@ -88,6 +102,20 @@ export function makeOpenApi(endpoints: readonly Endpoint[], info: ApiInfo): Json
           name: 'X-API-Key',
           description: 'The secret of an API key, whose scopes must allow the call',
         },
+        clientBasic: {
+          type: 'http',
+          scheme: 'basic',
+          description: "An API key's `client_id` and `client_secret` (RFC 6749 section 2.3.1), or both in the form",
+        },
+        ...(passwordFlow
+          ? {
+              oauth2: {
+                type: 'oauth2',
+                description: 'An e-mail address and its password',
+                flows: { password: passwordFlow },
+              },
+            }
+          : {}),
         refreshCookie: {
           type: 'apiKey',
           in: 'cookie',

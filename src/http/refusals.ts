@@ -36,7 +36,7 @@ export class RepeatedParameter extends Refusal {
     status: 400,
     code: 'repeated_parameter',
     title: 'Repeated parameter',
-    detail: 'A parameter was sent more than once; `errors` names it.',
+    detail: 'A parameter was sent more than once.',
   };
   readonly parameter: string;
   constructor(name: string) {
@@ -132,6 +132,9 @@ export class InvalidAccessToken extends Refusal {
   }
 }
 
+/** Proxies refuse an answer whose header is some KiB long, and a caller may have named a hundred scopes. */
+const longestScopeInHeader = 1000;
+
 export class InsufficientScope extends Refusal {
   static readonly kind: RefusalKind = {
     status: 403,
@@ -140,9 +143,10 @@ export class InsufficientScope extends Refusal {
     detail: 'The access token does not hold the scope that this needs; ask for it by name at login.',
     challenges: true,
   };
-  constructor(scope: string) {
-    super(InsufficientScope.kind, scope, {
-      headers: { 'WWW-Authenticate': `Bearer realm="keyturn", error="insufficient_scope", scope="${scope}"` },
+  constructor(scope: string, reason = scope) {
+    const missing = scope.length <= longestScopeInHeader ? `, scope="${scope}"` : '';
+    super(InsufficientScope.kind, reason, {
+      headers: { 'WWW-Authenticate': `Bearer realm="keyturn", error="insufficient_scope"${missing}` },
     });
   }
 }

@@ -2,14 +2,14 @@ import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { countedAddress } from '../kernel/network.ts';
 import { Refusal } from '../kernel/refusal.ts';
-import { authenticate, type Authentication, recognize } from './authenticate.ts';
+import { authenticate, type Authentication, type Caller, credentialsOf, recognize } from './authenticate.ts';
 import { readForm, readJson } from './body.ts';
 import { type Browser, type BrowserPolicy, browserOf } from './browser.ts';
 import { type Client, clientOf, contextOf, type RequestContext } from './context.ts';
 import { type Endpoint, refusalsOf } from './endpoint.ts';
 import type { CountRequest } from './rate-limit.ts';
 import { faultsOf } from './faults.ts';
-import { NotFound, ValidationFailed } from './refusals.ts';
+import { InsufficientScope, NotFound, ValidationFailed } from './refusals.ts';
 import { given, schemaOf, send } from './send.ts';
 
 function parsePart(part: string, schema: z.ZodType | undefined, value: unknown): unknown {
@@ -26,16 +26,26 @@ function parseParams({ params }: Endpoint, req: Request): unknown {
   return result?.data;
 }
 
+/** Somebody who is known was told to come with another credential. */
+export interface RefusedCall {
+  operationId: string;
+  caller: Caller;
+  client: Client;
+  refusal: Refusal;
+}
+
 export interface EndpointOptions extends Authentication {
   count: CountRequest;
   /** In tests: parses each reply by its schema, and fails on a refusal that was not declared. */
   checkReplies: boolean;
   browsers: BrowserPolicy;
+  /** Told before the answer, which does not wait for it. */
+  onRefusedCall?: (call: RefusedCall) => void;
 }
 
 /** A promise only where somebody must be known: the hot path waits for nothing here. */
 function callerOf({ needs, welcomes }: Endpoint, options: EndpointOptions, req: Request) {
-  if (needs !== undefined) return authenticate(req, options, needs);
+  if (needs !== undefined) return authenticate(credentialsOf(req), options);
   return welcomes === undefined ? undefined : recognize(req, options.verify, welcomes);
 }
 
@@ -64,7 +74,8 @@ async function admit(endpoint: Endpoint, options: EndpointOptions, who: Arrived,
   const context = contextOf(res);
   const [read] = endpoint.countedBy ? await Promise.allSettled([readBody(endpoint, context, req)]) : [];
   const key = read?.status === 'fulfilled' ? endpoint.countedBy?.(read.value, who.browser) : undefined;
-  if (limit !== 'none') await options.count(limit, key ?? countedAddress(who.client.ip), req, res);
+  const group = (read?.status === 'fulfilled' && endpoint.limitOf?.(read.value)) || limit;
+  if (group !== 'none') await options.count(group, key ?? countedAddress(who.client.ip), req, res);
   if (read?.status === 'rejected') throw read.reason;
   return () => (read ? read.value : readBody(endpoint, context, req));
 }
@@ -78,16 +89,30 @@ export async function serve(endpoint: Endpoint, options: EndpointOptions, req: R
   const body = await admit(endpoint, options, who, req, res);
   const found = callerOf(endpoint, options, req);
   const caller = found instanceof Promise ? await found : found;
-  if (caller) Object.assign(context, { userId: caller.userId, sessionId: caller.sessionId });
-  const input = {
-    params: parseParams(endpoint, req),
-    query: parsePart('query', endpoint.query, req.query),
-    body: await body(),
-    caller,
-    ...who,
-  };
-  const reply = options.checkReplies ? await checked(endpoint, input) : await endpoint.handle(input);
-  send(endpoint, reply, req, res);
+  try {
+    if (caller) Object.assign(context, { userId: caller.userId, sessionId: caller.sessionId });
+    if (caller && endpoint.needs !== undefined) requireScope(caller, endpoint.needs);
+    const input = {
+      params: parseParams(endpoint, req),
+      query: parsePart('query', endpoint.query, req.query),
+      body: await body(),
+      caller,
+      ...who,
+      get credentials() {
+        return credentialsOf(req);
+      },
+    };
+    const reply = options.checkReplies ? await checked(endpoint, input) : await endpoint.handle(input);
+    send(endpoint, reply, req, res);
+  } catch (error) {
+    if (caller && error instanceof Refusal && error.kind.challenges)
+      options.onRefusedCall?.({ operationId: endpoint.operationId, caller, client: who.client, refusal: error });
+    throw error;
+  }
+}
+
+function requireScope({ scopes }: Caller, scope: string): void {
+  if (!scopes.includes(scope)) throw new InsufficientScope(scope);
 }
 
 /** What a test wants to know besides the answer: that the endpoint keeps to its own declaration. */

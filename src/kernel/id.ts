@@ -19,6 +19,10 @@ export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId |
   return idFromBytes(bytes) as Id;
 }
 
+/** What no id of that time or later lies below. */
+export const leastId = <Id extends EventId>(ms: number): Id =>
+  idFromBytes(Buffer.from(ms.toString(16).padStart(12, '0').padEnd(32, '0'), 'hex')) as Id;
+
 /** 16 bytes to a UUID's lower-case text. */
 export function idFromBytes(bytes: Buffer): string {
   const hex = bytes.toString('hex', 0, 16);

@@ -116,6 +116,33 @@ test('Try it out registers, logs in and asks who that is, at the host that the p
   expect(watched.complaints).toEqual([expect.stringContaining('status of 401')]);
 });
 
+test('with PASSWORD_GRANT on the page logs in by itself, at the host that it came from, and keeps nothing', async () => {
+  const fresh = await createDatabase();
+  const own = await startService({ DATABASE_URL: fresh.url, PASSWORD_GRANT: 'on' });
+  await whenReady(own);
+  const { email } = await own.register();
+  await newPage();
+  await page.goto(`${own.baseUrl}/docs`);
+  await shown();
+  await page.getByRole('button', { name: 'Authorize' }).first().click();
+  const form = page.locator('.dialog-ux .auth-container').filter({ hasText: 'OAuth2, password' });
+  await form.locator('#oauth_username').fill(email);
+  await form.locator('#oauth_password').fill(password);
+  expect(await form.locator('#client_id_password').inputValue()).toBe('first-party');
+  await form.getByText('profile', { exact: true }).first().click();
+  await page.screenshot({ path: pathOf('desktop-authorize') });
+  await form.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
+  await form.getByRole('button', { name: 'Remove authorization' }).waitFor();
+  await form.getByRole('button', { name: 'Close' }).click();
+  expect(await tryOut('getMe')).toMatchObject({ status: 200, body: { email } });
+  expect(watched.requests).toContain(`${own.baseUrl}/token`);
+  expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([own.baseUrl]));
+  expect(watched.complaints).toEqual([]);
+  expect(await kept()).toBe('[{},{},""]');
+  await own.stop();
+  await fresh.drop();
+});
+
 test('a token is forgotten with the page', async () => {
   await newPage();
   await open();

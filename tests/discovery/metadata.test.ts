@@ -30,6 +30,13 @@ describe.each(documents)('%s', (path) => {
     expect(response.body).toMatchObject({
       issuer: 'https://auth.example.com',
       jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
+      token_endpoint: 'https://auth.example.com/token',
+      revocation_endpoint: 'https://auth.example.com/revoke',
+      introspection_endpoint: 'https://auth.example.com/introspect',
+      grant_types_supported: ['password', 'refresh_token', 'client_credentials'],
+      token_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+      revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'Bearer'],
       response_types_supported: [],
       service_documentation: 'https://auth.example.com/openapi.yaml',
     });
@@ -42,6 +49,8 @@ describe.each(documents)('%s', (path) => {
     const { body } = await app.get(path);
     for (const url of [body.jwks_uri, body.service_documentation])
       expect((await app.get(new URL(url).pathname)).status).toBe(200);
+    for (const name of ['token_endpoint', 'revocation_endpoint', 'introspection_endpoint'])
+      expect((await app.get(new URL(body[name]).pathname)).headers['allow']).toBe('POST, OPTIONS');
   });
 
   test('keeps an issuer’s slash at the end, which is a part of its name', async () => {

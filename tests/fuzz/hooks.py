@@ -82,10 +82,15 @@ weak = (
 )
 unsayable = {
     "refresh_token": ("is needed, here or in the cookie",),
+    "X-API-Key": ("must not come with Authorization",),
     "scope": ("must name at least one scope that your roles give",),
     "password": (not_text, *weak),
     "current_password": (not_text,),
     "new_password": (not_text, *weak),
+    "query": (not_text,),
+    "cursor": ("must be the next_cursor of a page",),
+    "description": (not_text,),
+    "roles": ("must name roles that there are",),
     "new_email": ("is the address of your account already",),
     # White space around a name is trimmed before it is judged, so a pattern for what is sent would refuse good ones.
     "display_name": (
@@ -102,6 +107,8 @@ def filter_failure(context, failure, case, response):
     """False for the refusal of a well-formed request where each of its faults is a rule from the list above."""
     if type(failure).__name__ != "RejectedPositiveData" or response.status_code != 400:
         return True
+    if "error" in response.json():
+        return False  # which parameters a grant needs, and what they may be together, RFC 6749 says in words
     if response.json().get("code") == "invalid_token":
         return False  # whether a mailed token is good, no document can say
     faults = response.json().get("errors", [])

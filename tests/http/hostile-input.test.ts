@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Response } from 'supertest';
-import { startApp, type TestApp } from '../harness.ts';
+import { adminScopes } from '../admin/world.ts';
+import { password, startApp, type TestApp } from '../harness.ts';
 import { expectDocumented } from '../support/documented.ts';
 import { type Operation, operations } from './operations.ts';
 import { send, type Sent } from './wire.ts';
@@ -25,7 +26,10 @@ let token: string;
 
 beforeAll(async () => {
   app = await startApp();
-  token = (await app.register()).access_token;
+  const { email, user } = await app.register();
+  await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [user.id]);
+  const scope = `profile sessions api-keys ${adminScopes}`;
+  token = (await app.post('/login', { email, password, scope })).body.access_token;
 });
 afterAll(() => app.close());
 afterEach(async () => {
@@ -60,7 +64,7 @@ test('there are operations with bodies to attack', () => {
 });
 
 describe.each(withBody)('$method $path', (operation) => {
-  const { example, members } = operation.body;
+  const { example, members, types, required } = operation.body;
   const right = JSON.stringify(example);
 
   test.each([
@@ -76,8 +80,8 @@ describe.each(withBody)('$method $path', (operation) => {
     ['a byte order mark', `\ufeff${right}`],
     ['UTF-16', Buffer.from(right, 'utf16le')],
     ['UTF-16 with its mark', Buffer.from(`\ufeff${right}`, 'utf16le')],
-    ['bytes that are not UTF-8', Buffer.from(right.replace('"}', '\xff\xc0\x80"}'), 'latin1')],
-    ['a surrogate in UTF-8', Buffer.from(right.replace('"}', '\xed\xa0\x80"}'), 'latin1')],
+    ['bytes that are not UTF-8', Buffer.from('{"email":"\xff\xc0\x80"}', 'latin1')],
+    ['a surrogate in UTF-8', Buffer.from('{"email":"\xed\xa0\x80"}', 'latin1')],
     ['10,000 brackets that never close', '['.repeat(10_000)],
   ])('%s is not JSON: 400 malformed_json', async (_, body) => {
     expect(await refusal(operation, { body })).toMatchObject({ status: 400, code: 'malformed_json' });
@@ -124,15 +128,15 @@ describe.each(withBody)('$method $path', (operation) => {
   });
 
   test.each(members)('%s of a wrong type is refused by name', async (member) => {
-    for (const value of [
-      '0',
-      '123456789012345678901234567890',
-      '1e999',
-      'null',
-      'true',
-      `["${canary}"]`,
-      `{"${canary}":1}`,
-    ]) {
+    const values = {
+      number: ['0', '123456789012345678901234567890', '1e999'],
+      null: ['null'],
+      boolean: ['true'],
+      array: [`["${canary}"]`],
+      object: [`{"${canary}":1}`],
+    };
+    const wrong = Object.entries(values).flatMap(([type, those]) => (types[member]?.includes(type) ? [] : those));
+    for (const value of wrong) {
       const body = JSON.stringify({ ...example, [member]: '<here>' }).replace('"<here>"', value);
       expect(pathsOf(await refusal(operation, body))).toEqual([member]);
     }
@@ -167,8 +171,6 @@ describe.each(withBody)('$method $path', (operation) => {
   });
 
   test('members do not come from a prototype', async () => {
-    const required = pathsOf(await refusal(operation, '{}'));
-    expect(required.length).toBeGreaterThan(0);
     const paths = pathsOf(await refusal(operation, `{"__proto__":${right}}`));
     // What may come in the cookie instead is missed only once the body is known to be right.
     expect(paths.filter((path) => path !== 'refresh_token').sort()).toEqual(
@@ -177,7 +179,9 @@ describe.each(withBody)('$method $path', (operation) => {
   });
 
   test('every fault is listed at once', async () => {
-    const wrong = Object.fromEntries([...members, 'one_more', 'and_another'].map((member) => [member, [canary]]));
+    const wrong = Object.fromEntries(
+      [...members, 'one_more', 'and_another'].map((member) => [member, { [canary]: 1 }]),
+    );
     const problem = await refusal(operation, JSON.stringify(wrong));
     expect(problem).toMatchObject({ status: 400, code: 'validation_failed' });
     expect(pathsOf(problem).sort()).toEqual(Object.keys(wrong).sort());

@@ -4,8 +4,13 @@ import { parse } from 'yaml';
 
 type Json = Record<string, unknown>;
 
+interface Shape {
+  properties?: Record<string, { type?: string | string[] }>;
+  required?: string[];
+}
+
 interface Content {
-  schema: { $ref?: string; properties?: Json };
+  schema: { $ref?: string } & Shape;
   example?: Json;
 }
 
@@ -18,7 +23,7 @@ interface Documented {
 
 interface Document {
   paths: Record<string, Record<string, Documented>>;
-  components: { schemas: Record<string, { properties?: Json }> };
+  components: { schemas: Record<string, Shape> };
 }
 
 export interface Operation {
@@ -28,8 +33,10 @@ export interface Operation {
   path: string;
   template: string;
   needsToken: boolean;
-  /** A body that is right, and the names of all members; undefined where it takes none. */
-  body: { example: Json; members: string[] } | undefined;
+  /** The scope that the token must hold. */
+  scope: string | undefined;
+  /** A body that is right, its members with the types that they may have, and those that it must have. */
+  body: { example: Json; members: string[]; types: Record<string, string[]>; required: string[] } | undefined;
   statuses: number[];
   /** The codes of the problems that it names. */
   codes: string[];
@@ -37,11 +44,17 @@ export interface Operation {
 
 const document = parse(readFileSync('openapi.yaml', 'utf8')) as Document;
 
-const madeUp: Record<string, string> = { '{code}': 'not-found', '{id}': '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' };
+const madeUp: Record<string, string> = {
+  '{code}': 'not-found',
+  '{kid}': '3s6QkUxWYvXAGlmVlW2hn1gTpFvQZ1vQ0m7bW4Zk9xE',
+  '{name}': 'editor',
+  '{id}': '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11',
+};
 
-function membersOf({ $ref, properties }: Content['schema']): string[] {
-  const named = document.components.schemas[$ref?.split('/').at(-1) ?? ''];
-  return Object.keys(named?.properties ?? properties ?? {});
+function shapeOf({ $ref, ...inPlace }: Content['schema']) {
+  const { properties = {}, required = [] } = document.components.schemas[$ref?.split('/').at(-1) ?? ''] ?? inPlace;
+  const types = Object.entries(properties).map(([name, { type = [] }]) => [name, [type].flat()] as const);
+  return { members: Object.keys(properties), types: Object.fromEntries(types), required };
 }
 
 export const operations: Operation[] = Object.entries(document.paths).flatMap(([template, methods]) =>
@@ -53,9 +66,11 @@ export const operations: Operation[] = Object.entries(document.paths).flatMap(([
       method: method.toUpperCase(),
       path: template.replace(/\{\w+\}/g, (parameter) => madeUp[parameter] ?? parameter),
       template,
+      scope: security.map((way) => (way as Record<string, string[]>)['bearer']?.[0]).find(Boolean),
       needsToken:
-        security.length > 0 && security.every((way) => 'bearer' in (way as object) || 'apiKey' in (way as object)),
-      body: content && { example: content.example ?? {}, members: membersOf(content.schema) },
+        security.length > 0 &&
+        security.every((way) => ['bearer', 'oauth2', 'apiKey'].some((name) => name in (way as object))),
+      body: content && { example: content.example ?? {}, ...shapeOf(content.schema) },
       statuses: Object.keys(responses).map(Number),
       codes: problems.flatMap((problem) => Object.keys(problem?.examples ?? {})),
     };

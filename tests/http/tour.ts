@@ -1,5 +1,6 @@
 // One walk through every operation, its successes and its failures, in an account of its own.
 import { type Client, freshEmail, password, type TestApp } from '../harness.ts';
+import { basic } from '../oauth/world.ts';
 import type { Response } from 'supertest';
 
 export const newPassword = 'a quieter mare and no battery';
@@ -17,10 +18,10 @@ export interface Tour {
 
 /**
  * `mark` goes into everything that a stranger chooses: query, path, headers, bodies. Where mails can be read, it follows
- * their links.
+ * their links; where the database can be reached, it goes on as an administrator.
  */
 export async function takeTour(
-  { call, nextMail }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail'>>,
+  { call, nextMail, sql }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'sql'>>,
   mark: string,
 ): Promise<Tour> {
   const stops: Stop[] = [];
@@ -81,6 +82,7 @@ export async function takeTour(
   await visit('listSessions', 'get', '/sessions', { token });
   await visit('endSession', 'delete', `/sessions/${narrow['session_id']}`, { token });
   await visit('endSession', 'delete', `/sessions/${mark}`, { token });
+  await visit('listAuditEvents', 'get', '/admin/audit', { token });
 
   const wrong = { current_password: `wrong ${mark}`, new_password: newPassword };
   await visit('changePassword', 'post', '/me/password', { token, body: wrong });
@@ -94,6 +96,7 @@ export async function takeTour(
   await visit('verifyEmail', 'post', '/verify-email', { body: { token: `kto_${mark}` } });
   await visit('undoEmailChange', 'post', '/undo-email-change', { body: { token: mark } });
   await visit('undoEmailChange', 'post', '/undo-email-change', { body: undoing });
+  await tokenFor(email);
   await visit('resendVerification', 'post', '/verify-email/resend', { body: { email } });
   await visit('resendVerification', 'post', '/verify-email/resend', { body: { email: mark } });
   await visit('forgotPassword', 'post', '/forgot-password', { body: { email } });
@@ -121,6 +124,51 @@ export async function takeTour(
   await visit('getCsrfToken', 'get', '/csrf', { headers: { cookie, 'sec-fetch-site': 'same-origin' } });
   await visit('getCsrfToken', 'get', '/csrf', { headers: { cookie } });
 
+  const form = (parameters: Record<string, string>) => new URLSearchParams(parameters).toString();
+  const oauth = (operation: string, parameters: Record<string, string>, headers: Record<string, string> = {}) => {
+    const type = { 'content-type': 'application/x-www-form-urlencoded' };
+    const path = { token: '/token', revokeToken: '/revoke', introspectToken: '/introspect' }[operation] ?? '';
+    return visit(operation, 'post', path, { body: form(parameters), headers: { ...type, ...headers } });
+  };
+  const refreshing = { grant_type: 'refresh_token', refresh_token: secrets.at(-1) ?? '' };
+  const granted = await oauth('token', { ...refreshing, [mark]: mark });
+  await oauth('token', { ...refreshing, grant_type: mark });
+  await oauth('token', { ...refreshing, scope: mark });
+  await oauth('token', { ...refreshing, client_id: mark });
+  await oauth('token', { grant_type: 'password', username: `${mark}@example.com`, password: mark });
+  await oauth('token', { grant_type: 'client_credentials', client_id: mark, client_secret: mark });
+  await oauth('introspectToken', { token: mark }, { authorization: `Basic ${mark}` });
+  await oauth('introspectToken', { token: mark, client_id: mark, client_secret: mark });
+  if (sql) {
+    const { body: asker } = await call('post', '/register', { body: { ...account, email: freshEmail() } });
+    await sql.query("INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')", [asker.user.id]);
+    const scope = 'api-keys tokens:introspect';
+    const login = await call('post', '/login', { body: { email: asker.user.email, password, scope } });
+    const wanted = { name: mark, scopes: ['tokens:introspect'] };
+    const { body: key } = await call('post', '/api-keys', { token: login.body.access_token, body: wanted });
+    secrets.push(key.client_secret);
+    const asKey = basic(key.client_id, key.client_secret);
+    await oauth('introspectToken', { token: granted['access_token'] ?? '', [mark]: mark }, asKey);
+    await oauth('token', { grant_type: 'client_credentials' }, asKey);
+  }
+  await oauth('revokeToken', { token: mark, token_type_hint: mark }, { 'x-api-key': mark });
+  await oauth('revokeToken', { token: granted['refresh_token'] ?? '' });
+
+  if (sql) {
+    const boss = { ...account, email: freshEmail() };
+    const { id } = (await call('post', '/register', { body: boss })).body.user;
+    await sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [id]);
+    const scope = 'audit:read keys:write roles:write users:read users:write';
+    const { access_token: admin } = await visit('login', 'post', '/login', {
+      body: { ...boss, display_name: undefined, scope },
+    });
+    await administer(visit, {
+      admin,
+      user: (await call('post', '/register', { body: { ...account, email: freshEmail() } })).body.user.id,
+      mark,
+    });
+  }
+
   await visit('getJwks', 'get', '/.well-known/jwks.json');
   await visit('getAuthorizationServerMetadata', 'get', '/.well-known/oauth-authorization-server');
   await visit('getOpenidConfiguration', 'get', '/.well-known/openid-configuration');
@@ -132,4 +180,38 @@ export async function takeTour(
   await visit('getProblem', 'get', '/problems/not-found');
   await visit('getProblem', 'get', `/problems/${mark}`);
   return { stops, secrets: [...new Set([...secrets, password, newPassword])] };
+}
+
+type Visit = (operation: string, ...call: Parameters<Client['call']>) => Promise<Record<string, unknown>>;
+
+/** Every operation of an administrator. */
+async function administer(
+  visit: Visit,
+  { admin: token, user, mark }: { admin: string | undefined; user: string; mark: string },
+): Promise<void> {
+  await visit('listAuditEvents', 'get', '/admin/audit', { token });
+  await visit('listUsers', 'get', '/admin/users', { token });
+  await visit('getUser', 'get', `/admin/users/${user}`, { token });
+  await visit('getUser', 'get', `/admin/users/${mark}`, { token });
+  await visit('updateUser', 'patch', `/admin/users/${user}`, { token, body: { display_name: `Ada ${mark}` } });
+  await visit('updateUser', 'patch', `/admin/users/${user}`, { token, body: { [mark]: mark } });
+  await visit('logoutUser', 'post', `/admin/users/${user}/logout`, { token });
+  await visit('unlockUser', 'post', `/admin/users/${user}/unlock`, { token });
+  await visit('mailPasswordReset', 'post', `/admin/users/${user}/reset-password`, { token });
+  await visit('deleteUser', 'delete', `/admin/users/${user}`, { token });
+  await visit('listRoles', 'get', '/admin/roles', { token });
+  await visit('createRole', 'post', '/admin/roles', {
+    token,
+    body: { name: 'editor', description: mark, scopes: [mark] },
+  });
+  await visit('createRole', 'post', '/admin/roles', { token, body: { name: 'editor', scopes: [] } });
+  await visit('updateRole', 'patch', '/admin/roles/editor', { token, body: { scopes: [] } });
+  await visit('deleteRole', 'delete', '/admin/roles/editor', { token });
+  await visit('deleteRole', 'delete', '/admin/roles/admin', { token });
+  const { keys = [] } = (await visit('listSigningKeys', 'get', '/admin/keys', { token })) as {
+    keys?: { kid: string; status: string }[];
+  };
+  await visit('rotateSigningKeys', 'post', '/admin/keys/rotate', { token });
+  const next = keys.find(({ status }) => status === 'next');
+  await visit('revokeSigningKey', 'post', `/admin/keys/${next?.kid}/revoke`, { token });
 }

@@ -213,7 +213,8 @@ test('the trail has each failure and the lock-out, the table no address', async 
   );
   const failure = { type: 'login', outcome: 'failure', reason: 'wrong_password' };
   const locked = { type: 'account.locked', outcome: 'failure', reason: 'network' };
-  expect(rows).toEqual([...Array<object>(5).fill(failure), locked]);
+  const meanwhile = { type: 'account.tried_while_locked', outcome: 'failure', reason: 'locked' };
+  expect(rows).toEqual([...Array<object>(5).fill(failure), locked, meanwhile, meanwhile]);
   const { rows: counters } = await app.sql.query<{ line: string }>('SELECT lockouts::text AS line FROM lockouts');
   expect(counters.length).toBeGreaterThan(0);
   const { rows: hashed } = await app.sql.query('SELECT 1 FROM lockouts WHERE email_hmac = sha256($1::bytea)', [email]);

@@ -4,13 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import type { Response } from 'supertest';
 import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
 import { makeOpaqueTokens } from '../../src/core/tokens/opaque-token.ts';
 import { newId, type OneTimeTokenId } from '../../src/kernel/id.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
-import type { Account } from '../harness.ts';
+import { adminScopes } from '../admin/world.ts';
+import { type Account, password } from '../harness.ts';
 import { operations } from '../http/operations.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
 import { type Gate, startGate } from './gate.ts';
@@ -47,6 +49,13 @@ beforeAll(async () => {
   service = await startService(settings());
   await whenReady(service);
   account = await service.register();
+  const client = new pg.Client(postgres.url);
+  await client.connect();
+  await client.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [account.user.id]);
+  await client.end();
+  const scope = `api-keys profile sessions ${adminScopes}`;
+  const admin = await service.call('post', '/login', { body: { email: account.email, password, scope } });
+  account = { ...account, access_token: (admin.body as Account).access_token };
 }, 30_000);
 
 afterAll(async () => {

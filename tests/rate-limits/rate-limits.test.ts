@@ -56,6 +56,7 @@ const groupOf: Record<string, string> = {
   changePassword: 'login',
   changeEmail: 'login',
   deleteMe: 'login',
+  token: 'login',
   verifyEmail: 'mail',
   resendVerification: 'mail',
   forgotPassword: 'mail',

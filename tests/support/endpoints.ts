@@ -46,7 +46,7 @@ export async function serveEndpoints(
       openCounters: () => undefined,
       onLimited: () => {},
     }),
-    findApiKey: { bySecret: async () => undefined, byId: async () => undefined },
+    findApiKey: { bySecret: async () => undefined, byToken: async () => undefined },
     verify: () => {
       throw new InvalidAccessToken('none is good');
     },

@@ -1,3 +1,4 @@
+import type { ApiKeyBearer } from '../../http/authenticate.ts';
 import type { ApiKeyId, UserId } from '../../kernel/id.ts';
 import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
 import type { OpaqueToken } from '../tokens/opaque-token.ts';
@@ -30,8 +31,23 @@ async function useKey(db: Queryable, isIt: SqlFragment): Promise<LiveApiKey | un
 export const useApiKey = (db: Queryable, { id, hash }: OpaqueToken<ApiKeyId>): Promise<LiveApiKey | undefined> =>
   useKey(db, sql`k.id = ${id}::uuid AND k.secret_hash = ${hash}`);
 
-export const useApiKeyById = (db: Queryable, id: ApiKeyId): Promise<LiveApiKey | undefined> =>
-  useKey(db, sql`k.id = ${id}::uuid`);
+/** Whether `k` is the API key of an access token, and the token was not revoked. */
+export const isKeyOf = ({ apiKeyId, issuedAt }: ApiKeyBearer): SqlFragment => sql`
+  k.id = ${apiKeyId}::uuid AND (k.tokens_from IS NULL OR to_timestamp(${issuedAt}::float8) >= k.tokens_from)`;
+
+export const useApiKeyByToken = (db: Queryable, bearer: ApiKeyBearer): Promise<LiveApiKey | undefined> =>
+  useKey(db, isKeyOf(bearer));
+
+/**
+ * Revokes the access tokens that a key has now; the next one that it asks for is good. `iat` has whole seconds, so one
+ * of this second goes with them. Tells whose the key is; undefined where there is none.
+ */
+export async function revokeTokensOf(tx: Queryable, id: ApiKeyId): Promise<UserId | undefined> {
+  const [key] = await tx.$queryRaw<{ userId: UserId }[]>`
+    UPDATE api_keys SET tokens_from = date_trunc('second', clock_timestamp()) + interval '1 second'
+    WHERE id = ${id}::uuid RETURNING user_id AS "userId"`;
+  return key?.userId;
+}
 
 /** Revokes every key of a user whose row this transaction holds. */
 export async function revokeApiKeysOf(tx: Queryable, userId: UserId): Promise<void> {

@@ -3,7 +3,7 @@ import type { ApiKeyId } from '../../kernel/id.ts';
 import type { Database } from '../../platform/postgres.ts';
 import type { MasterKeys } from '../keys/master-keys.ts';
 import { makeOpaqueTokens, type OpaqueTokens } from '../tokens/opaque-token.ts';
-import { type LiveApiKey, useApiKey, useApiKeyById } from './api-keys.store.ts';
+import { type LiveApiKey, useApiKey, useApiKeyByToken } from './api-keys.store.ts';
 
 /** The secrets of API keys: `ktk_…` */
 export type ApiKeySecrets = OpaqueTokens<ApiKeyId>;
@@ -19,5 +19,5 @@ export const makeFindApiKey = (db: Database, secrets: ApiKeySecrets): FindApiKey
     const token = secrets.parse(secret);
     return token && callerOf(await useApiKey(db, token));
   },
-  byId: async (id) => callerOf(await useApiKeyById(db, id)),
+  byToken: async (bearer) => callerOf(await useApiKeyByToken(db, bearer)),
 });

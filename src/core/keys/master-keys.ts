@@ -21,6 +21,8 @@ export interface MasterKey {
   readonly mail: Buffer;
   /** Keys the counters of mails by address. */
   readonly recipient: Buffer;
+  /** Makes fingerprints of the settings. */
+  readonly settings: Buffer;
 }
 
 /** The first makes, all verify: `MASTER_KEYS`. */
@@ -37,6 +39,7 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
     opaque: subkey(root, 'keyturn/opaque-token/mac'),
     mail: subkey(root, 'keyturn/mail/encryption'),
     recipient: subkey(root, 'keyturn/mail/recipient'),
+    settings: subkey(root, 'keyturn/settings'),
   }));
   if (!first) throw new Error('MASTER_KEYS is empty');
   return [first, ...others];

@@ -88,12 +88,7 @@ async function apply(
     await tx.$executeRaw`
       UPDATE signing_keys SET status = 'retired', retired_at = clock_timestamp() WHERE kid = ${step.kid}`;
   else await tx.$executeRaw`DELETE FROM signing_keys WHERE kid = ${step.kid}`;
-  await recordKeyEvent(
-    tx,
-    step.kind === 'retire' ? 'signing_key.retired' : 'signing_key.deleted',
-    step.kid,
-    step.reason,
-  );
+  await recordKeyEvent(tx, step.kind === 'retire' ? 'signing_key.retired' : 'signing_key.deleted', step.kid, step);
 }
 
 /** Says what this process is and needs. What a process needs is never taken back: another one may need it still. */
@@ -117,14 +112,14 @@ async function insertKey(tx: Queryable, spare: SealedKey | undefined, status: 'n
     SELECT ${kid}, ${alg}, ${status}, ${JSON.stringify(publicJwk)}::jsonb, ${sealedKey}, ${masterKeyId}, now,
            ${activatedAt}, ${readyAt}, ${times.accessTtlSeconds}::int
     FROM clock_timestamp() AS now`;
-  await recordKeyEvent(tx, 'signing_key.made', kid, status);
+  await recordKeyEvent(tx, 'signing_key.made', kid, { reason: status });
 }
 
 async function retireActive(tx: Queryable, alg: string, reason: string): Promise<void> {
   const retired = await tx.$queryRaw<{ kid: string }[]>`
     UPDATE signing_keys SET status = 'retired', retired_at = clock_timestamp()
     WHERE alg = ${alg} AND status = 'active' RETURNING kid`;
-  for (const { kid } of retired) await recordKeyEvent(tx, 'signing_key.retired', kid, reason);
+  for (const { kid } of retired) await recordKeyEvent(tx, 'signing_key.retired', kid, { reason });
 }
 
 /** The kid of the key that signs now; undefined where there was no `next`. */
@@ -132,7 +127,7 @@ export async function activateNext(tx: Queryable, alg: string, reason: string): 
   const [activated] = await tx.$queryRaw<{ kid: string }[]>`
     UPDATE signing_keys SET status = 'active', activated_at = clock_timestamp()
     WHERE alg = ${alg} AND status = 'next' RETURNING kid`;
-  if (activated) await recordKeyEvent(tx, 'signing_key.activated', activated.kid, reason);
+  if (activated) await recordKeyEvent(tx, 'signing_key.activated', activated.kid, { reason });
   return activated?.kid;
 }
 
@@ -155,6 +150,6 @@ export const replaceSeal = (
     const replaced = await tx.$executeRaw`
       UPDATE signing_keys SET sealed_key = ${sealed}, master_key_id = ${masterKeyId}
       WHERE kid = ${key.kid} AND master_key_id = ${key.masterKeyId} AND status <> 'revoked'`;
-    if (replaced > 0) await recordKeyEvent(tx, 'signing_key.rewrapped', key.kid, masterKeyId);
+    if (replaced > 0) await recordKeyEvent(tx, 'signing_key.rewrapped', key.kid, { reason: masterKeyId });
     return replaced > 0;
   });

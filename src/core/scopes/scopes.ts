@@ -18,12 +18,21 @@ const elevated: ReadonlySet<string> = new Set(
   Object.keys(ownScopes).filter((scope) => scope !== 'profile' && scope !== 'sessions'),
 );
 
+/** Gives power over other accounts or over the service itself. */
+export const isAdministrative = (scope: string): boolean => elevated.has(scope) && scope !== 'api-keys';
+
 /** One scope token (RFC 6749 section 3.3). */
 export const ScopeName = z
   .string()
   .max(100, { error: 'must have at most 100 characters' })
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, { error: 'must be a scope name: ASCII without spaces, quotes and backslashes' })
   .meta({ examples: ['profile'] });
+
+/** Of a role, as it stands in tokens. */
+export const RoleName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, { error: 'must be a role name: a-z, 0-9, _ and -, a letter first, at most 63' })
+  .meta({ examples: ['editor'] });
 
 /** RFC 6749 section 3.3: scope tokens parted by single spaces. */
 export const ScopeRequest = z

@@ -11,6 +11,8 @@ export type RevokedReason =
   | 'ended_by_user'
   | 'replaced_by_login'
   | 'too_many_sessions'
+  | 'ended_by_admin'
+  | 'account_disabled'
   | 'password_changed'
   | 'password_reset'
   | 'email_change_undone'

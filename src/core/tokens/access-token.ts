@@ -98,12 +98,15 @@ export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTt
 
 type Json = Record<string, unknown>;
 
+/** What a good access token says, and for whom. @throws InvalidAccessToken */
+export type ReadAccessToken = (token: string) => { bearer: Bearer; claims: Readonly<Json> };
+
 /** Whom the claims speak for; undefined where they are not as we write them. */
-function bearerOf({ sub, sid, auth_time: authTime, scope }: Json): Bearer | undefined {
-  if (typeof sub !== 'string' || typeof scope !== 'string') return undefined;
+function bearerOf({ sub, sid, auth_time: authTime, scope, iat }: Json): Bearer | undefined {
+  if (typeof sub !== 'string' || typeof scope !== 'string' || typeof iat !== 'number') return undefined;
   const scopes = scope.split(' ');
   const apiKeyId = apiKeyIdOf(sub);
-  if (apiKeyId) return sid === undefined ? { apiKeyId, userId: undefined, scopes } : undefined;
+  if (apiKeyId) return sid === undefined ? { apiKeyId, userId: undefined, scopes, issuedAt: iat } : undefined;
   const userId = parseId<UserId>(sub);
   const sessionId = typeof sid === 'string' ? parseId<SessionId>(sid) : undefined;
   if (!userId || !sessionId || typeof authTime !== 'number') return undefined;
@@ -124,15 +127,15 @@ function decode(part: string): Json | undefined {
  * names with that key's own algorithm (RFC 8725 section 3.1), the signature before any claim, then `iss`, `aud`, `exp`.
  * A header's `jwk`, `jku`, `x5c` and `x5u` are never looked at; "crit" is refused (RFC 7515 section 4.1.11).
  */
-export const makeVerifyAccessToken = ({
+export const makeReadAccessToken = ({
   keyring,
   clock,
   issuer,
   audience,
   onUnknownKey,
-}: VerifyDeps): VerifyAccessToken => {
+}: VerifyDeps): ReadAccessToken => {
   const ours = new Set(audience);
-  return (token): Bearer => {
+  return (token) => {
     keyring.active(); // without keys nothing can be judged: 503, and not a 401 that sends people to the login
     const [head = '', body = '', signature = '', ...rest] = token.split('.');
     const header = decode(head);
@@ -155,6 +158,11 @@ export const makeVerifyAccessToken = ({
       throw new InvalidAccessToken('expired');
     const bearer = bearerOf(claims);
     if (!bearer) throw new InvalidAccessToken('claims');
-    return bearer;
+    return { bearer, claims };
   };
+};
+
+export const makeVerifyAccessToken = (deps: VerifyDeps): VerifyAccessToken => {
+  const read = makeReadAccessToken(deps);
+  return (token) => read(token).bearer;
 };

@@ -33,15 +33,16 @@ export interface TokensDeps {
 export interface Tokens {
   /** Asked before anything is written that only a token could follow. @throws NotReady without a signing key */
   requireKey(): void;
-  /** The answer of every endpoint that gives tokens (RFC 6749 section 5.1). */
-  respond(session: LiveSession, refreshToken: string): TokenResponse;
+  /** The answer of every endpoint that gives tokens (RFC 6749 section 5.1). `narrowedTo` is for this access token alone. */
+  respond(session: LiveSession, refreshToken: string, narrowedTo?: string | null): TokenResponse;
 }
 
 export const makeTokens = ({ sign, keyring, grantScopes, accessTtlSeconds }: TokensDeps): Tokens => ({
   requireKey: () => void keyring.active(),
 
-  respond(session, refreshToken) {
-    const scopes = grantScopes(session.heldScopes, session.askedScope);
+  respond(session, refreshToken, narrowedTo = null) {
+    const granted = grantScopes(session.heldScopes, session.askedScope);
+    const scopes = narrowedTo === null ? granted : grantScopes(granted, narrowedTo);
     const { id, userId, clientId, authTime, amr, emailVerified, roles } = session;
     return {
       access_token: sign({ userId, sessionId: id, clientId, scopes, roles, authTime, amr, emailVerified }),

@@ -49,7 +49,7 @@ export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordD
   const oneAtATime = makeOneAtATime();
 
   /** Counts the attempt. More right passwords at once than may fail are no attack: they wait for each other. */
-  const begin = (subject: LockoutSubject, client: Client): Promise<void> => {
+  const begin = (email: string, subject: LockoutSubject, client: Client): Promise<void> => {
     const deadlineMs = monotonicMs() + mostWaitMs;
     const name = `${Buffer.from(subject.emailHmac).toString('base64')} ${subject.network}`;
     return oneAtATime(name, async () => {
@@ -57,7 +57,10 @@ export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordD
         client.gone.throwIfAborted();
         const admission = await store.begin(subject);
         if (admission.kind === 'begun') return;
-        if (admission.kind === 'locked') throw new AccountLocked(admission.retryAfterSeconds);
+        if (admission.kind === 'locked') {
+          await store.recordLocked(email, client);
+          throw new AccountLocked(admission.retryAfterSeconds);
+        }
         if (monotonicMs() > deadlineMs) throw new Overloaded('attempts under way', 1);
         await sleep(lookEveryMs);
       }
@@ -66,7 +69,7 @@ export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordD
 
   return async (email, client, verify) => {
     const subject = { emailHmac: lockoutHmac(lockoutKey, email), network: client.network };
-    await begin(subject, client);
+    await begin(email, subject, client);
     const verdict = await verify().catch(async (error: unknown) => {
       await store.release(subject).catch(() => {}); // what was thrown tells more
       throw error;

@@ -1,4 +1,5 @@
 import type { Client } from '../../http/context.ts';
+import type { UserId } from '../../kernel/id.ts';
 import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
 import { type AuditEvent, recordEvent } from '../audit/audit.store.ts';
 
@@ -78,6 +79,13 @@ export const makeLockoutStore = (db: Database, { attempts, total, durationSecond
     async release({ emailHmac, network }: LockoutSubject): Promise<void> {
       await takeBack(emailHmac, network);
       await takeBack(emailHmac, anywhere);
+    },
+
+    /** An attempt that got nowhere: whether its password was right is not known. */
+    async recordLocked(email: string, client: Client): Promise<void> {
+      const [user] = await db.$queryRaw<{ id: UserId }[]>`SELECT id FROM users WHERE email = ${email}`;
+      const facts = { outcome: 'failure', reason: 'locked', userId: user?.id } as const;
+      await recordEvent(db, client, { type: 'account.tried_while_locked', ...facts });
     },
 
     /** A wrong password, with the event of it; tells what it has locked. */

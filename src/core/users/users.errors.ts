@@ -44,3 +44,16 @@ export class AccountLocked extends Refusal {
     super(AccountLocked.kind, 'locked', { headers: { 'Retry-After': String(retryAfterSeconds) } });
   }
 }
+
+/** Whoever it is that would go, be disabled or lose the role `admin`: somebody must administer the service. */
+export class LastAdmin extends Refusal {
+  static readonly kind: RefusalKind = {
+    status: 409,
+    code: 'conflict',
+    title: 'Conflict',
+    detail: 'This is the last active administrator. Give somebody else the role `admin` first.',
+  };
+  constructor() {
+    super(LastAdmin.kind, 'last_admin');
+  }
+}

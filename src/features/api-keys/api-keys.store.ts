@@ -1,4 +1,5 @@
 import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
+import { requireOwnOrWeaker } from '../../core/scopes/authority.store.ts';
 import { actAsCaller, isCaller, ownerFor } from '../../core/sessions/caller.store.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
@@ -64,6 +65,7 @@ export const makeApiKeysStore = (db: Database) => ({
         DELETE FROM api_keys WHERE id = ${id}::uuid AND (${owner}::uuid IS NULL OR user_id = ${owner}::uuid)
         RETURNING user_id AS "userId"`;
       if (!revoked) return false;
+      await requireOwnOrWeaker(tx, caller, revoked.userId, 'users:write');
       const facts = { ...actorOf(caller), userId: revoked.userId, apiKeyId: id };
       await recordEvent(tx, client, { type: 'api_key.revoked', outcome: 'success', ...facts });
       return true;

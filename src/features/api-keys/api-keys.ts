@@ -56,7 +56,7 @@ export const makeApiKeys = ({ store, apiKeySecrets, clock }: ApiKeysDeps): ApiKe
     async create(caller, { name, scopes, expiresAt }, client) {
       requireFreshLogin(caller);
       const wider = scopes.filter((scope) => !caller.scopes.includes(scope));
-      if (wider.length > 0) throw new InsufficientScope(wider.join(' '));
+      if (wider.length > 0) throw new InsufficientScope(wider.join(' '), 'wider than the token');
       if (expiresAt && expiresAt.getTime() <= clock.nowMs())
         throw new ValidationFailed([{ path: 'expires_at', message: 'must lie in the future' }]);
       const { id, hash, text: secret } = apiKeySecrets.draw(newId(clock.nowMs()));

@@ -7,14 +7,15 @@ export interface DiscoveryDeps {
   issuer: string;
   baseUrl: string;
   scopes: readonly string[];
+  grantTypes: readonly string[];
   jwksMaxAgeSeconds: number;
   keyring: { published: () => readonly PublicJwk[]; algs: () => string[] };
 }
 
 const tag = 'Discovery';
 
-export const discovery = ({ issuer, baseUrl, scopes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
-  const metadata = makeMetadata(issuer, baseUrl, scopes);
+export const discovery = ({ issuer, baseUrl, scopes, grantTypes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
+  const metadata = makeMetadata(issuer, baseUrl, scopes, grantTypes);
   const maxAge = `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}`;
   const headers = { 'Cache-Control': maxAge };
   const issuerPath = new URL(baseUrl).pathname.replace(/^\/$/, '');

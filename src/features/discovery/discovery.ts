@@ -46,6 +46,17 @@ export const Metadata = z
   .object({
     issuer: z.url().meta({ description: 'The `iss` claim, to the letter' }),
     jwks_uri: z.url().meta({ description: 'Where the keys are' }),
+    token_endpoint: z.url().meta({ description: 'Where grants are traded for tokens' }),
+    revocation_endpoint: z.url().meta({ description: 'Where tokens are taken back (RFC 7009)' }),
+    introspection_endpoint: z.url().meta({ description: 'Where tokens are asked after (RFC 7662)' }),
+    grant_types_supported: z.array(z.string()).meta({ description: 'What the token endpoint takes' }),
+    token_endpoint_auth_methods_supported: z
+      .array(z.string())
+      .meta({ description: '`none` for the first-party client; the others are for API keys' }),
+    revocation_endpoint_auth_methods_supported: z.array(z.string()).meta({ description: 'The same' }),
+    introspection_endpoint_auth_methods_supported: z
+      .array(z.string())
+      .meta({ description: 'For API keys; `Bearer` is an access token of one' }),
     scopes_supported: z.array(z.string()).meta({ description: 'The scopes of this service' }),
     response_types_supported: z.array(z.string()).meta({ description: 'None: there is no authorization endpoint' }),
     subject_types_supported: z.array(z.string()).optional().meta({ description: 'Every client sees the same `sub`' }),
@@ -62,12 +73,21 @@ export const Metadata = z
       {
         issuer: 'https://auth.example.com',
         jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
+        token_endpoint: 'https://auth.example.com/token',
+        revocation_endpoint: 'https://auth.example.com/revoke',
+        introspection_endpoint: 'https://auth.example.com/introspect',
+        grant_types_supported: ['refresh_token', 'client_credentials'],
+        token_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+        revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
+        introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'Bearer'],
         scopes_supported: ['profile', 'sessions'],
         response_types_supported: [],
         service_documentation: 'https://auth.example.com/openapi.yaml',
       },
     ],
   });
+
+const withSecret = ['client_secret_basic', 'client_secret_post'];
 
 /**
  * RFC 8414 section 2 requires `response_types_supported`; section 3.2 forbids empty arrays. There is no authorization
@@ -77,9 +97,17 @@ export const makeMetadata = (
   issuer: string,
   baseUrl: string,
   scopes: readonly string[],
+  grantTypes: readonly string[],
 ): z.output<typeof Metadata> => ({
   issuer,
   jwks_uri: `${baseUrl}/.well-known/jwks.json`,
+  token_endpoint: `${baseUrl}/token`,
+  revocation_endpoint: `${baseUrl}/revoke`,
+  introspection_endpoint: `${baseUrl}/introspect`,
+  grant_types_supported: [...grantTypes],
+  token_endpoint_auth_methods_supported: ['none', ...withSecret],
+  revocation_endpoint_auth_methods_supported: ['none', ...withSecret],
+  introspection_endpoint_auth_methods_supported: [...withSecret, 'Bearer'],
   scopes_supported: [...scopes],
   response_types_supported: [],
   service_documentation: `${baseUrl}/openapi.yaml`,

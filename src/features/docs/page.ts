@@ -29,8 +29,11 @@ async function show() {
   if (!response.ok) throw new Error('openapi.json answered ' + response.status);
   const spec = await response.json();
   // The document names the issuer. Calls go where the page came from, as its policy allows no other place.
-  spec.servers = [{ url: new URL('.', location.href).href.replace(/\\/$/, '') }];
-  SwaggerUIBundle({
+  const here = new URL('.', location.href).href.replace(/\\/$/, '');
+  spec.servers = [{ url: here }];
+  const { oauth2 } = spec.components.securitySchemes;
+  if (oauth2) oauth2.flows.password.tokenUrl = here + '/token';
+  const ui = SwaggerUIBundle({
     spec,
     domNode: reference,
     queryConfigEnabled: false,
@@ -40,6 +43,7 @@ async function show() {
     tryItOutEnabled: true,
     displayRequestDuration: true,
   });
+  ui.initOAuth({ clientId: 'first-party' });
 }
 
 document.documentElement.classList.toggle('dark-mode', matchMedia('(prefers-color-scheme: dark)').matches);

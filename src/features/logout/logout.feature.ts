@@ -6,5 +6,9 @@ import { makeLogoutStore } from './logout.store.ts';
 
 export function logout({ db, transports }: { db: Database; transports: Transports }) {
   const store = makeLogoutStore(db);
-  return [logoutRoute(makeLogout({ store }), transports), logoutAllRoute(makeLogoutAll({ store }))];
+  return {
+    /** For whoever else takes back tokens. */
+    endSession: store.endSession,
+    endpoints: [logoutRoute(makeLogout({ store }), transports), logoutAllRoute(makeLogoutAll({ store }))],
+  };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import { DisplayName, NewPassword, PresentedPassword, User, whenText } from '../../core/users/user.ts';
-import { AccountLocked, InvalidCredentials } from '../../core/users/users.errors.ts';
+import { AccountLocked, InvalidCredentials, LastAdmin } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { Overloaded } from '../../kernel/refusal.ts';
 import type { MyAccount } from './my-account.ts';
@@ -71,7 +71,7 @@ export const myAccountRoutes = (account: MyAccount, policy: PasswordPolicy) => [
     limit: 'login',
     needs: 'profile',
     body: DeleteMeRequest,
-    refusals: [InvalidCredentials, AccountLocked, Overloaded],
+    refusals: [InvalidCredentials, AccountLocked, LastAdmin, Overloaded],
     handle: ({ caller, body, client }) => account.erase(caller, body.current_password, client),
   }),
 ];

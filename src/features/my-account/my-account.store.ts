@@ -4,6 +4,7 @@ import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts'
 import { actAsCaller, isCaller } from '../../core/sessions/caller.store.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
 import { joinGrants } from '../../core/users/grants.store.ts';
+import { mustStay } from '../../core/users/roles.store.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import { addresseeOf, replaceHash, userColumns } from '../../core/users/users.store.ts';
 import type { Caller } from '../../http/authenticate.ts';
@@ -45,10 +46,11 @@ export const makeMyAccountStore = (db: Database, outbox: Outbox) => ({
       return true;
     }),
 
-  /** The account and all that hangs on it; the audit trail keeps ids. Answers like `changePassword`. */
-  erase: (caller: Caller, verified: string, client: Client): Promise<boolean | undefined> =>
+  /** The account and all that hangs on it; the audit trail keeps ids. Answers like `changePassword`, or `last_admin`. */
+  erase: (caller: Caller, verified: string, client: Client): Promise<boolean | 'last_admin' | undefined> =>
     actAsCaller(db, caller, async (tx) => {
       const { userId } = caller;
+      if (await mustStay(tx, userId)) return 'last_admin';
       const erased = await tx.$executeRaw`
         DELETE FROM users WHERE id = ${userId}::uuid AND password_hash = ${verified}`;
       if (erased === 0) return false;

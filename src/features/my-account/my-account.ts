@@ -2,6 +2,7 @@ import { type ConfirmPassword, overtaken } from '../../core/sessions/confirm-pas
 import { requireLive } from '../../core/sessions/require-live.ts';
 import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
 import { toUser, type User } from '../../core/users/user.ts';
+import { LastAdmin } from '../../core/users/users.errors.ts';
 import type { Caller } from '../../http/authenticate.ts';
 import type { Client } from '../../http/context.ts';
 import type { MyAccountStore } from './my-account.store.ts';
@@ -18,7 +19,7 @@ export interface MyAccount {
   rename(caller: Caller, displayName: string): Promise<User>;
   /** @throws InvalidCredentials, AccountLocked, ValidationFailed, Overloaded */
   changePassword(caller: Caller, current: string, next: string, client: Client): Promise<void>;
-  /** @throws InvalidCredentials, AccountLocked, Overloaded */
+  /** @throws InvalidCredentials, AccountLocked, LastAdmin, Overloaded */
   erase(caller: Caller, current: string, client: Client): Promise<void>;
 }
 
@@ -37,7 +38,9 @@ export const makeMyAccount = ({ store, confirmPassword, hashNewPassword }: MyAcc
 
     async erase(caller, current, client) {
       const account = await confirmPassword(caller, current, client);
-      if (!requireLive(await store.erase(caller, account.passwordHash, client))) throw overtaken();
+      const erased = requireLive(await store.erase(caller, account.passwordHash, client));
+      if (erased === 'last_admin') throw new LastAdmin();
+      if (!erased) throw overtaken();
     },
   };
 };

@@ -1,4 +1,5 @@
 import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
+import { requireOwnOrWeaker } from '../../core/scopes/authority.store.ts';
 import { actAsCaller, isCaller, ownerFor } from '../../core/sessions/caller.store.ts';
 import { isLive, revokeSession } from '../../core/sessions/sessions.store.ts';
 import type { Caller } from '../../http/authenticate.ts';
@@ -41,6 +42,7 @@ export const makeMySessionsStore = (db: Database) => ({
       const reason = 'ended_by_user';
       const userId = await revokeSession(tx, id, reason, await ownerFor(tx, caller, 'users:write'));
       if (!userId) return false;
+      await requireOwnOrWeaker(tx, caller, userId, 'users:write');
       const facts = { ...actorOf(caller), userId, sessionId: id };
       await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason, ...facts });
       return true;

@@ -6,6 +6,8 @@ import { makePasswordLoginStore } from './password-login.store.ts';
 
 type Needs = Omit<PasswordLoginDeps, 'store'> & { db: Database; transports: Transports };
 
-export const passwordLogin = ({ db, transports, ...deps }: Needs) => [
-  passwordLoginRoute(makePasswordLogin({ ...deps, store: makePasswordLoginStore(db) }), transports),
-];
+/** With its use-case, for whoever else takes passwords for tokens. */
+export function passwordLogin({ db, transports, ...deps }: Needs) {
+  const login = makePasswordLogin({ ...deps, store: makePasswordLoginStore(db) });
+  return { login, endpoints: [passwordLoginRoute(login, transports)] };
+}

@@ -81,6 +81,10 @@ export const makeRefreshStore = (db: Database, times: RefreshTimes) => {
         await recordEvent(tx, client, { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId: id });
       }),
 
+    /** A genuine token of a session that has ended. */
+    recordDead: ({ id, userId, status: reason }: Standing, client: Client): Promise<void> =>
+      recordEvent(db, client, { type: 'refresh_token.refused', outcome: 'failure', reason, userId, sessionId: id }),
+
     recordReplayElsewhere: ({ id, userId }: LiveSession, client: Client): Promise<void> =>
       recordEvent(db, client, {
         type: 'refresh_token.replayed_elsewhere',

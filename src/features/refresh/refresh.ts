@@ -1,8 +1,9 @@
 import { InvalidRefreshToken } from '../../core/tokens/refresh-token.errors.ts';
 import { formatToken, forward, hashToken, newSalt, type RefreshToken, successor } from '../../core/sessions/ratchet.ts';
 import type { TokenResponse } from '../../core/tokens/token-response.ts';
-import type { LiveSession, Tokens } from '../../core/tokens/tokens.ts';
+import type { GrantScopes, LiveSession, Tokens } from '../../core/tokens/tokens.ts';
 import type { Client } from '../../http/context.ts';
+import { ValidationFailed } from '../../http/refusals.ts';
 import { NotReady } from '../../kernel/refusal.ts';
 import { secretsEqual } from '../../kernel/secret.ts';
 import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
@@ -12,6 +13,7 @@ export interface RefreshDeps {
   store: RefreshStore;
   tokens: Tokens;
   metrics: Pick<Metrics, 'refreshed'>;
+  grantScopes: GrantScopes;
 }
 
 /** A live session, the token that is its current one, and how it came to be that. */
@@ -21,8 +23,23 @@ interface Turned {
   token: RefreshToken;
 }
 
-/** Undefined: what was presented is no token of ours. */
-export type Refresh = (presented: RefreshToken | undefined, client: Client) => Promise<TokenResponse>;
+/** Undefined: what was presented is no token of ours. `scope` narrows the access token, and not the session's grant. */
+export type Refresh = (
+  presented: RefreshToken | undefined,
+  client: Client,
+  scope?: string | null,
+) => Promise<TokenResponse>;
+
+/** The session that a token would turn now, or get the successor of; undefined for any other. Changes nothing. */
+export type LookAtRefreshToken = (token: RefreshToken) => Promise<LiveSession | undefined>;
+
+export const makeLookAtRefreshToken =
+  ({ store }: Pick<RefreshDeps, 'store'>): LookAtRefreshToken =>
+  async (token) => {
+    const standing = await store.standing(token);
+    if (standing?.status !== 'live') return undefined;
+    return isCurrent(token, standing) || (standing.covered && isPredecessor(token, standing)) ? standing : undefined;
+  };
 
 /** A turn and a look at the row may straddle somebody else's turn; more often than this is not plausible. */
 const mostTries = 3;
@@ -31,9 +48,21 @@ const mostTries = 3;
  * Turns the ratchet once: RFC 6749 section 6, rotated as RFC 9700 section 4.14.2 asks, but for racers and retries
  * inside the leeway, who get the successor that the winner got. @throws InvalidRefreshToken
  */
-export const makeRefresh = ({ store, tokens, metrics }: RefreshDeps): Refresh => {
+export const makeRefresh = ({ store, tokens, metrics, grantScopes }: RefreshDeps): Refresh => {
+  const look = makeLookAtRefreshToken({ store });
+  /**
+   * RFC 6749 section 6: "MUST NOT include any scope not originally granted". Looked at before the turn, so that a
+   * refused scope spends nothing; a token that is not good is for the turn to judge.
+   */
+  const refuseWider = async (token: RefreshToken, scope: string): Promise<void> => {
+    const session = await look(token);
+    const granted = session && grantScopes(session.heldScopes, session.askedScope);
+    if (granted && !scope.split(' ').every((name) => granted.includes(name)))
+      throw new ValidationFailed([{ path: 'scope', message: 'must not be wider than what was granted' }]);
+  };
+
   const replayed = async (token: RefreshToken, standing: Standing, client: Client): Promise<Turned> => {
-    const current = forward(token, standing.turnSalts.slice(0, standing.generation - token.generation));
+    const current = newestOf(token, standing);
     // A genuine token that does not lead to the row's: the database was restored. Nobody reused anything.
     if (!secretsEqual(hashToken(current), standing.tokenHash))
       throw new InvalidRefreshToken('off the chain', 'unknown_session');
@@ -51,7 +80,10 @@ export const makeRefresh = ({ store, tokens, metrics }: RefreshDeps): Refresh =>
       if (session) return { outcome: 'turned', session, token: next };
       const standing = await store.standing(token);
       if (!standing) throw new InvalidRefreshToken('no such session', 'unknown_session');
-      if (standing.status !== 'live') throw new InvalidRefreshToken(standing.status, standing.status);
+      if (standing.status !== 'live') {
+        await store.recordDead(standing, client);
+        throw new InvalidRefreshToken(standing.status, standing.status);
+      }
       if (isCurrent(token, standing)) continue;
       if (token.generation >= standing.generation) throw new InvalidRefreshToken('ahead', 'unknown_session');
       if (standing.covered) return replayed(token, standing, client);
@@ -63,22 +95,30 @@ export const makeRefresh = ({ store, tokens, metrics }: RefreshDeps): Refresh =>
     throw new NotReady('the session kept changing');
   };
 
-  const refresh: Refresh = async (token, client) => {
+  const refresh: Refresh = async (token, client, scope = null) => {
     if (!token) throw new InvalidRefreshToken('form or MAC');
     client.note({ sessionId: token.sessionId });
     tokens.requireKey();
+    if (scope !== null) await refuseWider(token, scope);
     const { outcome, session, token: current } = await turn(token, client);
     metrics.refreshed(outcome);
     client.note({ userId: session.userId });
-    return tokens.respond(session, formatToken(current));
+    return tokens.respond(session, formatToken(current), scope);
   };
 
-  return (presented, client) =>
-    refresh(presented, client).catch((error: unknown) => {
+  return (presented, client, scope) =>
+    refresh(presented, client, scope).catch((error: unknown) => {
       if (error instanceof InvalidRefreshToken) metrics.refreshed(error.reason === 'reused' ? 'reused' : 'refused');
       throw error;
     });
 };
+
+const newestOf = (token: RefreshToken, { turnSalts, generation }: Standing): RefreshToken =>
+  forward(token, turnSalts.slice(0, generation - token.generation));
+
+/** Whether the steps from this token lead to the row's. */
+const isPredecessor = (token: RefreshToken, standing: Standing): boolean =>
+  token.generation < standing.generation && secretsEqual(hashToken(newestOf(token, standing)), standing.tokenHash);
 
 const isCurrent = (token: RefreshToken, { generation, tokenHash }: Standing): boolean =>
   token.generation === generation && secretsEqual(hashToken(token), tokenHash);

@@ -1,0 +1,80 @@
+import type { Caller } from '../../http/authenticate.ts';
+import { InsufficientScope } from '../../http/refusals.ts';
+import type { UserId } from '../../kernel/id.ts';
+import type { Database, Queryable, SqlFragment } from '../../platform/postgres.ts';
+import { joinGrants } from '../users/grants.store.ts';
+import { lockGrants } from '../users/roles.store.ts';
+import { isCaller } from './caller.store.ts';
+
+/** A caller who may administer, and what their roles give them now, whatever their access token says. */
+export interface Administrator extends Caller {
+  roles: readonly string[];
+  held: readonly string[];
+}
+
+export interface AdminAct {
+  /** The scopes that it needs: of the token, and of the caller's roles now. */
+  needs: readonly string[];
+  /** Whose account it is about. */
+  on?: UserId;
+  /** Whether it may change who may do what. */
+  changesGrants?: boolean;
+}
+
+/** Undefined where the caller is dead. @throws InsufficientScope */
+export async function findAdministrator(
+  tx: Queryable,
+  caller: Caller,
+  needs: readonly string[],
+): Promise<Administrator | undefined> {
+  const [now] = await tx.$queryRaw<Pick<Administrator, 'roles' | 'held'>[]>`
+    SELECT COALESCE(grants.roles, '{}') AS roles, COALESCE(grants.scopes, '{}') AS held
+    FROM users AS u ${joinGrants} WHERE ${isCaller(caller)}`;
+  if (!now) return undefined;
+  const lacking = needs.filter((scope) => !now.held.includes(scope) || !caller.scopes.includes(scope));
+  if (lacking.length > 0) throw new InsufficientScope(lacking.join(' '));
+  return { ...caller, ...now };
+}
+
+/**
+ * Acts in one transaction for an administrator, with their own row and that of the other user locked, in the order of the
+ * ids: two who act on each other wait, and do not block one another. Undefined where the caller is dead.
+ * @throws InsufficientScope, before anything is done
+ */
+export const actAsAdministrator = <Result>(
+  db: Database,
+  caller: Caller,
+  { needs, on, changesGrants = false }: AdminAct,
+  act: (tx: Queryable, administrator: Administrator) => Promise<Result>,
+): Promise<Result | undefined> =>
+  db.$transaction(async (tx) => {
+    const ids = on ? [caller.userId, on] : [caller.userId];
+    await tx.$queryRaw`
+      SELECT 1 AS locked FROM users WHERE id = ANY (${ids}::uuid[]) ORDER BY id FOR NO KEY UPDATE`;
+    if (changesGrants) await lockGrants(tx);
+    const administrator = await findAdministrator(tx, caller, needs);
+    return administrator && act(tx, administrator);
+  });
+
+/**
+ * Reads the rows of `page` for an administrator in one statement, by columns of it. Undefined where the caller is dead.
+ * @throws InsufficientScope
+ */
+export async function readAsAdministrator<Row extends object>(
+  db: Database,
+  caller: Caller,
+  scope: string,
+  { page, order }: { page: SqlFragment; order: SqlFragment },
+): Promise<Row[] | undefined> {
+  const rows = await db.$queryRaw<{ holds: boolean; isRow: boolean }[]>`
+    WITH caller AS (
+      SELECT COALESCE(${scope} = ANY (grants.scopes), false) AS holds FROM users AS u ${joinGrants}
+      WHERE ${isCaller(caller)}
+    )
+    SELECT caller.holds, page.*, page.is_row IS NOT NULL AS "isRow"
+    FROM caller LEFT JOIN LATERAL (SELECT true AS is_row, found.* FROM (${page}) AS found) AS page ON caller.holds
+    ORDER BY ${order}`;
+  const [first] = rows;
+  if (first && !first.holds) throw new InsufficientScope(scope);
+  return first && (rows.filter(({ isRow }) => isRow) as unknown as Row[]);
+}

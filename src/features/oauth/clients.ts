@@ -1,0 +1,72 @@
+import type { Caller, Credentials, FindApiKey } from '../../http/authenticate.ts';
+import { isBasic, parseBasic } from '../../http/basic.ts';
+import type { Client } from '../../http/context.ts';
+import { ValidationFailed } from '../../http/refusals.ts';
+import { apiKeyIdOf } from '../../core/tokens/access-token.ts';
+import { InvalidClient } from './oauth.errors.ts';
+import type { OAuthStore } from './oauth.store.ts';
+
+/** The `client_id` of our own apps: a public client, without a secret (RFC 6749 section 2.1). */
+const firstParty = 'first-party';
+
+/** Whom a request says it is from, not judged yet. */
+export interface PresentedClient {
+  id: string | undefined;
+  secret: string | undefined;
+  /** Whether a refusal is a challenge. */
+  usedHeader: boolean;
+}
+
+interface ClientForm {
+  client_id?: string | undefined;
+  client_secret?: string | undefined;
+}
+
+/**
+ * By HTTP Basic or in the body, not both: RFC 6749 section 2.3, "The client MUST NOT use more than one authentication
+ * method in each request". An id in the body besides is no method, but must be the same.
+ * @throws ValidationFailed, InvalidClient
+ */
+export function presentedClient(form: ClientForm, { authorization }: Credentials): PresentedClient {
+  const { client_id: id, client_secret: secret } = form;
+  if (authorization === undefined || !isBasic(authorization)) {
+    if (secret !== undefined && id === undefined)
+      throw new ValidationFailed([{ path: 'client_id', message: 'is needed with client_secret' }]);
+    return { id, secret, usedHeader: authorization !== undefined };
+  }
+  const basic = parseBasic(authorization);
+  if (!basic) throw new InvalidClient('unreadable', true);
+  if (secret !== undefined)
+    throw new ValidationFailed([{ path: 'client_secret', message: 'must not come with HTTP Basic' }]);
+  if (id !== undefined && id !== basic.id)
+    throw new ValidationFailed([{ path: 'client_id', message: 'must be that of HTTP Basic' }]);
+  return { id: basic.id || undefined, secret: basic.secret || undefined, usedHeader: true };
+}
+
+/** Nobody is named, or the client that needs no secret. */
+export const isFirstParty = ({ id, secret }: PresentedClient): boolean =>
+  secret === undefined && (id === undefined || id === firstParty);
+
+/** @throws InvalidClient */
+export function requireFirstParty(presented: PresentedClient): void {
+  if (!isFirstParty(presented)) throw new InvalidClient('not the first-party client', presented.usedHeader);
+}
+
+/** The API key behind a client's id and secret. @throws InvalidClient */
+export type AuthenticateClient = (presented: PresentedClient, client: Client) => Promise<Caller>;
+
+export interface ClientsDeps {
+  findApiKey: FindApiKey;
+  store: Pick<OAuthStore, 'refuseClient'>;
+}
+
+export const makeAuthenticateClient =
+  ({ findApiKey, store }: ClientsDeps): AuthenticateClient =>
+  async ({ id, secret, usedHeader }, client) => {
+    const claimed = id === undefined ? undefined : apiKeyIdOf(id);
+    const caller = secret === undefined ? undefined : await findApiKey.bySecret(secret);
+    if (caller && caller.apiKeyId === claimed) return caller;
+    const reason = secret === undefined ? 'no_secret' : caller ? 'other_client' : 'wrong_secret';
+    if (secret !== undefined) await store.refuseClient(claimed, reason, client);
+    throw new InvalidClient(reason, usedHeader);
+  };

@@ -1,0 +1,26 @@
+import type { TokenResponse } from '../../../core/tokens/token-response.ts';
+import { type Email, EmailAddress } from '../../../core/users/email.ts';
+import { PresentedPassword } from '../../../core/users/user.ts';
+import type { Client } from '../../../http/context.ts';
+import { requireFirstParty } from '../clients.ts';
+import { required } from '../forms.ts';
+import { InvalidGrant } from '../oauth.errors.ts';
+import type { Grant } from '../token.ts';
+
+/** A login as `/login` does it: the same work, lock-out and audit. */
+export type LogIn = (
+  attempt: { email: Email; password: string; scope: string | null; replaces: readonly [] },
+  client: Client,
+) => Promise<TokenResponse>;
+
+/** RFC 6749 section 4.3. RFC 9700 section 2.4 forbids it, so it is off where nobody turns it on. */
+export const passwordGrant = (login: LogIn): Grant => ({
+  type: 'password',
+  give({ username, password, scope = null }, presented, client) {
+    requireFirstParty(presented);
+    const email = EmailAddress.safeParse(required('username', username));
+    const secret = PresentedPassword.safeParse(required('password', password));
+    if (!email.success || !secret.success) throw new InvalidGrant('what no account has');
+    return login({ email: email.data, password: secret.data, scope, replaces: [] }, client);
+  },
+});

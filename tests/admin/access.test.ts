@@ -1,0 +1,144 @@
+// Who may do what under /admin: every endpoint by everybody.
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import type { Response } from 'supertest';
+import { operations } from '../http/operations.ts';
+import { type Admin, adminScopes, type AdminWorld, startAdminWorld } from './world.ts';
+
+jest.setTimeout(30_000);
+
+type Call = (token: string | undefined, headers?: Record<string, string>) => Promise<Response>;
+
+let world: AdminWorld;
+let admin: Admin;
+beforeAll(async () => {
+  world = await startAdminWorld({}, { tendsKeys: true });
+  admin = await world.admin();
+});
+afterAll(() => world.close());
+
+let roles = 0;
+const freshRole = async () => {
+  const name = `role-${(roles += 1)}`;
+  await world.defineRole(name, ['articles:write']);
+  return name;
+};
+const somebody = async () => (await world.app.register()).user.id;
+
+/** Each succeeds with a good token; what it acts on is made anew. */
+const endpoints: [operation: string, scope: string, make: () => Promise<Call>][] = [
+  ['listUsers', 'users:read', async () => (token) => world.app.get('/admin/users', token)],
+  [
+    'getUser',
+    'users:read',
+    async () => {
+      const id = await somebody();
+      return (token) => world.app.get(`/admin/users/${id}`, token);
+    },
+  ],
+  [
+    'updateUser',
+    'users:write',
+    async () => {
+      const id = await somebody();
+      return (token) => world.app.call('patch', `/admin/users/${id}`, { body: { display_name: 'Ada' }, token });
+    },
+  ],
+  [
+    'deleteUser',
+    'users:write',
+    async () => {
+      const id = await somebody();
+      return (token) => world.app.call('delete', `/admin/users/${id}`, { token });
+    },
+  ],
+  ...(['logout', 'unlock', 'reset-password'] as const).map((what): [string, string, () => Promise<Call>] => [
+    { logout: 'logoutUser', unlock: 'unlockUser', 'reset-password': 'mailPasswordReset' }[what],
+    'users:write',
+    async () => {
+      const id = await somebody();
+      return (token) => world.app.post(`/admin/users/${id}/${what}`, undefined, token);
+    },
+  ]),
+  ['listRoles', 'roles:write', async () => (token) => world.app.get('/admin/roles', token)],
+  [
+    'createRole',
+    'roles:write',
+    async () => {
+      const name = `made-${(roles += 1)}`;
+      return (token) => world.app.post('/admin/roles', { name, scopes: ['articles:write'] }, token);
+    },
+  ],
+  [
+    'updateRole',
+    'roles:write',
+    async () => {
+      const name = await freshRole();
+      return (token) => world.app.call('patch', `/admin/roles/${name}`, { body: { scopes: [] }, token });
+    },
+  ],
+  [
+    'deleteRole',
+    'roles:write',
+    async () => {
+      const name = await freshRole();
+      return (token) => world.app.call('delete', `/admin/roles/${name}`, { token });
+    },
+  ],
+  ['listSigningKeys', 'keys:write', async () => (token) => world.app.get('/admin/keys', token)],
+  ['rotateSigningKeys', 'keys:write', async () => (token) => world.app.post('/admin/keys/rotate', undefined, token)],
+  [
+    'revokeSigningKey',
+    'keys:write',
+    async () => {
+      const { rows } = await world.app.sql.query(
+        `INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id, retired_at)
+         SELECT left(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '_'), 43), alg, 'retired', public_jwk,
+                sealed_key, master_key_id, now() FROM signing_keys WHERE status = 'active' RETURNING kid`,
+      );
+      return (token) => world.app.post(`/admin/keys/${rows[0].kid}/revoke`, undefined, token);
+    },
+  ],
+];
+
+test('these are the endpoints under /admin, but for the audit trail’s', () => {
+  const ids = operations.filter(({ template }) => template.startsWith('/admin/')).map(({ id }) => id);
+  expect(ids.filter((id) => !/audit/i.test(id)).sort()).toEqual(endpoints.map(([id]) => id).sort());
+});
+
+describe.each(endpoints)('%s', (_operation, scope, make) => {
+  const others = adminScopes
+    .split(' ')
+    .filter((other) => other !== scope)
+    .join(' ');
+
+  test('succeeds for who holds its scope, and says that nothing may be kept', async () => {
+    const response = await (await make())(admin.token);
+    expect(response.status).toBeLessThan(300);
+    expect(response.headers['cache-control']).toBe('no-store');
+  });
+
+  test('asks who is there, without a token', async () => {
+    expect((await (await make())(undefined)).status).toBe(401);
+  });
+
+  test('is forbidden to a user, and to an administrator’s token that did not ask for the scope', async () => {
+    const call = await make();
+    for (const token of [admin.access_token, await world.tokenOf(admin, `profile ${others}`)]) {
+      const response = await call(token);
+      expect(response.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+      expect(response.headers['www-authenticate']).toContain(`scope="${scope}"`);
+    }
+    expect((await call(admin.token)).status).toBeLessThan(300);
+  });
+
+  test('is forbidden at once to a token from before a demotion, and finds that of a dead session dead', async () => {
+    const call = await make();
+    const former = await world.admin();
+    await world.withdraw(former, 'admin');
+    expect((await call(former.token)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+    await world.grant(former, 'admin');
+    await world.app.post('/logout/all', undefined, former.access_token);
+    expect((await call(former.token)).body).toMatchObject({ status: 401, code: 'invalid_access_token' });
+    expect((await call(admin.token)).status).toBeLessThan(300);
+  });
+});

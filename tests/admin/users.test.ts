@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { password, type Account } from '../harness.ts';
+import { type Admin, adminScopes, type AdminWorld, startAdminWorld } from './world.ts';
+
+jest.setTimeout(30_000);
+
+const nobody = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+
+let world: AdminWorld;
+let admin: Admin;
+beforeAll(async () => {
+  world = await startAdminWorld({ LOCKOUT_ATTEMPTS: '3' });
+  admin = await world.admin();
+});
+afterAll(() => world.close());
+
+const patch = (id: string, body: object, token = admin.token) =>
+  world.app.call('patch', `/admin/users/${id}`, { body, token });
+const act = (id: string, what: string, token = admin.token) =>
+  world.app.post(`/admin/users/${id}/${what}`, undefined, token);
+
+test('an administrator reads an account, with all that /me tells and whether it is active, and no hash', async () => {
+  const ada = await world.app.register();
+  const { status, body, headers } = await world.app.get(`/admin/users/${ada.user.id}`, admin.token);
+  expect([status, headers['cache-control']]).toEqual([200, 'no-store']);
+  expect(body).toEqual({ ...(await world.app.get('/me', ada.access_token)).body, is_active: true });
+});
+
+test.each<[what: string, call: (id: string) => Promise<{ status: number; body: { code: string } }>]>([
+  ['get', (id) => world.app.get(`/admin/users/${id}`, admin.token)],
+  ['patch', (id) => patch(id, { is_active: false })],
+  ['delete', (id) => world.app.call('delete', `/admin/users/${id}`, { token: admin.token })],
+  ['logout', (id) => act(id, 'logout')],
+  ['unlock', (id) => act(id, 'unlock')],
+  ['reset-password', (id) => act(id, 'reset-password')],
+])('%s of an id that nobody has, or that is none, is not found', async (_what, call) => {
+  for (const id of [nobody, 'none', '%00', "' OR 1=1"])
+    expect(await call(encodeURIComponent(id))).toMatchObject({ status: 404, body: { code: 'not_found' } });
+});
+
+describe('disabling an account', () => {
+  test('ends its sessions at once, lets nobody in, rests its links, and is undone by enabling it', async () => {
+    const ada = await world.app.register();
+    await world.app.nextMail(ada.email);
+    await world.app.post('/forgot-password', { email: ada.email });
+    const { token: resetToken } = await world.app.nextMail(ada.email);
+    expect((await patch(ada.user.id, { is_active: false })).body).toMatchObject({ is_active: false });
+    expect((await world.app.get('/me', ada.access_token)).status).toBe(401);
+    expect((await world.app.refresh(ada.refresh_token)).body).toMatchObject({ status: 401, reason: 'revoked' });
+    expect((await world.app.login(ada.email)).body.code).toBe('invalid_credentials');
+    expect((await act(ada.user.id, 'reset-password')).body).toMatchObject({ status: 409, code: 'conflict' });
+
+    expect((await patch(ada.user.id, { is_active: true })).body).toMatchObject({ is_active: true });
+    expect((await world.app.refresh(ada.refresh_token)).status).toBe(401);
+    expect((await world.app.login(ada.email)).status).toBe(200);
+    const body = { token: resetToken, new_password: 'a quieter mare and no battery' };
+    expect((await world.app.post('/reset-password', body)).body.code).toBe('invalid_token');
+    const events = (await world.eventsOf(ada)).map(({ type, actor_id: actor }) => [type, actor]);
+    expect(events).toEqual([
+      ['user.disabled', admin.user.id],
+      ['user.enabled', admin.user.id],
+    ]);
+  });
+
+  test('makes its API keys rest, and enabling it wakes them', async () => {
+    const ada = await world.app.register();
+    const token = await world.tokenOf(ada, 'api-keys profile');
+    const { client_secret: key } = (await world.app.post('/api-keys', { name: 'k', scopes: ['profile'] }, token)).body;
+    const status = async () => (await world.app.get('/me', undefined, { 'x-api-key': key })).status;
+    const seen = [await status()];
+    for (const active of [false, true]) {
+      await patch(ada.user.id, { is_active: active });
+      seen.push(await status());
+    }
+    expect(seen).toEqual([200, 401, 200]);
+  });
+});
+
+test('name and verification are changed, and one event tells of it', async () => {
+  const ada = await world.app.register();
+  const changed = await patch(ada.user.id, { display_name: ' Ada King ', email_verified: true });
+  expect(changed.body).toMatchObject({ display_name: 'Ada King', email_verified: true, is_active: true });
+  expect((await world.app.get('/me', ada.access_token)).body).toMatchObject({ display_name: 'Ada King' });
+  expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.updated']);
+});
+
+test.each<[what: string, body: unknown, path: string]>([
+  ['an address', { email: 'eve@example.com' }, ''],
+  ['a password', { password: 'a quieter mare and no battery' }, ''],
+  ['a hash', { password_hash: '$argon2id$' }, ''],
+  ['scopes', { scopes: ['users:write'] }, ''],
+  ['an id', { id: nobody }, ''],
+  ['what only looks true', { is_active: 'false' }, 'is_active'],
+  ['null', { display_name: null }, 'display_name'],
+  ['a role that there is not', { roles: ['user', 'emperor'] }, 'roles'],
+  ['a role by a name that none can have', { roles: ['Robert"); DROP TABLE users'] }, 'roles.0'],
+  ['roles that are no list', { roles: 'admin' }, 'roles'],
+])('a change of %s is refused, and changes nothing', async (_what, body, path) => {
+  const ada = await world.app.register();
+  const before = (await world.app.get(`/admin/users/${ada.user.id}`, admin.token)).body;
+  const response = await patch(ada.user.id, body as object);
+  expect(response.body).toMatchObject({ status: 400, code: 'validation_failed' });
+  expect(response.body.errors[0].path).toContain(path);
+  expect((await world.app.get(`/admin/users/${ada.user.id}`, admin.token)).body).toEqual(before);
+  expect(await world.eventsOf(ada)).toEqual([]);
+});
+
+test('a deleted account leaves ids in the audit trail and nothing else', async () => {
+  const ada = await world.app.register();
+  const { status } = await world.app.call('delete', `/admin/users/${ada.user.id}`, { token: admin.token });
+  expect(status).toBe(204);
+  expect((await world.app.get('/me', ada.access_token)).status).toBe(401);
+  expect((await world.app.login(ada.email)).status).toBe(401);
+  expect((await world.app.get(`/admin/users/${ada.user.id}`, admin.token)).status).toBe(404);
+  expect(await world.eventsOf(ada)).toEqual([{ type: 'user.deleted', actor_id: admin.user.id, role: null }]);
+  const { rows } = await world.app.sql.query('SELECT 1 FROM audit_personal_data WHERE user_id = $1', [ada.user.id]);
+  expect(rows).toEqual([]);
+});
+
+test('logging out everywhere ends every session of an account, and of nobody else', async () => {
+  const ada = await world.app.register();
+  const other = (await world.app.login(ada.email)).body as Account;
+  expect((await act(ada.user.id, 'logout')).status).toBe(204);
+  for (const { refresh_token: token, access_token: access } of [ada, other]) {
+    expect((await world.app.refresh(token)).body).toMatchObject({ status: 401, reason: 'revoked' });
+    expect((await world.app.get('/me', access)).status).toBe(401);
+  }
+  expect((await world.app.login(ada.email)).status).toBe(200);
+  expect((await world.app.get('/me', admin.access_token)).status).toBe(200);
+  expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.logged_out']);
+});
+
+test('unlocking lifts the lock-out of an address', async () => {
+  const ada = await world.app.register();
+  for (let tries = 0; tries < 3; tries += 1) await world.app.login(ada.email, 'not the one');
+  expect((await world.app.login(ada.email)).status).toBe(423);
+  expect((await act(ada.user.id, 'unlock')).status).toBe(204);
+  expect((await world.app.login(ada.email)).status).toBe(200);
+  expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.unlocked']);
+});
+
+describe('a reset that an administrator asks for', () => {
+  test('goes to the mailbox of the account, and nothing of it to the administrator', async () => {
+    const ada = await world.app.register();
+    await world.app.nextMail(ada.email);
+    const response = await act(ada.user.id, 'reset-password');
+    expect([response.status, Object.keys(response.body)]).toEqual([202, ['message']]);
+    const { token } = await world.app.nextMail(ada.email);
+    expect(token).toMatch(/^kto_/);
+    expect(response.text).not.toContain(token);
+    expect((await world.app.login(ada.email)).status).toBe(200);
+    const body = { token, new_password: 'a quieter mare and no battery' };
+    expect((await world.app.post('/reset-password', body)).status).toBe(204);
+    expect((await world.app.login(ada.email)).status).toBe(401);
+    expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.reset_mailed']);
+  });
+
+  test('is no way to flood a mailbox', async () => {
+    const ada = await world.app.register();
+    const statuses: number[] = [];
+    for (let asked = 0; asked < 11; asked += 1) {
+      statuses.push((await act(ada.user.id, 'reset-password')).status);
+      await world.app.mails();
+    }
+    expect(statuses).toEqual([...Array.from({ length: 10 }, () => 202), 429]);
+  });
+});
+
+test('no answer of the administration ever holds a hash', async () => {
+  const ada = await world.app.register();
+  const answers = [
+    await world.app.get('/admin/users?limit=100', admin.token),
+    await world.app.get(`/admin/users?query=${ada.email}`, admin.token),
+    await patch(ada.user.id, { display_name: 'Ada' }),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(answers.map(({ text }) => text).join('')).not.toMatch(/\$argon2|password|hash/);
+});
+
+test('an API key administers within its scopes', async () => {
+  const token = await world.tokenOf(admin, `api-keys ${adminScopes}`);
+  const made = await world.app.post('/api-keys', { name: 'k', scopes: ['users:read', 'users:write'] }, token);
+  expect(made.status).toBe(201);
+  const headers = { 'x-api-key': made.body.client_secret as string };
+  const ada = await world.app.register();
+  expect((await world.app.get('/admin/users', undefined, headers)).status).toBe(200);
+  expect((await world.app.get('/admin/roles', undefined, headers)).status).toBe(403);
+  const change = (id: string, body: object) => world.app.call('patch', `/admin/users/${id}`, { body, headers });
+  expect((await change(ada.user.id, { display_name: 'Ada' })).status).toBe(200);
+  expect((await change(ada.user.id, { roles: ['user', 'admin'] })).status).toBe(403);
+  expect((await change(admin.user.id, { display_name: 'Grace' })).status).toBe(403);
+  expect((await world.app.post('/login', { email: ada.email, password })).status).toBe(200);
+});

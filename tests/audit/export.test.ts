@@ -1,0 +1,96 @@
+// `npm run cli -- audit export`, as a process of its own.
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { startApp, type TestApp } from '../harness.ts';
+import { runCli } from '../keys/run-cli.ts';
+import { addEvent, auditorOf, eventsOf, monthAt } from './trail.ts';
+
+jest.setTimeout(60_000);
+
+let app: TestApp;
+let folder: string;
+beforeAll(async () => {
+  app = await startApp();
+  folder = await mkdtemp(join(tmpdir(), 'keyturn-export-'));
+});
+afterAll(async () => {
+  await app.close();
+  await rm(folder, { recursive: true });
+});
+
+interface Exported {
+  id: string;
+  [member: string]: unknown;
+}
+
+const run = (...args: string[]) => runCli({ DATABASE_URL: app.databaseUrl }, 'audit', ...args);
+const parse = (text: string) =>
+  text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Exported);
+
+test('the export is the listing, the oldest event first', async () => {
+  const { token } = await auditorOf(app);
+  const { email } = await app.register();
+  await app.login(email, 'wrong wrong wrong');
+  const { code, stdout, stderr } = await run('export');
+  const exported = parse(stdout);
+  const { events, next_cursor: next } = (await app.get('/admin/audit?limit=100', token)).body;
+  expect(next).toBeNull();
+  expect(events.length).toBeGreaterThan(5);
+  expect(exported).toEqual(events.toReversed());
+  expect([code, stderr]).toEqual([0, `${events.length} events.\n`]);
+});
+
+test('it goes over any number of pages, gives each event once, and leaves out what comes after its start', async () => {
+  const type = 'export.pages';
+  await app.sql.query(
+    `INSERT INTO audit_events (id, type, outcome)
+     SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - n), 12, '0') ||
+             substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid, $1, 'success'
+     FROM generate_series(1, 4321) AS n`,
+    [type],
+  );
+  await addEvent(app.sql, monthAt(1), type);
+  const all = (await eventsOf(app.sql, 'type = $1', type)).map(({ id }) => id);
+  const { stdout } = await run('export');
+  const exported = parse(stdout).flatMap((event) => (event['type'] === type ? [event.id] : []));
+  expect(exported).toEqual(all.slice(0, -1));
+});
+
+test('--since and --until cut it without gap and overlap, and --out writes a file for its owner alone', async () => {
+  const [first, second] = [monthAt(-30), monthAt(-29)];
+  const edge = new Date(second.getTime() - 1);
+  const [a, b, c] = [await addEvent(app.sql, first), await addEvent(app.sql, edge), await addEvent(app.sql, second)];
+  const path = join(folder, 'month.ndjson');
+  const [since, until] = [first.toISOString(), second.toISOString()];
+  const { code, stdout } = await run('export', '--since', since, '--until', until, '--out', path);
+  expect([code, stdout]).toEqual([0, '2 events.\n']);
+  expect(parse(await readFile(path, 'utf8')).map(({ id }) => id)).toEqual([a, b]);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  const next = await run('export', '--since', until, '--until', monthAt(-28).toISOString());
+  expect(parse(next.stdout).map(({ id }) => id)).toEqual([c]);
+});
+
+test.each([
+  [[]],
+  [['list']],
+  [['export', 'now']],
+  [['export', '--since', 'yesterday']],
+  [['export', '--until', '2026-11-01']],
+  [['export', '--until', '1969-12-31T00:00:00Z']],
+  [['export', '--what']],
+])('%j shows the usage, and writes nothing', async (args) => {
+  const { code, stdout, stderr } = await run(...args);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(/^Usage: npm run cli -- audit <command>/);
+});
+
+test('a file that cannot be written is told in a sentence', async () => {
+  const { code, stdout, stderr } = await run('export', '--out', join(folder, 'no', 'such', 'folder'));
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/^.*folder cannot be written: ENOENT\.\n$/);
+});

@@ -1,0 +1,250 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { readTrail, type TrailQuery } from '../../src/core/audit/trail.store.ts';
+import type { EventId, UserId } from '../../src/kernel/id.ts';
+import { type Queryable, sql } from '../../src/platform/postgres.ts';
+import { password, startApp, type TestApp } from '../harness.ts';
+import { addEvent, auditorOf, eventsOf, monthAt } from './trail.ts';
+
+jest.setTimeout(60_000);
+
+let app: TestApp;
+let auditor: Awaited<ReturnType<typeof auditorOf>>;
+beforeAll(async () => {
+  app = await startApp();
+  auditor = await auditorOf(app);
+});
+afterAll(() => app.close());
+
+interface Listed {
+  id: string;
+  type: string;
+  [member: string]: unknown;
+}
+
+async function list(query = ''): Promise<{ events: Listed[]; next_cursor: string | null }> {
+  const response = await app.get(`/admin/audit${query}`, auditor.token);
+  expect(response.status).toBe(200);
+  return response.body;
+}
+
+/** All pages, with something done between each two. */
+async function walk(query: string, between = async () => {}): Promise<string[]> {
+  const ids: string[] = [];
+  let cursor = '';
+  for (;;) {
+    const { events, next_cursor: next } = await list(`?limit=3${query}${cursor}`);
+    ids.push(...events.map(({ id }) => id));
+    if (next === null) return ids;
+    cursor = `&cursor=${next}`;
+    await between();
+  }
+}
+
+const newestFirst = async (condition: string, ...values: unknown[]) =>
+  (await eventsOf(app.sql, condition, ...values)).map(({ id }) => id).toReversed();
+
+describe('an event', () => {
+  test('tells who, what, when, from where, in which session, with what outcome and why', async () => {
+    const { user, email } = await app.register();
+    const headers = { 'user-agent': 'Tester/1.0', 'x-request-id': 'who-what-when' };
+    const body = { email, password: 'wrong wrong wrong' };
+    expect((await app.call('post', '/login', { body, headers })).status).toBe(401);
+    const [event] = (await list(`?user_id=${user.id}&limit=1`)).events;
+    expect(event).toEqual({
+      id: expect.stringMatching(/^[\da-f-]{36}$/),
+      occurred_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      type: 'login',
+      outcome: 'failure',
+      reason: 'wrong_password',
+      actor_id: null,
+      user_id: user.id,
+      session_id: null,
+      api_key_id: null,
+      role: null,
+      kid: null,
+      request_id: 'who-what-when',
+      ip: '127.0.0.1',
+      user_agent: 'Tester/1.0',
+      email,
+    });
+  });
+
+  test('of a user names them, their session and the account', async () => {
+    const { user, session_id: session } = await app.register();
+    const { events } = await list(`?user_id=${user.id}`);
+    expect(events).toEqual([
+      expect.objectContaining({
+        type: 'account.registered',
+        outcome: 'success',
+        actor_id: user.id,
+        user_id: user.id,
+        session_id: session,
+      }),
+    ]);
+  });
+
+  test('of a signing key names the key', async () => {
+    const { events } = await list('?type=signing_key.made');
+    expect(events.map(({ kid }) => kid)).toContain(app.keyring.active().kid);
+    expect(events[0]).toMatchObject({ ip: null, user_agent: null, email: null, user_id: null });
+  });
+
+  test('of an erased account keeps ids, and nothing personal', async () => {
+    const { user, access_token: token } = await app.register();
+    expect((await app.post('/me/delete', { current_password: password }, token)).status).toBe(204);
+    const { events } = await list(`?user_id=${user.id}`);
+    expect(events.map(({ type }) => type)).toEqual(['account.deleted', 'account.registered']);
+    for (const event of events) expect(event).toMatchObject({ ip: null, user_agent: null, email: null });
+  });
+});
+
+describe('pages', () => {
+  test('give each event once, the newest first, while events come', async () => {
+    for (let n = 0; n < 8; n += 1) await addEvent(app.sql, new Date(), 'page.test');
+    const before = await newestFirst(`type = 'page.test'`);
+    expect(await walk('&type=page.test', async () => void (await addEvent(app.sql, new Date(), 'page.test')))).toEqual(
+      before,
+    );
+  });
+
+  test('go through months, those without a partition too', async () => {
+    for (const month of [-20, -1, 0, 1, 2, 3, 30])
+      for (let n = 0; n < 2; n += 1) await addEvent(app.sql, monthAt(month), 'month.test');
+    const all = await newestFirst(`type = 'month.test'`);
+    expect(all).toHaveLength(14);
+    expect(await walk('&type=month.test')).toEqual(all);
+    expect(await walk('')).toEqual(await newestFirst('true'));
+  });
+
+  test('are of one user, of one type, or of both', async () => {
+    const { user, email } = await app.register();
+    for (let n = 0; n < 4; n += 1) expect((await app.login(email)).status).toBe(200);
+    expect((await app.login(email, 'wrong wrong wrong')).status).toBe(401);
+    expect(await walk(`&user_id=${user.id}`)).toEqual(await newestFirst('user_id = $1', user.id));
+    expect(await walk(`&user_id=${user.id.toUpperCase()}&type=login`)).toEqual(
+      await newestFirst(`user_id = $1 AND type = 'login'`, user.id),
+    );
+    expect((await list(`?user_id=${user.id}&type=login`)).events).toHaveLength(5);
+    expect(await walk('&type=login')).toEqual(await newestFirst(`type = 'login'`));
+    expect(await list('?type=no.such_type')).toEqual({ events: [], next_cursor: null });
+    expect(await list('?user_id=01a203e7-b2fc-7d4c-bf05-3c5343d35e9f')).toEqual({ events: [], next_cursor: null });
+  });
+});
+
+describe('nobody else reads it', () => {
+  test('a user without the scope is refused, and so is an administrator whose token lacks it', async () => {
+    const { access_token: user } = await app.register();
+    const { email } = await app.register();
+    for (const token of [user, (await app.login(email)).body.access_token]) {
+      const response = await app.get('/admin/audit', token);
+      expect([response.status, response.body.code]).toEqual([403, 'insufficient_scope']);
+    }
+    expect((await app.get('/admin/audit')).status).toBe(401);
+  });
+
+  test('the token of a demoted administrator fails at once', async () => {
+    const { token, userId } = await auditorOf(app);
+    expect((await app.get('/admin/audit', token)).status).toBe(200);
+    await app.sql.query(`DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'`, [userId]);
+    const response = await app.get('/admin/audit', token);
+    expect([response.status, response.body.code]).toEqual([403, 'insufficient_scope']);
+    expect((await app.get('/me', token)).status).toBe(200);
+  });
+
+  test('the token of an ended session fails at once', async () => {
+    const { token } = await auditorOf(app);
+    expect((await app.post('/logout/all', undefined, token)).status).toBe(403); // it lacks `sessions`
+    await app.sql.query(`UPDATE users SET is_active = false WHERE id = (SELECT user_id FROM sessions WHERE id = $1)`, [
+      JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).sid,
+    ]);
+    expect((await app.get('/admin/audit', token)).status).toBe(401);
+  });
+});
+
+test('every malformed parameter is named at once', async () => {
+  const response = await app.get('/admin/audit?user_id=ada&type=DROP%20TABLE&cursor=1&limit=101', auditor.token);
+  expect([response.status, response.body.code]).toEqual([400, 'validation_failed']);
+  const paths = response.body.errors.map(({ path }: { path: string }) => path);
+  expect(paths.sort()).toEqual(['cursor', 'limit', 'type', 'user_id']);
+});
+
+describe('what a page costs', () => {
+  const queries: [string, Partial<TrailQuery>][] = [
+    ['the first', {}],
+    ['one in the middle', { before: 'middle' as EventId }],
+    ['of a user', { userId: 'somebody' as UserId }],
+    ['of a type', { type: 'rare' }],
+    ['of a user and a type', { userId: 'somebody' as UserId, type: 'rare' }],
+  ];
+  let costs: TestApp;
+  let somebody: string;
+  beforeAll(async () => {
+    costs = await startApp();
+    somebody = (await costs.register()).user.id;
+  });
+  afterAll(() => costs.close());
+
+  /** Events of other users, one in a thousand of a rare type, and thirty more of one user. */
+  const fill = async (count: number) => {
+    const id = `(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - (n * 7)), 12, '0') ||
+                 substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid`;
+    await costs.sql.query(
+      `INSERT INTO audit_events (id, type, outcome, user_id)
+       SELECT ${id}, CASE WHEN n % 1000 = 0 THEN 'rare' ELSE 'login' END, 'success', gen_random_uuid()
+       FROM generate_series(1, $1::int) AS n`,
+      [count],
+    );
+    await costs.sql.query(
+      `INSERT INTO audit_events (id, type, outcome, user_id)
+       SELECT ${id}, CASE WHEN n % 2 = 0 THEN 'rare' ELSE 'login' END, 'success', $1::uuid
+       FROM generate_series(1, 30) AS n`,
+      [somebody],
+    );
+    await costs.sql.query(
+      `INSERT INTO audit_personal_data (event_id, ip) SELECT id, '192.0.2.1' FROM audit_events ON CONFLICT DO NOTHING`,
+    );
+    await costs.sql.query('VACUUM ANALYZE audit_events, audit_personal_data');
+  };
+
+  /** Pages of the database that a query looks at, by its real statement. */
+  const buffersOf = async (query: Partial<TrailQuery>): Promise<number> => {
+    let statement = sql``;
+    const recorder = {
+      $queryRaw(strings: TemplateStringsArray, ...values: string[]) {
+        statement = sql(strings, ...values);
+        return Promise.resolve([]);
+      },
+    };
+    const { rows: middle } = await costs.sql.query('SELECT id FROM audit_events ORDER BY id DESC OFFSET 5000 LIMIT 1');
+    const given = {
+      ...query,
+      ...(query.before ? { before: middle[0].id } : {}),
+      ...(query.userId ? { userId: somebody as UserId } : {}),
+    };
+    await readTrail(recorder as unknown as Queryable, { order: 'newest first', limit: 21, ...given });
+    const explain = `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`;
+    const { rows } = await costs.sql.query<Record<string, [{ Plan: Record<string, number> }]>>(
+      explain,
+      statement.values,
+    );
+    const plan = rows[0]?.['QUERY PLAN']?.[0].Plan ?? {};
+    return (plan['Shared Hit Blocks'] ?? NaN) + (plan['Shared Read Blocks'] ?? NaN);
+  };
+
+  test('does not grow with the trail', async () => {
+    const measure = async () => {
+      const measured: [string, number][] = [];
+      for (const [name, query] of queries) measured.push([name, await buffersOf(query)]);
+      return measured;
+    };
+    await fill(10_000);
+    const small = await measure();
+    await fill(190_000);
+    const large = await measure();
+    for (const [index, [name, pages]] of large.entries()) {
+      const before = small[index]?.[1] ?? NaN;
+      // Twenty times as many events are one level more in each index.
+      expect([name, pages, pages <= 2 * before && pages < 200]).toEqual([name, pages, true]);
+    }
+  });
+});

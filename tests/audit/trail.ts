@@ -1,0 +1,71 @@
+// The audit trail as the database has it, its months, and somebody who may read it.
+import { expect } from '@jest/globals';
+import type pg from 'pg';
+import { password, type TestApp } from '../harness.ts';
+
+export interface EventRow {
+  id: string;
+  type: string;
+  outcome: string;
+  reason: string | null;
+  actor_id: string | null;
+  user_id: string | null;
+  session_id: string | null;
+}
+
+/** The first day of a month, so many months from this one. */
+export function monthAt(offset: number): Date {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + offset, 1));
+}
+
+export const partitionOf = (month: Date): string => `audit_events_${month.toISOString().slice(0, 7).replace('-', '')}`;
+
+export const partitionsOf = async (sql: pg.Pool): Promise<string[]> => {
+  const { rows } = await sql.query<{ name: string }>(
+    `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_events'::regclass ORDER BY 1`,
+  );
+  return rows.map(({ name }) => name);
+};
+
+/** Puts this month's partition, which holds all that came before, in the place of one for each month since `offset`. */
+export async function openMonthsSince(sql: pg.Pool, offset: number): Promise<void> {
+  await sql.query(`DROP TABLE ${partitionOf(monthAt(0))}`);
+  for (let month = offset; month <= 0; month += 1)
+    await sql.query('SELECT audit_open_month($1::date)', [monthAt(month).toISOString().slice(0, 10)]);
+}
+
+/** An event of that time, with what is personal of it, as a process writes it; gives its id. */
+export async function addEvent(sql: pg.Pool, at: Date, type = 'login'): Promise<string> {
+  const { rows } = await sql.query<{ id: string }>(
+    `WITH event AS (
+       INSERT INTO audit_events (id, occurred_at, type, outcome)
+       VALUES ((left(lpad(to_hex($1::bigint), 12, '0'), 12) || substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid,
+               to_timestamp($1::bigint / 1000.0), $2, 'success') RETURNING id)
+     INSERT INTO audit_personal_data (event_id, ip) SELECT id, '192.0.2.1' FROM event RETURNING event_id AS id`,
+    [at.getTime(), type],
+  );
+  return rows[0]?.id ?? '';
+}
+
+export const eventsOf = async (sql: pg.Pool, condition: string, ...values: unknown[]): Promise<EventRow[]> =>
+  (await sql.query<EventRow>(`SELECT * FROM audit_events WHERE ${condition} ORDER BY id`, values)).rows;
+
+/** Waits for what is written while nobody waits for it. */
+export async function eventually<Found>(look: () => Promise<Found[]>, count = 1): Promise<Found[]> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const found = await look();
+    if (found.length >= count) return found;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return look();
+}
+
+/** Somebody who may read the trail: an access token, and whose it is. */
+export async function auditorOf(app: TestApp): Promise<{ token: string; userId: string; sessionId: string }> {
+  const { email, user } = await app.register();
+  await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [user.id]);
+  const response = await app.post('/login', { email, password, scope: 'audit:read profile' });
+  expect(response.status).toBe(200);
+  return { token: response.body.access_token, userId: user.id, sessionId: response.body.session_id };
+}

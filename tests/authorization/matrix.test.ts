@@ -1,0 +1,73 @@
+// Who may call what: the table of docs/authorization.md, cell by cell.
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { type Account, type Client, password, startApp, type TestApp } from '../harness.ts';
+import { operations } from '../http/operations.ts';
+import { type Owner, recipes } from './recipes.ts';
+
+jest.setTimeout(60_000);
+
+const [, section = ''] = readFileSync('docs/authorization.md', 'utf8').split('## Who may call what');
+const [table = ''] = section.split('\n## ');
+const lines = table.split('\n').filter((line) => line.startsWith('|'));
+const cellsOf = (line: string) =>
+  line
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim().replaceAll('`', ''));
+const [head = [], , ...rows] = lines.map(cellsOf);
+const callers = ['anonymous', 'user', 'other user', 'API key', 'administrator'] as const;
+
+const everyScope =
+  'profile sessions api-keys users:read users:write roles:write audit:read keys:write tokens:introspect';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp();
+  await somebody('administrator'); // so that none of the others is the last one
+});
+afterAll(() => app.close());
+
+/** A new account with all the scopes that it may have, and an API key that has those of a user. */
+async function somebody(role: 'user' | 'administrator' = 'user'): Promise<Owner> {
+  const account = await app.register();
+  if (role === 'administrator')
+    await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [account.user.id]);
+  const { body } = await app.post('/login', { email: account.email, password, scope: everyScope });
+  const wanted = { name: 'Nightly report', scopes: ['profile', 'sessions', 'api-keys'] };
+  const { body: apiKey } = await app.post('/api-keys', wanted, body.access_token);
+  return { ...account, ...(body as Account), apiKey };
+}
+
+async function credentialOf(caller: (typeof callers)[number], owner: Owner): Promise<Record<string, string>> {
+  const bearer = ({ access_token: token }: Owner) => ({ authorization: `Bearer ${token}` });
+  if (caller === 'anonymous') return {};
+  if (caller === 'API key') return { 'x-api-key': owner.apiKey.client_secret };
+  if (caller === 'user') return bearer(owner);
+  return bearer(await somebody(caller === 'administrator' ? 'administrator' : 'user'));
+}
+
+test('the table has a row for every operation, and a column for every caller', () => {
+  expect(head).toEqual(['call', ...callers]);
+  const known = operations.map(({ method, template }) => `${method} ${template}`);
+  expect(rows.map(([call = '']) => call).toSorted()).toEqual(known.toSorted());
+  expect(operations.map(({ id }) => id).filter((id) => !(id in recipes))).toEqual([]);
+});
+
+describe.each(rows.map(([call = '', ...statuses]) => ({ call, statuses })))('$call', ({ call, statuses }) => {
+  const operation = operations.find(({ method, template }) => `${method} ${template}` === call);
+
+  test.each(callers.map((caller, index) => ({ caller, status: Number(statuses[index]) })))(
+    '$caller: $status',
+    async ({ caller, status }) => {
+      const { id = '', method = '', path: itself = '' } = operation ?? {};
+      const owner = await somebody();
+      const { path = itself, body, headers } = (await recipes[id]?.(owner, app)) ?? {};
+      const response = await app.call(method.toLowerCase() as Parameters<Client['call']>[0], path, {
+        body,
+        headers: { ...headers, ...(await credentialOf(caller, owner)) },
+      });
+      expect([response.status, response.text.slice(0, 200)]).toEqual([status, expect.any(String)]);
+    },
+  );
+});

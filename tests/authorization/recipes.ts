@@ -1,0 +1,108 @@
+// For each operation a request that is right, about things of one account: who may make it stands in docs/authorization.md.
+import { randomBytes } from 'node:crypto';
+import { type Account, freshEmail, password, type TestApp } from '../harness.ts';
+
+/** Somebody whose things are asked for. */
+export interface Owner extends Account {
+  apiKey: { id: string; client_id: string; client_secret: string };
+}
+
+export interface Call {
+  /** In place of the operation's own path. */
+  path?: string;
+  body?: object | string;
+  headers?: Record<string, string>;
+}
+
+const form = (parameters: Record<string, string>): Call => ({
+  body: new URLSearchParams(parameters).toString(),
+  headers: { 'content-type': 'application/x-www-form-urlencoded' },
+});
+
+/** What a call is about, where it needs to be made first. */
+const things = {
+  async link(app: TestApp, email: string, ask?: string): Promise<string> {
+    if (ask !== undefined) {
+      await app.mails();
+      await app.post(ask, { email });
+    }
+    return (await app.nextMail(email)).token ?? '';
+  },
+  async undoLink(app: TestApp, { email, access_token: token }: Owner): Promise<string> {
+    await app.nextMail(email);
+    await app.post('/me/email', { new_email: freshEmail(), current_password: password }, token);
+    return things.link(app, email);
+  },
+  async cookie(app: TestApp): Promise<Record<string, string>> {
+    const body = { email: freshEmail(), password, display_name: 'Ada', transport: 'cookie' };
+    const { headers } = await app.post('/register', body);
+    const [cookie = ''] = (headers['set-cookie'] ?? []) as unknown as string[];
+    return { cookie: cookie.split(';')[0] ?? '', 'sec-fetch-site': 'same-origin' };
+  },
+  async role(app: TestApp): Promise<string> {
+    const name = `r${randomBytes(6).toString('hex')}`;
+    await app.sql.query(`INSERT INTO roles (name, description, scopes) VALUES ($1, '', '{}')`, [name]);
+    return `/admin/roles/${name}`;
+  },
+  async kid(app: TestApp): Promise<string> {
+    const { rows } = await app.sql.query<{ kid: string }>(`SELECT kid FROM signing_keys WHERE status = 'next'`);
+    return rows[0]?.kid ?? 'none';
+  },
+};
+
+const confirmed = { current_password: password };
+const next = 'a quieter mare and no battery';
+
+export const recipes: Record<string, (owner: Owner, app: TestApp) => Call | Promise<Call>> = {
+  register: () => ({ body: { email: freshEmail(), password, display_name: 'Ada' } }),
+  login: ({ email }) => ({ body: { email, password } }),
+  refresh: ({ refresh_token: token }) => ({ body: { refresh_token: token } }),
+  logout: ({ refresh_token: token }) => ({ body: { refresh_token: token } }),
+  logoutAll: () => ({}),
+  getCsrfToken: async (_, app) => ({ headers: await things.cookie(app) }),
+  getMe: () => ({}),
+  updateMe: () => ({ body: { display_name: 'Ada King' } }),
+  changePassword: () => ({ body: { ...confirmed, new_password: next } }),
+  changeEmail: () => ({ body: { ...confirmed, new_email: freshEmail() } }),
+  deleteMe: () => ({ body: confirmed }),
+  verifyEmail: async ({ email }, app) => ({ body: { token: await things.link(app, email) } }),
+  resendVerification: ({ email }) => ({ body: { email } }),
+  forgotPassword: ({ email }) => ({ body: { email } }),
+  resetPassword: async ({ email }, app) => ({
+    body: { token: await things.link(app, email, '/forgot-password'), new_password: next },
+  }),
+  undoEmailChange: async (owner, app) => ({ body: { token: await things.undoLink(app, owner) } }),
+  listSessions: () => ({}),
+  endSession: ({ session_id: id }) => ({ path: `/sessions/${id}` }),
+  listApiKeys: () => ({}),
+  createApiKey: () => ({ body: { name: 'Nightly report', scopes: ['profile'] } }),
+  revokeApiKey: ({ apiKey }) => ({ path: `/api-keys/${apiKey.id}` }),
+  token: ({ apiKey: { client_id, client_secret } }) =>
+    form({ grant_type: 'client_credentials', client_id, client_secret }),
+  revokeToken: ({ refresh_token: token }) => form({ token }),
+  introspectToken: ({ access_token: token }) => form({ token }),
+  listAuditEvents: () => ({}),
+  listUsers: () => ({}),
+  getUser: ({ user }) => ({ path: `/admin/users/${user.id}` }),
+  updateUser: ({ user }) => ({ path: `/admin/users/${user.id}`, body: { is_active: false } }),
+  deleteUser: ({ user }) => ({ path: `/admin/users/${user.id}` }),
+  logoutUser: ({ user }) => ({ path: `/admin/users/${user.id}/logout` }),
+  unlockUser: ({ user }) => ({ path: `/admin/users/${user.id}/unlock` }),
+  mailPasswordReset: ({ user }) => ({ path: `/admin/users/${user.id}/reset-password` }),
+  listRoles: () => ({}),
+  createRole: () => ({ body: { name: `r${randomBytes(6).toString('hex')}`, scopes: [] } }),
+  updateRole: async (_, app) => ({ path: await things.role(app), body: { description: 'Changed' } }),
+  deleteRole: async (_, app) => ({ path: await things.role(app) }),
+  listSigningKeys: () => ({}),
+  rotateSigningKeys: () => ({}),
+  revokeSigningKey: async (_, app) => ({ path: `/admin/keys/${await things.kid(app)}/revoke` }),
+  getJwks: () => ({}),
+  getAuthorizationServerMetadata: () => ({}),
+  getOpenidConfiguration: () => ({}),
+  getHealth: () => ({}),
+  getReadiness: () => ({}),
+  getOpenapiJson: () => ({}),
+  getOpenapiYaml: () => ({}),
+  getDocs: () => ({}),
+  getProblem: () => ({}),
+};

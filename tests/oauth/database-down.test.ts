@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { type Account, password, startApp, type TestApp } from '../harness.ts';
+import { type Gate, startGate } from '../operations/gate.ts';
+import { createDatabase } from '../support/database.ts';
+import { type ApiKey, basic, errorOf, makeAdmin, makeApiKey, type Parameters, postForm } from './world.ts';
+
+jest.setTimeout(60_000);
+
+let database: Awaited<ReturnType<typeof createDatabase>>;
+let gate: Gate;
+let app: TestApp;
+let ada: Account;
+let key: ApiKey;
+beforeAll(async () => {
+  database = await createDatabase();
+  gate = await startGate(database.url);
+  app = await startApp({ DATABASE_TIMEOUT: '1s' }, { databaseUrl: gate.url });
+  ada = await app.register();
+  await makeAdmin(app, ada.user.id);
+  key = await makeApiKey(app, ada.email, ['tokens:introspect']);
+});
+afterAll(async () => {
+  await app.close();
+  await gate.close();
+  await database.drop();
+});
+
+const calls = (): [path: string, form: Parameters, headers: Record<string, string>][] => {
+  const asKey = basic(key.client_id, key.client_secret);
+  return [
+    ['/token', { grant_type: 'password', username: ada.email, password }, {}],
+    ['/token', { grant_type: 'refresh_token', refresh_token: ada.refresh_token }, {}],
+    ['/token', { grant_type: 'refresh_token', refresh_token: ada.refresh_token, scope: 'profile' }, {}],
+    ['/token', { grant_type: 'client_credentials' }, asKey],
+    ['/revoke', { token: ada.refresh_token }, {}],
+    ['/revoke', { token: ada.access_token }, {}],
+    ['/revoke', { token: 'garbage' }, asKey],
+    ['/introspect', { token: ada.access_token }, asKey],
+    ['/introspect', { token: ada.refresh_token }, asKey],
+  ];
+};
+
+test('while the database is away each answer is 503 with Retry-After, never one that claims what was not done', async () => {
+  gate.refuse();
+  for (const [path, form, headers] of calls()) {
+    const answer = await postForm(app, path, form, headers);
+    expect([path, form, ...errorOf(answer)]).toEqual([path, form, 503, 'temporarily_unavailable']);
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+  }
+  expect((await postForm(app, '/revoke', { token: 'garbage' })).status).toBe(200);
+  gate.open();
+  const again: number[] = [];
+  for (const [path, form, headers] of calls()) again.push((await postForm(app, path, form, headers)).status);
+  // The session ended at the first revocation.
+  expect(again).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 200]);
+  expect((await app.get('/me', ada.access_token)).status).toBe(401);
+});

@@ -1,0 +1,248 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { type Account, startApp, type TestApp } from '../harness.ts';
+import { type ApiKey, basic, errorOf, makeAdmin, makeApiKey, type Parameters, postForm } from './world.ts';
+
+jest.setTimeout(60_000);
+
+const masterKeys = { MASTER_KEYS: Buffer.alloc(32, 9).toString('base64url') };
+let app: TestApp;
+let admin: Account;
+let key: ApiKey;
+let plain: ApiKey;
+beforeAll(async () => {
+  app = await startApp({ ...masterKeys, ISSUER: 'https://auth.example.com' });
+  admin = await app.register();
+  await makeAdmin(app, admin.user.id);
+  key = await makeApiKey(app, admin.email, ['tokens:introspect', 'profile']);
+  plain = await makeApiKey(app, admin.email, ['profile']);
+});
+afterAll(() => app.close());
+
+const asKey = ({ client_id: id, client_secret: secret } = key) => basic(id, secret);
+const introspect = (token: string, more: Parameters = {}, headers: Record<string, string> = asKey()) =>
+  postForm(app, '/introspect', { token, ...more }, headers);
+const tokenOf = async (of: ApiKey, scope = ''): Promise<string> =>
+  (await postForm(app, '/token', { grant_type: 'client_credentials', scope }, asKey(of))).body.access_token;
+
+const inactive = { active: false };
+const bodyOf = async (token: string) => {
+  const { status, headers, body } = await introspect(token);
+  expect([status, headers['cache-control']]).toEqual([200, 'no-store']);
+  return body as Record<string, unknown>;
+};
+
+describe('what is good', () => {
+  test('the access token of a session, with its claims', async () => {
+    const account = await app.register();
+    const { iss, sub, aud, exp, iat, jti, client_id, scope, sid, auth_time } = decodeJwt(account.access_token);
+    const claims = { iss, sub, aud, exp, iat, jti, client_id, scope, sid, auth_time };
+    expect(await bodyOf(account.access_token)).toEqual({ active: true, token_type: 'Bearer', ...claims });
+  });
+
+  test('the access token of an API key: nobody logged in', async () => {
+    const token = await tokenOf(plain);
+    const { iss, sub, aud, exp, iat, jti, client_id, scope } = decodeJwt(token);
+    const claims = { iss, sub, aud, exp, iat, jti, client_id, scope };
+    expect(await bodyOf(token)).toEqual({ active: true, token_type: 'Bearer', ...claims });
+  });
+
+  test('a refresh token, of the session’s whole grant', async () => {
+    const account = await app.register();
+    const narrow = await postForm(app, '/token', {
+      grant_type: 'refresh_token',
+      refresh_token: account.refresh_token,
+      scope: 'profile',
+    });
+    const about = await bodyOf(narrow.body.refresh_token);
+    expect(about).toEqual({
+      active: true,
+      client_id: 'first-party',
+      sub: account.user.id,
+      scope: 'profile sessions',
+      exp: expect.any(Number),
+    });
+    expect(Math.abs(Number(about['exp']) - Date.now() / 1000 - 2_592_000)).toBeLessThan(60);
+    expect((await app.refresh(narrow.body.refresh_token)).status).toBe(200);
+  });
+
+  test('a refresh token that was spent, while it still gives its successor', async () => {
+    const { refresh_token: token, session_id: id } = await app.register();
+    await app.refresh(token);
+    expect(await bodyOf(token)).toMatchObject({ active: true });
+    await app.sql.query("UPDATE sessions SET turned_at = ARRAY[now() - interval '1 hour'] WHERE id = $1", [id]);
+    expect(await bodyOf(token)).toEqual(inactive);
+    // To ask is not to present: nothing was revoked.
+    const { rows } = await app.sql.query('SELECT revoked_at FROM sessions WHERE id = $1', [id]);
+    expect(rows).toEqual([{ revoked_at: null }]);
+  });
+
+  test('whatever the hint says', async () => {
+    for (const hint of ['access_token', 'refresh_token', 'pem'])
+      expect((await introspect(admin.access_token, { token_type_hint: hint })).body.active).toBe(true);
+  });
+});
+
+describe('what is not: {"active": false}, and no more', () => {
+  test.each(['garbage', 'ktr_x', 'kto_x', 'a.b.c', 'é'])('%s', async (token) => {
+    expect(await bodyOf(token)).toEqual(inactive);
+  });
+
+  test('a token with a forged end, and the secret of an API key', async () => {
+    for (const token of [admin.refresh_token, admin.access_token])
+      expect(await bodyOf(`${token.slice(0, -4)}AAAA`)).toEqual(inactive);
+    expect(await bodyOf(plain.client_secret)).toEqual(inactive);
+  });
+
+  test('a token of another service, which has the same signing keys and another audience', async () => {
+    const settings = { ...masterKeys, ISSUER: 'https://auth.example.com', AUDIENCE: 'https://elsewhere.example' };
+    const other = await startApp(settings, { databaseUrl: app.databaseUrl });
+    const { access_token: foreign } = await other.register();
+    expect(decodeJwt(foreign).aud).toBe('https://elsewhere.example');
+    expect((await other.get('/me', foreign)).status).toBe(200);
+    expect(await bodyOf(foreign)).toEqual(inactive);
+    await other.close();
+  });
+
+  test('an access token that expired', async () => {
+    const own = await startApp();
+    const owner = await own.register();
+    await makeAdmin(own, owner.user.id);
+    const asker = await makeApiKey(own, owner.email, ['tokens:introspect']);
+    const about = () => postForm(own, '/introspect', { token: owner.access_token }, asKey(asker));
+    own.clock.step(899);
+    expect((await about()).body.active).toBe(true);
+    own.clock.step(2);
+    expect((await about()).body).toEqual(inactive);
+    await own.close();
+  });
+
+  test.each<[what: string, end: (account: Account) => Promise<unknown>]>([
+    ['a session that was ended', ({ refresh_token: token }) => app.post('/logout', { refresh_token: token })],
+    [
+      'a session that expired',
+      ({ session_id: id }) => app.sql.query('UPDATE sessions SET expires_at = now() WHERE id = $1', [id]),
+    ],
+    ['a disabled user', ({ user }) => app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id])],
+    ['a deleted user', ({ user }) => app.sql.query('DELETE FROM users WHERE id = $1', [user.id])],
+  ])('both tokens of %s', async (_, end) => {
+    const account = await app.register();
+    expect(await bodyOf(account.access_token)).toMatchObject({ active: true });
+    await end(account);
+    expect(await bodyOf(account.access_token)).toEqual(inactive);
+    expect(await bodyOf(account.refresh_token)).toEqual(inactive);
+  });
+
+  test.each([
+    ['that was revoked', 'DELETE FROM api_keys WHERE id = $1'],
+    ['that expired', 'UPDATE api_keys SET expires_at = now() WHERE id = $1'],
+    ['that may do nothing of it any more', "UPDATE api_keys SET scopes = '{sessions}' WHERE id = $1"],
+    [
+      'whose owner was disabled',
+      'UPDATE users SET is_active = false WHERE id = (SELECT user_id FROM api_keys WHERE id = $1)',
+    ],
+    [
+      'whose owner lost the roles',
+      'DELETE FROM user_roles WHERE user_id = (SELECT user_id FROM api_keys WHERE id = $1)',
+    ],
+  ])('the access token of an API key %s', async (_, end) => {
+    const owner = await app.register();
+    const own = await makeApiKey(app, owner.email, ['profile', 'sessions']);
+    const token = await tokenOf(own, 'profile');
+    expect(await bodyOf(token)).toMatchObject({ active: true });
+    await app.sql.query(end, [own.id]);
+    expect(await bodyOf(token)).toEqual(inactive);
+  });
+});
+
+test('a scope that was taken away since is not in the answer', async () => {
+  const account = await app.register();
+  await makeAdmin(app, account.user.id);
+  const { body } = await app.post('/login', {
+    email: account.email,
+    password: 'correct horse battery staple',
+    scope: 'profile users:read',
+  });
+  expect(await bodyOf(body.access_token)).toMatchObject({ scope: 'profile users:read' });
+  await app.sql.query("DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'", [account.user.id]);
+  expect(await bodyOf(body.access_token)).toMatchObject({ active: true, scope: 'profile' });
+});
+
+describe('who may ask', () => {
+  test('an API key: by HTTP Basic, in the body, as X-API-Key, or by an access token of its own', async () => {
+    const { client_id, client_secret } = key;
+    const ways: [Parameters, Record<string, string>][] = [
+      [{}, asKey()],
+      [{ client_id, client_secret }, {}],
+      [{}, { 'x-api-key': client_secret }],
+      [{}, { authorization: `Bearer ${await tokenOf(key)}` }],
+    ];
+    for (const [form, headers] of ways)
+      expect([form, (await introspect(admin.access_token, form, headers)).body.active]).toEqual([form, true]);
+  });
+
+  test('nobody without credentials', async () => {
+    const answer = await introspect(admin.access_token, {}, {});
+    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
+    expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
+    expect(errorOf(await introspect(admin.access_token, { client_id: 'first-party' }, {}))).toEqual([
+      401,
+      'invalid_client',
+    ]);
+  });
+
+  test.each<[what: string, headers: () => Record<string, string>, error: string, challenge: RegExp]>([
+    ['a wrong secret', () => basic(key.client_id, 'ktk_x'), 'invalid_client', /^Basic realm="keyturn"$/],
+    ['a wrong X-API-Key', () => ({ 'x-api-key': 'ktk_x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
+    ['a bad token', () => ({ authorization: 'Bearer x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
+    [
+      'an administrator’s token',
+      () => ({ authorization: `Bearer ${admin.access_token}` }),
+      'insufficient_scope',
+      /insufficient_scope/,
+    ],
+  ])('%s is refused', async (_, headers, error, challenge) => {
+    const answer = await introspect(admin.access_token, {}, headers());
+    expect(errorOf(answer)).toEqual([error === 'insufficient_scope' ? 403 : 401, error]);
+    expect(answer.headers['www-authenticate']).toMatch(challenge);
+  });
+
+  test('no user, even with a token of that scope', async () => {
+    const { body } = await app.post('/login', {
+      email: admin.email,
+      password: 'correct horse battery staple',
+      scope: 'tokens:introspect',
+    });
+    const answer = await introspect(admin.access_token, {}, { authorization: `Bearer ${body.access_token}` });
+    expect(errorOf(answer)).toEqual([401, 'invalid_token']);
+  });
+
+  test('an API key without the scope is refused by each way', async () => {
+    const ways = [
+      asKey(plain),
+      { 'x-api-key': plain.client_secret },
+      { authorization: `Bearer ${await tokenOf(plain)}` },
+    ];
+    for (const headers of ways) {
+      const answer = await introspect(admin.access_token, {}, headers);
+      expect(errorOf(answer)).toEqual([403, 'insufficient_scope']);
+      expect(answer.headers['www-authenticate']).toMatch(/scope="tokens:introspect"/);
+    }
+  });
+
+  test('not by two ways at once', async () => {
+    const { client_id, client_secret } = key;
+    const two: [Parameters, Record<string, string>][] = [
+      [{ client_id, client_secret }, asKey()],
+      [{}, { ...asKey(), 'x-api-key': client_secret }],
+      [{ client_id, client_secret }, { 'x-api-key': client_secret }],
+    ];
+    for (const [form, headers] of two)
+      expect(errorOf(await introspect(admin.access_token, form, headers))).toEqual([400, 'invalid_request']);
+  });
+
+  test('no token, an empty one and two are refused', async () => {
+    for (const form of ['', 'token=', 'token=a&token=b'])
+      expect(errorOf(await postForm(app, '/introspect', form, asKey()))).toEqual([400, 'invalid_request']);
+  });
+});

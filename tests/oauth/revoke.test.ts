@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { type Account, startApp, type TestApp } from '../harness.ts';
+import { type ApiKey, basic, errorOf, eventsOf, makeApiKey, type Parameters, postForm } from './world.ts';
+
+jest.setTimeout(60_000);
+
+let app: TestApp;
+let ada: Account;
+let key: ApiKey;
+beforeAll(async () => {
+  app = await startApp();
+  ada = await app.register();
+  key = await makeApiKey(app, ada.email, ['profile']);
+});
+afterAll(() => app.close());
+
+const revoke = (form: Parameters, headers: Record<string, string> = {}) => postForm(app, '/revoke', form, headers);
+const keyToken = async ({ client_id: id, client_secret: secret } = key): Promise<string> =>
+  (await postForm(app, '/token', { grant_type: 'client_credentials' }, basic(id, secret))).body.access_token;
+
+const isLive = async ({ access_token: token, refresh_token: refreshToken }: Account) => [
+  (await app.get('/me', token)).status,
+  (await app.refresh(refreshToken)).status,
+];
+
+describe('a session ends, for its refresh token and its access token alike', () => {
+  test.each<[what: string, form: (account: Account) => Parameters]>([
+    ['its refresh token', ({ refresh_token: token }) => ({ token })],
+    ['its refresh token, with the hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'refresh_token' })],
+    [
+      'its refresh token, with the wrong hint',
+      ({ refresh_token: token }) => ({ token, token_type_hint: 'access_token' }),
+    ],
+    ['its refresh token, with an unknown hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'pem' })],
+    ['its access token', ({ access_token: token }) => ({ token })],
+    [
+      'its access token, with the wrong hint',
+      ({ access_token: token }) => ({ token, token_type_hint: 'refresh_token' }),
+    ],
+    ['the client named', ({ refresh_token: token }) => ({ token, client_id: 'first-party' })],
+  ])('by %s', async (_, form) => {
+    const [account, other] = [await app.register(), await app.register()];
+    const answer = await revoke(form(account));
+    expect([answer.status, answer.body]).toEqual([200, {}]);
+    expect(await isLive(account)).toEqual([401, 401]);
+    expect(await isLive(other)).toEqual([200, 200]);
+    const events = (await eventsOf(app, 'logout')).filter(({ session_id: id }) => id === account.session_id);
+    expect(events).toMatchObject([{ outcome: 'success', user_id: account.user.id }]);
+  });
+
+  test('by a refresh token that was spent', async () => {
+    const account = await app.register();
+    await app.refresh(account.refresh_token);
+    expect((await revoke({ token: account.refresh_token })).status).toBe(200);
+    expect(await isLive(account)).toEqual([401, 401]);
+  });
+
+  test('once, however many ask at once', async () => {
+    const account = await app.register();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => revoke({ token: account.refresh_token })));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    const events = (await eventsOf(app, 'logout')).filter(({ session_id: id }) => id === account.session_id);
+    expect(events).toHaveLength(1);
+  });
+});
+
+test('after a revocation no refresh that raced it leaves a good token', async () => {
+  const account = await app.register();
+  const racing = Array.from({ length: 10 }, () => app.refresh(account.refresh_token));
+  const revoked = revoke({ token: account.refresh_token });
+  const answers = await Promise.all(racing);
+  expect((await revoked).status).toBe(200);
+  const successors = answers.flatMap(({ status, body }) => (status === 200 ? [body.refresh_token as string] : []));
+  for (const token of [account.refresh_token, ...successors]) expect((await app.refresh(token)).status).toBe(401);
+});
+
+test.each(['garbage', 'ktr_x', 'ktk_x', 'a.b.c', 'é'])('%s is answered 200, and ends nothing', async (token) => {
+  expect((await revoke({ token })).status).toBe(200);
+  expect((await app.get('/me', ada.access_token)).status).toBe(200);
+});
+
+test('a forged token ends nothing', async () => {
+  for (const token of [ada.refresh_token, ada.access_token])
+    expect((await revoke({ token: `${token.slice(0, -4)}AAAA` })).status).toBe(200);
+  expect((await app.get('/me', ada.access_token)).status).toBe(200);
+});
+
+test('no token, an empty one and two are refused', async () => {
+  for (const form of ['', 'token=', 'token=a&token=b', 'token_type_hint=access_token'])
+    expect(errorOf(await postForm(app, '/revoke', form))).toEqual([400, 'invalid_request']);
+});
+
+describe('only the client whose token it is', () => {
+  test('an API key cannot end a session, whichever token of it it has', async () => {
+    const account = await app.register();
+    const by = basic(key.client_id, key.client_secret);
+    for (const token of [account.access_token, account.refresh_token])
+      expect(errorOf(await revoke({ token }, by))).toEqual([400, 'invalid_grant']);
+    expect(await isLive(account)).toEqual([200, 200]);
+  });
+
+  test('the access token of an API key is nobody else’s to revoke; its own key ends it, here and at /introspect', async () => {
+    const token = await keyToken();
+    const other = await makeApiKey(app, ada.email, ['profile']);
+    expect(errorOf(await revoke({ token }))).toEqual([400, 'invalid_grant']);
+    expect(errorOf(await revoke({ token }, basic(other.client_id, other.client_secret)))).toEqual([
+      400,
+      'invalid_grant',
+    ]);
+    const own = await revoke({ token }, basic(key.client_id, key.client_secret));
+    expect(own.status).toBe(200);
+    expect((await app.get('/me', token)).status).toBe(401);
+    expect((await app.call('get', '/me', { headers: { 'x-api-key': key.client_secret } })).status).toBe(200);
+    app.clock.step(2);
+    expect((await app.get('/me', await keyToken())).status).toBe(200);
+    app.clock.step(-2);
+  });
+
+  test('a client that fails to authenticate revokes nothing', async () => {
+    const account = await app.register();
+    const answer = await revoke({ token: account.refresh_token }, basic(key.client_id, 'ktk_wrong'));
+    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
+    expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
+    const inBody = { token: account.refresh_token, client_id: key.client_id, client_secret: 'ktk_wrong' };
+    expect(errorOf(await revoke(inBody))).toEqual([401, 'invalid_client']);
+    expect(await isLive(account)).toEqual([200, 200]);
+  });
+});

@@ -1,0 +1,413 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { type Account, freshEmail, password, startApp, type TestApp } from '../harness.ts';
+import { send } from '../http/wire.ts';
+import { type ApiKey, basic, errorOf, eventsOf, makeApiKey, type Parameters, postForm } from './world.ts';
+
+jest.setTimeout(60_000);
+
+let app: TestApp;
+let ada: Account;
+let key: ApiKey;
+beforeAll(async () => {
+  app = await startApp();
+  ada = await app.register();
+  key = await makeApiKey(app, ada.email, ['profile', 'sessions']);
+});
+afterAll(() => app.close());
+
+const token = (form: Parameters | string, headers: Record<string, string> = {}) =>
+  postForm(app, '/token', form, headers);
+const refresh = (refreshToken: string, more: Parameters = {}) =>
+  token({ grant_type: 'refresh_token', refresh_token: refreshToken, ...more });
+const clientCredentials = { grant_type: 'client_credentials' };
+const asKey = ({ client_id: id, client_secret: secret } = key) => basic(id, secret);
+const passwordForm = (more: Parameters = {}) => ({ grant_type: 'password', username: ada.email, password, ...more });
+
+describe('the request', () => {
+  test('may not be a GET, and its URL is not looked at', async () => {
+    const query = new URLSearchParams(passwordForm()).toString();
+    const get = await send(app.baseUrl, `/token?${query}`);
+    expect([get.status, get.headers.allow]).toEqual([405, 'POST, OPTIONS']);
+    expect(errorOf(await postForm(app, `/token?${query}`, ''))).toEqual([400, 'invalid_request']);
+  });
+
+  test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x'])('may not be %s', async (type) => {
+    expect(errorOf(await token(passwordForm(), { 'content-type': type }))).toEqual([400, 'invalid_request']);
+  });
+
+  test.each<[what: string, form: string, error: string]>([
+    ['nothing', '', 'invalid_request'],
+    ['no grant type', 'username=a', 'invalid_request'],
+    ['an empty grant type', 'grant_type=', 'invalid_request'],
+    ['a grant type twice', 'grant_type=password&grant_type=password', 'invalid_request'],
+    ['an unknown parameter twice', 'grant_type=refresh_token&x=1&x=2', 'invalid_request'],
+    ['what is not percent-encoded', 'grant_type=%zz', 'invalid_request'],
+    ['an unknown grant type', 'grant_type=authorization_code', 'unsupported_grant_type'],
+    ['a grant type in capitals', 'grant_type=PASSWORD', 'unsupported_grant_type'],
+    ['a hostile grant type', 'grant_type=__proto__', 'unsupported_grant_type'],
+    ['no username', 'grant_type=password&password=x', 'invalid_request'],
+    ['an empty username', 'grant_type=password&username=&password=x', 'invalid_request'],
+    ['no password', 'grant_type=password&username=a%40example.com', 'invalid_request'],
+    ['an empty password', 'grant_type=password&username=a%40example.com&password=', 'invalid_request'],
+    ['a username that is no address', 'grant_type=password&username=ada&password=x', 'invalid_grant'],
+    ['a password with NUL', 'grant_type=password&username=a%40example.com&password=%00', 'invalid_grant'],
+    ['no refresh token', 'grant_type=refresh_token', 'invalid_request'],
+    ['an empty refresh token', 'grant_type=refresh_token&refresh_token=', 'invalid_request'],
+    ['a refresh token that is none', 'grant_type=refresh_token&refresh_token=ktr_x', 'invalid_grant'],
+    ['a malformed scope', 'grant_type=refresh_token&refresh_token=x&scope=a%22b', 'invalid_scope'],
+    ['a malformed scope and no grant type', 'scope=a%22b', 'invalid_request'],
+    ['another client', 'grant_type=refresh_token&refresh_token=x&client_id=other', 'invalid_client'],
+    [
+      'a secret of the first party',
+      'grant_type=password&username=a&password=b&client_id=first-party&client_secret=c',
+      'invalid_client',
+    ],
+    ['a secret without a client', 'grant_type=client_credentials&client_secret=c', 'invalid_request'],
+    ['a client without a secret', 'grant_type=client_credentials&client_id=first-party', 'invalid_client'],
+    ['no client', 'grant_type=client_credentials', 'invalid_client'],
+    ['an empty client', 'grant_type=client_credentials&client_id=&client_secret=', 'invalid_client'],
+  ])('%s: %s is %s', async (_, form, error) => {
+    const answer = await token(form);
+    expect(errorOf(answer)).toEqual([error === 'invalid_client' ? 401 : 400, error]);
+    expect(answer.headers).not.toHaveProperty('www-authenticate');
+  });
+
+  test('nothing hostile is reflected', async () => {
+    const hostile = encodeURIComponent('"\\é\r\n<b>canary');
+    for (const form of [`grant_type=${hostile}`, `${hostile}=1&${hostile}=2`, `grant_type=password&scope=${hostile}`]) {
+      const answer = await token(form);
+      errorOf(answer);
+      expect(JSON.stringify([answer.headers, answer.text])).not.toContain('canary');
+    }
+  });
+
+  test('a description points to nothing that is not in the answer', async () => {
+    for (const form of ['x=1&x=2', 'grant_type=x', 'grant_type=refresh_token&refresh_token=x', ''])
+      expect((await token(form)).body.error_description).not.toMatch(/`|errors/);
+  });
+
+  test('unknown parameters are ignored, and those without a value count as absent', async () => {
+    const answer = await token(passwordForm({ scope: '', client_id: '', client_secret: '', resource: 'x', '': '' }));
+    expect(answer.status).toBe(200);
+  });
+
+  test('a body of more than 16 KiB is refused in the same form', async () => {
+    expect(errorOf(await token(passwordForm({ x: 'x'.repeat(17_000) })))).toEqual([400, 'invalid_request']);
+  });
+});
+
+describe('password', () => {
+  test('opens a session, as a login does', async () => {
+    const { status, headers, body } = await token(passwordForm({ scope: 'profile' }));
+    expect([status, headers['cache-control'], headers['pragma']]).toEqual([200, 'no-store', 'no-cache']);
+    expect(body).toEqual({
+      access_token: expect.any(String),
+      token_type: 'Bearer',
+      expires_in: 900,
+      refresh_token: expect.stringMatching(/^ktr_/),
+      refresh_expires_in: expect.any(Number),
+      scope: 'profile',
+      session_id: expect.any(String),
+    });
+    const { exp = 0, iat = 0, ...claims } = decodeJwt(body.access_token);
+    expect([exp - iat, claims.sub, claims['client_id']]).toEqual([900, ada.user.id, 'first-party']);
+    expect((await app.get('/me', body.access_token)).status).toBe(200);
+  });
+
+  test.each([{ client_id: 'first-party' }, {}])(
+    'takes the public client %j, and HTTP Basic without a secret',
+    async (form) => {
+      for (const headers of [{}, basic('first-party', ''), form.client_id ? {} : basic('', '')])
+        expect((await token(passwordForm(form as Parameters), headers)).status).toBe(200);
+    },
+  );
+
+  test('does not tell what is wrong: one answer for an unknown account, a wrong password and a disabled account', async () => {
+    const disabled = await app.register();
+    await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
+    const answers = [
+      await token(passwordForm({ password: 'not it' })),
+      await token(passwordForm({ username: freshEmail() })),
+      await token(passwordForm({ username: disabled.email })),
+    ];
+    expect(answers.map(errorOf)).toEqual(Array(3).fill([400, 'invalid_grant']));
+    expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
+    const events = (await eventsOf(app, 'login')).filter(({ outcome }) => outcome === 'failure');
+    expect(events.map(({ reason }) => reason)).toEqual(['wrong_password', 'unknown_account', 'account_disabled']);
+  });
+
+  test('a scope of which nothing is held is refused', async () => {
+    expect(errorOf(await token(passwordForm({ scope: 'users:write' })))).toEqual([400, 'invalid_scope']);
+  });
+
+  test('locks the address as a login does; who is locked out is not told that anything is wrong', async () => {
+    const own = await startApp({ LOCKOUT_ATTEMPTS: '2' });
+    const { email } = await own.register();
+    const attempt = (secret: string) =>
+      postForm(own, '/token', { grant_type: 'password', username: email, password: secret });
+    expect(errorOf(await attempt('no'))).toEqual([400, 'invalid_grant']);
+    expect((await own.login(email, 'no')).status).toBe(401);
+    const locked = await attempt(password);
+    expect(errorOf(locked)).toEqual([423, 'temporarily_unavailable']);
+    expect(Number(locked.headers['retry-after'])).toBeGreaterThan(0);
+    expect((await own.login(email)).status).toBe(423);
+    await own.close();
+  });
+
+  test('an unverified address gets nothing where it must be verified', async () => {
+    const own = await startApp({ EMAIL_VERIFICATION: 'required' });
+    const email = freshEmail();
+    await own.post('/register', { email, password, display_name: 'Ada' });
+    const answer = await postForm(own, '/token', { grant_type: 'password', username: email, password });
+    expect(errorOf(answer)).toEqual([400, 'invalid_grant']);
+    await own.close();
+  });
+
+  test('is off unless PASSWORD_GRANT is on, and then is not in the metadata', async () => {
+    const own = await startApp({ PASSWORD_GRANT: 'off' });
+    const answer = await postForm(own, '/token', { grant_type: 'password', username: 'a@example.com', password });
+    expect(errorOf(answer)).toEqual([400, 'unsupported_grant_type']);
+    const { body } = await own.get('/.well-known/oauth-authorization-server');
+    expect(body.grant_types_supported).toEqual(['refresh_token', 'client_credentials']);
+    const { components, paths } = (await own.get('/openapi.json')).body;
+    expect(components.securitySchemes).not.toHaveProperty('oauth2');
+    expect(JSON.stringify(paths)).not.toContain('"oauth2"');
+    await own.close();
+  });
+});
+
+describe('refresh_token', () => {
+  test('turns the session, in step with /refresh', async () => {
+    const { refresh_token: first, session_id: id } = await app.register();
+    const second = await refresh(first);
+    expect(second.body).toMatchObject({ session_id: id, token_type: 'Bearer', scope: 'profile sessions' });
+    expect(second.body.refresh_token).not.toBe(first);
+    const third = await app.refresh(second.body.refresh_token);
+    expect(third.body.session_id).toBe(id);
+    expect((await refresh(first)).body.refresh_token).toBe(third.body.refresh_token);
+  });
+
+  test('of twenty at once all get the same successor', async () => {
+    const { refresh_token: first } = await app.register();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(first)));
+    expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1);
+  });
+
+  test('a token that comes again after the leeway is invalid_grant, and ends its session', async () => {
+    const account = await app.register();
+    const { body } = await refresh(account.refresh_token);
+    await app.sql.query("UPDATE sessions SET turned_at = ARRAY[now() - interval '1 hour'] WHERE id = $1", [
+      account.session_id,
+    ]);
+    expect(errorOf(await refresh(account.refresh_token, { scope: 'users:write' }))).toEqual([400, 'invalid_grant']);
+    expect(errorOf(await refresh(body.refresh_token))).toEqual([400, 'invalid_grant']);
+    expect((await app.get('/me', body.access_token)).status).toBe(401);
+  });
+
+  test.each(['expired', 'revoked'])('a session that is %s is invalid_grant', async (how) => {
+    const account = await app.register();
+    const ended =
+      how === 'expired' ? "expires_at = now() - interval '1 s'" : "revoked_at = now(), revoked_reason = 'logout'";
+    await app.sql.query(`UPDATE sessions SET ${ended} WHERE id = $1`, [account.session_id]);
+    expect(errorOf(await refresh(account.refresh_token))).toEqual([400, 'invalid_grant']);
+  });
+
+  test('a scope narrows this access token; the next without one has the whole grant again', async () => {
+    const { refresh_token: first } = await app.register();
+    const narrow = await refresh(first, { scope: 'profile' });
+    expect(narrow.body.scope).toBe('profile');
+    expect(decodeJwt(narrow.body.access_token)['scope']).toBe('profile');
+    expect((await app.get('/sessions', narrow.body.access_token)).status).toBe(403);
+    const full = await refresh(narrow.body.refresh_token);
+    expect(full.body.scope).toBe('profile sessions');
+    expect((await refresh(full.body.refresh_token, { scope: 'sessions profile' })).body.scope).toBe('profile sessions');
+  });
+
+  test.each(['profile api-keys', 'users:write', 'api-keys', 'unknown'])(
+    'the scope %s is wider than the grant: refused, and nothing is spent',
+    async (scope) => {
+      const account = await app.register();
+      const row = async () =>
+        (await app.sql.query('SELECT generation, turned_at FROM sessions WHERE id = $1', [account.session_id])).rows;
+      const before = await row();
+      expect(errorOf(await refresh(account.refresh_token, { scope }))).toEqual([400, 'invalid_scope']);
+      expect(await row()).toEqual(before);
+      expect((await refresh(account.refresh_token)).status).toBe(200);
+    },
+  );
+
+  test('a login that was narrowed stays so', async () => {
+    const { body } = await token(passwordForm({ scope: 'profile' }));
+    expect(errorOf(await refresh(body.refresh_token, { scope: 'sessions' }))).toEqual([400, 'invalid_scope']);
+    expect((await refresh(body.refresh_token)).body.scope).toBe('profile');
+  });
+
+  test('is not for the client credentials of an API key', async () => {
+    const { refresh_token: first } = await app.register();
+    const answer = await token({ grant_type: 'refresh_token', refresh_token: first }, asKey());
+    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
+    expect((await refresh(first)).status).toBe(200);
+  });
+});
+
+describe('client_credentials', () => {
+  test.each([
+    ['HTTP Basic', () => token(clientCredentials, asKey())],
+    [
+      'HTTP Basic, with its id in the body too',
+      () => token({ ...clientCredentials, client_id: key.client_id }, asKey()),
+    ],
+    ['the body', () => token({ ...clientCredentials, client_id: key.client_id, client_secret: key.client_secret })],
+  ])('gives an API key an access token of its own, and no refresh token: by %s', async (_, call) => {
+    const { status, headers, body } = await call();
+    expect([status, headers['cache-control'], headers['pragma']]).toEqual([200, 'no-store', 'no-cache']);
+    expect(body).toEqual({
+      access_token: expect.any(String),
+      token_type: 'Bearer',
+      expires_in: 900,
+      scope: 'profile sessions',
+    });
+    expect(decodeJwt(body.access_token)).toMatchObject({ sub: key.client_id, client_id: key.client_id });
+    expect((await app.get('/me', body.access_token)).body.email).toBe(ada.email);
+  });
+
+  test('takes id and secret however they are percent-encoded', async () => {
+    const encode = (text: string) => [...Buffer.from(text)].map((byte) => `%${byte.toString(16)}`).join('');
+    const pair = `${encode(key.client_id)}:${encode(key.client_secret)}`;
+    const headers = { authorization: `basic  ${Buffer.from(pair).toString('base64')}` };
+    expect((await token(clientCredentials, headers)).status).toBe(200);
+  });
+
+  test('a scope narrows it; one that is not the key’s is left out, and of none at all nothing is given', async () => {
+    expect((await token({ ...clientCredentials, scope: 'profile users:write' }, asKey())).body.scope).toBe('profile');
+    expect(errorOf(await token({ ...clientCredentials, scope: 'users:write' }, asKey()))).toEqual([
+      400,
+      'invalid_scope',
+    ]);
+  });
+
+  const raw = (text: string) => ({ authorization: `Basic ${Buffer.from(text, 'latin1').toString('base64')}` });
+  test.each<[what: string, headers: () => Record<string, string>]>([
+    ['a wrong secret', () => basic(key.client_id, `${key.client_secret.slice(0, -1)}x`)],
+    ['no secret', () => basic(key.client_id, '')],
+    ['no id', () => basic('', key.client_secret)],
+    ['the id of the list', () => basic(key.id, key.client_secret)],
+    ['the id of another key', () => basic('key_0197a1b0-7a11-7d02-8f4e-2c9b1d3e4f50', key.client_secret)],
+    ['no colon', () => raw('abc')],
+    ['what is not percent-encoded', () => raw('a:%zz')],
+    ['what is not UTF-8', () => raw('a:\xff')],
+    ['no base64', () => ({ authorization: 'Basic ***' })],
+    ['nothing', () => ({ authorization: 'Basic' })],
+    ['another scheme', () => ({ authorization: `Bearer ${ada.access_token}` })],
+  ])('%s is 401 with the challenge', async (_, headers) => {
+    const answer = await token(clientCredentials, headers());
+    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
+    expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
+  });
+
+  test('a wrong secret in the body is 401 without a challenge', async () => {
+    const answer = await token({ ...clientCredentials, client_id: key.client_id, client_secret: 'ktk_x' });
+    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
+    expect(answer.headers).not.toHaveProperty('www-authenticate');
+  });
+
+  test('two ways at once are refused, good as both may be', async () => {
+    const both = { ...clientCredentials, client_id: key.client_id, client_secret: key.client_secret };
+    expect(errorOf(await token(both, asKey()))).toEqual([400, 'invalid_request']);
+    expect(errorOf(await token({ ...clientCredentials, client_id: 'first-party' }, asKey()))).toEqual([
+      400,
+      'invalid_request',
+    ]);
+  });
+
+  test('two Authorization headers are refused', async () => {
+    const { authorization } = asKey();
+    const { status, text } = await send(app.baseUrl, '/token', {
+      method: 'POST',
+      body: 'grant_type=client_credentials',
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        authorization: [authorization, authorization] as never,
+      },
+    });
+    expect([status, JSON.parse(text).error]).toEqual([400, 'invalid_request']);
+  });
+
+  test('ends with the key, with its expiry and with its owner, and follows the owner’s roles', async () => {
+    const owner = await app.register();
+    const own = await makeApiKey(app, owner.email, ['profile']);
+    const give = async () => (await token(clientCredentials, asKey(own))).status;
+    expect(await give()).toBe(200);
+    await app.sql.query('DELETE FROM user_roles WHERE user_id = $1', [owner.user.id]);
+    expect(errorOf(await token(clientCredentials, asKey(own)))).toEqual([400, 'invalid_scope']);
+    await app.sql.query("INSERT INTO user_roles (user_id, role) VALUES ($1, 'user')", [owner.user.id]);
+    for (const [ended, again] of [
+      ['UPDATE users SET is_active = false WHERE id = $1', 'UPDATE users SET is_active = true WHERE id = $1'],
+      [
+        'UPDATE api_keys SET expires_at = now() WHERE user_id = $1',
+        'UPDATE api_keys SET expires_at = NULL WHERE user_id = $1',
+      ],
+    ] as const) {
+      await app.sql.query(ended, [owner.user.id]);
+      expect([ended, await give()]).toEqual([ended, 401]);
+      await app.sql.query(again, [owner.user.id]);
+      expect(await give()).toBe(200);
+    }
+    await app.sql.query('DELETE FROM api_keys WHERE user_id = $1', [owner.user.id]);
+    expect(await give()).toBe(401);
+  });
+
+  test('each success and each wrong secret is audited, with the key', async () => {
+    const own = await makeApiKey(app, ada.email, ['profile']);
+    await token(clientCredentials, asKey(own));
+    await token(clientCredentials, basic(own.client_id, 'ktk_wrong'));
+    const events = (await eventsOf(app, 'client.authenticated')).filter(({ api_key_id: id }) => id === own.id);
+    expect(events).toMatchObject([
+      { outcome: 'success', user_id: ada.user.id },
+      { outcome: 'failure', reason: 'wrong_secret', user_id: null },
+    ]);
+  });
+});
+
+describe('limits', () => {
+  let tight: TestApp;
+  beforeAll(async () => {
+    tight = await startApp({ RATE_LIMIT_LOGIN: '4/15m', RATE_LIMIT_REFRESH: '3/1m', TRUST_PROXY: '1' });
+  });
+  afterAll(() => tight.close());
+
+  const from = (ip: string, form: Parameters, headers: Record<string, string> = {}) =>
+    postForm(tight, '/token', form, { 'x-forwarded-for': ip, ...headers });
+
+  test('a failed client authentication, a wrong password and a failed login count together', async () => {
+    const ip = '198.51.100.1';
+    const wrong = { grant_type: 'password', username: freshEmail(), password: 'not it' };
+    const results = [
+      await from(ip, { grant_type: 'client_credentials' }, basic('key_x', 'ktk_x')),
+      await from(ip, wrong),
+      await from(ip, { grant_type: 'nonsense' }),
+      await tight.call('post', '/login', {
+        body: { email: freshEmail(), password: 'not it' },
+        headers: { 'x-forwarded-for': ip },
+      }),
+    ];
+    expect(results.map(({ status }) => status)).toEqual([401, 400, 400, 401]);
+    const limited = await from(ip, wrong);
+    expect(errorOf(limited)).toEqual([429, 'temporarily_unavailable']);
+    expect(Number(limited.headers['retry-after'])).toBeGreaterThan(0);
+    expect(limited.headers['ratelimit']).toMatch(/^"login"; r=0/);
+  });
+
+  test('refreshes count by session, together with those at /refresh', async () => {
+    const { body: one } = await tight.call('post', '/register', {
+      body: { email: freshEmail(), password, display_name: 'Ada' },
+      headers: { 'x-forwarded-for': '198.51.100.2' },
+    });
+    const form = { grant_type: 'refresh_token', refresh_token: one.refresh_token as string };
+    expect((await from('198.51.100.3', form)).headers['ratelimit']).toMatch(/^"refresh"; r=2/);
+    expect((await tight.refresh(one.refresh_token)).status).toBe(200);
+    expect((await from('198.51.100.4', form)).status).toBe(200);
+    expect(errorOf(await from('198.51.100.5', form))).toEqual([429, 'temporarily_unavailable']);
+  });
+});
