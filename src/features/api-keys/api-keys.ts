@@ -42,7 +42,7 @@ export const makeApiKeys = ({ store, apiKeySecrets, clock }: ApiKeysDeps): ApiKe
   /** A person has just logged in. An API key never has, so that no key makes another. */
   const requireFreshLogin = ({ authTime }: Caller): void => {
     if (authTime === undefined) throw new InsufficientUserAuthentication('an api key calls', freshLoginSeconds);
-    if (clock.nowSeconds() - authTime > freshLoginSeconds)
+    if (clock.nowSeconds() - authTime >= freshLoginSeconds)
       throw new InsufficientUserAuthentication('the login is too old', freshLoginSeconds);
   };
 

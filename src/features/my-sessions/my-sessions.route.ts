@@ -84,6 +84,7 @@ export const endMySessionRoute = (end: EndMySession) =>
     operationId: 'endSession',
     tag: 'Sessions',
     summary: 'End one of your sessions',
+    description: 'With `users:write`, anybody’s whose roles give no more than yours.',
     needs: 'sessions',
     params: z.object({ id: SessionIdText.meta({ description: 'As in the list' }) }),
     handle: ({ params, caller, client }) => end(caller, params.id, client),

@@ -1,5 +1,6 @@
 import type { Caller, Credentials, FindApiKey } from '../../http/authenticate.ts';
 import { isBasic, parseBasic } from '../../http/basic.ts';
+import type { ApiKeySecrets } from '../../core/api-keys/api-keys.ts';
 import type { Client } from '../../http/context.ts';
 import { ValidationFailed } from '../../http/refusals.ts';
 import { apiKeyIdOf } from '../../core/tokens/access-token.ts';
@@ -57,16 +58,18 @@ export type AuthenticateClient = (presented: PresentedClient, client: Client) =>
 
 export interface ClientsDeps {
   findApiKey: FindApiKey;
+  apiKeySecrets: Pick<ApiKeySecrets, 'parse'>;
   store: Pick<OAuthStore, 'refuseClient'>;
 }
 
 export const makeAuthenticateClient =
-  ({ findApiKey, store }: ClientsDeps): AuthenticateClient =>
+  ({ findApiKey, apiKeySecrets, store }: ClientsDeps): AuthenticateClient =>
   async ({ id, secret, usedHeader }, client) => {
     const claimed = id === undefined ? undefined : apiKeyIdOf(id);
     const caller = secret === undefined ? undefined : await findApiKey.bySecret(secret);
     if (caller && caller.apiKeyId === claimed) return caller;
     const reason = secret === undefined ? 'no_secret' : caller ? 'other_client' : 'wrong_secret';
-    if (secret !== undefined) await store.refuseClient(claimed, reason, client);
+    // Only of secrets that this service made: what strangers make up is refused without a query, and fills no table.
+    if (apiKeySecrets.parse(secret ?? '')) await store.refuseClient(claimed, reason, client);
     throw new InvalidClient(reason, usedHeader);
   };

@@ -27,7 +27,7 @@ type Needs = Omit<ClientsDeps & ClientCredentialsDeps & RevokeDeps & IntrospectD
 export function oauth(needs: Needs) {
   const { login, refresh, ratchet, findApiKey, verifyAccessToken: verify, baseUrl, describedScopes: scopes } = needs;
   const store = makeOAuthStore(needs.db);
-  const authenticateClient = makeAuthenticateClient({ findApiKey, store });
+  const authenticateClient = makeAuthenticateClient({ ...needs, store });
   const deps = { ...needs, store, authenticateClient };
   const grants = [
     ...(needs.passwordGrant ? [passwordGrant(login)] : []),
