@@ -42,3 +42,7 @@ export const pageQuery = <Cursor extends z.ZodType>(cursor: Cursor) =>
       .meta({ description: 'At most so many', type: 'integer', minimum: 1, maximum: 100, default: 20 }),
     cursor: cursor.optional().meta({ description: '`next_cursor` of the page before' }),
   });
+
+/** For a change whose members may all be left out: one must be there. Its document says so by `minProperties: 1`. */
+export const namesSomething = (change: object): boolean => Object.keys(change).length > 0;
+export const nothingNamed = { error: 'must name something to change' };

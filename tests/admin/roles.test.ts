@@ -40,7 +40,8 @@ test('a role is made, changed and deleted, and each is audited with who did it',
   expect((await change('editor', { description: '' })).body).toMatchObject({ description: '', scopes: ['a:write'] });
   expect((await remove('editor')).status).toBe(204);
   expect((await remove('editor')).status).toBe(404);
-  expect((await change('editor', {})).status).toBe(404);
+  expect((await change('editor', { scopes: [] })).status).toBe(404);
+  expect((await change('editor', {})).body).toMatchObject({ status: 400, errors: [{ path: 'body' }] });
   const by = { actor_id: admin.user.id, user_id: null };
   expect(await eventsOf('editor')).toEqual([
     { type: 'role.created', ...by },

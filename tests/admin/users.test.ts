@@ -85,11 +85,12 @@ test('name and verification are changed, and one event tells of it', async () =>
 });
 
 test.each<[what: string, body: unknown, path: string]>([
-  ['an address', { email: 'eve@example.com' }, ''],
-  ['a password', { password: 'a quieter mare and no battery' }, ''],
-  ['a hash', { password_hash: '$argon2id$' }, ''],
-  ['scopes', { scopes: ['users:write'] }, ''],
-  ['an id', { id: nobody }, ''],
+  ['nothing', {}, 'body'],
+  ['an address', { email: 'eve@example.com' }, 'email'],
+  ['a password', { password: 'a quieter mare and no battery' }, 'password'],
+  ['a hash', { password_hash: '$argon2id$' }, 'password_hash'],
+  ['scopes', { scopes: ['users:write'] }, 'scopes'],
+  ['an id', { id: nobody }, 'id'],
   ['what only looks true', { is_active: 'false' }, 'is_active'],
   ['null', { display_name: null }, 'display_name'],
   ['a role that there is not', { roles: ['user', 'emperor'] }, 'roles'],

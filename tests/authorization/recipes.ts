@@ -77,7 +77,7 @@ export const recipes: Record<string, (owner: Owner, app: TestApp) => Call | Prom
   listApiKeys: () => ({}),
   createApiKey: () => ({ body: { name: 'Nightly report', scopes: ['profile'] } }),
   revokeApiKey: ({ apiKey }) => ({ path: `/api-keys/${apiKey.id}` }),
-  token: ({ apiKey: { client_id, client_secret } }) =>
+  requestToken: ({ apiKey: { client_id, client_secret } }) =>
     form({ grant_type: 'client_credentials', client_id, client_secret }),
   revokeToken: ({ refresh_token: token }) => form({ token }),
   introspectToken: ({ access_token: token }) => form({ token }),

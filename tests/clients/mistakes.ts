@@ -9,7 +9,7 @@ export const mistakes = {
   'a member of a body of another type': ['body: { email, password } }', 'body: { email, password: 1 } }', 'number'],
   'a member of an answer that is not there': ['refreshed.session_id', 'refreshed.session', 'session'],
   'a path that is not there': ["GET('/me')", "GET('/account')", 'Expected 2 arguments'],
-  'a method that a path does not take': ["GET('/me')", "POST('/me')", '/me'],
+  'a method that a path does not take': ["GET('/me')", "POST('/me')", 'Expected 2 arguments'],
   'a query parameter of another type': ['limit: 1 }', "limit: 'one' }", 'string'],
   'a code that the operation never answers': ["=== 'validation_failed'", "=== 'validation_faild'", 'no overlap'],
   'a code of another operation': ["=== 'invalid_access_token'", "=== 'invalid_refresh_token'", 'no overlap'],

@@ -127,16 +127,16 @@ export async function takeTour(
   const form = (parameters: Record<string, string>) => new URLSearchParams(parameters).toString();
   const oauth = (operation: string, parameters: Record<string, string>, headers: Record<string, string> = {}) => {
     const type = { 'content-type': 'application/x-www-form-urlencoded' };
-    const path = { token: '/token', revokeToken: '/revoke', introspectToken: '/introspect' }[operation] ?? '';
+    const path = { requestToken: '/token', revokeToken: '/revoke', introspectToken: '/introspect' }[operation] ?? '';
     return visit(operation, 'post', path, { body: form(parameters), headers: { ...type, ...headers } });
   };
   const refreshing = { grant_type: 'refresh_token', refresh_token: secrets.at(-1) ?? '' };
-  const granted = await oauth('token', { ...refreshing, [mark]: mark });
-  await oauth('token', { ...refreshing, grant_type: mark });
-  await oauth('token', { ...refreshing, scope: mark });
-  await oauth('token', { ...refreshing, client_id: mark });
-  await oauth('token', { grant_type: 'password', username: `${mark}@example.com`, password: mark });
-  await oauth('token', { grant_type: 'client_credentials', client_id: mark, client_secret: mark });
+  const granted = await oauth('requestToken', { ...refreshing, [mark]: mark });
+  await oauth('requestToken', { ...refreshing, grant_type: mark });
+  await oauth('requestToken', { ...refreshing, scope: mark });
+  await oauth('requestToken', { ...refreshing, client_id: mark });
+  await oauth('requestToken', { grant_type: 'password', username: `${mark}@example.com`, password: mark });
+  await oauth('requestToken', { grant_type: 'client_credentials', client_id: mark, client_secret: mark });
   await oauth('introspectToken', { token: mark }, { authorization: `Basic ${mark}` });
   await oauth('introspectToken', { token: mark, client_id: mark, client_secret: mark });
   if (sql) {
@@ -149,7 +149,7 @@ export async function takeTour(
     secrets.push(key.client_secret);
     const asKey = basic(key.client_id, key.client_secret);
     await oauth('introspectToken', { token: granted['access_token'] ?? '', [mark]: mark }, asKey);
-    await oauth('token', { grant_type: 'client_credentials' }, asKey);
+    await oauth('requestToken', { grant_type: 'client_credentials' }, asKey);
   }
   await oauth('revokeToken', { token: mark, token_type_hint: mark }, { 'x-api-key': mark });
   await oauth('revokeToken', { token: granted['refresh_token'] ?? '' });

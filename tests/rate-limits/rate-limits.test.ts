@@ -56,7 +56,7 @@ const groupOf: Record<string, string> = {
   changePassword: 'login',
   changeEmail: 'login',
   deleteMe: 'login',
-  token: 'login',
+  requestToken: 'login',
   verifyEmail: 'mail',
   resendVerification: 'mail',
   forgotPassword: 'mail',

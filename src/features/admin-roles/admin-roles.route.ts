@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { RoleName, ScopeName } from '../../core/scopes/scopes.ts';
 import { endpoint } from '../../http/endpoint.ts';
-import { pageQuery, text } from '../../http/schemas.ts';
+import { namesSomething, nothingNamed, pageQuery, text } from '../../http/schemas.ts';
 import { RoleExists, RoleFixed } from './admin-roles.errors.ts';
 import type { RoleRow } from './admin-roles.store.ts';
 import type { AdminRoles } from './admin-roles.ts';
@@ -51,7 +51,8 @@ const CreateRoleRequest = z
 
 const UpdateRoleRequest = z
   .strictObject({ description: Description.optional(), scopes: Scopes.optional() })
-  .meta({ id: 'UpdateRoleRequest', examples: [{ scopes: ['articles:publish', 'articles:write'] }] });
+  .refine(namesSomething, nothingNamed)
+  .meta({ id: 'UpdateRoleRequest', minProperties: 1, examples: [{ scopes: ['articles:publish', 'articles:write'] }] });
 
 const toRole = ({ name, description, scopes, builtIn, createdAt }: RoleRow) => ({
   name,

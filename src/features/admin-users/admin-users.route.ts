@@ -5,7 +5,7 @@ import { RoleName } from '../../core/scopes/scopes.ts';
 import { DisplayName, toUser, User, userExample } from '../../core/users/user.ts';
 import { LastAdmin } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
-import { pageQuery, text } from '../../http/schemas.ts';
+import { namesSomething, nothingNamed, pageQuery, text } from '../../http/schemas.ts';
 import type { UserId } from '../../kernel/id.ts';
 import { AccountDisabled } from './admin-users.errors.ts';
 import type { AdminUsers } from './admin-users.ts';
@@ -46,7 +46,8 @@ const UpdateUserRequest = z
       .optional()
       .meta({ description: 'All that the account is to have; needs `roles:write`, too' }),
   })
-  .meta({ id: 'UpdateUserRequest', examples: [{ roles: ['user'] }] });
+  .refine(namesSomething, nothingNamed)
+  .meta({ id: 'UpdateUserRequest', minProperties: 1, examples: [{ roles: ['user'] }] });
 
 const toAdminUser = (row: AdminUserRow) => ({ ...toUser(row), is_active: row.isActive });
 

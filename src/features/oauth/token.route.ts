@@ -12,7 +12,7 @@ export const tokenRoute = (grants: readonly Grant[], ratchet: Pick<Ratchet, 'par
   endpoint({
     method: 'post',
     path: '/token',
-    operationId: 'token',
+    operationId: 'requestToken',
     tag: 'OAuth 2',
     summary: 'Trade a grant for tokens',
     description:
