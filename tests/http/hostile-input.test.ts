@@ -173,7 +173,8 @@ describe.each(withBody)('$method $path', (operation) => {
   test('members do not come from a prototype', async () => {
     const paths = pathsOf(await refusal(operation, `{"__proto__":${right}}`));
     // What may come in the cookie instead is missed only once the body is known to be right.
-    expect(paths.filter((path) => path !== 'refresh_token').sort()).toEqual(
+    // Nor is a body that names nothing else one that names something.
+    expect(paths.filter((path) => !['refresh_token', 'body'].includes(path)).sort()).toEqual(
       [...required.filter((path) => path !== 'refresh_token'), '__proto__'].sort(),
     );
   });
