@@ -13,16 +13,19 @@ export const isCaller = ({ sessionId, apiKeyId }: Caller): SqlFragment =>
         SELECT k.user_id FROM api_keys AS k WHERE k.id = ${apiKeyId ?? null}::uuid AND ${isKeyLive})`
     : sql`u.is_active AND u.id = (SELECT s.user_id FROM sessions AS s WHERE s.id = ${sessionId}::uuid AND ${isLive})`;
 
-/**
- * Whether the caller lives, and what their roles give them now: an access token may be older than a demotion. False where
- * they are dead. @throws InsufficientScope
- */
-export async function isCallerWith(tx: Queryable, caller: Caller, scope: string): Promise<boolean> {
+/** Whether the caller's roles give a scope now: an access token may be older than a demotion. Undefined where they are dead. */
+async function holdsNow(tx: Queryable, caller: Caller, scope: string): Promise<boolean | undefined> {
   const [row] = await tx.$queryRaw<{ holds: boolean }[]>`
     SELECT COALESCE(${scope} = ANY (grants.scopes), false) AS holds FROM users AS u ${joinGrants}
     WHERE ${isCaller(caller)}`;
-  if (row && !row.holds) throw new InsufficientScope(scope);
-  return row !== undefined;
+  return row?.holds;
+}
+
+/** Whether the caller lives, and may do this by their roles of now. False where they are dead. @throws InsufficientScope */
+export async function isCallerWith(tx: Queryable, caller: Caller, scope: string): Promise<boolean> {
+  const holds = await holdsNow(tx, caller, scope);
+  if (holds === false) throw new InsufficientScope(scope);
+  return holds !== undefined;
 }
 
 /**
@@ -30,7 +33,7 @@ export async function isCallerWith(tx: Queryable, caller: Caller, scope: string)
  * Somebody else's thing is then not there, however it is asked for.
  */
 export async function ownerFor(tx: Queryable, caller: Caller, scope: string): Promise<UserId | null> {
-  const isAdministrator = caller.scopes.includes(scope) && (await isCallerWith(tx, caller, scope));
+  const isAdministrator = caller.scopes.includes(scope) && (await holdsNow(tx, caller, scope));
   return isAdministrator ? null : caller.userId;
 }
 
