@@ -4,7 +4,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts';
 import { applyMigrations } from '../src/platform/migrations.ts';
 import { type Cost, costOfPages, growthMax } from '../tests/admin/people.ts';
 

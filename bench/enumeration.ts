@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { hash } from '@node-rs/argon2';
 import pg from 'pg';
 import { SMTPServer } from 'smtp-server';
-import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts';
 import { applyMigrations } from '../src/platform/migrations.ts';
 import { type Server, startService } from './support/processes.ts';
 

@@ -3,14 +3,14 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
-import { deriveMasterKeys } from '../src/core/keys/master-keys.ts';
-import { generateSigningKey, makeSigningKey } from '../src/core/keys/signing-key.ts';
-import { grantScopes } from '../src/core/scopes/scopes.ts';
-import { formatToken, hashToken, makeRatchet, newSalt, successor } from '../src/core/sessions/ratchet.ts';
+import { deriveMasterKeys } from '../src/lib/master-keys.ts';
+import { generateSigningKey, makeSigningKey } from '../src/core/signing-keys/signing-key.ts';
+import { grantScopes } from '../src/core/authorization/scopes.ts';
+import { formatToken, hashToken, makeRatchet, newSalt, successor } from '../src/core/sessions/refresh-token.ts';
 import { makeSignAccessToken } from '../src/core/tokens/access-token.ts';
-import { type LiveSession, makeTokens } from '../src/core/tokens/tokens.ts';
-import { systemClock } from '../src/kernel/clock.ts';
-import { networkOf } from '../src/kernel/network.ts';
+import { type LiveSession, makeTokens } from '../src/core/tokens/issue-tokens.ts';
+import { systemClock } from '../src/lib/clock.ts';
+import { networkOf } from '../src/lib/network.ts';
 import type { TurnStatement } from './support/statement.ts';
 
 export interface FloorSettings {

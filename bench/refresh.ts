@@ -5,9 +5,9 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { deriveMasterKeys } from '../src/core/keys/master-keys.ts';
-import { makeRatchet } from '../src/core/sessions/ratchet.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts';
+import { deriveMasterKeys } from '../src/lib/master-keys.ts';
+import { makeRatchet } from '../src/core/sessions/refresh-token.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts';
 import { applyMigrations } from '../src/platform/migrations.ts';
 import type { FloorSettings } from './floor.ts';
 import { startCountingProxy } from './support/counting-proxy.ts';
@@ -20,7 +20,7 @@ import { captureTurn } from './support/statement.ts';
 const connectionCounts = [16, 64];
 /** So many that the leeway of a session's last turn is over when its next turn comes, as it is in life. */
 const sessionsPerVariant = 30_000;
-const refreshLeewaySeconds = 1;
+const refreshGracePeriodSeconds = 1;
 const refreshTtlDays = 30;
 const accessTtlMinutes = 15;
 const poolMax = 10;
@@ -49,13 +49,16 @@ const serviceSettings = (databaseUrl: string): Record<string, string> => ({
   MASTER_KEYS: masterKey.toString('base64url'),
   ACCESS_TTL: `${accessTtlMinutes}m`,
   REFRESH_TTL: `${refreshTtlDays}d`,
-  REFRESH_LEEWAY: `${refreshLeewaySeconds}s`,
+  REFRESH_GRACE_PERIOD: `${refreshGracePeriodSeconds}s`,
 });
 
 type Start = (databaseUrl: string) => Promise<Server>;
 
 async function makeStarts(folder: string): Promise<Record<Variant['name'], Start>> {
-  const statement = await captureTurn(ratchet, { refreshTtlSeconds: refreshTtlDays * 86_400, refreshLeewaySeconds });
+  const statement = await captureTurn(ratchet, {
+    refreshTtlSeconds: refreshTtlDays * 86_400,
+    refreshGracePeriodSeconds,
+  });
   const floor = {
     poolMax,
     masterKey: masterKey.toString('base64url'),

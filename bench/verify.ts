@@ -6,10 +6,15 @@ import type { AddressInfo } from 'node:net';
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type CryptoKey, importJWK, jwtVerify } from 'jose';
-import { generateSigningKey, makeSigningKey, type SigningAlg, type SigningKey } from '../src/core/keys/signing-key.ts';
+import {
+  generateSigningKey,
+  makeSigningKey,
+  type SigningAlg,
+  type SigningKey,
+} from '../src/core/signing-keys/signing-key.ts';
 import { makeSignAccessToken } from '../src/core/tokens/access-token.ts';
-import { parseId, type SessionId, type UserId } from '../src/kernel/id.ts';
-import { systemClock } from '../src/kernel/clock.ts';
+import { parseId, type SessionId, type UserId } from '../src/lib/ids.ts';
+import { systemClock } from '../src/lib/clock.ts';
 import { createVerifier } from '../src/verify/index.ts';
 
 const algs: readonly SigningAlg[] = ['ES256', 'EdDSA', 'RS256', 'PS256'];

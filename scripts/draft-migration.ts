@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts';
 import { NOTHING_PENDING, pendingSql } from './schema-engine.ts';
 
 const MIGRATIONS = 'prisma/migrations';

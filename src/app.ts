@@ -1,37 +1,37 @@
 import { apiInfo } from './api-info.ts';
-import { adminKeys } from './features/admin-keys/admin-keys.feature.ts';
-import { adminRoles } from './features/admin-roles/admin-roles.feature.ts';
-import { adminUsers } from './features/admin-users/admin-users.feature.ts';
+import { adminKeys } from './features/signing-keys/signing-keys.feature.ts';
+import { roleEndpoints } from './features/roles/roles.endpoints.ts';
+import { adminUsers } from './features/users/users.feature.ts';
 import { apiKeys } from './features/api-keys/api-keys.feature.ts';
-import { auditLog } from './features/audit-log/audit-log.feature.ts';
-import { csrf } from './features/csrf/csrf.route.ts';
-import { discovery } from './features/discovery/discovery.route.ts';
-import { docs } from './features/docs/docs.route.ts';
+import { auditLog } from './features/audit/audit.feature.ts';
+import { csrf } from './features/csrf/csrf.endpoints.ts';
+import { discovery } from './features/discovery/discovery.endpoints.ts';
+import { docs } from './features/docs/docs.endpoints.ts';
 import { emailChange } from './features/email-change/email-change.feature.ts';
 import { emailVerification } from './features/email-verification/email-verification.feature.ts';
-import { health } from './features/health/health.route.ts';
-import { linkPages } from './features/link-pages/link-pages.route.ts';
+import { health } from './features/health/health.endpoints.ts';
+import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
-import { myAccount } from './features/my-account/my-account.feature.ts';
-import { mySessions } from './features/my-sessions/my-sessions.feature.ts';
+import { myAccount } from './features/account/account.feature.ts';
+import { mySessions } from './features/sessions/sessions.feature.ts';
 import { oauth } from './features/oauth/oauth.feature.ts';
-import { openApi } from './features/openapi/openapi.route.ts';
-import { passwordLogin } from './features/password-login/password-login.feature.ts';
+import { openApi } from './features/openapi/openapi.endpoints.ts';
+import { passwordLogin } from './features/login/login.feature.ts';
 import { passwordReset } from './features/password-reset/password-reset.feature.ts';
-import { problem } from './features/problems/problems.route.ts';
+import { problem } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refresh } from './features/refresh/refresh.feature.ts';
 import { signUp } from './features/sign-up/sign-up.feature.ts';
-import { type Endpoint, refusalsOf } from './http/endpoint.ts';
-import { makeOpenApi } from './http/openapi.ts';
-import { MethodNotAllowed } from './http/refusals.ts';
-import { makeExpress } from './http/server.ts';
-import { type AppDeps, makeParts } from './parts.ts';
+import { type Endpoint, errorsOf } from './http/endpoint.ts';
+import { makeOpenApi } from './http/openapi/document.ts';
+import { MethodNotAllowed } from './http/errors.ts';
+import { makeExpress } from './http/server/server.ts';
+import { type AppDeps, makeContainer } from './container.ts';
 
 /** The map of the service: every feature, introduced in one list. */
 export function makeApp(deps: AppDeps) {
-  const parts = makeParts(deps);
-  const { keyring, keyTending, postman, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
-  const { log, checkReplies = false } = deps;
+  const parts = makeContainer(deps);
+  const { keyring, signingKeyWorker, emailWorker, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
+  const { log, checkResponses = false } = deps;
   const change = emailChange(parts);
   const verification = emailVerification({ ...parts, ...change });
   const reset = passwordReset(parts);
@@ -57,19 +57,27 @@ export function makeApp(deps: AppDeps) {
     ...apiKeys(parts),
     ...auditLog(parts),
     ...adminUsers(parts),
-    ...adminRoles(parts),
+    ...roleEndpoints(parts),
     ...adminKeys(parts),
     ...clients.endpoints,
     ...discovery({ ...parts, ...clients }),
     ...health(parts),
     ...openApi(() => document()),
     ...docs,
-    problem(baseUrl, () => [...endpoints.flatMap(refusalsOf), MethodNotAllowed].map(({ kind }) => kind)),
+    problem(baseUrl, () => [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition)),
   ];
 
   const { passwordFlow } = clients;
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
-  const express = makeExpress(endpoints, { ...parts, log, verify, checkReplies });
-  metrics.watch({ ...parts, pool: deps.outside.pool });
-  return { express, openApi: document, keyring, keyTending, postman, readiness, recordSettings: parts.recordSettings };
+  const express = makeExpress(endpoints, { ...parts, log, verify, checkResponses });
+  metrics.watch({ ...parts, pool: deps.infrastructure.pool });
+  return {
+    express,
+    openApi: document,
+    keyring,
+    signingKeyWorker,
+    emailWorker,
+    readiness,
+    recordSettings: parts.recordSettings,
+  };
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { type Mailbox, masterKeys, plainUrl, postgresUrl } from './kernel/setting-kinds.ts';
-import { StartRefused } from './kernel/start-refused.ts';
-import { auditedNames, contradictions, missingForMail, type Mode, type Parsed, settings } from './settings.ts';
+import { type Mailbox, masterKeys, plainUrl, postgresUrl } from './lib/config-values.ts';
+import { StartupError } from './lib/errors.ts';
+import { auditedNames, contradictions, missingForMail, type Mode, type Parsed, settings } from './config-schema.ts';
 
 export type { Mode };
 
@@ -15,7 +15,7 @@ export type Config = ReturnType<typeof arrange>;
 /** Values for settings that the environment leaves out; a function is called only then. */
 export type Defaults = Partial<Record<Setting, () => string | Promise<string>>>;
 
-export class ConfigError extends StartRefused {
+export class ConfigError extends StartupError {
   constructor(faults: string[]) {
     super(`Keyturn cannot start with these settings:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
   }
@@ -32,10 +32,9 @@ const secretSettings: readonly Setting[] = [
 const withoutSlash = (url: string): string => url.replace(/\/$/, '');
 
 /** How mails leave; undefined where none are sent. */
-export type MailSettings =
-  { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
+export type EmailConfig = { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
 
-function mailOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): MailSettings {
+function mailOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): EmailConfig {
   if (from && url !== undefined) return { kind: 'smtp', url, from };
   return from && mode === 'development' ? { kind: 'console', from } : undefined;
 }
@@ -64,7 +63,7 @@ function arrange(mode: Mode, parsed: Parsed) {
     accessTtlSeconds: parsed.ACCESS_TTL,
     refreshTtlSeconds: parsed.REFRESH_TTL,
     sessionTtlSeconds: parsed.SESSION_TTL,
-    refreshLeewaySeconds: parsed.REFRESH_LEEWAY,
+    refreshGracePeriodSeconds: parsed.REFRESH_GRACE_PERIOD,
     /** Undefined: off. */
     signingKeyRotationSeconds: parsed.SIGNING_KEY_ROTATION,
     jwksMaxAgeSeconds: parsed.JWKS_MAX_AGE,

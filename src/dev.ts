@@ -1,12 +1,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from './config.ts';
-import { randomSecret } from './kernel/secret.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts';
+import { randomSecret } from './lib/secrets.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './dev/embedded-postgres.ts';
 import { applyMigrations } from './platform/migrations.ts';
-import { runUntilSignalled } from './platform/shutdown.ts';
+import { runUntilSignalled } from './platform/process-lifecycle.ts';
 import { startService } from './service.ts';
-import { welcome } from './welcome.ts';
+import { welcome } from './dev/welcome.ts';
 
 const folder = '.data';
 

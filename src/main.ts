@@ -1,5 +1,5 @@
 import { loadConfig } from './config.ts';
-import { runUntilSignalled } from './platform/shutdown.ts';
+import { runUntilSignalled } from './platform/process-lifecycle.ts';
 import { startService } from './service.ts';
 
 await runUntilSignalled(async () => {

@@ -2,25 +2,25 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
-import { makeTendAuditMonths } from './core/audit/months.ts';
-import { purgeTraces } from './core/audit/months.store.ts';
-import type { Keyring } from './core/keys/keyring.ts';
+import { makeMaintainAuditPartitions } from './core/audit/audit-partitions.ts';
+import { purgeTraces } from './core/audit/audit-partitions.store.ts';
+import type { Keyring } from './core/signing-keys/keyring.ts';
 import { purgeApiKeys } from './core/api-keys/api-keys.store.ts';
-import { purgeMails } from './core/mails/delivery.store.ts';
+import { purgeEmails } from './core/email/outbox-delivery.store.ts';
 import { purgeTokens } from './core/one-time-tokens/one-time-tokens.store.ts';
 import { purgeSessions } from './core/sessions/purge.store.ts';
 import { purgeLockouts } from './core/users/lockout.store.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
-import { listen } from './http/server.ts';
-import { systemClock } from './kernel/clock.ts';
-import { openOutside } from './outside.ts';
+import { listen } from './http/server/server.ts';
+import { systemClock } from './lib/clock.ts';
+import { openInfrastructure } from './infrastructure.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
 import { pendingMigrations } from './platform/migrations.ts';
 import { serveMetrics } from './platform/metrics-server.ts';
-import { type Database, isDatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
-import { type Purge, startPurge } from './platform/purge.ts';
-import { drain, waitAtMost } from './platform/shutdown.ts';
+import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
+import { type Purge, startJobs } from './platform/purge.ts';
+import { drain, waitAtMost } from './platform/process-lifecycle.ts';
 
 export interface Service {
   port: number;
@@ -37,29 +37,29 @@ const lastSeconds = 0.5;
 /** Listens first: the process answers `/healthz` and says in `/readyz` what it waits for. */
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
-  const outside = openOutside(config, log);
-  const { db, metrics } = outside;
+  const infrastructure = openInfrastructure(config, log);
+  const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const deps = { config, outside, log, clock: systemClock, blocklist };
-  const { express, keyring, keyTending, postman, readiness, recordSettings } = makeApp(deps);
+  const deps = { config, infrastructure, log, clock: systemClock, blocklist };
+  const { express, keyring, signingKeyWorker, emailWorker, readiness, recordSettings } = makeApp(deps);
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
   const stopping = new AbortController();
   let purge: Purge | undefined;
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
-    keyTending.start();
-    postman.start();
+    signingKeyWorker.start();
+    emailWorker.start();
     const { durationSeconds } = config.lockout;
-    purge = startPurge(
+    purge = startJobs(
       [
-        makeTendAuditMonths({ ...config, db, log }),
+        makeMaintainAuditPartitions({ ...config, db, log }),
         (batch) => purgeTraces(db, config.auditRetentionSeconds, batch),
         (batch) => purgeSessions(db, batch),
         (batch) => purgeLockouts(db, durationSeconds, batch),
         (batch) => purgeTokens(db, batch),
         (batch) => purgeApiKeys(db, batch),
-        (batch) => purgeMails(db, batch),
+        (batch) => purgeEmails(db, batch),
       ],
       log,
     );
@@ -75,11 +75,11 @@ export async function startService(config: Config): Promise<Service> {
       readiness.draining = true;
       stopping.abort();
       const graceSeconds = config.shutdownGraceSeconds - lastSeconds;
-      await Promise.all([drain(server, graceSeconds), waitAtMost(graceSeconds, postman.stop())]);
+      await Promise.all([drain(server, graceSeconds), waitAtMost(graceSeconds, emailWorker.stop())]);
       metricsServer?.close();
       await waitAtMost(
         lastSeconds,
-        Promise.all([purge?.stop(), keyTending.stop()]).then(() => outside.close()),
+        Promise.all([purge?.stop(), signingKeyWorker.stop()]).then(() => infrastructure.close()),
       );
     },
   };
@@ -114,7 +114,7 @@ async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readi
     await keyring.load();
     return undefined;
   } catch (error) {
-    if (isDatabaseUnavailable(error)) return `the database does not answer: ${sentenceOf(error)}`;
+    if (error instanceof DatabaseUnavailable) return `the database does not answer: ${sentenceOf(error)}`;
     throw error;
   }
 }

@@ -48,7 +48,7 @@ const placesOf = (pattern: RegExp, allowed: (name: string) => boolean) =>
 const floors = ['kernel', 'platform', 'http', 'core', 'features'];
 const rooms = ['audit', 'keys', 'tokens', 'users', 'api-keys', 'sessions', 'scopes', 'one-time-tokens', 'mails'];
 /** Packages of their own, which run in other people's programs. */
-const outside = /^(verify|client)\//;
+const infrastructure = /^(verify|client)\//;
 /** Files right below `src/` and `cli/` are the top. */
 const floorOf = (name: string) =>
   floors.includes(name.split('/')[0] ?? '') ? floors.indexOf(name.split('/')[0] ?? '') : floors.length;
@@ -88,8 +88,8 @@ test('what is packed for other programs imports jose, node and its own files, an
     imported === 'jose' ||
     imported.startsWith('node:') ||
     (isOurs(imported) && imported.split('/')[0] === name.split('/')[0]);
-  expect(importsThat(({ name }, imported) => outside.test(name) && !theirs(name, imported))).toEqual([]);
-  expect(importsThat(({ name }, imported) => outside.test(imported) && !outside.test(name))).toEqual([]);
+  expect(importsThat(({ name }, imported) => infrastructure.test(name) && !theirs(name, imported))).toEqual([]);
+  expect(importsThat(({ name }, imported) => infrastructure.test(imported) && !infrastructure.test(name))).toEqual([]);
   expect(files.filter(({ name }) => name.startsWith('verify/')).length).toBeGreaterThan(5);
 });
 
@@ -176,8 +176,8 @@ test('a suffix says what a file of a feature is', () => {
   const routes = declares(/\bendpoint\(\{/).map(({ name }) => name);
   expect(routes.length).toBeGreaterThan(5);
   expect(routes.filter((name) => !/^features\/.*\.route\.ts$/.test(name))).toEqual([]);
-  const refusals = declares(/\bclass \w+ extends Refusal\b/).map(({ name }) => name);
-  expect(refusals.filter((name) => !name.endsWith('.errors.ts') && name !== 'kernel/refusal.ts')).toEqual([]);
+  const errors = declares(/\bclass \w+ extends Refusal\b/).map(({ name }) => name);
+  expect(errors.filter((name) => !name.endsWith('.errors.ts') && name !== 'kernel/refusal.ts')).toEqual([]);
   const features = files.flatMap(({ name }) => folderIn('features', name) ?? []);
   const withDoor = new Set(routes.map((name) => folderIn('features', name)));
   expect([...new Set(features)].filter((feature) => !withDoor.has(feature))).toEqual([]);

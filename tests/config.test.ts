@@ -18,7 +18,7 @@ const load = (environment: Environment = {}, mode: Mode = 'production'): Promise
   loadConfig(mode, {}, { ...required, UV_THREADPOOL_SIZE: '8', ...environment });
 
 /** The faults that a start with these settings is refused for, a line each. */
-async function faultsOf(environment: Environment, mode: Mode = 'production'): Promise<string[]> {
+async function fieldErrors(environment: Environment, mode: Mode = 'production'): Promise<string[]> {
   const error = await load(environment, mode).then(
     () => undefined,
     (refused: unknown) => refused,
@@ -51,7 +51,7 @@ test('the defaults are those of the documentation', async () => {
     accessTtlSeconds: 900,
     refreshTtlSeconds: 2_592_000,
     sessionTtlSeconds: 2_592_000,
-    refreshLeewaySeconds: 30,
+    refreshGracePeriodSeconds: 30,
     signingKeyRotationSeconds: 7_776_000,
     jwksMaxAgeSeconds: 300,
     hashing: { memoryKib: 65_536, iterations: 3, parallelism: 4, concurrency: expect.any(Number), queueMax: 100 },
@@ -102,12 +102,12 @@ test('development asks for nothing but a database and a key', async () => {
 
 test('an empty value counts as none', async () => {
   expect(await load({ PORT: '', AUDIENCE: '', HIBP_URL: '', LOG_LEVEL: '' })).toEqual(await load());
-  expect(await faultsOf({ ISSUER: '' })).toEqual(['ISSUER is required in production']);
+  expect(await fieldErrors({ ISSUER: '' })).toEqual(['ISSUER is required in production']);
 });
 
 test('every fault is named at once, and no secret', async () => {
   const secret = 'hunter2-canary';
-  const faults = await faultsOf({
+  const faults = await fieldErrors({
     ISSUER: undefined,
     TRUST_PROXY: undefined,
     DATABASE_URL: `mysql://root:${secret}@db/keyturn`,
@@ -134,7 +134,7 @@ describe('values', () => {
     ['ACCESS_TTL', '1h', { accessTtlSeconds: 3600 }],
     ['REFRESH_TTL', '12h', { refreshTtlSeconds: 43_200 }],
     ['SESSION_TTL', '365d', { sessionTtlSeconds: 31_536_000 }],
-    ['REFRESH_LEEWAY', '0', { refreshLeewaySeconds: 0 }],
+    ['REFRESH_GRACE_PERIOD', '0', { refreshGracePeriodSeconds: 0 }],
     ['SIGNING_KEY_ROTATION', 'off', { signingKeyRotationSeconds: undefined }],
     ['SIGNING_KEY_ROTATION', '30d', { signingKeyRotationSeconds: 2_592_000 }],
     ['AUDIT_RETENTION', 'off', { auditRetentionSeconds: undefined }],
@@ -172,7 +172,7 @@ describe('values', () => {
   test.each<[Setting, string]>([
     ['PORT', '-1|65536|3000.5|0x10|3e3| 1|http'],
     ['ACCESS_TTL', '59s|61m|15|15 m|15M|-1m|1.5h|1h30m'],
-    ['REFRESH_LEEWAY', '61s|2m|-1s|30'],
+    ['REFRESH_GRACE_PERIOD', '61s|2m|-1s|30'],
     ['REFRESH_TTL', '0|401d|forever'],
     ['SIGNING_KEY_ROTATION', '0|on|never|90|OFF|3651d'],
     ['AUDIT_RETENTION', '0|29d|365|never|3651d|1y'],
@@ -207,7 +207,7 @@ describe('values', () => {
     ],
   ])('%s is refused by name where it is wrong', async (name, values) => {
     for (const value of values.split('|')) {
-      const faults = await faultsOf({ [name]: value });
+      const faults = await fieldErrors({ [name]: value });
       expect([value, faults.length > 0, faults.filter((fault) => !fault.startsWith(`${name} must be `))]).toEqual([
         value,
         true,
@@ -242,7 +242,7 @@ describe('contradictions', () => {
     [8, 100],
     [1_000, 10],
   ])('Argon2 with %i KiB and %i iterations is weaker than OWASP allows', async (m, t) => {
-    expect(await faultsOf(argon2(m, t))).toEqual([
+    expect(await fieldErrors(argon2(m, t))).toEqual([
       `ARGON2_MEMORY_KIB ${m} with ARGON2_ITERATIONS ${t} is weaker than OWASP's floor (19456, 2)`,
     ]);
   });
@@ -254,10 +254,10 @@ describe('contradictions', () => {
   });
 
   test.each([undefined, 'optional', 'required'])('EMAIL_VERIFICATION %s needs a way for mails', async (value) => {
-    expect(await faultsOf({ EMAIL_VERIFICATION: value, SMTP_URL: undefined })).toEqual([
+    expect(await fieldErrors({ EMAIL_VERIFICATION: value, SMTP_URL: undefined })).toEqual([
       'SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent',
     ]);
-    expect(await faultsOf({ EMAIL_VERIFICATION: value, MAIL_FROM: undefined })).toEqual([
+    expect(await fieldErrors({ EMAIL_VERIFICATION: value, MAIL_FROM: undefined })).toEqual([
       'MAIL_FROM is required with SMTP_URL: who the mails are from',
     ]);
   });
@@ -269,10 +269,10 @@ describe('contradictions', () => {
   });
 
   test('as many hashes as the thread pool has threads are refused, as DNS and files would wait', async () => {
-    expect(await faultsOf({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '4' })).toEqual([
+    expect(await fieldErrors({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '4' })).toEqual([
       expect.stringMatching(/^HASH_CONCURRENCY 4 would fill the thread pool of 4: /),
     ]);
-    expect(await faultsOf({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: undefined })).toHaveLength(1);
+    expect(await fieldErrors({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: undefined })).toHaveLength(1);
     expect((await load({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '8' })).hashing.concurrency).toBe(4);
   });
 });

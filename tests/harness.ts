@@ -7,14 +7,14 @@ import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
 import { type Config, loadConfig, type Setting } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
-import type { Postman } from '../src/core/mails/postman.ts';
-import type { Keyring } from '../src/core/keys/keyring.ts';
-import type { ConnectionLimits } from '../src/http/connections.ts';
-import { listen } from '../src/http/server.ts';
-import { type Clock, systemClock } from '../src/kernel/clock.ts';
+import type { EmailWorker } from '../src/core/email/email-worker.ts';
+import type { Keyring } from '../src/core/signing-keys/keyring.ts';
+import type { ConnectionLimits } from '../src/http/server/connections.ts';
+import { listen } from '../src/http/server/server.ts';
+import { type Clock, systemClock } from '../src/lib/clock.ts';
 import { type Logger, makeLogger } from '../src/platform/log.ts';
-import type { Mailer } from '../src/platform/mail.ts';
-import { openOutside } from '../src/outside.ts';
+import type { Mailer } from '../src/platform/mailer.ts';
+import { openInfrastructure } from '../src/infrastructure.ts';
 import { createDatabase } from './support/database.ts';
 import { expectDocumented } from './support/documented.ts';
 import { type Mail, makeMailbox, noMail } from './support/mailbox.ts';
@@ -114,7 +114,7 @@ export interface TestApp extends Client {
   config: Config;
   clock: SteppedClock;
   keyring: Keyring;
-  postman: Postman;
+  emailWorker: EmailWorker;
   /** Delivers what is due, and gives all that was ever sent: to `address`, if it is given. */
   mails(address?: string): Promise<Mail[]>;
   /** Delivers what is due, and gives the newest mail to `address`. @throws where none came since the last call */
@@ -155,21 +155,21 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
   const config = await loadConfig('development', {}, environment);
   const log = options.log ?? makeLogger({ level: 'silent', pretty: false });
   const mailbox = makeMailbox();
-  const outside = { ...openOutside(config, log), mailer: mailerOf(options, mailbox) };
+  const infrastructure = { ...openInfrastructure(config, log), mailer: mailerOf(options, mailbox) };
   const clock = steppedClock();
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, keyTending, postman, readiness } = makeApp({
+  const { express, keyring, signingKeyWorker, emailWorker, readiness } = makeApp({
     config,
-    outside,
+    infrastructure,
     log,
     clock,
     blocklist,
-    checkReplies: true,
+    checkResponses: true,
   });
   readiness.migrated = true;
   await keyring.load();
-  if (options.tendsKeys) keyTending.start();
-  if (options.delivers) postman.start();
+  if (options.tendsKeys) signingKeyWorker.start();
+  if (options.delivers) emailWorker.start();
   const server = await listen(express, '127.0.0.1', options.port ?? 0, { limits: options.limits ?? {} });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
@@ -181,13 +181,13 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     config,
     clock,
     keyring,
-    postman,
+    emailWorker,
     async mails(address) {
-      await postman.deliverDue();
+      await emailWorker.deliverDue();
       return mailbox.sent.filter(({ to }) => address === undefined || to === address);
     },
     async nextMail(address) {
-      await postman.deliverDue();
+      await emailWorker.deliverDue();
       return mailbox.take(address) ?? (await noMail(sql, address));
     },
     sql,
@@ -196,9 +196,9 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await sql.end();
-      await postman.stop();
-      await keyTending.stop();
-      await outside.close();
+      await emailWorker.stop();
+      await signingKeyWorker.stop();
+      await infrastructure.close();
       await database?.drop();
     },
   };

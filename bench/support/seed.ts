@@ -1,8 +1,8 @@
 // Accounts with one role and one session each, written by SQL: no password is hashed.
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
-import { formatToken, hashToken, type Ratchet, saltBytes } from '../../src/core/sessions/ratchet.ts';
-import { newId, type SessionId, type UserId } from '../../src/kernel/id.ts';
+import { formatToken, hashToken, type Ratchet, saltBytes } from '../../src/core/sessions/refresh-token.ts';
+import { newId, type SessionId, type UserId } from '../../src/lib/ids.ts';
 
 const batch = 2000;
 

@@ -1,9 +1,10 @@
 // The service's own statement for a turn, taken from its store, so that the floor cannot drift from it.
-import { hashToken, newSalt, type Ratchet, successor } from '../../src/core/sessions/ratchet.ts';
+import { hashToken, newSalt, type Ratchet, successor } from '../../src/core/sessions/refresh-token.ts';
 import { makeRefreshStore, type RefreshTimes } from '../../src/features/refresh/refresh.store.ts';
-import { newId, type SessionId } from '../../src/kernel/id.ts';
-import type { Network } from '../../src/kernel/network.ts';
-import { type Database, sql } from '../../src/platform/postgres.ts';
+import { newId, type SessionId } from '../../src/lib/ids.ts';
+import type { Network } from '../../src/lib/network.ts';
+import { type Database } from '../../src/platform/postgres.ts';
+import { sql } from '../../src/platform/sql.ts';
 
 /** What one parameter is: a part of the call, or the same in every call. */
 export type Parameter =

@@ -2,11 +2,11 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { readTrail } from '../core/audit/trail.store.ts';
-import { toEvent } from '../features/audit-log/audit-log.ts';
-import { systemClock } from '../kernel/clock.ts';
-import { type EventId, leastId } from '../kernel/id.ts';
-import { StartRefused } from '../kernel/start-refused.ts';
+import { readTrail } from '../core/audit/audit-events.store.ts';
+import { toEvent } from '../features/audit/audit.ts';
+import { systemClock } from '../lib/clock.ts';
+import { type EventId, minId } from '../lib/ids.ts';
+import { StartupError } from '../lib/errors.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { UsageError } from './usage-error.ts';
@@ -35,15 +35,15 @@ interface Words {
 const idAt = (time: string): EventId => {
   const { success, data } = z.iso.datetime({ offset: true }).safeParse(time);
   if (!success || Date.parse(data) < 0) throw new UsageError();
-  return leastId(Date.parse(data));
+  return minId(Date.parse(data));
 };
 
 function wordsOf(args: string[]): Words {
   const options = { since: { type: 'string' }, until: { type: 'string' }, out: { type: 'string' } } as const;
   try {
     const { since, until, out = '-' } = parseArgs({ args, options }).values;
-    const untilId = until === undefined ? leastId<EventId>(systemClock.nowMs() + 1) : idAt(until);
-    return { since: since === undefined ? leastId(0) : idAt(since), until: untilId, out };
+    const untilId = until === undefined ? minId<EventId>(systemClock.nowMs() + 1) : idAt(until);
+    return { since: since === undefined ? minId(0) : idAt(since), until: untilId, out };
   } catch {
     throw new UsageError();
   }
@@ -75,7 +75,7 @@ async function exportTrail(db: Database, { since, until, out }: Words): Promise<
   const written = out === '-' ? pipeline(lines, process.stdout, { end: false }) : pipeline(lines, openFile(out));
   await written.catch((cause: NodeJS.ErrnoException) => {
     if (cause.syscall === undefined) throw cause; // the database's, and no fault of the file
-    throw new StartRefused(`${out === '-' ? 'The output' : out} cannot be written: ${cause.code}.`, { cause });
+    throw new StartupError(`${out === '-' ? 'The output' : out} cannot be written: ${cause.code}.`, { cause });
   });
   return count;
 }

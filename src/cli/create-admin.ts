@@ -1,19 +1,19 @@
 import { parseArgs } from 'node:util';
 import { loadAppUrl, loadMasterKeys } from '../config.ts';
-import { deriveMasterKeys } from '../core/keys/master-keys.ts';
+import { deriveMasterKeys } from '../lib/master-keys.ts';
 import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-token.ts';
 import { type AdminOutcome, makeAdmin } from '../core/users/create-admin.store.ts';
-import { type Email, EmailAddress } from '../core/users/email.ts';
-import { unusableHash } from '../core/users/unusable-hash.ts';
+import { EmailAddress } from '../core/users/email-address.ts';
+import { createUnusableHash } from '../core/users/unusable-hash.ts';
 import { DisplayName } from '../core/users/user.ts';
-import { systemClock } from '../kernel/clock.ts';
-import { newId, type UserId } from '../kernel/id.ts';
-import { StartRefused } from '../kernel/start-refused.ts';
+import { systemClock } from '../lib/clock.ts';
+import { newId, type UserId } from '../lib/ids.ts';
+import { StartupError } from '../lib/errors.ts';
 import { withDatabase } from './database.ts';
 import { UsageError } from './usage-error.ts';
 
 interface Words {
-  email: Email;
+  email: EmailAddress;
   displayName: string;
   mayBeUnverified: boolean;
 }
@@ -40,7 +40,7 @@ function wordsOf(args: string[]): Words {
     ...(email.error?.issues ?? []).map(({ message }) => `EMAIL ${message}`),
     ...(displayName.error?.issues ?? []).map(({ message }) => `--name ${message}`),
   ];
-  if (!email.success || !displayName.success) throw new StartRefused(`${faults.join('; ')}.`);
+  if (!email.success || !displayName.success) throw new StartupError(`${faults.join('; ')}.`);
   return { email: email.data, displayName: displayName.data, mayBeUnverified };
 }
 
@@ -51,7 +51,7 @@ export async function createAdmin(args: string[]): Promise<void> {
   const [appUrl, masterKeys] = [loadAppUrl(), deriveMasterKeys(loadMasterKeys())];
   const outcome = await withDatabase({ timeoutSeconds: 10, repeats: false }, (db) => {
     const tokens = makeOneTimeTokens(db, masterKeys, systemClock);
-    const admin = { ...words, id: newId<UserId>(systemClock.nowMs()), unusableHash: unusableHash() };
+    const admin = { ...words, id: newId<UserId>(systemClock.nowMs()), createUnusableHash: createUnusableHash() };
     return makeAdmin(db, admin, async (tx, id) => {
       const { text } = await tokens.issue(tx, id, 'password_reset', email);
       return `${appUrl}/reset-password?token=${encodeURIComponent(text)}`;
@@ -60,12 +60,12 @@ export async function createAdmin(args: string[]): Promise<void> {
   process.stdout.write(`${tell(outcome, email)}\n`);
 }
 
-function tell(outcome: AdminOutcome, email: Email): string {
-  if (outcome.kind === 'disabled') throw new StartRefused(`The account of ${email} is disabled. Enable it first.`);
+function tell(outcome: AdminOutcome, email: EmailAddress): string {
+  if (outcome.kind === 'disabled') throw new StartupError(`The account of ${email} is disabled. Enable it first.`);
   if (outcome.kind === 'reserved')
-    throw new StartRefused(`${email} is kept for an account that may still take it back. Try again in three days.`);
+    throw new StartupError(`${email} is kept for an account that may still take it back. Try again in three days.`);
   if (outcome.kind === 'unverified')
-    throw new StartRefused(
+    throw new StartupError(
       `There is an account of ${email}, but nobody has confirmed the address: whoever registered it would be the ` +
         'administrator. Have it confirmed first, or say --unverified if you know whose it is.',
     );

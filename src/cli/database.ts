@@ -1,8 +1,8 @@
 import { loadDirectUrl } from '../config.ts';
-import { StartRefused } from '../kernel/start-refused.ts';
+import { StartupError } from '../lib/errors.ts';
 import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
-import { type Database, isDatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
+import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
 import { openPool } from '../platform/postgres-pool.ts';
 
 export interface CliDatabaseOptions {
@@ -30,11 +30,11 @@ export async function withDatabase<Result>(
   try {
     const pending = await pendingMigrations(queryText(db));
     if (pending.length > 0)
-      throw new StartRefused(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);
+      throw new StartupError(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);
     return await work(db);
   } catch (cause) {
-    if (!isDatabaseUnavailable(cause)) throw cause;
-    throw new StartRefused(`The database cannot be used: ${sentenceOf(cause)}`, { cause });
+    if (!(cause instanceof DatabaseUnavailable)) throw cause;
+    throw new StartupError(`The database cannot be used: ${sentenceOf(cause)}`, { cause });
   } finally {
     await db.$disconnect();
   }

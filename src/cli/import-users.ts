@@ -2,10 +2,10 @@ import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { type ImportOutcome, importUsers, refusedLines } from '../core/users/import-users.ts';
-import { type ImportUsersStore, makeImportUsersStore, type Progress } from '../core/users/import-users.store.ts';
-import { monotonicMs, systemClock } from '../kernel/clock.ts';
-import { StartRefused } from '../kernel/start-refused.ts';
+import { type ImportOutcome, importUsers, refusedLines } from '../core/user-import/import-users.ts';
+import { type ImportUsersStore, makeImportUsersStore, type Progress } from '../core/user-import/import-users.store.ts';
+import { monotonicMs, systemClock } from '../lib/clock.ts';
+import { StartupError } from '../lib/errors.ts';
 import { type LineFile, openLineFile } from '../platform/line-file.ts';
 import { withDatabase } from './database.ts';
 import { makeProgressBar } from './progress-bar.ts';
@@ -68,10 +68,10 @@ async function runImport(store: ImportUsersStore, file: LineFile): Promise<Impor
 
 function requireEnd({ kind, progress: { lines } }: ImportOutcome, path: string): void {
   const upTo = `Every line up to line ${lines} is dealt with`;
-  if (kind === 'stopped') throw new StartRefused(`Stopped. ${upTo}; run the same again to go on.`);
-  if (kind === 'changed') throw new StartRefused(`${path} was changed while it was read. ${upTo}; the rest is not.`);
+  if (kind === 'stopped') throw new StartupError(`Stopped. ${upTo}; run the same again to go on.`);
+  if (kind === 'changed') throw new StartupError(`${path} was changed while it was read. ${upTo}; the rest is not.`);
   if (kind === 'overtaken')
-    throw new StartRefused('Another process imports the same file, and goes on. This one has left it to that.');
+    throw new StartupError('Another process imports the same file, and goes on. This one has left it to that.');
 }
 
 async function tellEnd(store: ImportUsersStore, { lines, taken, refused }: Progress, words: Words): Promise<void> {
@@ -94,6 +94,6 @@ async function writeReport(store: ImportUsersStore, path: string): Promise<void>
   await pipeline(lines, createWriteStream(path, { mode: 0o600 })).catch((cause: NodeJS.ErrnoException) => {
     if (cause.syscall === undefined) throw cause; // the database's, and no fault of the report
     const told = `The report ${path} cannot be written: ${cause.code}.`;
-    throw new StartRefused(`${told} The import is done; run the same again with --report.`, { cause });
+    throw new StartupError(`${told} The import is done; run the same again with --report.`, { cause });
   });
 }

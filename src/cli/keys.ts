@@ -1,8 +1,8 @@
 import { loadMasterKeys } from '../config.ts';
-import { deriveMasterKeys } from '../core/keys/master-keys.ts';
-import { askForRotation, listKeys, revokeKey, type RotationAnswer } from '../core/keys/operator.store.ts';
-import { rewrapKeys } from '../core/keys/rewrap.ts';
-import { StartRefused } from '../kernel/start-refused.ts';
+import { deriveMasterKeys } from '../lib/master-keys.ts';
+import { askForRotation, listKeys, revokeKey, type RotationAnswer } from '../core/signing-keys/key-operations.store.ts';
+import { rewrapKeys } from '../core/signing-keys/rewrap.ts';
+import { StartupError } from '../lib/errors.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { table } from './table.ts';
@@ -51,7 +51,7 @@ const list: Work = async (db) => {
 
 const rotate: Work = async (db) => {
   const answers = await askForRotation(db);
-  if (answers.length === 0) throw new StartRefused('There is no next signing key: start a process, which makes one.');
+  if (answers.length === 0) throw new StartupError('There is no next signing key: start a process, which makes one.');
   return answers.map(tellRotation).join('\n');
 };
 
@@ -68,7 +68,7 @@ function tellRotation(answer: RotationAnswer): string {
 
 async function revoke(db: Database, kid: string): Promise<string> {
   const result = await revokeKey(db, kid);
-  if (result.kind === 'unknown') throw new StartRefused(`There is no signing key ${kid}: keys list names them.`);
+  if (result.kind === 'unknown') throw new StartupError(`There is no signing key ${kid}: keys list names them.`);
   if (result.kind === 'already') return `${kid} was revoked at ${result.revokedAt.toISOString()}: nothing to do.`;
   const told = `Revoked ${kid}, which was ${result.was}. Its private half is destroyed, and what it signed is refused here.`;
   const caches = 'Verifiers elsewhere may keep it for twice JWKS_MAX_AGE.';

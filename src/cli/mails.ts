@@ -1,4 +1,4 @@
-import { listUnsent, retryFailed } from '../core/mails/operator.store.ts';
+import { listUnsent, retryFailed } from '../core/email/outbox-operations.store.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { table } from './table.ts';

@@ -1,17 +1,17 @@
 import { makeApp } from '../app.ts';
 import { loadConfig } from '../config.ts';
-import { toYaml } from '../features/openapi/openapi.route.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { toYaml } from '../features/openapi/openapi.endpoints.ts';
+import { systemClock } from '../lib/clock.ts';
 import { makeLogger } from '../platform/log.ts';
-import { openOutside } from '../outside.ts';
+import { openInfrastructure } from '../infrastructure.ts';
 
 /** The document of an app with the default settings. The app is put together and never started: nothing connects. */
 export async function makeOpenApiYaml(): Promise<string> {
   const environment = { DATABASE_URL: 'postgresql://nowhere', MASTER_KEYS: Buffer.alloc(32).toString('base64url') };
   const config = await loadConfig('development', {}, environment);
   const log = makeLogger({ level: 'silent', pretty: false });
-  const outside = openOutside(config, log);
-  return toYaml(makeApp({ config, outside, log, clock: systemClock, blocklist: new Set() }).openApi());
+  const infrastructure = openInfrastructure(config, log);
+  return toYaml(makeApp({ config, infrastructure, log, clock: systemClock, blocklist: new Set() }).openApi());
 }
 
 export async function openapi(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Progress } from '../core/users/import-users.store.ts';
+import type { Progress } from '../core/user-import/import-users.store.ts';
 
 /** What of a terminal, or of what is none, a bar needs. */
 export interface Screen {

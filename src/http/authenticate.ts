@@ -1,39 +1,16 @@
 import type { Request } from 'express';
-import type { ApiKeyId, SessionId, UserId } from '../kernel/id.ts';
-import { InvalidAccessToken, ValidationFailed } from './refusals.ts';
+import type { AccessTokenSubject, ApiKeySubject, Principal } from '../core/authorization/principal.ts';
+import { InvalidAccessToken, ValidationFailed } from '../core/errors.ts';
 
-/** Whom a credential speaks for: a user by one of their sessions, or by an API key of theirs. */
-export interface Caller {
-  userId: UserId;
-  /** Whether the session still lives is for the store's own query to say. Undefined where an API key calls. */
-  sessionId: SessionId | undefined;
-  apiKeyId: ApiKeyId | undefined;
-  scopes: readonly string[];
-  /** When the user logged in, in seconds since the epoch; an API key never did. */
-  authTime: number | undefined;
-}
+/** Verifies an access token's signature and claims. @throws InvalidAccessToken */
+export type VerifyAccessToken = (token: string) => AccessTokenSubject;
 
-/** What an access token of an API key says by itself: it names the key, and not its owner. */
-export interface ApiKeyBearer {
-  apiKeyId: ApiKeyId;
-  userId: undefined;
-  scopes: readonly string[];
-  /** Seconds since the epoch: tokens of a key are revoked all at once, up to a time. */
-  issuedAt: number;
-}
-
-/** What an access token says by itself. */
-export type Bearer = Caller | ApiKeyBearer;
-
-/** Checks an access token's signature and claims. @throws InvalidAccessToken */
-export type VerifyAccessToken = (token: string) => Bearer;
-
-/** Looks an API key up, and notes that it was used. Undefined where it is not live, or its owner is not active. */
+/** Looks an API key up and records its use. Undefined if the key or its owner is not active. */
 export interface FindApiKey {
-  /** By what stands in `X-API-Key`. */
-  bySecret: (secret: string) => Promise<Caller | undefined>;
+  /** By the value of `X-API-Key`. */
+  bySecret: (secret: string) => Promise<Principal | undefined>;
   /** By a verified access token, unless it was revoked. */
-  byToken: (bearer: ApiKeyBearer) => Promise<Caller | undefined>;
+  byToken: (subject: ApiKeySubject) => Promise<Principal | undefined>;
 }
 
 export interface Authentication {
@@ -41,35 +18,31 @@ export interface Authentication {
   findApiKey: FindApiKey;
 }
 
-/** RFC 6750 section 3.1: "uses more than one method for including an access token". */
-const ambiguous = (path: string, message: string): ValidationFailed => {
-  const challenge = { 'WWW-Authenticate': 'Bearer realm="keyturn", error="invalid_request"' };
-  return new ValidationFailed([{ path, message }], challenge);
-};
-
-/** What stands in a request's headers for credentials, not judged yet; never in its URL. */
+/** The credential headers of a request, not verified yet. Credentials in URLs are never read. */
 export interface Credentials {
   authorization: string | undefined;
   /** `X-API-Key` */
   apiKey: string | undefined;
 }
 
-function authorizationOf(req: Request): string | undefined {
-  const headers = req.headersDistinct['authorization'] ?? [];
-  if (headers.length > 1) throw ambiguous('Authorization', 'must stand once');
-  return headers[0];
+/** RFC 6750 section 3.1: "uses more than one method for including an access token". */
+const invalidRequest = (path: string, message: string): ValidationFailed =>
+  new ValidationFailed([{ path, message }], {
+    'WWW-Authenticate': 'Bearer realm="keyturn", error="invalid_request"',
+  });
+
+function singleHeader(req: Request, name: string, displayName: string): string | undefined {
+  const values = req.headersDistinct[name] ?? [];
+  if (values.length > 1) throw invalidRequest(displayName, 'must be sent once');
+  return values[0];
 }
 
-function apiKeySecret(req: Request): string | undefined {
-  const headers = req.headersDistinct['x-api-key'] ?? [];
-  if (headers.length > 1) throw ambiguous('X-API-Key', 'must stand once');
-  return headers[0];
-}
+const authorizationOf = (req: Request) => singleHeader(req, 'authorization', 'Authorization');
 
-/** @throws ValidationFailed where one of them stands twice */
+/** @throws ValidationFailed if a header is repeated */
 export const credentialsOf = (req: Request): Credentials => ({
   authorization: authorizationOf(req),
-  apiKey: apiKeySecret(req),
+  apiKey: singleHeader(req, 'x-api-key', 'X-API-Key'),
 });
 
 /** The token of an `Authorization: Bearer` header (RFC 6750 section 2.1). */
@@ -78,34 +51,35 @@ function bearerToken(authorization: string | undefined): string | undefined {
   return token;
 }
 
-/** The caller behind a verified token; an API key's can do no more than its owner still may. */
-async function callerOf(bearer: Bearer, { byToken }: FindApiKey): Promise<Caller> {
-  if (bearer.userId !== undefined) return bearer;
-  const caller = await byToken(bearer);
-  if (!caller) throw new InvalidAccessToken('api key ended');
-  return { ...caller, scopes: bearer.scopes.filter((scope) => caller.scopes.includes(scope)) };
+/** The principal of a verified token. An API key's token is limited to what its owner may still do. */
+async function principalOf(subject: AccessTokenSubject, { byToken }: FindApiKey): Promise<Principal> {
+  if (subject.userId !== undefined) return subject;
+  const principal = await byToken(subject);
+  if (!principal) throw new InvalidAccessToken('api key ended');
+  return { ...principal, scopes: subject.scopes.filter((scope) => principal.scopes.includes(scope)) };
 }
 
 /** @throws InvalidAccessToken, or ValidationFailed for two credentials */
 export async function authenticate(
   { authorization, apiKey: secret }: Credentials,
   { verify, findApiKey }: Authentication,
-): Promise<Caller> {
+): Promise<Principal> {
   const token = bearerToken(authorization);
-  if (token !== undefined && secret !== undefined) throw ambiguous('X-API-Key', 'must not come with Authorization');
-  if (token === undefined && secret === undefined) throw new InvalidAccessToken('missing');
-  const caller =
-    secret === undefined ? await callerOf(verify(token ?? ''), findApiKey) : await findApiKey.bySecret(secret);
-  if (!caller) throw new InvalidAccessToken('api key');
-  return caller;
+  if (token !== undefined && secret !== undefined)
+    throw invalidRequest('X-API-Key', 'must not be combined with Authorization');
+  if (token !== undefined) return principalOf(verify(token), findApiKey);
+  if (secret === undefined) throw new InvalidAccessToken('missing');
+  const principal = await findApiKey.bySecret(secret);
+  if (!principal) throw new InvalidAccessToken('api key');
+  return principal;
 }
 
-/** Who comes with a good access token of a session, of this scope; nobody, where it is missing or not good. */
-export function recognize(req: Request, verify: VerifyAccessToken, scope: string): Caller | undefined {
+/** The principal of a session's valid access token with this scope; undefined for all other requests. */
+export function authenticateOptional(req: Request, verify: VerifyAccessToken, scope: string): Principal | undefined {
   const token = bearerToken(authorizationOf(req));
   try {
-    const bearer = token === undefined ? undefined : verify(token);
-    return bearer?.userId !== undefined && bearer.scopes.includes(scope) ? bearer : undefined;
+    const subject = token === undefined ? undefined : verify(token);
+    return subject?.userId !== undefined && subject.scopes.includes(scope) ? subject : undefined;
   } catch (error) {
     if (error instanceof InvalidAccessToken) return undefined;
     throw error;

@@ -6,7 +6,7 @@ import {
   PayloadTooLarge,
   RepeatedParameter,
   UnsupportedMediaType,
-} from './refusals.ts';
+} from './errors.ts';
 
 const bodyLimitBytes = 16 * 1024;
 

@@ -16,12 +16,12 @@ const common: CorsOptions = {
 
 /**
  * CORS (Fetch standard section 3.2). Exact origins, with credentials; every origin, without, where an endpoint is declared
- * `openToAllOrigins`. For any other page there is no such header, and its browser lets it read nothing.
+ * `publicCors`. For any other page there is no such header, and its browser lets it read nothing.
  */
 export function allowOrigins(endpoints: readonly Endpoint[], origins: readonly string[]): RequestHandler {
-  const open = new Set(endpoints.filter(({ openToAllOrigins }) => openToAllOrigins).map(({ path }) => path));
-  const forEverybody = cors({ ...common, origin: '*', methods: ['GET', 'HEAD'] });
-  const forListed = cors({
+  const open = new Set(endpoints.filter(({ publicCors }) => publicCors).map(({ path }) => path));
+  const forAnyOrigin = cors({ ...common, origin: '*', methods: ['GET', 'HEAD'] });
+  const forAllowedOrigins = cors({
     ...common,
     origin: true,
     credentials: true,
@@ -29,8 +29,8 @@ export function allowOrigins(endpoints: readonly Endpoint[], origins: readonly s
     allowedHeaders: ['Authorization', 'Content-Type', 'X-CSRF-Token', 'X-Request-Id'],
   });
   return (req, res, next) => {
-    if (open.has(req.path)) return forEverybody(req, res, next);
+    if (open.has(req.path)) return forAnyOrigin(req, res, next);
     res.vary('Origin');
-    return origins.includes(req.headers.origin ?? '') ? forListed(req, res, next) : next();
+    return origins.includes(req.headers.origin ?? '') ? forAllowedOrigins(req, res, next) : next();
   };
 }

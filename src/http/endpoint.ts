@@ -1,176 +1,178 @@
 import type { z } from 'zod';
-import { NotReady, type Refusal, type RefusalClass, type RefusalKind } from '../kernel/refusal.ts';
-import type { Caller, Credentials } from './authenticate.ts';
+import { NotReady, type ApiError, type ApiErrorClass, type ErrorDefinition } from '../lib/errors.ts';
+import type { Principal } from '../core/authorization/principal.ts';
+import { InsufficientScope, InvalidAccessToken, NotFound, RateLimited, ValidationFailed } from '../core/errors.ts';
+import type { RequestInfo } from '../core/request-info.ts';
+import type { Credentials } from './authenticate.ts';
 import type { Form } from './body.ts';
-import type { Browser } from './browser.ts';
-import type { Client } from './context.ts';
-import { type LimitGroup, RateLimited } from './rate-limit.ts';
+import type { BrowserRequest } from './csrf.ts';
 import {
   FormExpected,
-  InsufficientScope,
   InternalError,
-  InvalidAccessToken,
   MalformedForm,
   MalformedJson,
-  NotFound,
   PayloadTooLarge,
   RepeatedParameter,
   UnsupportedMediaType,
-  ValidationFailed,
-} from './refusals.ts';
-import type { Answer } from './send.ts';
+} from './errors.ts';
+import type { RateLimitGroup } from './rate-limit.ts';
+import type { ResponseWithHeaders } from './response.ts';
 
 type Schema = z.ZodType | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.output<S> : undefined;
+type Scopes = readonly [string, ...string[]] | undefined;
 
-export interface Input<Needs extends string | undefined, Body, Query, Params> {
+/** What a handler receives: the parsed parts of the request. */
+export interface Input<RequiredScopes extends Scopes, Body, Query, Params> {
   body: Body;
   query: Query;
   params: Params;
-  /** Who calls; undefined where that is open and nobody with a good access token does. */
-  caller: Needs extends string ? Caller : Caller | undefined;
-  /** For an endpoint that judges them itself. Reading it throws ValidationFailed where a header stands twice. */
+  /** Undefined only if the endpoint requires no scopes and the request has no valid access token. */
+  principal: RequiredScopes extends readonly string[] ? Principal : Principal | undefined;
+  /** For endpoints that authenticate the client themselves. Reading it throws ValidationFailed for repeated headers. */
   readonly credentials: Credentials;
-  client: Client;
-  browser: Browser;
+  request: RequestInfo;
+  browser: BrowserRequest;
 }
 
-/** A second good outcome, with a status of its own: `handle` answers it with an `Answer` of that status. */
-export interface OtherReply {
+/** A second successful outcome with its own status. The handler returns it as `ResponseWithHeaders` with that status. */
+export interface AlternativeResponse {
   status: number;
-  reply: z.ZodType;
+  response: z.ZodType;
   description: string;
 }
 
-/** What is known of a request when it is refused. */
-export interface Refused {
+/** What is known about a request when it fails. */
+export interface FailedRequest {
   requestId: string;
-  /** What `Retry-After` says. */
+  /** The value of `Retry-After`. */
   retryAfterSeconds: number | undefined;
-  /** What the form said, not held to its schema; undefined where none was read. */
+  /** The raw parameters of the form; undefined if no form was read. */
   form: Form | undefined;
 }
 
-/** An answer in another form than a problem document; the refusal's status and headers are its own where it has none. */
-export interface RefusalAnswer {
+/** An error response in another format than a problem document. Status and headers default to the error's own. */
+export interface ErrorResponse {
   status?: number;
   body: unknown;
   type: string;
   headers?: Readonly<Record<string, string>>;
 }
 
-export type AnswerRefusal = (refusal: Refusal, refused: Refused) => RefusalAnswer;
+export type RenderError = (error: ApiError, request: FailedRequest) => ErrorResponse;
 
-/** What `answerRefusal` makes of the kinds of refusals, for the OpenAPI document. */
-export interface RefusalForm {
+/** Describes what `renderError` produces, for the OpenAPI document. */
+export interface ErrorFormat {
   schema: z.ZodType;
   type: string;
-  /** The member of the answer that programs decide by. */
+  /** The response member with the code that programs decide by. */
   codeMember: string;
-  outcomeOf: (kind: RefusalKind) => { status: number; code: string; body: unknown };
+  outcomeOf: (definition: ErrorDefinition) => { status: number; code: string; body: unknown };
 }
 
 interface Declaration<
-  Needs extends string | undefined,
+  RequiredScopes extends Scopes,
   Body extends Schema,
   Query extends Schema,
   Params extends Schema,
-  Reply extends Schema,
-  Others extends readonly OtherReply[],
+  Response extends Schema,
+  Alternatives extends readonly AlternativeResponse[],
 > {
   method: 'get' | 'post' | 'patch' | 'delete';
-  /** Express' form: `/sessions/:id` */
+  /** In Express syntax: `/sessions/:id` */
   path: string;
   operationId: string;
   tag: string;
   summary: string;
   description?: string;
-  /** The scope that the access token must hold. Left out: open to all. */
-  needs?: Needs;
-  /** Open to all, but who comes with a good access token of this scope is known. */
-  welcomes?: string;
-  /** Left out: `default`. `none` is for probes, which must tell of the process even when its clients ask for too much. */
-  limit?: LimitGroup | 'none';
-  /** The limit group, where the body says it. Needs `countedBy`. */
-  limitOf?(body: Parsed<Body>): LimitGroup;
-  /** What the request counts by, where its body or its cookie says; else the client's address. */
-  countedBy?(body: Parsed<Body>, browser: Browser): string | undefined;
+  /** The scopes that the access token must have. Without them the endpoint is public. */
+  scopes?: RequiredScopes;
+  /** For public endpoints: a valid access token with this scope identifies the principal. */
+  optionalAuth?: string;
+  /** Defaults to `default`. `none` is for probes, which must answer even if their clients send too many requests. */
+  rateLimit?: RateLimitGroup | 'none';
+  /** Chooses the rate limit group by the body. Requires `rateLimitKey`. */
+  rateLimitOf?(body: Parsed<Body>): RateLimitGroup;
+  /** The key that requests are counted by. Defaults to the client's address. */
+  rateLimitKey?(body: Parsed<Body>, browser: BrowserRequest): string | undefined;
   body?: Body;
-  /** Left out: JSON. A form is a record of strings for the schema. */
+  /** Defaults to JSON. The schema of a form receives a record of strings. */
   bodyType?: 'form';
-  /** Whether it takes the cookie of browser apps: instead of a body, which may then be left out, or always. */
+  /** Whether the endpoint accepts the refresh cookie: instead of a body, or always. */
   refreshCookie?: 'alternative' | 'required';
   query?: Query;
   params?: Params;
-  /** Left out: 204 without a body. */
-  reply?: Reply;
-  /** 200 where there is a reply, 204 where there is none */
+  /** Without it the response is 204 without a body. */
+  response?: Response;
+  /** Defaults to 200 with a response schema and 204 without. */
   status?: number;
-  replyType?: string;
-  alsoReplies?: Others;
-  /** `Cache-Control` and what else a client may keep the answer by; every other answer is `no-store`. */
+  contentType?: string;
+  alternativeResponses?: Alternatives;
+  /** Response headers such as `Cache-Control`. All other responses are `no-store`. */
   headers?: Record<string, string>;
-  /** Whether pages of any origin may read it; else only those of `CORS_ORIGINS`. */
-  openToAllOrigins?: boolean;
-  /** Whether it may answer a conditional request with 304 (RFC 9110 section 13). */
+  /** Whether pages of any origin can read the response; otherwise only those of `CORS_ORIGINS`. */
+  publicCors?: boolean;
+  /** Whether conditional requests can return 304 (RFC 9110 section 13). */
   cacheable?: boolean;
-  refusals?: readonly RefusalClass[];
-  /** Left out: a problem document. For all that is refused once a request has come here, our own faults too. */
-  answerRefusal?: AnswerRefusal;
-  /** For the OpenAPI document: how `answerRefusal` answers. */
-  refusalForm?: RefusalForm;
-  /** For the OpenAPI document: an OAuth client may, or must, authenticate here, which `handle` sees to. */
+  errors?: readonly ApiErrorClass[];
+  /** Renders every error of this endpoint, internal errors included. Defaults to problem documents. */
+  renderError?: RenderError;
+  /** Documents the format of `renderError`. */
+  errorFormat?: ErrorFormat;
+  /** Documents that OAuth clients can or must authenticate; the handler does it. */
   clientAuthentication?: 'optional' | 'required';
-  /** Left out of the OpenAPI document: a part of a page, not an operation of the API. */
+  /** Excludes the endpoint from the OpenAPI document: it belongs to a page and not to the API. */
   undocumented?: boolean;
   handle(
-    input: Input<Needs, Parsed<Body>, Parsed<Query>, Parsed<Params>>,
-  ): Given<Reply, Others> | Promise<Given<Reply, Others>>;
+    input: Input<RequiredScopes, Parsed<Body>, Parsed<Query>, Parsed<Params>>,
+  ): Returned<Response, Alternatives> | Promise<Returned<Response, Alternatives>>;
 }
 
-type ReplyOf<Reply extends Schema> = Reply extends z.ZodType ? z.output<Reply> : void;
-/** A reply, or one with headers of its own, or with the status of another. */
-type Given<Reply extends Schema, Others extends readonly OtherReply[]> =
-  ReplyOf<Reply> | Answer<ReplyOf<Reply>> | Answer<z.output<Others[number]['reply']>>;
+type BodyOf<Response extends Schema> = Response extends z.ZodType ? z.output<Response> : void;
+/** A response body, or one with its own headers or the status of an alternative. */
+type Returned<Response extends Schema, Alternatives extends readonly AlternativeResponse[]> =
+  | BodyOf<Response>
+  | ResponseWithHeaders<BodyOf<Response>>
+  | ResponseWithHeaders<z.output<Alternatives[number]['response']>>;
 
-/** A declaration with its types forgotten: what routes and documents are made of. */
+/** A declaration without its type parameters. */
 export type Endpoint = Omit<
-  Declaration<string | undefined, Schema, Schema, Schema, Schema, readonly OtherReply[]>,
-  'handle' | 'countedBy' | 'limitOf'
+  Declaration<Scopes, Schema, Schema, Schema, Schema, readonly AlternativeResponse[]>,
+  'handle' | 'rateLimitKey' | 'rateLimitOf'
 > & {
-  limitOf?(body: unknown): LimitGroup;
-  countedBy?(body: unknown, browser: Browser): string | undefined;
-  handle(input: Input<string | undefined, unknown, unknown, unknown>): unknown;
+  rateLimitOf?(body: unknown): RateLimitGroup;
+  rateLimitKey?(body: unknown, browser: BrowserRequest): string | undefined;
+  handle(input: Input<Scopes, unknown, unknown, unknown>): unknown;
 };
 
-/** One declaration makes the route, the validation and the OpenAPI operation. */
+/** Declares an endpoint. The declaration defines the route, the validation and the OpenAPI operation. */
 export function endpoint<
-  Needs extends string | undefined = undefined,
+  const RequiredScopes extends Scopes = undefined,
   Body extends Schema = undefined,
   Query extends Schema = undefined,
   Params extends Schema = undefined,
-  Reply extends Schema = undefined,
-  Others extends readonly OtherReply[] = readonly [],
->(declaration: Declaration<Needs, Body, Query, Params, Reply, Others>): Endpoint {
+  Response extends Schema = undefined,
+  Alternatives extends readonly AlternativeResponse[] = readonly [],
+>(declaration: Declaration<RequiredScopes, Body, Query, Params, Response, Alternatives>): Endpoint {
   return declaration;
 }
 
-const badBodies = {
+const bodyErrors = {
   json: [MalformedJson, ValidationFailed, PayloadTooLarge, UnsupportedMediaType],
   form: [MalformedForm, RepeatedParameter, ValidationFailed, PayloadTooLarge, FormExpected],
 };
 
-/** All that may be refused here: what the endpoint names, and what follows from its shape. */
-export function refusalsOf(endpoint: Endpoint): readonly RefusalClass[] {
-  const { needs, limit, body, bodyType = 'json', query, params, refusals = [] } = endpoint;
+/** Every error that an endpoint can return: those that it declares and those that follow from its shape. */
+export function errorsOf(endpoint: Endpoint): readonly ApiErrorClass[] {
+  const { scopes, rateLimit, body, bodyType = 'json', query, params, errors = [] } = endpoint;
   return [
     ...new Set([
-      ...(needs ? [InvalidAccessToken, InsufficientScope, ValidationFailed, NotReady] : []),
-      ...(body ? badBodies[bodyType] : []),
+      ...(scopes ? [InvalidAccessToken, InsufficientScope, ValidationFailed, NotReady] : []),
+      ...(body ? bodyErrors[bodyType] : []),
       ...(query ? [ValidationFailed] : []),
       ...(params ? [NotFound] : []),
-      ...refusals,
-      ...(limit === 'none' ? [] : [RateLimited]),
+      ...errors,
+      ...(rateLimit === 'none' ? [] : [RateLimited]),
       InternalError,
     ]),
   ];

@@ -1,74 +1,76 @@
 import type { ErrorRequestHandler, Response } from 'express';
-import { NotReady, Refusal } from '../kernel/refusal.ts';
+import { ValidationFailed } from '../core/errors.ts';
+import { ClientDisconnected } from '../core/request-info.ts';
+import { ApiError, NotReady } from '../lib/errors.ts';
 import type { Logger } from '../platform/log.ts';
-import { isDatabaseUnavailable } from '../platform/postgres.ts';
-import { ClientGone } from './body.ts';
-import { contextOf, type RequestContext } from './context.ts';
-import type { Refused, RefusalAnswer } from './endpoint.ts';
-import { InternalError, ValidationFailed } from './refusals.ts';
+import { DatabaseUnavailable } from '../platform/postgres.ts';
+import type { ErrorResponse, FailedRequest } from './endpoint.ts';
+import { InternalError } from './errors.ts';
+import { contextOf, type RequestContext } from './request-context.ts';
 
 /** The page that a problem's `type` leads to. */
 export const problemUrl = (baseUrl: string, code: string): string => `${baseUrl}/problems/${code.replaceAll('_', '-')}`;
 
-/** A problem document (RFC 9457). */
-function problemOf({ kind, extras }: Refusal, { requestId }: RequestContext, baseUrl: string): RefusalAnswer {
-  const { status, code, title, detail } = kind;
+/** Renders an error as a problem document (RFC 9457). */
+function problemDocument({ definition, extras }: ApiError, context: RequestContext, baseUrl: string): ErrorResponse {
+  const { status, code, title } = definition;
+  const detail = extras.detail ?? definition.detail;
   const type = problemUrl(baseUrl, code);
   return {
-    body: { type, title, status, detail, instance: requestId, code, ...extras.members },
+    body: { type, title, status, detail, instance: context.id, code, ...extras.members },
     type: 'application/problem+json; charset=utf-8',
   };
 }
 
-/** An answer in the endpoint's own form, or else a problem document. */
-function sendRefusal(res: Response, refusal: Refusal, baseUrl: string): void {
-  const { kind, extras, reason } = refusal;
+/** The rate limiter sets `Retry-After` on the response; other errors carry their own. */
+function failedRequest(res: Response, { id, form }: RequestContext, { extras }: ApiError): FailedRequest {
+  const retryAfter = extras.headers?.['Retry-After'] ?? res.getHeader('Retry-After');
+  return { requestId: id, form, retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter) };
+}
+
+function sendError(res: Response, error: ApiError, baseUrl: string): void {
+  const { definition, extras, reason } = error;
   const context = contextOf(res);
-  Object.assign(context, { code: kind.code, reason });
-  const answer = context.answerRefusal?.(refusal, refusedOf(res, refusal)) ?? problemOf(refusal, context, baseUrl);
-  const payload = typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body);
-  res.writeHead(answer.status ?? kind.status, {
+  context.errorCode = definition.code;
+  context.annotate({ reason });
+  const response =
+    context.renderError?.(error, failedRequest(res, context, error)) ?? problemDocument(error, context, baseUrl);
+  const payload = typeof response.body === 'string' ? response.body : JSON.stringify(response.body);
+  res.writeHead(response.status ?? definition.status, {
     'Content-Length': Buffer.byteLength(payload),
-    'Content-Type': answer.type,
+    'Content-Type': response.type,
     'Cache-Control': 'no-store',
     ...extras.headers,
-    ...answer.headers,
+    ...response.headers,
   });
   res.end(payload);
 }
 
-/** A limit has put its `Retry-After` on the response; other refusals bear their own. */
-function refusedOf(res: Response, { extras }: Refusal): Refused {
-  const { requestId, form } = contextOf(res);
-  const retryAfter = extras.headers?.['Retry-After'] ?? res.getHeader('Retry-After');
-  return { requestId, form, retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter) };
-}
-
-/** What a thrown value means to a client: a refusal as it is; ours or the database's fault as 500 or 503. */
-function refusalFor(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  if (isDatabaseUnavailable(error)) return new NotReady('database');
+/** Converts anything that was thrown: expected errors stay, an unavailable database is 503, everything else is 500. */
+function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof DatabaseUnavailable) return new NotReady('database');
   const { status } = error as { status?: unknown };
-  // The router's own: a `%zz` in the path.
+  // Express throws it for a path such as `/%zz`.
   if (status === 400) return new ValidationFailed([{ path: 'url', message: 'is not a valid URL' }]);
-  return new InternalError('fault');
+  return new InternalError('bug');
 }
 
-/** The last resort of every request: nothing that was thrown reaches a client but as the answer to a refusal. */
-export function answerRefusals(log: Logger, baseUrl: string): ErrorRequestHandler {
-  const answer = (error: unknown, res: Response): void => {
-    if (error instanceof ClientGone || res.headersSent) return void res.destroy();
+/** The last error handler: clients receive nothing of what was thrown except the converted error. */
+export function handleErrors(log: Logger, baseUrl: string): ErrorRequestHandler {
+  const respond = (thrown: unknown, res: Response): void => {
+    if (thrown instanceof ClientDisconnected || res.headersSent) return void res.destroy();
     const context = contextOf(res);
-    const refusal = refusalFor(error);
-    if (refusal instanceof InternalError) log.error({ request_id: context.requestId, err: error }, 'a request failed');
+    const error = toApiError(thrown);
+    if (error instanceof InternalError) log.error({ request_id: context.id, err: thrown }, 'request failed');
     try {
-      sendRefusal(res, refusal, baseUrl);
-    } catch (fault) {
-      // The endpoint's own form of it failed, so the problem document is what is left.
-      if (!context.answerRefusal) throw fault;
-      context.answerRefusal = undefined;
-      answer(fault, res);
+      sendError(res, error, baseUrl);
+    } catch (renderingError) {
+      if (!context.renderError) throw renderingError;
+      // The endpoint's own format failed, so fall back to a problem document.
+      context.renderError = undefined;
+      respond(renderingError, res);
     }
   };
-  return (error: unknown, _req, res, _next) => answer(error, res);
+  return (thrown: unknown, _req, res, _next) => respond(thrown, res);
 }

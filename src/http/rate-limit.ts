@@ -1,9 +1,9 @@
 import type { Request, Response } from 'express';
 import { MemoryStore, rateLimit, type Store } from 'express-rate-limit';
-import { Refusal, type RefusalKind } from '../kernel/refusal.ts';
+import { defineError } from '../lib/errors.ts';
 
 /** Every endpoint belongs to one; its name stands in `RateLimit` and `RateLimit-Policy`. */
-export type LimitGroup = 'login' | 'refresh' | 'mail' | 'default';
+export type RateLimitGroup = 'login' | 'refresh' | 'mail' | 'default';
 
 /** At most `count` requests of one client in a window, which begins with the first of them. */
 export interface RateLimit {
@@ -11,26 +11,25 @@ export interface RateLimit {
   windowSeconds: number;
 }
 
-export class RateLimited extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 429,
-    code: 'rate_limited',
-    title: 'Too many requests',
-    detail: 'There were too many requests from your side. Try again after the time in Retry-After.',
-  };
-  constructor(group: LimitGroup) {
-    super(RateLimited.kind, group);
+export class RateLimited extends defineError({
+  status: 429,
+  code: 'rate_limited',
+  title: 'Too many requests',
+  detail: 'There were too many requests from your side. Try again after the time in Retry-After.',
+}) {
+  constructor(group: RateLimitGroup) {
+    super(group);
   }
 }
 
 /** Counts a request for `key`, and puts `RateLimit` and `RateLimit-Policy` on its answer. @throws RateLimited */
-export type CountRequest = (group: LimitGroup, key: string, req: Request, res: Response) => Promise<void>;
+export type CountRequest = (group: RateLimitGroup, key: string, req: Request, res: Response) => Promise<void>;
 
 export interface RateLimitOptions {
-  rateLimits: Readonly<Record<LimitGroup, RateLimit>>;
+  rateLimits: Readonly<Record<RateLimitGroup, RateLimit>>;
   /** Where a group's counters are; undefined: in memory. */
-  openCounters: (group: LimitGroup) => Store | undefined;
-  onLimited: (group: LimitGroup) => void;
+  openCounters: (group: RateLimitGroup) => Store | undefined;
+  onLimited: (group: RateLimitGroup) => void;
 }
 
 /**
@@ -41,7 +40,7 @@ const wasNoFailure = (_req: Request, { statusCode }: Response) => statusCode < 4
 
 export function makeCountRequest({ rateLimits, openCounters, onLimited }: RateLimitOptions): CountRequest {
   const keys = new WeakMap<Request, string>();
-  const makeLimiter = (group: LimitGroup) => {
+  const makeLimiter = (group: RateLimitGroup) => {
     const { count, windowSeconds } = rateLimits[group];
     const store = openCounters(group) ?? new MemoryStore();
     return rateLimit({

@@ -1,18 +1,19 @@
 import { type Request, type Response, Router } from 'express';
-import { countedAddress } from '../kernel/network.ts';
-import { clientOf } from './context.ts';
+import { countedAddress } from '../lib/network.ts';
+import { contextOf } from './request-context.ts';
 import type { Endpoint } from './endpoint.ts';
-import { MethodNotAllowed, NotFound } from './refusals.ts';
-import { type EndpointOptions, serve } from './serve.ts';
+import { NotFound } from '../core/errors.ts';
+import { MethodNotAllowed } from './errors.ts';
+import { type EndpointOptions, handleRequest } from './handle-request.ts';
 
 /** Express' router for the declared endpoints: 405 with `Allow` where only the method is wrong, 404 for the rest. */
 export function makeRoutes(endpoints: readonly Endpoint[], options: EndpointOptions): Router {
   const router = Router({ caseSensitive: true, strict: true });
   const methods = new Map<string, string[]>();
   const countUndeclared = (req: Request, res: Response) =>
-    options.count('default', countedAddress(clientOf(req, res).ip), req, res);
+    options.count('default', countedAddress(contextOf(res).ip), req, res);
   for (const endpoint of endpoints) {
-    router[endpoint.method](endpoint.path, (req, res) => serve(endpoint, options, req, res));
+    router[endpoint.method](endpoint.path, (req, res) => handleRequest(endpoint, options, req, res));
     const upper = endpoint.method.toUpperCase();
     methods.set(endpoint.path, [
       ...(methods.get(endpoint.path) ?? []),

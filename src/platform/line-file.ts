@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { StartRefused } from '../kernel/start-refused.ts';
+import { StartupError } from '../lib/errors.ts';
 
 /** Longer ones are passed over without being kept. */
-export const mostLineBytes = 64 * 1024;
+export const maxLineBytes = 64 * 1024;
 const chunkBytes = 256 * 1024;
 const [lineFeed, carriageReturn] = [0x0a, 0x0d];
 const byteOrderMark = Buffer.from('\ufeff');
@@ -37,7 +37,7 @@ export interface LineFile {
 export async function openLineFile(path: string): Promise<LineFile> {
   // Not to wait for a writer, where it is a pipe.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
-    throw new StartRefused(`${path} cannot be read: ${cause.code ?? cause.message}`, { cause });
+    throw new StartupError(`${path} cannot be read: ${cause.code ?? cause.message}`, { cause });
   });
   const state = async () => {
     const { size, mtimeNs } = await file.stat({ bigint: true });
@@ -46,7 +46,7 @@ export async function openLineFile(path: string): Promise<LineFile> {
   const opened = await file.stat();
   if (!opened.isFile()) {
     await file.close();
-    throw new StartRefused(`${path} is no file: an import that can be resumed needs one, and no pipe.`);
+    throw new StartupError(`${path} is no file: an import that can be resumed needs one, and no pipe.`);
   }
   const before = await state();
   return {
@@ -82,12 +82,12 @@ function makeJoiner() {
   return {
     add(part: Buffer) {
       length += part.length;
-      if (length > mostLineBytes) parts = [];
+      if (length > maxLineBytes) parts = [];
       else if (part.length > 0) parts.push(Buffer.from(part));
     },
     isEmpty: () => length === 0,
     finish(last: Buffer): Buffer | undefined {
-      const isTooLong = length + last.length > mostLineBytes;
+      const isTooLong = length + last.length > maxLineBytes;
       const whole = parts.length > 0 ? Buffer.concat([...parts, last]) : last;
       [parts, length] = [[], 0];
       return isTooLong ? undefined : whole;

@@ -62,8 +62,8 @@ export function makeMetrics(version: string) {
     loggedIn: (outcome: string): void => logins.inc({ outcome }),
     lockedOut: (scope: 'network' | 'anywhere'): void => lockOuts.inc({ scope }),
     limited: (group: string): void => limited.inc({ group }),
-    mailDone: (kind: string, outcome: 'sent' | 'retried' | 'failed'): void => mails.inc({ kind, outcome }),
-    mailsWait({ count, oldestSeconds }: { count: number; oldestSeconds: number }): void {
+    emailAttempted: (kind: string, outcome: 'sent' | 'retried' | 'failed'): void => mails.inc({ kind, outcome }),
+    emailsWaiting({ count, oldestSeconds }: { count: number; oldestSeconds: number }): void {
       waiting.set(count);
       oldestWaiting.set(oldestSeconds);
     },

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { StartRefused } from '../kernel/start-refused.ts';
+import { StartupError } from '../lib/errors.ts';
 
 const OURS = new URL('../../prisma/migrations/', import.meta.url);
 const PRISMAS_LOCK = 72_707_369; // the key that `prisma migrate` takes too, so that the two exclude each other
@@ -68,7 +68,7 @@ export async function applyMigrations(databaseUrl: string, directory: URL | stri
     while ((name = await inTransaction(client, () => applyNext(client, migrations)))) applied.push(name);
     return applied;
   } catch (cause) {
-    throw new StartRefused((cause as Error).message, { cause });
+    throw new StartupError((cause as Error).message, { cause });
   } finally {
     await client.end();
   }

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { jittered } from '../kernel/clock.ts';
+import { jittered } from '../lib/clock.ts';
 import type { Logger } from './log.ts';
 
 export interface Listener {

@@ -1,7 +1,7 @@
 import pg from 'pg';
-import { monotonicMs } from '../kernel/clock.ts';
+import { monotonicMs } from '../lib/clock.ts';
 
-export interface PoolSettings {
+export interface PoolConfig {
   url: string;
   poolMax: number;
   timeoutSeconds: number;
@@ -26,7 +26,7 @@ type Connected = (
  * transaction waited for one. A wait, and a query, ends after DATABASE_TIMEOUT: in Postgres by statement_timeout, and
  * here as well, should Postgres hang.
  */
-export function openPool(settings: PoolSettings, waited: (seconds: number) => void): pg.Pool {
+export function openPool(settings: PoolConfig, waited: (seconds: number) => void): pg.Pool {
   const timeoutMs = settings.timeoutSeconds * 1000;
   const pool = new pg.Pool({
     connectionString: settings.url,

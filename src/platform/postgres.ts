@@ -1,18 +1,29 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import type { Pool } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
-import { sha256 } from '../kernel/secret.ts';
+import { sha256 } from '../lib/secrets.ts';
 import type { Logger } from './log.ts';
-import type { PoolSettings } from './postgres-pool.ts';
+import type { PoolConfig } from './postgres-pool.ts';
 
-export type Database = PrismaClient;
-/** Inside a transaction, or the database itself where one statement is all. */
-export type Queryable = Prisma.TransactionClient;
-export type SqlFragment = Prisma.Sql;
-/** A statement or a part of one; values become parameters. */
-export const { sql } = Prisma;
+/** Prisma's client inside a transaction. A `Database` is one for single statements. */
+export type Transaction = Prisma.TransactionClient;
 
-export interface DatabaseSettings extends PoolSettings {
+/** Prisma's client of one process. */
+export interface Database extends PrismaClient {
+  /** Runs `work` in a READ COMMITTED transaction. @throws DatabaseUnavailable, UniqueViolation, and what `work` throws */
+  transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
+}
+
+/**
+ * Postgres is unavailable (down, unreachable, full, too slow, failing over), as opposed to a wrong statement. The outcome of
+ * the statement is unknown.
+ */
+export class DatabaseUnavailable extends Error {}
+
+/** A statement violated a unique constraint. */
+export class UniqueViolation extends Error {}
+
+export interface DatabaseConfig extends PoolConfig {
   /** off behind a PgBouncer that does not follow prepared statements */
   statementNames: boolean;
 }
@@ -20,33 +31,54 @@ export interface DatabaseSettings extends PoolSettings {
 /** Names by text, so that Postgres plans a statement once a connection instead of once a call. */
 function makeStatementNames() {
   const names = new Map<string, string>();
-  const mostNames = 500; // a bound for Postgres' memory, should a statement's text ever depend on data
+  const maxNames = 500; // a bound for Postgres' memory, should a statement's text ever depend on data
   return ({ sql: text }: { sql: string }): string => {
     const known = names.get(text);
     if (known !== undefined) return known;
-    const name = names.size < mostNames ? `k${sha256(Buffer.from(text)).toString('hex', 0, 12)}` : '';
+    const name = names.size < maxNames ? `k${sha256(Buffer.from(text)).toString('hex', 0, 12)}` : '';
     if (name) names.set(text, name);
     return name;
   };
 }
 
-/** The client of one process, on a pool that it ends with itself. */
-export function openDatabase(settings: DatabaseSettings, pool: Pool, log: Logger): Database {
-  const timeoutMs = settings.timeoutSeconds * 1000;
+/** Opens the client of one process on a pool, which `$disconnect` ends as well. */
+export function openDatabase(config: DatabaseConfig, pool: Pool, log: Logger): Database {
+  const timeoutMs = config.timeoutSeconds * 1000;
   const adapter = new PrismaPg(pool, {
     disposeExternalPool: true,
-    onPoolError: (error) => log.warn({ reason: error.message }, 'a database connection was lost'),
-    ...(settings.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
+    onPoolError: (error) => log.warn({ reason: error.message }, 'lost a database connection'),
+    ...(config.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
   });
-  return new PrismaClient({
+  const prisma = new PrismaClient({
     adapter,
     errorFormat: 'minimal',
-    // Said each time: after a wait for a lock a statement must see what the other one did, whatever the database's default.
+    // Set explicitly: after waiting for a lock, a statement must see what the other transaction did, whatever the database's default.
     transactionOptions: { isolationLevel: 'ReadCommitted', maxWait: timeoutMs, timeout: timeoutMs * 2 },
+  }).$extends({
+    query: {
+      $allModels: {
+        async $allOperations({ args, query }) {
+          try {
+            return await query(args);
+          } catch (error) {
+            throw translateDatabaseError(error);
+          }
+        },
+      },
+    },
+  }) as unknown as PrismaClient;
+  return Object.assign(prisma, {
+    async transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+      try {
+        return await prisma.$transaction(work);
+      } catch (error) {
+        throw translateDatabaseError(error);
+      }
+    },
   });
 }
 
-/** Prisma's codes for a server that is gone, full or too slow, and for a transaction that it lost or that timed out. */
+/** Prisma's codes for an unreachable, full or slow server and for transactions that were lost or timed out. */
 const unavailableCodes = new Set([
   'P1000',
   'P1001',
@@ -75,7 +107,7 @@ const unavailableStates = /^(08|53|57P|57014|25006|25P03|40|55P03|42P01)/;
 const unavailableMessages =
   /connection terminated|timeout exceeded|query read timeout|connection timeout|client has encountered a connection error|econnre|etimedout|epipe|enotfound|eai_again/i;
 
-interface DatabaseFault {
+interface DriverError {
   code?: unknown;
   message?: unknown;
   meta?: { driverAdapterError?: { cause?: unknown } };
@@ -84,36 +116,38 @@ interface DatabaseFault {
   originalCode?: unknown;
 }
 
-/**
- * Whether a fault says that Postgres is not to be had now (down, unreachable, full, too slow, failing over), rather than
- * that a statement is wrong. The outcome of the statement is then unknown.
- */
-export function isDatabaseUnavailable(error: unknown, depth = 0): boolean {
+function isUnavailable(error: unknown, depth = 0): boolean {
   if (typeof error !== 'object' || error === null || depth > 4) return false;
-  const { code, message, meta, cause, kind, originalCode } = error as DatabaseFault;
+  const { code, message, meta, cause, kind, originalCode } = error as DriverError;
   return (
     unavailableCodes.has(String(code)) ||
     unavailableKinds.has(String(kind)) ||
     unavailableStates.test(String(originalCode ?? code)) ||
     (code === undefined && unavailableMessages.test(String(message))) ||
-    isDatabaseUnavailable(meta?.driverAdapterError, depth + 1) ||
-    isDatabaseUnavailable(cause, depth + 1)
+    isUnavailable(meta?.driverAdapterError, depth + 1) ||
+    isUnavailable(cause, depth + 1)
   );
 }
 
-/** Whether a statement was refused because another row has a value that only one may have. */
-export function violatesUnique(error: unknown, depth = 0): boolean {
+function isUniqueViolation(error: unknown, depth = 0): boolean {
   if (typeof error !== 'object' || error === null || depth > 4) return false;
-  const { code, meta, cause, kind, originalCode } = error as DatabaseFault;
+  const { code, meta, cause, kind, originalCode } = error as DriverError;
   return (
     kind === 'UniqueConstraintViolation' ||
     String(originalCode ?? code) === '23505' ||
-    violatesUnique(meta?.driverAdapterError, depth + 1) ||
-    violatesUnique(cause, depth + 1)
+    isUniqueViolation(meta?.driverAdapterError, depth + 1) ||
+    isUniqueViolation(cause, depth + 1)
   );
 }
 
-/** The sentence of a database's fault: Prisma puts the name of its call and blank lines before it. */
+/** Translates errors of Prisma and pg to `DatabaseUnavailable` and `UniqueViolation`; other values stay as they are. */
+export function translateDatabaseError(error: unknown): unknown {
+  if (error instanceof DatabaseUnavailable || error instanceof UniqueViolation) return error;
+  if (isUniqueViolation(error)) return new UniqueViolation(sentenceOf(error), { cause: error });
+  return isUnavailable(error) ? new DatabaseUnavailable(sentenceOf(error), { cause: error }) : error;
+}
+
+/** The last line of an error's message: Prisma writes the name of its call and blank lines before it. */
 export const sentenceOf = (error: unknown): string =>
   String((error as { message?: unknown }).message)
     .split('\n')

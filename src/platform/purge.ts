@@ -13,7 +13,7 @@ export interface Purge {
 export type DeleteBatch = (batch: number) => Promise<number>;
 
 /** Deletes what is dead in small batches, off the request path: now and every five minutes. */
-export function startPurge(deletions: readonly DeleteBatch[], log: Logger): Purge {
+export function startJobs(deletions: readonly DeleteBatch[], log: Logger): Purge {
   let running: Promise<void> = Promise.resolve();
   let stopped = false;
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { ownScopes } from '../../src/core/scopes/scopes.ts';
+import { ownScopes } from '../../src/core/authorization/scopes.ts';
 import { password, startApp, type TestApp } from '../harness.ts';
 
 jest.setTimeout(60_000);

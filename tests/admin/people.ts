@@ -1,13 +1,14 @@
 // Accounts written by SQL, so that there are many, and what a page of them reads: for a test and `bench/admin-pages.ts`.
 import type pg from 'pg';
-import { findEntries, type Place } from '../../src/features/admin-users/user-pages.store.ts';
-import type { SessionId, UserId } from '../../src/kernel/id.ts';
-import { type Database, sql, type SqlFragment } from '../../src/platform/postgres.ts';
+import { findEntries, type Place } from '../../src/features/users/user-pages.store.ts';
+import type { SessionId, UserId } from '../../src/lib/ids.ts';
+import { type Database } from '../../src/platform/postgres.ts';
+import { sql, type SqlFragment } from '../../src/platform/sql.ts';
 
 type Connection = Pick<pg.Client, 'query'>;
 
 const nobody = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
-const caller = {
+const principal = {
   userId: nobody as UserId,
   sessionId: nobody as SessionId,
   apiKeyId: undefined,
@@ -41,7 +42,7 @@ async function statementOf(query: string | undefined, after: Place | undefined):
     sent = sql(texts, ...(values as never[]));
     return [];
   };
-  await findEntries({ $queryRaw } as unknown as Database, caller, { query, after, limit });
+  await findEntries({ $queryRaw } as unknown as Database, principal, { query, after, limit });
   if (!sent) throw new Error('the store sent nothing');
   return sent;
 }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { readTrail, type TrailQuery } from '../../src/core/audit/trail.store.ts';
-import type { EventId, UserId } from '../../src/kernel/id.ts';
-import { type Queryable, sql } from '../../src/platform/postgres.ts';
+import { readTrail, type TrailQuery } from '../../src/core/audit/audit-events.store.ts';
+import type { EventId, UserId } from '../../src/lib/ids.ts';
+import { type Transaction } from '../../src/platform/postgres.ts';
+import { sql } from '../../src/platform/sql.ts';
 import { password, startApp, type TestApp } from '../harness.ts';
 import { addEvent, auditorOf, eventsOf, monthAt } from './trail.ts';
 
@@ -221,7 +222,7 @@ describe('what a page costs', () => {
       ...(query.before ? { before: middle[0].id } : {}),
       ...(query.userId ? { userId: somebody as UserId } : {}),
     };
-    await readTrail(recorder as unknown as Queryable, { order: 'newest first', limit: 21, ...given });
+    await readTrail(recorder as unknown as Transaction, { order: 'newest first', limit: 21, ...given });
     const explain = `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`;
     const { rows } = await costs.sql.query<Record<string, [{ Plan: Record<string, number> }]>>(
       explain,

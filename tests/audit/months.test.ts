@@ -3,9 +3,9 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { makeTendAuditMonths } from '../../src/core/audit/months.ts';
-import { purgeTraces } from '../../src/core/audit/months.store.ts';
-import { openOutside } from '../../src/outside.ts';
+import { makeMaintainAuditPartitions } from '../../src/core/audit/audit-partitions.ts';
+import { purgeTraces } from '../../src/core/audit/audit-partitions.store.ts';
+import { openInfrastructure } from '../../src/infrastructure.ts';
 import type { Logger } from '../../src/platform/log.ts';
 import { makeLogger } from '../../src/platform/log.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
@@ -39,9 +39,9 @@ afterEach(async () => {
 });
 
 function openProcess(): Database {
-  const outside = openOutside(app.config, makeLogger({ level: 'silent', pretty: false }));
-  processes.push({ db: outside.db, close: () => outside.close() });
-  return outside.db;
+  const infrastructure = openInfrastructure(app.config, makeLogger({ level: 'silent', pretty: false }));
+  processes.push({ db: infrastructure.db, close: () => infrastructure.close() });
+  return infrastructure.db;
 }
 
 /** What a process does at its start and then again and again; gives what it warned of. */
@@ -49,7 +49,7 @@ async function tend(retentionDays: number | undefined, db = openProcess()): Prom
   const warnings: string[] = [];
   const log = { info: () => {}, warn: ({ reason }: { reason: string }) => void warnings.push(reason) };
   const auditRetentionSeconds = retentionDays === undefined ? undefined : retentionDays * day;
-  expect(await makeTendAuditMonths({ db, auditRetentionSeconds, log: log as unknown as Logger })()).toBe(0);
+  expect(await makeMaintainAuditPartitions({ db, auditRetentionSeconds, log: log as unknown as Logger })()).toBe(0);
   return warnings;
 }
 

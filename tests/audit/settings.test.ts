@@ -1,9 +1,9 @@
 // A start tells the audit trail which settings are not those of the start before.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { recordSettings } from '../../src/core/audit/settings.store.ts';
-import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
-import { openOutside } from '../../src/outside.ts';
+import { recordSettings } from '../../src/core/audit/config-changes.store.ts';
+import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
+import { openInfrastructure } from '../../src/infrastructure.ts';
 import { makeLogger } from '../../src/platform/log.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { startForTest } from '../operations/processes.ts';
@@ -11,20 +11,20 @@ import { whenReady } from '../support/service.ts';
 import { eventsOf, eventually } from './trail.ts';
 
 let app: TestApp;
-let outside: ReturnType<typeof openOutside>;
+let infrastructure: ReturnType<typeof openInfrastructure>;
 beforeEach(async () => {
   app = await startApp();
-  outside = openOutside(app.config, makeLogger({ level: 'silent', pretty: false }));
+  infrastructure = openInfrastructure(app.config, makeLogger({ level: 'silent', pretty: false }));
 });
 afterEach(async () => {
-  await outside.close();
+  await infrastructure.close();
   await app.close();
 });
 
 const told = async () => (await eventsOf(app.sql, `type = 'settings.changed'`)).map(({ reason }) => reason);
 const [first, second] = [randomBytes(32), randomBytes(32)];
 const start = (settings: Record<string, string>, ...roots: Buffer[]) =>
-  recordSettings(outside.db, settings, deriveMasterKeys(roots.length > 0 ? roots : [first]));
+  recordSettings(infrastructure.db, settings, deriveMasterKeys(roots.length > 0 ? roots : [first]));
 
 test('a start with other settings names them, once, whatever starts at once', async () => {
   await Promise.all([1, 2, 3].map(() => start({ ACCESS_TTL: '900', JWT_ALG: 'ES256' })));

@@ -39,12 +39,12 @@ async function somebody(role: 'user' | 'administrator' = 'user'): Promise<Owner>
   return { ...account, ...(body as Account), apiKey };
 }
 
-async function credentialOf(caller: (typeof callers)[number], owner: Owner): Promise<Record<string, string>> {
+async function credentialOf(principal: (typeof callers)[number], owner: Owner): Promise<Record<string, string>> {
   const bearer = ({ access_token: token }: Owner) => ({ authorization: `Bearer ${token}` });
-  if (caller === 'anonymous') return {};
-  if (caller === 'API key') return { 'x-api-key': owner.apiKey.client_secret };
-  if (caller === 'user') return bearer(owner);
-  return bearer(await somebody(caller === 'administrator' ? 'administrator' : 'user'));
+  if (principal === 'anonymous') return {};
+  if (principal === 'API key') return { 'x-api-key': owner.apiKey.client_secret };
+  if (principal === 'user') return bearer(owner);
+  return bearer(await somebody(principal === 'administrator' ? 'administrator' : 'user'));
 }
 
 test('the table has a row for every operation, and a column for every caller', () => {
@@ -57,15 +57,15 @@ test('the table has a row for every operation, and a column for every caller', (
 describe.each(rows.map(([call = '', ...statuses]) => ({ call, statuses })))('$call', ({ call, statuses }) => {
   const operation = operations.find(({ method, template }) => `${method} ${template}` === call);
 
-  test.each(callers.map((caller, index) => ({ caller, status: Number(statuses[index]) })))(
+  test.each(callers.map((principal, index) => ({ principal, status: Number(statuses[index]) })))(
     '$caller: $status',
-    async ({ caller, status }) => {
+    async ({ principal, status }) => {
       const { id = '', method = '', path: itself = '' } = operation ?? {};
       const owner = await somebody();
       const { path = itself, body, headers } = (await recipes[id]?.(owner, app)) ?? {};
       const response = await app.call(method.toLowerCase() as Parameters<Client['call']>[0], path, {
         body,
-        headers: { ...headers, ...(await credentialOf(caller, owner)) },
+        headers: { ...headers, ...(await credentialOf(principal, owner)) },
       });
       expect([response.status, response.text.slice(0, 200)]).toEqual([status, expect.any(String)]);
     },

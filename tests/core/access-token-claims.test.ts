@@ -61,8 +61,8 @@ test('sub and sid are ids', () => {
 
 test('a scope that is no text gives no scope', () => {
   for (const scope of [undefined, null, ['profile'], { profile: true }, 7]) {
-    const caller = () => ours.verify(ours.craft(header(), { ...goodClaims, scope }));
-    const scopes = judge({ scope }) === 'accepted' ? caller().scopes : [];
+    const principal = () => ours.verify(ours.craft(header(), { ...goodClaims, scope }));
+    const scopes = judge({ scope }) === 'accepted' ? principal().scopes : [];
     expect(scopes).not.toContain('profile');
   }
 });

@@ -1,7 +1,7 @@
 import { createPrivateKey, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { CompactSign, decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
-import { deriveMasterKeys, unseal } from '../../src/core/keys/master-keys.ts';
+import { deriveMasterKeys, unseal } from '../../src/lib/master-keys.ts';
 import { type Account, startApp, type TestApp } from '../harness.ts';
 import type { Members } from './forger.ts';
 

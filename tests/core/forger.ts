@@ -5,10 +5,10 @@ import {
   makeSigningKey,
   type SigningAlg,
   type SigningKey,
-} from '../../src/core/keys/signing-key.ts';
+} from '../../src/core/signing-keys/signing-key.ts';
 import { makeVerifyAccessToken } from '../../src/core/tokens/access-token.ts';
 import type { VerifyAccessToken } from '../../src/http/authenticate.ts';
-import { InvalidAccessToken } from '../../src/http/refusals.ts';
+import { InvalidAccessToken } from '../../src/core/errors.ts';
 
 export const now = 1_800_000_000;
 export const issuer = 'https://auth.example.com';

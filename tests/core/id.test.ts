@@ -1,6 +1,6 @@
 import { expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import { idFromBytes, idToBytes, newId, parseId } from '../../src/kernel/id.ts';
+import { idFromBytes, idToBytes, newId, parseId } from '../../src/lib/ids.ts';
 
 jest.setTimeout(30_000);
 

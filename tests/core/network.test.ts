@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { networkOf as networkOfAddress, parseAddress } from '../../src/kernel/network.ts';
+import { networkOf as networkOfAddress, parseAddress } from '../../src/lib/network.ts';
 
 const networkOf = (text: string) => networkOfAddress(parseAddress(text) ?? '');
 

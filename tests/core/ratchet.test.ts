@@ -1,9 +1,16 @@
 import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
-import { formatToken, forward, hashToken, makeRatchet, newSalt, successor } from '../../src/core/sessions/ratchet.ts';
-import type { SessionId } from '../../src/kernel/id.ts';
+import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
+import {
+  formatToken,
+  forward,
+  hashToken,
+  makeRatchet,
+  newSalt,
+  successor,
+} from '../../src/core/sessions/refresh-token.ts';
+import type { SessionId } from '../../src/lib/ids.ts';
 
 jest.setTimeout(30_000);
 

@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { calculateJwkThumbprint, decodeProtectedHeader } from 'jose';
-import { deriveMasterKeys, unseal } from '../../src/core/keys/master-keys.ts';
+import { deriveMasterKeys, unseal } from '../../src/lib/master-keys.ts';
 import { startApp, type TestApp } from '../harness.ts';
 
 jest.setTimeout(30_000);

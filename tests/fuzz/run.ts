@@ -74,8 +74,8 @@ async function main(): Promise<number> {
   await globalTeardown();
   await rm(folder, { recursive: true });
 
-  const named = (tested: Tested[], caller: string) =>
-    tested.map(({ name, passed }) => ({ name: `${name} ${caller}`, passed }));
+  const named = (tested: Tested[], principal: string) =>
+    tested.map(({ name, passed }) => ({ name: `${name} ${principal}`, passed }));
   const tests = [...named(nobody, 'without a token'), ...named(user, 'with a token')];
   for (const { name, passed } of tests) console.log(`${passed ? '✓' : '✗'} ${name}`);
   const failed = tests.filter(({ passed }) => !passed).length;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { endpoint, type Endpoint } from '../../src/http/endpoint.ts';
-import { makeOpenApi } from '../../src/http/openapi.ts';
-import { NotReady } from '../../src/kernel/refusal.ts';
+import { makeOpenApi } from '../../src/http/openapi/document.ts';
+import { NotReady } from '../../src/lib/errors.ts';
 import { serveEndpoints, type ServedEndpoints } from '../support/endpoints.ts';
 import { send, type Sent } from './wire.ts';
 
@@ -12,7 +12,7 @@ const declared = {
   tag: 'Forms',
   summary: 'A form',
   bodyType: 'form',
-  reply: z.record(z.string(), z.string()),
+  response: z.record(z.string(), z.string()),
 } as const;
 
 const endpoints: Endpoint[] = [
@@ -21,11 +21,11 @@ const endpoints: Endpoint[] = [
     ...declared,
     path: '/strict',
     body: z.strictObject({ name: z.string(), age: z.string().regex(/^\d+$/).optional() }),
-    limit: 'mail',
-    refusals: [NotReady],
-    answerRefusal: ({ kind, extras }, { requestId, retryAfterSeconds, form }) => ({
-      ...(kind.status === 413 ? { status: 400 } : {}),
-      body: { error: kind.code, members: extras.members, requestId, retryAfterSeconds, form },
+    rateLimit: 'mail',
+    errors: [NotReady],
+    renderError: ({ definition, extras }, { requestId, retryAfterSeconds, form }) => ({
+      ...(definition.status === 413 ? { status: 400 } : {}),
+      body: { error: definition.code, members: extras.members, requestId, retryAfterSeconds, form },
       type: 'application/json',
       headers: { 'X-Own': 'yes' },
     }),
@@ -39,17 +39,17 @@ const endpoints: Endpoint[] = [
     ...declared,
     path: '/speechless',
     body: z.strictObject({}),
-    answerRefusal() {
+    renderError() {
       throw new TypeError('no words');
     },
     handle: () => ({}),
   }),
 ];
 
-const mostMails = 50;
+const maxMails = 50;
 let served: ServedEndpoints;
 beforeAll(async () => {
-  served = await serveEndpoints(endpoints, { mail: { count: mostMails, windowSeconds: 60 } });
+  served = await serveEndpoints(endpoints, { mail: { count: maxMails, windowSeconds: 60 } });
 });
 afterAll(() => served.close());
 
@@ -191,7 +191,7 @@ describe('an endpoint that answers refusals in its own form', () => {
     const notReady = await post('/strict', 'name=not+ready');
     expect(notReady).toMatchObject({ headers: { 'retry-after': '1' }, body: { retryAfterSeconds: 1 } });
     let limited = await post('/strict', 'name=a');
-    for (let calls = 0; limited.status === 200 && calls < mostMails; calls += 1)
+    for (let calls = 0; limited.status === 200 && calls < maxMails; calls += 1)
       limited = await post('/strict', 'name=a');
     expect(limited).toMatchObject({ status: 429, body: { error: 'rate_limited' } });
     expect(limited.body['retryAfterSeconds']).toBe(Number(limited.headers['retry-after']));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { html } from '../../src/kernel/html.ts';
+import { html } from '../../src/lib/html.ts';
 
 describe('html', () => {
   test.each([

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { defaultLimits } from '../../src/http/connections.ts';
+import { defaultLimits } from '../../src/http/server/connections.ts';
 import { startForTest } from '../operations/processes.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type ServiceProcess, whenReady } from '../support/service.ts';

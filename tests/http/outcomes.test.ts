@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { endpoint, type Endpoint } from '../../src/http/endpoint.ts';
-import { makeOpenApi } from '../../src/http/openapi.ts';
-import { Answer } from '../../src/http/send.ts';
+import { makeOpenApi } from '../../src/http/openapi/document.ts';
+import { ResponseWithHeaders } from '../../src/http/response.ts';
 import { serveEndpoints, type ServedEndpoints } from '../support/endpoints.ts';
 import { send } from './wire.ts';
 
@@ -16,22 +16,22 @@ const endpoints: Endpoint[] = [
     path: '/two',
     operationId: 'two',
     query: z.strictObject({ outcome: z.string() }),
-    reply: Made,
+    response: Made,
     status: 201,
-    alsoReplies: [{ status: 202, reply: Later, description: 'A mail is on its way' }],
+    alternativeResponses: [{ status: 202, response: Later, description: 'A mail is on its way' }],
     handle({ query }) {
       if (query.outcome === 'made') return { id: '1' };
-      if (query.outcome === 'made, with a header') return new Answer({ id: '2' }, { 'X-Own': 'yes' });
-      if (query.outcome === 'undeclared') return new Answer({ message: 'wait' }, {}, 203);
-      if (query.outcome === 'crossed') return new Answer({ id: '1' }, {}, 202);
-      return new Answer({ message: 'wait' }, { 'X-Own': 'yes' }, 202);
+      if (query.outcome === 'made, with a header') return new ResponseWithHeaders({ id: '2' }, { 'X-Own': 'yes' });
+      if (query.outcome === 'undeclared') return new ResponseWithHeaders({ message: 'wait' }, {}, 203);
+      if (query.outcome === 'crossed') return new ResponseWithHeaders({ id: '1' }, {}, 202);
+      return new ResponseWithHeaders({ message: 'wait' }, { 'X-Own': 'yes' }, 202);
     },
   }),
   endpoint({
     ...declared,
     path: '/accepted',
     operationId: 'accepted',
-    reply: Later,
+    response: Later,
     status: 202,
     handle: () => ({ message: 'wait' }),
   }),
@@ -39,9 +39,9 @@ const endpoints: Endpoint[] = [
     ...declared,
     path: '/nothing',
     operationId: 'nothing',
-    alsoReplies: [{ status: 202, reply: Later, description: 'A mail is on its way' }],
+    alternativeResponses: [{ status: 202, response: Later, description: 'A mail is on its way' }],
     query: z.strictObject({ later: z.string().optional() }),
-    handle: ({ query }) => (query.later ? new Answer({ message: 'wait' }, {}, 202) : undefined),
+    handle: ({ query }) => (query.later ? new ResponseWithHeaders({ message: 'wait' }, {}, 202) : undefined),
   }),
 ];
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { defaultLimits } from '../../src/http/connections.ts';
+import { defaultLimits } from '../../src/http/server/connections.ts';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
 import { unlimited } from './attack.ts';
 import { send } from './wire.ts';

@@ -1,8 +1,8 @@
 // The real service, and the keys in its database: what it would never sign is signed with them.
 import { createHmac, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { type Account, startApp, type TestApp } from '../harness.ts';
-import { deriveMasterKeys, unseal } from '../../src/core/keys/master-keys.ts';
-import { generateSigningKey, makeSigningKey, type SigningKey } from '../../src/core/keys/signing-key.ts';
+import { deriveMasterKeys, unseal } from '../../src/lib/master-keys.ts';
+import { generateSigningKey, makeSigningKey, type SigningKey } from '../../src/core/signing-keys/signing-key.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
 import type { Alg } from './verifiers.ts';

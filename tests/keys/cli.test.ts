@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
+import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atOnce } from '../support/workers.ts';

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { revokeKey } from '../../src/core/keys/operator.store.ts';
+import { revokeKey } from '../../src/core/signing-keys/key-operations.store.ts';
 import { openDatabase } from '../../src/platform/postgres.ts';
 import { openPool } from '../../src/platform/postgres-pool.ts';
 import { makeLogger } from '../../src/platform/log.ts';

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Account } from '../harness.ts';
-import { answerNext, claimLetter, purgeMails } from '../../src/core/mails/delivery.store.ts';
-import type { UserId } from '../../src/kernel/id.ts';
-import { type Database, sql } from '../../src/platform/postgres.ts';
+import { answerNext, claimEmail, purgeEmails } from '../../src/core/email/outbox-delivery.store.ts';
+import type { UserId } from '../../src/lib/ids.ts';
+import { type Database } from '../../src/platform/postgres.ts';
+import { sql } from '../../src/platform/sql.ts';
 import { randomBytes } from 'node:crypto';
 import { atOnce } from '../support/workers.ts';
 import { appUrl, openPostOffice, type PostOffice } from './post-office.ts';
@@ -19,7 +20,7 @@ afterAll(() => office.close());
 describe('a letter', () => {
   test('arrives with both parts, its link, and the headers that machines look at', async () => {
     const { text } = await office.postLink(ada);
-    expect(await office.postman().deliverDue()).toBe(1);
+    expect(await office.emailWorker().deliverDue()).toBe(1);
     const [mail, ...more] = office.server.received;
     const [row] = await office.rows();
     expect(more).toEqual([]);
@@ -45,7 +46,7 @@ describe('a letter', () => {
       expect(stored).not.toContain(secret);
       expect(stored).not.toContain(Buffer.from(secret).toString('hex'));
     }
-    await office.postman().deliverDue();
+    await office.emailWorker().deliverDue();
     const [after] = await office.rows();
     expect(after).toMatchObject({ payload: null, sent_at: expect.any(Date), last_fault: null });
   });
@@ -58,7 +59,7 @@ describe('a letter', () => {
       [token.id],
     );
     await expect(office.tokens.peek(token.text, 'password_reset')).rejects.toThrow('not live');
-    await office.postman().deliverDue();
+    await office.emailWorker().deliverDue();
     expect((await office.tokens.peek(token.text, 'password_reset')).userId).toBe(ada.user.id);
     const { rows } = await office.app.sql.query<{ seconds: number }>(
       'SELECT extract(epoch FROM expires_at - clock_timestamp())::float AS seconds FROM one_time_tokens WHERE id = $1',
@@ -71,11 +72,11 @@ describe('a letter', () => {
   test('whose link was replaced or used is not sent', async () => {
     await office.postLink(ada);
     const { text } = await office.postLink(ada);
-    await office.postman().deliverDue();
+    await office.emailWorker().deliverDue();
     expect(office.server.received.map(({ token }) => token)).toEqual([text]);
     const used = await office.postLink(ada);
     await office.tokens.spend(used.text, ['password_reset'], async () => true);
-    await office.postman().deliverDue();
+    await office.emailWorker().deliverDue();
     expect(office.server.received).toHaveLength(1);
     expect((await office.rows()).filter(({ sent_at }) => sent_at === null)).toEqual([]);
   });
@@ -85,19 +86,19 @@ describe('a letter', () => {
     await office.post(leaver);
     await office.app.sql.query('DELETE FROM users WHERE id = $1', [leaver.user.id]);
     expect(await office.rows()).toEqual([]);
-    await office.postman().deliverDue();
+    await office.emailWorker().deliverDue();
     expect(office.server.received).toEqual([]);
   });
 });
 
 describe('a server', () => {
   test('that is down for a while gets every mail once, when it is back', async () => {
-    const postman = office.postman();
+    const emailWorker = office.emailWorker();
     for (let count = 0; count < 5; count += 1) await office.post(ada);
     await office.server.down();
-    await postman.deliverDue();
+    await emailWorker.deliverDue();
     await office.post(ada);
-    await postman.deliverDue();
+    await emailWorker.deliverDue();
     const waiting = await office.rows();
     expect(waiting).toHaveLength(6);
     for (const row of waiting) {
@@ -106,13 +107,13 @@ describe('a server', () => {
       expect(row.waits_seconds).toBeGreaterThan(2);
       expect(row.waits_seconds).toBeLessThan(6);
     }
-    expect(await postman.deliverDue()).toBe(0);
+    expect(await emailWorker.deliverDue()).toBe(0);
     await office.server.up();
     await office.makeDue();
-    await postman.deliverDue();
+    await emailWorker.deliverDue();
     expect(new Set(office.server.received.map(({ messageId }) => messageId)).size).toBe(6);
     expect(office.server.received).toHaveLength(6);
-    expect(await postman.deliverDue()).toBe(0);
+    expect(await emailWorker.deliverDue()).toBe(0);
   });
 
   test.each([
@@ -120,13 +121,13 @@ describe('a server', () => {
     ['to', 550, 'the mail server answered 550 at RCPT TO'],
     ['data', 554, 'the mail server answered 554 at DATA'],
   ] as const)('that refuses at %s with %i is asked again, later and later', async (refuses, code, fault) => {
-    const postman = office.postman();
+    const emailWorker = office.emailWorker();
     office.server.mood = { refuses, code };
     await office.post(ada);
     const waits: number[] = [];
     for (let attempt = 1; attempt <= 10; attempt += 1) {
       await office.makeDue();
-      await postman.deliverDue();
+      await emailWorker.deliverDue();
       const [row] = await office.rows();
       expect(row).toMatchObject({ attempts: attempt, sent_at: null, failed_at: null, last_fault: fault });
       waits.push(row?.waits_seconds ?? 0);
@@ -138,11 +139,11 @@ describe('a server', () => {
     }
     office.server.mood = 'takes';
     await office.makeDue();
-    await postman.deliverDue();
+    await emailWorker.deliverDue();
     expect(office.server.received).toHaveLength(1);
     const kind = 'keyturn_mails_total{kind="password_changed",outcome=';
-    expect(await postman.metrics()).toContain(`${kind}"retried"} 10`);
-    expect(await postman.metrics()).toContain(`${kind}"sent"} 1`);
+    expect(await emailWorker.metrics()).toContain(`${kind}"retried"} 10`);
+    expect(await emailWorker.metrics()).toContain(`${kind}"sent"} 1`);
   });
 
   test('that takes a mail and says nothing holds up no other', async () => {
@@ -151,7 +152,7 @@ describe('a server', () => {
     await office.post(slow);
     await office.post(slow);
     for (let count = 0; count < 8; count += 1) await office.post(ada, 'password_reset');
-    const delivered = office.postman().deliverDue();
+    const delivered = office.emailWorker().deliverDue();
     await office.server.untilReceived(8, 5);
     await office.server.down();
     await delivered;
@@ -164,8 +165,8 @@ describe('a server', () => {
 test('four postmen send each of 200 letters once', async () => {
   const accounts = await atOnce(20, () => office.app.register());
   for (const account of accounts) for (let count = 0; count < 10; count += 1) await office.post(account);
-  const postmen = await atOnce(4, async () => office.postman());
-  const taken = await Promise.all(postmen.map((postman) => postman.deliverDue()));
+  const postmen = await atOnce(4, async () => office.emailWorker());
+  const taken = await Promise.all(postmen.map((emailWorker) => emailWorker.deliverDue()));
   const ids = office.server.received.map(({ messageId }) => messageId);
   expect([ids.length, new Set(ids).size]).toEqual([200, 200]);
   expect(taken.reduce((sum, count) => sum + count)).toBe(200);
@@ -180,21 +181,21 @@ describe('a mail that fails for a day', () => {
   };
 
   test('is marked, counted and kept, and not tried again by itself', async () => {
-    const postman = office.postman();
+    const emailWorker = office.emailWorker();
     await failForADay();
-    await postman.deliverDue();
+    await emailWorker.deliverDue();
     const [row] = await office.rows();
     expect(row).toMatchObject({ failed_at: expect.any(Date), payload: expect.any(Buffer), attempts: 10 });
-    expect(await postman.metrics()).toContain('keyturn_mails_total{kind="password_changed",outcome="failed"} 1');
+    expect(await emailWorker.metrics()).toContain('keyturn_mails_total{kind="password_changed",outcome="failed"} 1');
     office.server.mood = 'takes';
     await office.makeDue();
-    expect(await postman.deliverDue()).toBe(0);
+    expect(await emailWorker.deliverDue()).toBe(0);
   });
 
   test('has ten attempts all the same, where no process ran for that day', async () => {
     await failForADay();
     await office.app.sql.query('UPDATE mails SET attempts = 3');
-    await office.postman().deliverDue();
+    await office.emailWorker().deliverDue();
     expect(await office.rows()).toMatchObject([{ failed_at: null, attempts: 4 }]);
   });
 });
@@ -202,13 +203,13 @@ describe('a mail that fails for a day', () => {
 describe('an ask', () => {
   test('is answered once, whoever comes, and its letters leave at once', async () => {
     const asked: string[] = [];
-    const answer: NonNullable<Parameters<PostOffice['postman']>[0]>['answer'] = async (tx, ask) => {
+    const answer: NonNullable<Parameters<PostOffice['emailWorker']>[0]>['answer'] = async (tx, ask) => {
       asked.push(ask.email);
       await office.outbox.post(tx, ada.user.id as UserId, { kind: 'reset_password', to: ask.email, name: 'Ada' });
     };
     for (let count = 0; count < 5; count += 1) await office.ask(`a${count}@example.com`);
-    const postmen = await atOnce(4, async () => office.postman({ answer }));
-    await Promise.all(postmen.map((postman) => postman.deliverDue()));
+    const postmen = await atOnce(4, async () => office.emailWorker({ answer }));
+    await Promise.all(postmen.map((emailWorker) => emailWorker.deliverDue()));
     const expected = [0, 1, 2, 3, 4].map((count) => `a${count}@example.com`);
     expect(asked.sort()).toEqual(expected);
     expect(office.server.received.map(({ to }) => to).sort()).toEqual(expected);
@@ -218,25 +219,25 @@ describe('an ask', () => {
     for (let asked = 0; asked < 100; asked += 1) await office.ask('nobody@example.com');
     await office.post(ada);
     const arrived: number[] = [];
-    await office.postman({ answer: async () => void arrived.push(office.server.received.length) }).deliverDue();
+    await office.emailWorker({ answer: async () => void arrived.push(office.server.received.length) }).deliverDue();
     expect(arrived).toHaveLength(100);
     expect(arrived.at(-1)).toBe(1);
   });
 
   test('that fails leaves nothing of what it did, and is asked again', async () => {
     let faults = 1;
-    const answer: NonNullable<Parameters<PostOffice['postman']>[0]>['answer'] = async (tx, { email }) => {
+    const answer: NonNullable<Parameters<PostOffice['emailWorker']>[0]>['answer'] = async (tx, { email }) => {
       await office.outbox.post(tx, ada.user.id as UserId, { kind: 'reset_password', to: email, name: 'Ada' });
       if (faults-- > 0) throw new TypeError(`a fault that quotes ${email}`);
     };
-    const postman = office.postman({ answer });
+    const emailWorker = office.emailWorker({ answer });
     await office.ask('a@example.com');
-    await postman.deliverDue();
+    await emailWorker.deliverDue();
     expect(await office.rows()).toMatchObject([
       { kind: 'password_reset', attempts: 1, last_fault: 'a fault of ours: TypeError' },
     ]);
     await office.makeDue();
-    await postman.deliverDue();
+    await emailWorker.deliverDue();
     expect(office.server.received).toHaveLength(1);
   });
 });
@@ -251,7 +252,7 @@ test('what is due is found by an index alone, however much waits of the other ki
     $transaction: (work: (tx: unknown) => Promise<unknown>) => work(listener),
   } as unknown as Database;
   await answerNext(listener, async () => {});
-  await claimLetter(listener, 60);
+  await claimEmail(listener, 60);
   const client = await office.app.sql.connect();
   await client.query(`
     INSERT INTO mails (id, stage, kind, payload, master_key_id, due_at)
@@ -270,10 +271,10 @@ test('what is due is found by an index alone, however much waits of the other ki
 
 test('a mail that is sealed under a master key that is gone waits for it', async () => {
   const { text } = await office.postLink(ada);
-  await office.postman({ masterKeys: [randomBytes(32)] }).deliverDue();
+  await office.emailWorker({ masterKeys: [randomBytes(32)] }).deliverDue();
   expect((await office.rows())[0]?.last_fault).toMatch(/^MASTER_KEYS does not hold the master key [\da-f]{16}, which/);
   await office.makeDue();
-  await office.postman().deliverDue();
+  await office.emailWorker().deliverDue();
   expect(office.server.received.map(({ token }) => token)).toEqual([text]);
 });
 
@@ -282,7 +283,7 @@ test('a payload that was moved to another mail is not sent', async () => {
   const other = await office.app.register();
   await office.post(other);
   await office.app.sql.query('UPDATE mails AS m SET payload = o.payload FROM mails AS o WHERE o.id <> m.id');
-  await office.postman().deliverDue();
+  await office.emailWorker().deliverDue();
   expect(office.server.received).toEqual([]);
   expect((await office.rows()).map(({ last_fault }) => last_fault)).toEqual(
     Array(2).fill('the sealed mail is damaged'),
@@ -290,10 +291,10 @@ test('a payload that was moved to another mail is not sent', async () => {
 });
 
 test('what was sent or given up is deleted after 30 days, in batches, and nothing else', async () => {
-  const postman = office.postman();
+  const emailWorker = office.emailWorker();
   const done = async (days: number, column: string) => {
     await office.post(ada, 'password_reset');
-    if (column === 'sent_at') await postman.deliverDue();
+    if (column === 'sent_at') await emailWorker.deliverDue();
     const ago = `clock_timestamp() - interval '${days} days'`;
     await office.app.sql.query(
       `UPDATE mails SET created_at = ${ago}, kind = $1, ${column} = ${ago} WHERE kind = 'password_reset'`,
@@ -303,8 +304,8 @@ test('what was sent or given up is deleted after 30 days, in batches, and nothin
   for (const days of [29, 31]) await done(days, 'sent_at');
   for (const days of [29, 31, 32]) await done(days, 'failed_at');
   await done(40, 'due_at');
-  expect(await purgeMails(office.db, 1)).toBe(1);
-  expect(await purgeMails(office.db, 1)).toBe(1);
-  expect(await purgeMails(office.db, 1)).toBe(0);
+  expect(await purgeEmails(office.db, 1)).toBe(1);
+  expect(await purgeEmails(office.db, 1)).toBe(1);
+  expect(await purgeEmails(office.db, 1)).toBe(0);
   expect((await office.rows()).map(({ kind }) => kind).sort()).toEqual(['due_at 40', 'failed_at 29', 'sent_at 29']);
 });

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Account } from '../harness.ts';
 import { runCli } from '../keys/run-cli.ts';
-import { openConsole } from '../../src/platform/mail.ts';
+import { openConsole } from '../../src/platform/mailer.ts';
 import { openPostOffice, type PostOffice } from './post-office.ts';
 
 let office: PostOffice;
@@ -19,14 +19,14 @@ const mails = (...args: string[]) => runCli({ DATABASE_URL: office.app.databaseU
 test('mails list names what waits and what was given up, and nobody', async () => {
   expect(await mails('list')).toEqual({ code: 0, stdout: 'No mail waits, and none was given up.\n', stderr: '' });
   await office.post(ada, 'password_reset');
-  await office.postman().deliverDue();
+  await office.emailWorker().deliverDue();
   await office.post(ada);
   office.server.mood = { refuses: 'to', code: 550 };
   await office.postLink(ada);
   await office.app.sql.query(
     `UPDATE mails SET created_at = created_at - interval '30 hours', attempts = 9 WHERE kind = 'reset_password'`,
   );
-  await office.postman().deliverDue();
+  await office.emailWorker().deliverDue();
   const rows = await office.rows();
   const idOf = (wanted: string) => rows.find(({ kind }) => kind === wanted)?.id;
   const { code, stdout } = await mails('list');
@@ -48,19 +48,19 @@ test('mails list names what waits and what was given up, and nobody', async () =
 });
 
 test('mails retry has what was given up tried again, ten times at least', async () => {
-  const postman = office.postman();
+  const emailWorker = office.emailWorker();
   office.server.mood = { refuses: 'data', code: 554 };
   const { text } = await office.postLink(ada);
   await office.app.sql.query(`UPDATE mails SET created_at = created_at - interval '30 hours', attempts = 20`);
-  await postman.deliverDue();
+  await emailWorker.deliverDue();
   expect(await office.rows()).toMatchObject([{ failed_at: expect.any(Date) }]);
   expect((await mails('retry')).stdout).toMatch(/^1 mail is tried again/);
   expect((await mails('retry')).stdout).toBe('No mail was given up: nothing to do.\n');
-  await postman.deliverDue();
+  await emailWorker.deliverDue();
   expect(await office.rows()).toMatchObject([{ failed_at: null, attempts: 1 }]);
   office.server.mood = 'takes';
   await office.makeDue();
-  await postman.deliverDue();
+  await emailWorker.deliverDue();
   expect(office.server.received.map(({ token }) => token)).toEqual([text]);
 });
 

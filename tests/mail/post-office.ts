@@ -2,18 +2,18 @@
 import { randomBytes } from 'node:crypto';
 import { type Account, startApp, type TestApp } from '../harness.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
-import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
-import type { LetterKind } from '../../src/core/mails/letters.ts';
-import { type Ask, makeMailSeal, makeOutbox } from '../../src/core/mails/outbox.ts';
-import { makePostman, type Postman } from '../../src/core/mails/postman.ts';
+import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
+import type { EmailKind } from '../../src/core/email/email-messages.ts';
+import { type EmailRequest, makeEmailCipher, makeOutbox } from '../../src/core/email/outbox.ts';
+import { makeEmailWorker, type EmailWorker } from '../../src/core/email/email-worker.ts';
 import { type IssuedToken, makeOneTimeTokens } from '../../src/core/one-time-tokens/one-time-token.ts';
-import type { Email } from '../../src/core/users/email.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
-import type { UserId } from '../../src/kernel/id.ts';
-import { openOutside } from '../../src/outside.ts';
+import type { EmailAddress } from '../../src/core/users/email-address.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import type { UserId } from '../../src/lib/ids.ts';
+import { openInfrastructure } from '../../src/infrastructure.ts';
 import { type Logger, makeLogger } from '../../src/platform/log.ts';
-import { openSmtp } from '../../src/platform/mail.ts';
-import type { Queryable } from '../../src/platform/postgres.ts';
+import { openSmtp } from '../../src/platform/mailer.ts';
+import type { Transaction } from '../../src/platform/postgres.ts';
 
 export const from = { name: 'Keyturn', address: 'no-reply@keyturn.example' };
 export const appUrl = 'https://app.example.com';
@@ -30,7 +30,7 @@ export interface MailRow {
 }
 
 export interface PostmanOptions {
-  answer?: (tx: Queryable, ask: Ask) => Promise<void>;
+  answer?: (tx: Transaction, ask: EmailRequest) => Promise<void>;
   log?: Logger;
   masterKeys?: Buffer[];
 }
@@ -41,19 +41,19 @@ export async function openPostOffice() {
   const app: TestApp = await startApp(settings);
   const server: MailServer = await startMailServer();
   const silent = makeLogger({ level: 'silent', pretty: false });
-  const ours = openOutside(app.config, silent);
+  const ours = openInfrastructure(app.config, silent);
   const masterKeys = deriveMasterKeys([root]);
   const tokens = makeOneTimeTokens(ours.db, masterKeys, systemClock);
-  const mailSeal = makeMailSeal(masterKeys);
+  const emailCipher = makeEmailCipher(masterKeys);
   const outbox = makeOutbox({
-    mailSeal,
+    emailCipher,
     recipientKey: Buffer.alloc(32),
     clock: systemClock,
     sendsMail: true,
     onMail: () => {},
   });
   const closers: (() => Promise<void>)[] = [];
-  const address = (account: Account) => account.email as Email;
+  const address = (account: Account) => account.email as EmailAddress;
 
   return {
     app,
@@ -69,7 +69,7 @@ export async function openPostOffice() {
       APP_URL: appUrl,
     },
     /** Leaves a letter about an account; with a link where `purpose` is given. */
-    async post(account: Account, kind: LetterKind = 'password_changed', name = 'Ada Lovelace'): Promise<void> {
+    async post(account: Account, kind: EmailKind = 'password_changed', name = 'Ada Lovelace'): Promise<void> {
       await outbox.post(ours.db, account.user.id as UserId, { kind, to: address(account), name });
     },
     /** Leaves a letter with a link to set a new password. */
@@ -82,23 +82,30 @@ export async function openPostOffice() {
     ask: (email: string) =>
       outbox.ask(ours.db, {
         kind: 'password_reset',
-        email: email as Email,
-        client: { requestId: '', ip: '127.0.0.1', userAgent: '' },
+        email: email as EmailAddress,
+        request: { id: '', ip: '127.0.0.1', userAgent: '' },
       }),
     tokens,
     /** The worker of another process, as far as the database can tell; not started. */
-    postman({ answer = async () => {}, log = silent, masterKeys: roots = [root] }: PostmanOptions = {}) {
-      const outside = openOutside(app.config, silent);
+    emailWorker({ answer = async () => {}, log = silent, masterKeys: roots = [root] }: PostmanOptions = {}) {
+      const infrastructure = openInfrastructure(app.config, silent);
       const mailer = openSmtp({ url: server.url, from });
-      const seal = makeMailSeal(deriveMasterKeys(roots));
-      const postman: Postman = makePostman({ ...outside, mailer, mailSeal: seal, answer, appUrl, log });
-      closers.push(async () => {
-        await postman.stop();
-        mailer.close();
-        await outside.close();
+      const seal = makeEmailCipher(deriveMasterKeys(roots));
+      const emailWorker: EmailWorker = makeEmailWorker({
+        ...infrastructure,
+        mailer,
+        emailCipher: seal,
+        answer,
+        appUrl,
+        log,
       });
-      const metrics = () => outside.metrics.registry.metrics();
-      return { ...postman, metrics };
+      closers.push(async () => {
+        await emailWorker.stop();
+        mailer.close();
+        await infrastructure.close();
+      });
+      const metrics = () => infrastructure.metrics.registry.metrics();
+      return { ...emailWorker, metrics };
     },
     /** What stands in the outbox. */
     async rows(): Promise<MailRow[]> {

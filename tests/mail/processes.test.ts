@@ -54,7 +54,7 @@ test('a mail of a process that is killed while it sends is sent by another, when
   expect(held).toMatchObject({ attempts: 1, sent_at: null, last_fault: null });
   expect(held?.waits_seconds).toBeGreaterThan(30);
   office.server.mood = 'takes';
-  const heir = office.postman();
+  const heir = office.emailWorker();
   expect(await heir.deliverDue()).toBe(0);
   await office.makeDue();
   await start();

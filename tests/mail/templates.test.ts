@@ -1,23 +1,23 @@
 import { describe, expect, test } from '@jest/globals';
 import { simpleParser } from 'mailparser';
-import { type LetterKind, letterKinds } from '../../src/core/mails/letters.ts';
-import { renderLetter } from '../../src/core/mails/templates/render.ts';
-import type { OneTimeTokenId } from '../../src/kernel/id.ts';
-import type { Email } from '../../src/core/users/email.ts';
+import { type EmailKind, emailKinds } from '../../src/core/email/email-messages.ts';
+import { renderEmail } from '../../src/core/email/templates/render.ts';
+import type { OneTimeTokenId } from '../../src/lib/ids.ts';
+import type { EmailAddress } from '../../src/core/users/email-address.ts';
 import { DisplayName } from '../../src/core/users/user.ts';
 
 const appUrl = 'https://app.example.com/account';
 const text = 'kto_AaIEQX4gd-6jYVmVqHqWkvL1s3Vd6uUOtrX0hZVLDi7p0OeVYh1kqAcNWl8nNq4Jd0lJcXbGm0l2Jt1nRZrQ8A';
-const kinds = Object.keys(letterKinds) as LetterKind[];
+const kinds = Object.keys(emailKinds) as EmailKind[];
 
-const render = (kind: LetterKind, name = 'Ada Lovelace') =>
-  renderLetter(
+const render = (kind: EmailKind, name = 'Ada Lovelace') =>
+  renderEmail(
     {
       kind,
-      to: 'ada@example.com' as Email,
+      to: 'ada@example.com' as EmailAddress,
       name,
       token: { id: '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10' as OneTimeTokenId, text },
-      newEmail: 'grace.hopper@example.org' as Email,
+      newEmail: 'grace.hopper@example.org' as EmailAddress,
     },
     appUrl,
   );
@@ -59,7 +59,7 @@ describe.each(kinds)('the letter %s', (kind) => {
 
   test('has the one link of its kind, below APP_URL, and says how long it is good', () => {
     const { text: plain, html } = render(kind);
-    const page = letterKinds[kind];
+    const page = emailKinds[kind];
     const link = `${appUrl}/${page}?token=${text}`;
     const lines = plain.split('\n').filter((line) => line.includes('token='));
     const links = [...html.matchAll(/href="([^"]*)"/g)].map(([, href]) => href);
@@ -69,7 +69,7 @@ describe.each(kinds)('the letter %s', (kind) => {
   });
 
   test('without a token has no link, and still says what happened', () => {
-    const letter = renderLetter({ kind, to: 'ada@example.com' as Email, name: 'Ada' }, appUrl);
+    const letter = renderEmail({ kind, to: 'ada@example.com' as EmailAddress, name: 'Ada' }, appUrl);
     expect(letter.text).not.toMatch(/token|undefined|within/);
     expect(letter.html).not.toMatch(/<a |undefined/);
   });

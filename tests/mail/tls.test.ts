@@ -8,7 +8,7 @@ import type { SMTPServerOptions } from 'smtp-server';
 import { startForTest } from '../operations/processes.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
-import { openSmtp } from '../../src/platform/mail.ts';
+import { openSmtp } from '../../src/platform/mailer.ts';
 import { from, openPostOffice, type PostOffice } from './post-office.ts';
 
 const certificate = makeCertificate();

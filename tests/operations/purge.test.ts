@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { purgeSessions } from '../../src/core/sessions/purge.store.ts';
-import { type Database, sql } from '../../src/platform/postgres.ts';
+import { type Database } from '../../src/platform/postgres.ts';
+import { sql } from '../../src/platform/sql.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { startForTest } from './processes.ts';
 

@@ -13,7 +13,7 @@ const secrets = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, SMTP_URL: s
 const load = (environment: Record<string, string | undefined> = {}) =>
   loadConfig('production', {}, { ...required, ...secrets, ...environment });
 
-const faultsOf = (environment: Record<string, string | undefined>): Promise<string[]> =>
+const fieldErrors = (environment: Record<string, string | undefined>): Promise<string[]> =>
   load(environment).then(
     () => [],
     ({ message }: Error) =>
@@ -46,13 +46,13 @@ describe('secrets from files', () => {
 
   test('a value and a file at once, and a file that is not there, are refused by name', async () => {
     const key = fileWith('key', masterKey);
-    expect(await faultsOf({ MASTER_KEYS_FILE: key })).toEqual(['MASTER_KEYS and MASTER_KEYS_FILE are both set']);
-    const faults = await faultsOf({ DATABASE_URL: undefined, DATABASE_URL_FILE: join(folder, 'absent') });
+    expect(await fieldErrors({ MASTER_KEYS_FILE: key })).toEqual(['MASTER_KEYS and MASTER_KEYS_FILE are both set']);
+    const faults = await fieldErrors({ DATABASE_URL: undefined, DATABASE_URL_FILE: join(folder, 'absent') });
     expect(faults[0]).toBe('DATABASE_URL_FILE names a file that cannot be read');
   });
 
   test('what a file holds is not told, where it is wrong', async () => {
-    const faults = await faultsOf({ MASTER_KEYS: undefined, MASTER_KEYS_FILE: fileWith('bad', 'hunter2-canary') });
+    const faults = await fieldErrors({ MASTER_KEYS: undefined, MASTER_KEYS_FILE: fileWith('bad', 'hunter2-canary') });
     expect(faults).toEqual([expect.stringMatching(/^MASTER_KEYS must be /)]);
     expect(faults.join()).not.toContain('canary');
   });

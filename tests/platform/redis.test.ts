@@ -15,9 +15,9 @@ function recorded(): { log: Logger; told: string[] } {
   return { log, told };
 }
 
-async function until(condition: () => boolean, mostMs = 5000): Promise<void> {
+async function until(condition: () => boolean, maxMs = 5000): Promise<void> {
   for (let tries = 0; !condition(); tries += 1) {
-    if (tries * 10 > mostMs) throw new Error(`not within ${mostMs} ms`);
+    if (tries * 10 > maxMs) throw new Error(`not within ${maxMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -14,7 +14,7 @@ const field = /^"(\w+)"; r=(\d+); t=(\d+)$/;
 const policy = /^"(\w+)"; q=(\d+); w=(\d+); pk=:[\w+/=]+:$/;
 
 /** The limit that an answer tells of. @throws where a field is missing or malformed */
-export function limitOf({ headers, status }: Response): Limit {
+export function rateLimitOf({ headers, status }: Response): Limit {
   const [, group, left, reset] = field.exec(String(headers['ratelimit'])) ?? [];
   const [, name, quota, window] = policy.exec(String(headers['ratelimit-policy'])) ?? [];
   if (group === undefined || group !== name)

@@ -3,7 +3,7 @@ import type { Response } from 'supertest';
 import { type CallOptions, freshEmail, password, type Settings, startApp, type TestApp } from '../harness.ts';
 import { operations } from '../http/operations.ts';
 import { exchange } from '../http/wire.ts';
-import { limitOf } from './fields.ts';
+import { rateLimitOf } from './fields.ts';
 
 jest.setTimeout(60_000);
 
@@ -71,7 +71,7 @@ test.each(operations.filter(({ id }) => !probes.includes(id)))(
   async ({ id, method, path, body }) => {
     const call: Call = [method.toLowerCase() as Call[0], path, body ? { body: body.example } : {}];
     const answer = await callFrom(freshAddress(), call);
-    const limit = limitOf(answer);
+    const limit = rateLimitOf(answer);
     const quota = { login: 5, refresh: 4, mail: 3, default: 6 }[groupOf[id] ?? 'default'];
     expect(limit).toMatchObject({ group: groupOf[id] ?? 'default', quota, left: (quota ?? 0) - 1 });
     expect(limit.resetSeconds).toBeLessThanOrEqual(limit.windowSeconds);
@@ -80,7 +80,7 @@ test.each(operations.filter(({ id }) => !probes.includes(id)))(
 
 test('beyond the limit: 429 as a problem, not kept by anybody, with Retry-After not before the reset', async () => {
   const ip = freshAddress();
-  const left = async () => limitOf(await callFrom(ip, ['get', '/openapi.json'])).left;
+  const left = async () => rateLimitOf(await callFrom(ip, ['get', '/openapi.json'])).left;
   expect([await left(), await left(), await left(), await left(), await left(), await left()]).toEqual([
     5, 4, 3, 2, 1, 0,
   ]);
@@ -93,7 +93,7 @@ test('beyond the limit: 429 as a problem, not kept by anybody, with Retry-After 
     code: 'rate_limited',
     type: expect.stringMatching(/rate-limited$/),
   });
-  const { resetSeconds } = limitOf(refused);
+  const { resetSeconds } = rateLimitOf(refused);
   expect(refused.headers['retry-after']).toMatch(/^[1-9]\d*$/);
   expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(resetSeconds);
   expect((await callFrom(freshAddress(), ['get', '/openapi.json'])).status).toBe(200);
@@ -150,7 +150,7 @@ describe('login', () => {
     await callFrom(ip, ['post', '/me/password', { token, body }]);
     await callFrom(ip, ['post', '/me/delete', { token, body: { current_password: 'not it' } }]);
     const last = await callFrom(ip, wrongLogin());
-    expect([last.status, limitOf(last).left]).toEqual([401, 0]);
+    expect([last.status, rateLimitOf(last).left]).toEqual([401, 0]);
     expect((await callFrom(ip, ['post', '/register', { body: {} }])).status).toBe(429);
     expect((await callFrom(ip, ['get', '/me', { token }])).status).toBe(200);
   });
@@ -239,7 +239,7 @@ test('refusals from before the endpoint say what is left, too', async () => {
     const init = { method, headers: { ...headers, 'x-forwarded-for': ip }, ...(body ? { body } : {}) };
     const answer = await fetch(`${app.baseUrl}${path}`, init);
     const said = { status: answer.status, headers: Object.fromEntries(answer.headers) } as Response;
-    expect([path, answer.status, limitOf(said).group]).toEqual([path, status, group]);
+    expect([path, answer.status, rateLimitOf(said).group]).toEqual([path, status, group]);
   }
 });
 

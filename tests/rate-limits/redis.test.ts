@@ -7,13 +7,13 @@ import { createRedisDatabase } from '../support/redis-database.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 import type { ServiceProcess } from '../support/service.ts';
 import { startWorkers, type Workers } from '../support/workers.ts';
-import { limitOf } from './fields.ts';
+import { rateLimitOf } from './fields.ts';
 
 jest.setTimeout(90_000);
 
 const limit = 10;
 /** What degrading may cost a request; twice of it, as the machine may be busy. */
-const mostDegradedMs = 300;
+const maxDegradedMs = 300;
 
 let redis: RedisServer;
 let workers: Workers;
@@ -94,11 +94,11 @@ describe.each([
 ])('a Redis that %s', (_, away, back) => {
   test('is replaced by counters of each process, within 300 ms; told once; and taken again when it is back', async () => {
     const before = [workers.first, workers.second].map((service) => redisLines(service).length);
-    expect(limitOf(await ask(workers.second)).left).toBe(limit - 1);
+    expect(rateLimitOf(await ask(workers.second)).left).toBe(limit - 1);
     await away();
     const { allowed, slowestMs, others } = await flood(ip);
     expect({ allowed, others }).toEqual({ allowed: limit, others: [] });
-    expect(slowestMs).toBeLessThan(2 * mostDegradedMs);
+    expect(slowestMs).toBeLessThan(2 * maxDegradedMs);
     await ask(workers.second);
     await untilRedisIs('down');
     expect(await redisUp()).toBe('0');
@@ -111,7 +111,7 @@ describe.each([
     expect(await redisUp()).toBe('1');
     const fresh = `203.0.113.${address}`;
     await ask(workers.first, fresh);
-    expect(limitOf(await ask(workers.second, fresh)).left).toBe(limit - 2);
+    expect(rateLimitOf(await ask(workers.second, fresh)).left).toBe(limit - 2);
     const after = [workers.first, workers.second].map((service) => redisLines(service).length);
     expect(after).toEqual(before.map((count) => count + 2));
   });
@@ -119,8 +119,8 @@ describe.each([
 
 test('a Redis that lost its scripts, but not its connections, costs nothing', async () => {
   await withRedis(redis.url, (client) => client.sendCommand(['SCRIPT', 'FLUSH']));
-  expect(limitOf(await ask(workers.first)).left).toBe(limit - 1);
-  expect(limitOf(await ask(workers.second)).left).toBe(limit - 2);
+  expect(rateLimitOf(await ask(workers.first)).left).toBe(limit - 1);
+  expect(rateLimitOf(await ask(workers.second)).left).toBe(limit - 2);
 });
 
 test('a Redis that takes no writes is as good as none: nobody is let through without a count', async () => {
@@ -149,7 +149,7 @@ test('a service starts without its Redis, limits, and joins it when it comes', a
       if (tries > 100) throw new Error('it did not join');
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(limitOf(await app.get('/openapi.json')).left).toBe(2);
+    expect(rateLimitOf(await app.get('/openapi.json')).left).toBe(2);
   } finally {
     await app.close();
     await late.kill();

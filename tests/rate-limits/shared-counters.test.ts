@@ -1,6 +1,6 @@
 import { expect, jest, test } from '@jest/globals';
 import type { Options } from 'express-rate-limit';
-import { SharedCounters } from '../../src/http/shared-counters.ts';
+import { SharedCounters } from '../../src/http/rate-limit-store.ts';
 import { makeLogger } from '../../src/platform/log.ts';
 import { openRedis } from '../../src/platform/redis.ts';
 import { startRedis } from '../support/redis-server.ts';

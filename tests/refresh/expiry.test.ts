@@ -8,7 +8,7 @@ import { letPass, readSession } from '../support/session-rows.ts';
 const day = 86_400;
 let app: TestApp;
 beforeAll(async () => {
-  app = await startApp({ REFRESH_TTL: '7d', SESSION_TTL: '30d', REFRESH_LEEWAY: '30s' });
+  app = await startApp({ REFRESH_TTL: '7d', SESSION_TTL: '30d', REFRESH_GRACE_PERIOD: '30s' });
 });
 afterAll(() => app.close());
 

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
-import { formatToken, makeRatchet } from '../../src/core/sessions/ratchet.ts';
+import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
+import { formatToken, makeRatchet } from '../../src/core/sessions/refresh-token.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { bytesOf, granted, refusal, tokenOf } from '../support/refresh-tokens.ts';

@@ -7,7 +7,7 @@ import { letPass, readSession, setTurnAges } from '../support/session-rows.ts';
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await startApp({ REFRESH_LEEWAY: '30s' });
+  app = await startApp({ REFRESH_GRACE_PERIOD: '30s' });
 });
 afterAll(() => app.close());
 
@@ -87,7 +87,7 @@ test('times and salts of turns are kept and cut together, at most eight (invaria
 });
 
 test('replayed again and again, a token dies on time by the clock on the wall (invariant 3)', async () => {
-  const hasty = await startApp({ REFRESH_LEEWAY: '2s' });
+  const hasty = await startApp({ REFRESH_GRACE_PERIOD: '2s' });
   try {
     const { refresh_token: spent } = await hasty.register();
     const turnedMs = performance.now();
@@ -107,7 +107,7 @@ test('replayed again and again, a token dies on time by the clock on the wall (i
 describe('with a leeway of 0', () => {
   let strict: TestApp;
   beforeAll(async () => {
-    strict = await startApp({ REFRESH_LEEWAY: '0' });
+    strict = await startApp({ REFRESH_GRACE_PERIOD: '0' });
   });
   afterAll(() => strict.close());
 

@@ -6,7 +6,7 @@ export const leeway = 3 * tick;
 export const refreshTtl = 8 * tick;
 export const sessionTtl = 14 * tick;
 
-const mostKept = 8;
+const maxKept = 8;
 
 export interface ModelSession {
   readonly id: string;
@@ -40,8 +40,8 @@ export function verdict(now: number, session: ModelSession, generation: number):
   const behind = session.tokens.length - 1 - generation;
   const covers = (turned: number) => now - (session.turnedAt[turned] ?? -Infinity) < leeway;
   if (behind === 0) return 'turned';
-  if (behind <= mostKept) return covers(generation) ? 'replayed' : 'reused';
-  return covers(generation + behind - mostKept) ? 'too_far_behind' : 'reused';
+  if (behind <= maxKept) return covers(generation) ? 'replayed' : 'reused';
+  return covers(generation + behind - maxKept) ? 'too_far_behind' : 'reused';
 }
 
 export function turn(now: number, session: ModelSession, successor: string): void {

@@ -7,7 +7,7 @@ import { atOnce } from '../support/workers.ts';
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await startApp({ REFRESH_LEEWAY: '30s', TRUST_PROXY: '1' });
+  app = await startApp({ REFRESH_GRACE_PERIOD: '30s', TRUST_PROXY: '1' });
 });
 afterAll(() => app.close());
 

@@ -87,9 +87,9 @@ export async function makeWorld(workers: Workers, tell: (verdict: Verdict) => vo
   };
 
   /** A call that acts for a live session; it must be refused where the session is not live. */
-  const asCaller = async (caller: ModelSession, path: string, body: object | undefined, done: () => void) => {
-    const { status } = await service().post(path, body, accessTokens.get(caller.id) ?? '');
-    expect(status).toBe(isLiveAt(now, caller) ? 204 : 401);
+  const asCaller = async (principal: ModelSession, path: string, body: object | undefined, done: () => void) => {
+    const { status } = await service().post(path, body, accessTokens.get(principal.id) ?? '');
+    expect(status).toBe(isLiveAt(now, principal) ? 204 : 401);
     if (status === 204) done();
   };
 
@@ -133,10 +133,10 @@ export async function makeWorld(workers: Workers, tell: (verdict: Verdict) => vo
     },
     logoutAll: ({ session }) => asCaller(pick(session), '/logout/all', undefined, () => endAllBut(undefined)),
     async changePassword({ session }) {
-      const [caller, next] = [pick(session), `a quieter mare, number ${(calls += 1)}`];
+      const [principal, next] = [pick(session), `a quieter mare, number ${(calls += 1)}`];
       const body = { current_password: currentPassword, new_password: next };
-      await asCaller(caller, '/me/password', body, () => {
-        endAllBut(caller);
+      await asCaller(principal, '/me/password', body, () => {
+        endAllBut(principal);
         currentPassword = next;
       });
     },

@@ -4,8 +4,8 @@ import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Endpoint } from '../../src/http/endpoint.ts';
 import { makeCountRequest, type RateLimit } from '../../src/http/rate-limit.ts';
-import { InvalidAccessToken } from '../../src/http/refusals.ts';
-import { listen, makeExpress } from '../../src/http/server.ts';
+import { InvalidAccessToken } from '../../src/core/errors.ts';
+import { listen, makeExpress } from '../../src/http/server/server.ts';
 
 export interface ServedEndpoints {
   baseUrl: string;
@@ -40,7 +40,7 @@ export async function serveEndpoints(
     metrics: { requestDone: () => {} },
     corsOrigins: [],
     browsers: { cookieName: 'refresh_token', sameSite: 'lax', secure: false, origins: [] },
-    checkReplies: true,
+    checkResponses: true,
     count: makeCountRequest({
       rateLimits: { login: plenty, refresh: plenty, mail, default: plenty },
       openCounters: () => undefined,

@@ -1,9 +1,9 @@
 // The pages of mailed links, before use-cases that do as a token tells them, and keep what they were asked to do.
 import { InvalidToken } from '../../src/core/one-time-tokens/one-time-tokens.errors.ts';
 import { loadBlocklist, makePasswordPolicy } from '../../src/core/users/password-policy.ts';
-import { linkPages } from '../../src/features/link-pages/link-pages.route.ts';
-import { ValidationFailed } from '../../src/http/refusals.ts';
-import { NotReady, Overloaded } from '../../src/kernel/refusal.ts';
+import { linkPages } from '../../src/features/link-pages/link-pages.endpoints.ts';
+import { ValidationFailed } from '../../src/core/errors.ts';
+import { NotReady, Overloaded } from '../../src/lib/errors.ts';
 import { serveEndpoints, type ServeOptions } from './endpoints.ts';
 
 /** As long as a real one. */

@@ -1,6 +1,6 @@
 // What becomes of mails in tests: they are kept, and their links read.
 import type pg from 'pg';
-import type { Mailer, OutgoingMail } from '../../src/platform/mail.ts';
+import type { Mailer, OutgoingEmail } from '../../src/platform/mailer.ts';
 
 export interface Mail {
   to: string;
@@ -14,7 +14,7 @@ export interface Mail {
 }
 
 /** @throws where the two forms of a mail do not have the same one link, or a part is missing */
-export function readMail({ to, subject, text, html }: Omit<OutgoingMail, 'id'>): Mail {
+export function readMail({ to, subject, text, html }: Omit<OutgoingEmail, 'id'>): Mail {
   const inText = [...text.matchAll(/^https?:\/\/\S+$/gm)].map(([link]) => link);
   const inHtml = [...html.matchAll(/href="([^"]*)"/g)].map(([, link]) => link);
   const links = [...new Set([...inText, ...inHtml])];

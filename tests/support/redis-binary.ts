@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { access, mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { removeWhenReleased } from '../../src/platform/hold.ts';
+import { removeWhenReleased } from '../../src/dev/process-lock.ts';
 
 export interface RedisBinary {
   program: string;

@@ -1,6 +1,6 @@
 // A password that another system hashed logs in here, and its hash is replaced at the first login.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { readHash } from '../../src/platform/known-hashes.ts';
+import { readHash } from '../../src/platform/password-hashing/hash-formats.ts';
 import { freshEmail } from '../harness.ts';
 import { broughtHashes } from './brought-hashes.ts';
 import { type ImportWorld, startImportWorld } from './import-world.ts';

@@ -6,7 +6,7 @@ import type { Output } from '../keys/run-cli.ts';
 import { runCli } from '../keys/run-cli.ts';
 import { type Settings, startApp, type TestApp } from '../harness.ts';
 
-export interface Refused {
+export interface FailedRequest {
   line: number;
   reasons: string[];
 }
@@ -18,18 +18,18 @@ export interface ImportWorld {
   write(...lines: (object | string)[]): Promise<string>;
   run(...args: string[]): Promise<Output>;
   /** The report of a file's refused lines. */
-  refusedOf(path: string): Promise<Refused[]>;
+  refusedOf(path: string): Promise<FailedRequest[]>;
   rows(sql: string, ...values: unknown[]): Promise<Record<string, unknown>[]>;
   close(): Promise<void>;
 }
 
 let files = 0;
 
-export const readReport = (text: string): Refused[] =>
+export const readReport = (text: string): FailedRequest[] =>
   text
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as Refused);
+    .map((line) => JSON.parse(line) as FailedRequest);
 
 export async function startImportWorld(settings: Settings = {}): Promise<ImportWorld> {
   const app = await startApp(settings);

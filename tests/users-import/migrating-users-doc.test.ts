@@ -8,7 +8,7 @@ import { cp, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promis
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { readHash } from '../../src/platform/known-hashes.ts';
+import { readHash } from '../../src/platform/password-hashing/hash-formats.ts';
 import { freshEmail } from '../harness.ts';
 import { broughtHashes } from './brought-hashes.ts';
 import { type ImportWorld, startImportWorld } from './import-world.ts';

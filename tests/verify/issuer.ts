@@ -1,5 +1,5 @@
 // A verifier whose issuer is a function: what it fetches is counted, and its clock can be stepped.
-import type { PublicJwk } from '../../src/core/keys/signing-key.ts';
+import type { PublicJwk } from '../../src/core/signing-keys/signing-key.ts';
 import { createVerifier, InvalidTokenError, KeysUnavailableError, type Verifier } from '../../src/verify/index.ts';
 import type { VerifierOptions } from '../../src/verify/index.ts';
 import { audience, type Forger, issuer, now } from '../core/forger.ts';

@@ -1,7 +1,8 @@
-import type { Caller, FindApiKey } from '../../http/authenticate.ts';
-import type { ApiKeyId } from '../../kernel/id.ts';
+import type { Principal } from '../authorization/principal.ts';
+import type { FindApiKey } from '../../http/authenticate.ts';
+import type { ApiKeyId } from '../../lib/ids.ts';
 import type { Database } from '../../platform/postgres.ts';
-import type { MasterKeys } from '../keys/master-keys.ts';
+import type { MasterKeys } from '../../lib/master-keys.ts';
 import { makeOpaqueTokens, type OpaqueTokens } from '../tokens/opaque-token.ts';
 import { type LiveApiKey, useApiKey, useApiKeyByToken } from './api-keys.store.ts';
 
@@ -10,7 +11,7 @@ export type ApiKeySecrets = OpaqueTokens<ApiKeyId>;
 
 export const makeApiKeySecrets = (masterKeys: MasterKeys): ApiKeySecrets => makeOpaqueTokens('ktk_', masterKeys);
 
-const callerOf = (key: LiveApiKey | undefined): Caller | undefined =>
+const callerOf = (key: LiveApiKey | undefined): Principal | undefined =>
   key && { userId: key.userId, apiKeyId: key.id, sessionId: undefined, authTime: undefined, scopes: key.scopes };
 
 /** Makes no query for a secret that this service did not make. */

@@ -1,10 +1,10 @@
-import { text } from '../../http/schemas.ts';
-import type { Clock } from '../../kernel/clock.ts';
-import { newId, type OneTimeTokenId, type UserId } from '../../kernel/id.ts';
-import { type Database, type Queryable, violatesUnique } from '../../platform/postgres.ts';
-import type { MasterKeys } from '../keys/master-keys.ts';
+import { unicodeText } from '../../lib/text.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { newId, type OneTimeTokenId, type UserId } from '../../lib/ids.ts';
+import { type Database, type Transaction, UniqueViolation } from '../../platform/postgres.ts';
+import type { MasterKeys } from '../../lib/master-keys.ts';
 import { makeOpaqueTokens, type OpaqueToken } from '../tokens/opaque-token.ts';
-import type { Email } from '../users/email.ts';
+import type { EmailAddress } from '../users/email-address.ts';
 import { InvalidToken } from './one-time-tokens.errors.ts';
 import { type Bearer, findBearer, issueToken, spendToken } from './one-time-tokens.store.ts';
 
@@ -21,7 +21,7 @@ export const lifeSeconds: Readonly<Record<Purpose, number>> = {
 export const tokenExample = `kto_${'A'.repeat(86)}`;
 
 /** The `token` of a request's body. */
-export const OneTimeToken = text()
+export const OneTimeToken = unicodeText()
   .max(1000, { error: 'must have at most 1000 characters' })
   .meta({ description: 'The `token` of the link that was mailed', examples: [tokenExample] });
 
@@ -36,7 +36,7 @@ export interface OneTimeTokens {
    * Makes a token for `userId`, bound to the purpose and to the address that it is sent to. An older one of the same
    * purpose is void from then on, but for `email_undo`.
    */
-  issue(tx: Queryable, userId: UserId, purpose: Purpose, email: Email): Promise<IssuedToken>;
+  issue(tx: Transaction, userId: UserId, purpose: Purpose, email: EmailAddress): Promise<IssuedToken>;
   /** Whose token it is, without spending it. @throws InvalidToken */
   peek(token: string, purpose: Purpose): Promise<Bearer>;
   /**
@@ -46,7 +46,7 @@ export interface OneTimeTokens {
   spend<Result>(
     token: string,
     purposes: readonly Purpose[],
-    act: (tx: Queryable, bearer: Bearer) => Promise<Result | undefined>,
+    act: (tx: Transaction, bearer: Bearer) => Promise<Result | undefined>,
   ): Promise<Result>;
 }
 
@@ -75,7 +75,7 @@ export function makeOneTimeTokens(db: Database, masterKeys: MasterKeys, clock: C
 
     async spend(presented, purposes, act) {
       const result = await spendToken(db, parse(presented), purposes, act).catch((error: unknown) => {
-        if (violatesUnique(error)) throw new InvalidToken('overtaken'); // another account took the address just now
+        if (error instanceof UniqueViolation) throw new InvalidToken('overtaken'); // another account took the address just now
         throw error;
       });
       if (result === undefined) throw new InvalidToken('not live');

@@ -1,14 +1,9 @@
-import { Refusal, type RefusalKind } from '../../kernel/refusal.ts';
+import { defineError } from '../../lib/errors.ts';
 
-/** One answer for a token that is unknown, used, void, expired or for something else. */
-export class InvalidToken extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 400,
-    code: 'invalid_token',
-    title: 'Invalid link',
-    detail: 'This link was used already, is too old, or was replaced by a newer one. Ask for another.',
-  };
-  constructor(reason: string) {
-    super(InvalidToken.kind, reason);
-  }
-}
+/** The same error for an unknown, used, replaced or expired token and for one issued for another purpose. */
+export class InvalidToken extends defineError({
+  status: 400,
+  code: 'invalid_token',
+  title: 'Invalid link',
+  detail: 'This link has expired, was already used or was replaced by a newer one. Request a new one.',
+}) {}

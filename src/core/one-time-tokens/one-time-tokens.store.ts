@@ -1,7 +1,8 @@
-import type { OneTimeTokenId, UserId } from '../../kernel/id.ts';
-import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
+import type { OneTimeTokenId, UserId } from '../../lib/ids.ts';
+import { type Database, type Transaction } from '../../platform/postgres.ts';
+import { sql, type SqlFragment } from '../../platform/sql.ts';
 import type { OpaqueToken } from '../tokens/opaque-token.ts';
-import type { Email } from '../users/email.ts';
+import type { EmailAddress } from '../users/email-address.ts';
 import type { Purpose } from './one-time-token.ts';
 
 type Token = OpaqueToken<OneTimeTokenId>;
@@ -10,7 +11,7 @@ export interface NewToken extends Token {
   userId: UserId;
   purpose: Purpose;
   /** The address that it is sent to. */
-  email: Email;
+  email: EmailAddress;
   lifeSeconds: number;
 }
 
@@ -20,14 +21,14 @@ export interface Bearer {
   userId: UserId;
   purpose: Purpose;
   /** The address that the token was sent to. */
-  email: Email;
+  email: EmailAddress;
   /** The account's address now. */
-  currentEmail: Email;
+  currentEmail: EmailAddress;
   displayName: string;
 }
 
 /** The newest of its purpose takes the older one's row, and so its place. */
-export async function issueToken(tx: Queryable, token: NewToken): Promise<void> {
+export async function issueToken(tx: Transaction, token: NewToken): Promise<void> {
   const { id, hash, userId, purpose, email, lifeSeconds } = token;
   await tx.$executeRaw`
     INSERT INTO one_time_tokens (id, user_id, purpose, email, token_hash, expires_at)
@@ -63,7 +64,7 @@ export const spendToken = <Result>(
   db: Database,
   token: Token,
   purposes: readonly Purpose[],
-  act: (tx: Queryable, bearer: Bearer) => Promise<Result | undefined>,
+  act: (tx: Transaction, bearer: Bearer) => Promise<Result | undefined>,
 ): Promise<Result | undefined> =>
   db.$transaction(async (tx) => {
     await tx.$queryRaw`
@@ -77,7 +78,7 @@ export const spendToken = <Result>(
   });
 
 /** Voids every link of a user whose row this transaction holds, but those that undo a change of address. */
-export async function voidTokens(tx: Queryable, userId: UserId): Promise<void> {
+export async function voidTokens(tx: Transaction, userId: UserId): Promise<void> {
   await tx.$executeRaw`DELETE FROM one_time_tokens WHERE user_id = ${userId}::uuid AND purpose <> 'email_undo'`;
 }
 
@@ -86,7 +87,7 @@ export async function voidTokens(tx: Queryable, userId: UserId): Promise<void> {
  * its own. Else whoever moves an account twice would undo the second move, and the first for good. Ids tell what came
  * first; the oldest one of the address counts, so that it is minutes that part it from the next.
  */
-export async function voidOverruled(tx: Queryable, { tokenId, userId, email }: Bearer): Promise<void> {
+export async function voidOverruled(tx: Transaction, { tokenId, userId, email }: Bearer): Promise<void> {
   await tx.$executeRaw`
     DELETE FROM one_time_tokens AS t
     WHERE t.user_id = ${userId}::uuid AND (t.purpose <> 'email_undo' OR t.email = ${email} OR t.id > LEAST(
@@ -97,7 +98,12 @@ export async function voidOverruled(tx: Queryable, { tokenId, userId, email }: B
 }
 
 /** The undo links that were sent to an address begin their time anew: the change has only now happened. */
-export async function renewUndoLinks(tx: Queryable, userId: UserId, email: Email, seconds: number): Promise<void> {
+export async function renewUndoLinks(
+  tx: Transaction,
+  userId: UserId,
+  email: EmailAddress,
+  seconds: number,
+): Promise<void> {
   await tx.$executeRaw`
     UPDATE one_time_tokens
     SET created_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => ${seconds})
@@ -109,7 +115,7 @@ export async function renewUndoLinks(tx: Queryable, userId: UserId, email: Email
  * Whether an address is kept for an account other than `ours`, whose change away from it can still be undone. Ask after
  * the address was taken, in a statement of its own: the change may only then be there to be seen.
  */
-export const isReserved = (email: Email, ours: UserId): SqlFragment => sql`
+export const isReserved = (email: EmailAddress, ours: UserId): SqlFragment => sql`
   EXISTS (
     SELECT FROM one_time_tokens WHERE purpose = 'email_undo' AND email = ${email} AND user_id <> ${ours}::uuid
       AND clock_timestamp() < expires_at)`;

@@ -1,7 +1,7 @@
-import type { Client } from '../../http/context.ts';
-import type { Clock } from '../../kernel/clock.ts';
-import { newId } from '../../kernel/id.ts';
-import { hashToken, type Ratchet, type RefreshToken } from './ratchet.ts';
+import type { RequestInfo } from '../request-info.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { newId } from '../../lib/ids.ts';
+import { hashToken, type Ratchet, type RefreshToken } from './refresh-token.ts';
 import type { Birth } from './sessions.store.ts';
 
 export interface NewSessionDeps {
@@ -19,12 +19,12 @@ export interface NewSession {
 /** Draws a session's id and first token; it is born when `bear` finds what was verified still true. */
 export const makeNewSession =
   ({ ratchet, clock, refreshTtlSeconds, sessionTtlSeconds }: NewSessionDeps) =>
-  (client: Client, askedScope: string | null): NewSession => {
+  (request: RequestInfo, askedScope: string | null): NewSession => {
     const token = ratchet.start(newId(clock.nowMs()));
     const tokenHash = hashToken(token);
     return {
       token,
-      birth: { id: token.sessionId, tokenHash, askedScope, client, refreshTtlSeconds, sessionTtlSeconds },
+      birth: { id: token.sessionId, tokenHash, askedScope, request, refreshTtlSeconds, sessionTtlSeconds },
     };
   };
 

@@ -1,4 +1,5 @@
-import { type Database, sql } from '../../platform/postgres.ts';
+import { type Database } from '../../platform/postgres.ts';
+import { sql } from '../../platform/sql.ts';
 
 /** When a session ended for good. Each has an index of its own, on a column that no turn changes. No index can be searched
  * by `clock_timestamp()`, which is volatile; here the statement's own time will do. */

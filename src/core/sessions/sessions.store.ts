@@ -1,9 +1,10 @@
-import type { Client } from '../../http/context.ts';
-import type { SessionId, UserId } from '../../kernel/id.ts';
-import { type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
+import type { RequestInfo } from '../request-info.ts';
+import type { SessionId, UserId } from '../../lib/ids.ts';
+import { type Transaction } from '../../platform/postgres.ts';
+import { sql, type SqlFragment } from '../../platform/sql.ts';
 import { recordEvent } from '../audit/audit.store.ts';
-import type { LiveSession } from '../tokens/tokens.ts';
-import { joinGrants } from '../users/grants.store.ts';
+import type { LiveSession } from '../tokens/issue-tokens.ts';
+import { joinGrants } from '../authorization/fragments.sql.ts';
 
 export type RevokedReason =
   | 'logout'
@@ -39,26 +40,26 @@ export interface Birth {
   verifiedHash: string;
   tokenHash: Uint8Array;
   askedScope: string | null;
-  client: { ip: string; network: string; userAgent: string | null };
+  request: { ip: string; network: string; userAgent: string | null };
   refreshTtlSeconds: number;
   sessionTtlSeconds: number;
 }
 
 /** At most so many live sessions a user; the oldest make room. */
-const mostLiveSessions = 100;
+const maxLiveSessions = 100;
 
 /**
  * A session is born only if the hash that was verified is still the user's: no row, no session. The user's row stays
  * locked until the transaction ends, so that a change of password, a disabling and another birth come before or after.
  */
-export async function bear(tx: Queryable, birth: Birth): Promise<LiveSession | undefined> {
-  const { id, userId, verifiedHash, tokenHash, askedScope, client, refreshTtlSeconds, sessionTtlSeconds } = birth;
+export async function bear(tx: Transaction, birth: Birth): Promise<LiveSession | undefined> {
+  const { id, userId, verifiedHash, tokenHash, askedScope, request, refreshTtlSeconds, sessionTtlSeconds } = birth;
   const born = await tx.$executeRaw`
     INSERT INTO sessions (id, user_id, absolute_expires_at, auth_time, client_id, amr, scope, user_agent, ip,
                           expires_at, token_hash, turned_from, turned_at, turn_salts)
     SELECT ${id}::uuid, u.id, clock_timestamp() + make_interval(secs => ${sessionTtlSeconds}), clock_timestamp(),
-           'first-party', '{pwd}', ${askedScope}, ${client.userAgent}, ${client.ip},
-           clock_timestamp() + make_interval(secs => ${refreshTtlSeconds}), ${tokenHash}, ${client.network}, '{}', '{}'
+           'first-party', '{pwd}', ${askedScope}, ${request.userAgent}, ${request.ip},
+           clock_timestamp() + make_interval(secs => ${refreshTtlSeconds}), ${tokenHash}, ${request.network}, '{}', '{}'
     FROM users AS u
     WHERE u.id = ${userId}::uuid AND u.password_hash = ${verifiedHash} AND u.is_active
     FOR NO KEY UPDATE`;
@@ -67,7 +68,7 @@ export async function bear(tx: Queryable, birth: Birth): Promise<LiveSession | u
     UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'too_many_sessions'
     WHERE id IN (
       SELECT s.id FROM sessions AS s WHERE s.user_id = ${userId}::uuid AND s.id <> ${id}::uuid AND ${isLive}
-      ORDER BY s.created_at DESC OFFSET ${mostLiveSessions - 1} LIMIT ${mostLiveSessions})`;
+      ORDER BY s.created_at DESC OFFSET ${maxLiveSessions - 1} LIMIT ${maxLiveSessions})`;
   const [session] = await tx.$queryRaw<LiveSession[]>`
     SELECT ${liveSessionColumns} FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
     WHERE s.id = ${id}::uuid`;
@@ -76,7 +77,7 @@ export async function bear(tx: Queryable, birth: Birth): Promise<LiveSession | u
 
 /** Ends one session, and tells whose it was; undefined where it is not live, or not the given owner's. */
 export async function revokeSession(
-  tx: Queryable,
+  tx: Transaction,
   id: SessionId,
   reason: RevokedReason,
   owner: UserId | null = null,
@@ -93,12 +94,12 @@ export async function revokeSession(
  * there are; the limit, far above it, tells the planner so.
  */
 export async function revokeSessionsOf(
-  tx: Queryable,
+  tx: Transaction,
   userId: UserId,
   reason: RevokedReason,
   kept: SessionId | null = null,
 ): Promise<void> {
-  const most = 10 * mostLiveSessions;
+  const most = 10 * maxLiveSessions;
   const ended = await tx.$executeRaw`
     UPDATE sessions AS ended SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
     WHERE ended.revoked_at IS NULL AND ended.id = ANY (ARRAY(
@@ -109,9 +110,14 @@ export async function revokeSessionsOf(
 }
 
 /** Ends a session that a login was called with, whoever's it was. */
-export async function endReplaced(tx: Queryable, sessionId: SessionId, actorId: UserId, client: Client): Promise<void> {
+export async function endReplaced(
+  tx: Transaction,
+  sessionId: SessionId,
+  actorId: UserId,
+  request: RequestInfo,
+): Promise<void> {
   const reason = 'replaced_by_login';
   const userId = await revokeSession(tx, sessionId, reason);
   if (!userId) return;
-  await recordEvent(tx, client, { type: 'session.ended', outcome: 'success', reason, actorId, userId, sessionId });
+  await recordEvent(tx, request, { type: 'session.ended', outcome: 'success', reason, actorId, userId, sessionId });
 }

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { Bearer, VerifyAccessToken } from '../../http/authenticate.ts';
-import { InvalidAccessToken } from '../../http/refusals.ts';
-import type { Clock } from '../../kernel/clock.ts';
-import { type ApiKeyId, parseId, type SessionId, type UserId } from '../../kernel/id.ts';
-import { fromBase64Url } from '../../kernel/secret.ts';
-import type { Keyring } from '../keys/keyring.ts';
-import type { SigningKey } from '../keys/signing-key.ts';
+import type { AccessTokenSubject } from '../authorization/principal.ts';
+import type { VerifyAccessToken } from '../../http/authenticate.ts';
+import { InvalidAccessToken } from '../errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { type ApiKeyId, parseId, type SessionId, type UserId } from '../../lib/ids.ts';
+import { fromBase64Url } from '../../lib/secrets.ts';
+import type { Keyring } from '../signing-keys/keyring.ts';
+import type { SigningKey } from '../signing-keys/signing-key.ts';
 
 /** How the API keys' tokens call their subject: no user's id looks like it (RFC 9700 section 4.15). */
 const apiKeyPrefix = 'key_';
@@ -99,10 +100,10 @@ export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTt
 type Json = Record<string, unknown>;
 
 /** What a good access token says, and for whom. @throws InvalidAccessToken */
-export type ReadAccessToken = (token: string) => { bearer: Bearer; claims: Readonly<Json> };
+export type ReadAccessToken = (token: string) => { bearer: AccessTokenSubject; claims: Readonly<Json> };
 
 /** Whom the claims speak for; undefined where they are not as we write them. */
-function bearerOf({ sub, sid, auth_time: authTime, scope, iat }: Json): Bearer | undefined {
+function bearerOf({ sub, sid, auth_time: authTime, scope, iat }: Json): AccessTokenSubject | undefined {
   if (typeof sub !== 'string' || typeof scope !== 'string' || typeof iat !== 'number') return undefined;
   const scopes = scope.split(' ');
   const apiKeyId = apiKeyIdOf(sub);

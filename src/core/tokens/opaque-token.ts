@@ -1,6 +1,6 @@
-import { idFromBytes, idToBytes } from '../../kernel/id.ts';
-import { fromBase64Url, hmacSha256, randomSecret, secretsEqual, sha256 } from '../../kernel/secret.ts';
-import type { MasterKeys } from '../keys/master-keys.ts';
+import { idFromBytes, idToBytes } from '../../lib/ids.ts';
+import { fromBase64Url, hmacSha256, randomSecret, secretsEqual, sha256 } from '../../lib/secrets.ts';
+import type { MasterKeys } from '../../lib/master-keys.ts';
 
 /** What names the row of an opaque token, and opens it. */
 export interface OpaqueToken<Id extends string> {

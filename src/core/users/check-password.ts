@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from '../../http/context.ts';
-import { monotonicMs } from '../../kernel/clock.ts';
-import { makeOneAtATime } from '../../kernel/one-at-a-time.ts';
-import { Overloaded } from '../../kernel/refusal.ts';
-import { hmacSha256 } from '../../kernel/secret.ts';
+import type { RequestInfo } from '../request-info.ts';
+import { monotonicMs } from '../../lib/clock.ts';
+import { makeKeyedMutex } from '../../lib/keyed-mutex.ts';
+import { Overloaded } from '../../lib/errors.ts';
+import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Metrics } from '../../platform/metrics.ts';
-import type { Queryable } from '../../platform/postgres.ts';
+import type { Transaction } from '../../platform/postgres.ts';
 import type { AuditEvent } from '../audit/audit.store.ts';
 import { liftLockout, type LockoutStore, type LockoutSubject } from './lockout.store.ts';
 import { AccountLocked, InvalidCredentials } from './users.errors.ts';
@@ -20,7 +20,7 @@ export type Verdict<Account> = { account: Account } | { refused: AuditEvent & { 
  */
 export type CheckPassword = <Account>(
   email: string,
-  client: Client,
+  request: RequestInfo,
   verify: () => Promise<Verdict<Account>>,
 ) => Promise<Account>;
 
@@ -37,28 +37,28 @@ const lockoutHmac = (lockoutKey: Uint8Array, email: string): Buffer => hmacSha25
 /** Forgets what was counted for an address, so that it is locked nowhere. */
 export const makeLiftLockout =
   (lockoutKey: Uint8Array) =>
-  (tx: Queryable, email: string): Promise<void> =>
+  (tx: Transaction, email: string): Promise<void> =>
     liftLockout(tx, lockoutHmac(lockoutKey, email));
 
 export type LiftLockout = ReturnType<typeof makeLiftLockout>;
 
 /** How long an attempt waits for those under way that may lock the address, and how often it looks. */
-const [mostWaitMs, lookEveryMs] = [10_000, 50];
+const [maxWaitMs, lookEveryMs] = [10_000, 50];
 
 export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordDeps): CheckPassword => {
-  const oneAtATime = makeOneAtATime();
+  const withLock = makeKeyedMutex();
 
   /** Counts the attempt. More right passwords at once than may fail are no attack: they wait for each other. */
-  const begin = (email: string, subject: LockoutSubject, client: Client): Promise<void> => {
-    const deadlineMs = monotonicMs() + mostWaitMs;
+  const begin = (email: string, subject: LockoutSubject, request: RequestInfo): Promise<void> => {
+    const deadlineMs = monotonicMs() + maxWaitMs;
     const name = `${Buffer.from(subject.emailHmac).toString('base64')} ${subject.network}`;
-    return oneAtATime(name, async () => {
+    return withLock(name, async () => {
       for (;;) {
-        client.gone.throwIfAborted();
+        request.signal.throwIfAborted();
         const admission = await store.begin(subject);
         if (admission.kind === 'begun') return;
         if (admission.kind === 'locked') {
-          await store.recordLocked(email, client);
+          await store.recordLocked(email, request);
           throw new AccountLocked(admission.retryAfterSeconds);
         }
         if (monotonicMs() > deadlineMs) throw new Overloaded('attempts under way', 1);
@@ -67,9 +67,9 @@ export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordD
     });
   };
 
-  return async (email, client, verify) => {
-    const subject = { emailHmac: lockoutHmac(lockoutKey, email), network: client.network };
-    await begin(email, subject, client);
+  return async (email, request, verify) => {
+    const subject = { emailHmac: lockoutHmac(lockoutKey, email), network: request.network };
+    await begin(email, subject, request);
     const verdict = await verify().catch(async (error: unknown) => {
       await store.release(subject).catch(() => {}); // what was thrown tells more
       throw error;
@@ -78,7 +78,7 @@ export const makeCheckPassword = ({ store, lockoutKey, metrics }: CheckPasswordD
       await store.succeed(subject);
       return verdict.account;
     }
-    for (const scope of await store.fail(subject, verdict.refused, client)) metrics.lockedOut(scope);
+    for (const scope of await store.fail(subject, verdict.refused, request)) metrics.lockedOut(scope);
     throw new InvalidCredentials(verdict.refused.reason);
   };
 };

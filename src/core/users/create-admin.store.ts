@@ -1,14 +1,15 @@
-import type { UserId } from '../../kernel/id.ts';
-import type { Database, Queryable } from '../../platform/postgres.ts';
+import type { UserId } from '../../lib/ids.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
 import { recordByOperator } from '../audit/audit.store.ts';
-import type { Email } from './email.ts';
-import { adminRole, lockGrants } from './roles.store.ts';
+import type { EmailAddress } from './email-address.ts';
+import { adminRole } from '../authorization/rules.ts';
+import { lockGrants } from '../authorization/authorization.sql.ts';
 
 export interface NewAdmin {
   id: UserId;
-  email: Email;
+  email: EmailAddress;
   displayName: string;
-  unusableHash: string;
+  createUnusableHash: string;
   /** Whether the account may be one whose address nobody has confirmed: anybody can have registered it. */
   mayBeUnverified: boolean;
 }
@@ -30,11 +31,11 @@ interface Found {
 }
 
 /** The account with an address, made where there is none; undefined where the address is kept for another's undo link. */
-async function findOrMake(tx: Queryable, admin: NewAdmin): Promise<Found | undefined> {
-  const { id, email, displayName, unusableHash } = admin;
+async function findOrMake(tx: Transaction, admin: NewAdmin): Promise<Found | undefined> {
+  const { id, email, displayName, createUnusableHash } = admin;
   const made = await tx.$executeRaw`
     INSERT INTO users (id, email, display_name, password_hash)
-    SELECT ${id}::uuid, ${email}, ${displayName}, ${unusableHash}
+    SELECT ${id}::uuid, ${email}, ${displayName}, ${createUnusableHash}
     WHERE NOT EXISTS (
       SELECT FROM one_time_tokens AS t
       WHERE t.purpose = 'email_undo' AND t.email = ${email} AND clock_timestamp() < t.expires_at)
@@ -54,7 +55,7 @@ async function findOrMake(tx: Queryable, admin: NewAdmin): Promise<Found | undef
 export const makeAdmin = (
   db: Database,
   admin: NewAdmin,
-  issueLink: (tx: Queryable, id: UserId) => Promise<string>,
+  issueLink: (tx: Transaction, id: UserId) => Promise<string>,
 ): Promise<AdminOutcome> =>
   db.$transaction(async (tx) => {
     const found = await findOrMake(tx, admin);

@@ -1,5 +1,5 @@
-import { ValidationFailed } from '../../http/refusals.ts';
-import type { Hasher } from '../../platform/hasher.ts';
+import { ValidationFailed } from '../errors.ts';
+import type { Hasher } from '../../platform/password-hashing/password-hasher.ts';
 import { normalizePassword, type PasswordContext, type PasswordPolicy } from './password-policy.ts';
 
 /** A password that is to be set, and the client who waits for it. */

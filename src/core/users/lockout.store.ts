@@ -1,6 +1,7 @@
-import type { Client } from '../../http/context.ts';
-import type { UserId } from '../../kernel/id.ts';
-import { type Database, type Queryable, sql, type SqlFragment } from '../../platform/postgres.ts';
+import type { RequestInfo } from '../request-info.ts';
+import type { UserId } from '../../lib/ids.ts';
+import { type Database, type Transaction } from '../../platform/postgres.ts';
+import { sql, type SqlFragment } from '../../platform/sql.ts';
 import { type AuditEvent, recordEvent } from '../audit/audit.store.ts';
 
 export interface LockoutSettings {
@@ -82,14 +83,14 @@ export const makeLockoutStore = (db: Database, { attempts, total, durationSecond
     },
 
     /** An attempt that got nowhere: whether its password was right is not known. */
-    async recordLocked(email: string, client: Client): Promise<void> {
+    async recordLocked(email: string, request: RequestInfo): Promise<void> {
       const [user] = await db.$queryRaw<{ id: UserId }[]>`SELECT id FROM users WHERE email = ${email}`;
       const facts = { outcome: 'failure', reason: 'locked', userId: user?.id } as const;
-      await recordEvent(db, client, { type: 'account.tried_while_locked', ...facts });
+      await recordEvent(db, request, { type: 'account.tried_while_locked', ...facts });
     },
 
     /** A wrong password, with the event of it; tells what it has locked. */
-    fail: (subject: LockoutSubject, event: AuditEvent, client: Client): Promise<LockoutScope[]> =>
+    fail: (subject: LockoutSubject, event: AuditEvent, request: RequestInfo): Promise<LockoutScope[]> =>
       db.$transaction(async (tx) => {
         const { emailHmac, network } = subject;
         const [failures] = await tx.$queryRaw<{ here: number | null; anywhere: number | null }[]>`
@@ -102,12 +103,12 @@ export const makeLockoutStore = (db: Database, { attempts, total, durationSecond
             RETURNING failures
           )
           SELECT (SELECT failures FROM here) AS here, (SELECT failures FROM anywhere) AS anywhere`;
-        await recordEvent(tx, client, event);
+        await recordEvent(tx, request, event);
         const locked: LockoutScope[] = [];
         if (failures?.here === attempts) locked.push('network');
         if (failures?.anywhere === total) locked.push('anywhere');
         for (const reason of locked)
-          await recordEvent(tx, client, { type: 'account.locked', outcome: 'failure', reason, userId: event.userId });
+          await recordEvent(tx, request, { type: 'account.locked', outcome: 'failure', reason, userId: event.userId });
         return locked;
       }),
 
@@ -129,7 +130,7 @@ export type LockoutStore = ReturnType<typeof makeLockoutStore>;
  * Forgets every failure for an address, from every network: it was shown otherwise whose account it is. In the order of
  * all others: the index would have the row of anywhere first.
  */
-export async function liftLockout(tx: Queryable, emailHmac: Uint8Array): Promise<void> {
+export async function liftLockout(tx: Transaction, emailHmac: Uint8Array): Promise<void> {
   await tx.$executeRaw`
     WITH here AS (DELETE FROM lockouts WHERE email_hmac = ${emailHmac} AND network <> ${anywhere} RETURNING 1)
     DELETE FROM lockouts

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { StartRefused } from '../../kernel/start-refused.ts';
-import { countCodePoints } from '../../kernel/text.ts';
+import { StartupError } from '../../lib/errors.ts';
+import { countCodePoints } from '../../lib/text.ts';
 
 export interface PasswordPolicy {
   /** What can be said without asking anybody; without a context, of the password alone. */
@@ -16,7 +16,7 @@ export interface PasswordContext {
 }
 
 /** What an operator may ask for at the least; NIST SP 800-63B-4 section 3.1.1.2. */
-export const leastPasswordLength = 8;
+export const minPasswordLength = 8;
 export const maxPasswordLength = 128;
 
 const builtInList = new URL('../../../data/common-passwords.txt', import.meta.url);
@@ -68,7 +68,7 @@ async function readList(file: string | URL, complaint: string): Promise<string[]
       .map((line) => foldCase(normalizePassword(line.trim())))
       .filter((line) => line !== '' && !/^#(?:\s|$)/.test(line));
   } catch (error) {
-    throw new StartRefused(`${complaint}: ${(error as Error).message}`, { cause: error });
+    throw new StartupError(`${complaint}: ${(error as Error).message}`, { cause: error });
   }
 }
 

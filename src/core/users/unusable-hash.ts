@@ -1,4 +1,4 @@
-import { randomSecret } from '../../kernel/secret.ts';
+import { randomSecret } from '../../lib/secrets.ts';
 
 /** Stands where a hash stands, and no password matches it; each is another, so that none can be taken for the last. */
-export const unusableHash = (): string => `!${randomSecret(16).toString('base64url')}`;
+export const createUnusableHash = (): string => `!${randomSecret(16).toString('base64url')}`;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { UserId } from '../../kernel/id.ts';
-import { text } from '../../http/schemas.ts';
-import { countCodePoints } from '../../kernel/text.ts';
-import { leastPasswordLength, maxPasswordLength } from './password-policy.ts';
+import type { UserId } from '../../lib/ids.ts';
+import { unicodeText } from '../../lib/text.ts';
+import { countCodePoints } from '../../lib/text.ts';
+import { minPasswordLength, maxPasswordLength } from './password-policy.ts';
 
 const example = {
   id: '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10',
@@ -58,13 +58,13 @@ export const toUser = (row: UserRow): User => ({
   updated_at: row.updatedAt.toISOString(),
 });
 
-const mostNameCodePoints = 100;
+const maxNameCodePoints = 100;
 
 /** A name for people to read: no control characters, not only white space. */
-export const DisplayName = text()
+export const DisplayName = unicodeText()
   .trim()
-  .refine((name) => countCodePoints(name) >= 1 && countCodePoints(name) <= mostNameCodePoints, {
-    error: `must have 1 to ${mostNameCodePoints} characters`,
+  .refine((name) => countCodePoints(name) >= 1 && countCodePoints(name) <= maxNameCodePoints, {
+    error: `must have 1 to ${maxNameCodePoints} characters`,
   })
   .refine((name) => !/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(name), {
     error: 'must have no control characters and no directional overrides',
@@ -76,22 +76,22 @@ export const DisplayName = text()
     description:
       'A name for people to read; 1 to 100 characters, one that can be seen among them, none a control character',
     minLength: 1,
-    maxLength: mostNameCodePoints,
+    maxLength: maxNameCodePoints,
     examples: ['Ada Lovelace'],
   });
 
 /** A password as it is presented: any Unicode text. How good a new one must be is for the password policy to say. */
-export const PresentedPassword = text()
+export const PresentedPassword = unicodeText()
   .min(1, { error: 'must not be empty' })
   .max(1024, { error: 'must have at most 1024 characters' })
   .meta({ description: 'Any Unicode text', format: 'password', examples: ['correct horse battery staple'] });
 
 /** A password to be set. `policy.knownFaults` says with the other faults of the body what is wrong with it. */
-export const NewPassword = text()
+export const NewPassword = unicodeText()
   .max(1024, { error: 'must have at most 1024 characters' })
   .meta({
     description: '8 to 128 code points of any kind; common passwords, the e-mail address and the name are refused',
-    minLength: leastPasswordLength,
+    minLength: minPasswordLength,
     maxLength: maxPasswordLength,
     format: 'password',
     examples: ['correct horse battery staple'],

@@ -1,59 +1,43 @@
-import { Refusal, type RefusalKind } from '../../kernel/refusal.ts';
+import { Conflict } from '../errors.ts';
+import { defineError, retryAfter } from '../../lib/errors.ts';
 
 /**
- * One answer for an unknown account, a wrong password and a disabled account.
- * No `WWW-Authenticate`, against RFC 9110 section 15.5.2: a Bearer challenge would send clients for another access token.
+ * The same error for an unknown account, a wrong password and a disabled account. It has no `WWW-Authenticate`, contrary to
+ * RFC 9110 section 15.5.2: a Bearer challenge would make clients request another access token.
  */
-export class InvalidCredentials extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 401,
-    code: 'invalid_credentials',
-    title: 'Invalid credentials',
-    detail: 'The e-mail address or the password is not right.',
-  };
-  constructor(reason: string) {
-    super(InvalidCredentials.kind, reason);
-  }
-}
+export class InvalidCredentials extends defineError({
+  status: 401,
+  code: 'invalid_credentials',
+  title: 'Invalid credentials',
+  detail: 'The email address or the password is incorrect.',
+}) {}
 
 /**
- * Only for the right password, where EMAIL_VERIFICATION=required. Whoever has just registered an address learns by it that
- * the address was free (docs/decisions/0013-links-lead-to-plain-pages.md).
+ * Thrown only for the correct password, with EMAIL_VERIFICATION=required. It shows anyone who has just registered an address
+ * that the address was free (docs/decisions/0013-links-lead-to-plain-pages.md).
  */
-export class EmailNotVerified extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 403,
-    code: 'email_not_verified',
-    title: 'E-mail address not verified',
-    detail: 'Open the link that was mailed to this address first; /verify-email/resend sends another.',
-  };
-  constructor() {
-    super(EmailNotVerified.kind, 'email_not_verified');
-  }
-}
+export class EmailNotVerified extends defineError({
+  status: 403,
+  code: 'email_not_verified',
+  title: 'Email address not verified',
+  detail: 'Verify your email address first. /verify-email/resend sends a new link.',
+}) {}
 
-/** For existing and unknown addresses alike, and for the right password, too: else it would tell which one is right. */
-export class AccountLocked extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 423,
-    code: 'account_locked',
-    title: 'Locked for a while',
-    detail: 'There were too many failed attempts for this e-mail address. Try again after the time in Retry-After.',
-  };
+/** The same error for existing and unknown addresses and for the correct password: otherwise it would reveal which is which. */
+export class AccountLocked extends defineError({
+  status: 423,
+  code: 'account_locked',
+  title: 'Account locked',
+  detail: 'Too many failed attempts for this email address. Try again after the number of seconds in Retry-After.',
+}) {
   constructor(retryAfterSeconds: number) {
-    super(AccountLocked.kind, 'locked', { headers: { 'Retry-After': String(retryAfterSeconds) } });
+    super('locked', retryAfter(retryAfterSeconds));
   }
 }
 
-/** Whoever it is that would go, be disabled or lose the role `admin`: somebody must administer the service. */
-export class LastAdmin extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 409,
-    code: 'conflict',
-    title: 'Conflict',
-    detail: 'This is the last active administrator. Give somebody else the role `admin` first.',
-  };
+/** The service must keep one active administrator. */
+export class LastAdmin extends Conflict {
   constructor() {
-    super(LastAdmin.kind, 'last_admin');
+    super('This is the last active administrator. Grant the role `admin` to another user first.', 'last_admin');
   }
 }

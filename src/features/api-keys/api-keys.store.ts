@@ -1,10 +1,11 @@
 import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
-import { requireOwnOrWeaker } from '../../core/scopes/authority.store.ts';
-import { actAsCaller, isCaller, ownerFor } from '../../core/sessions/caller.store.ts';
-import type { Caller } from '../../http/authenticate.ts';
-import type { Client } from '../../http/context.ts';
-import type { ApiKeyId, UserId } from '../../kernel/id.ts';
-import { type Database, sql } from '../../platform/postgres.ts';
+import { requireOwnOrWeaker } from '../../core/authorization/authority.store.ts';
+import { actAsCaller, isCaller, ownerFor } from '../../core/authorization/caller.store.ts';
+import type { Principal } from '../../core/authorization/principal.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import type { ApiKeyId, UserId } from '../../lib/ids.ts';
+import { type Database } from '../../platform/postgres.ts';
+import { sql } from '../../platform/sql.ts';
 
 export interface ApiKeyRow {
   id: ApiKeyId;
@@ -24,17 +25,17 @@ export interface NewApiKey {
 }
 
 /** At most so many a user, expired ones too. */
-const mostApiKeys = 100;
+const maxApiKeys = 100;
 
 const columns = sql`k.id, k.name, k.scopes, k.created_at AS "createdAt", k.expires_at AS "expiresAt",
   k.last_used_at AS "lastUsedAt"`;
 
 export const makeApiKeysStore = (db: Database) => ({
   /** The caller's keys, the newest first, from below `before`; undefined where the caller is dead. */
-  async list(caller: Caller, before: ApiKeyId | undefined, limit: number): Promise<ApiKeyRow[] | undefined> {
+  async list(principal: Principal, before: ApiKeyId | undefined, limit: number): Promise<ApiKeyRow[] | undefined> {
     const from = before ? sql`AND k.id < ${before}::uuid` : sql``;
     const rows = await db.$queryRaw<(ApiKeyRow | { id: null })[]>`
-      WITH caller AS (SELECT u.id FROM users AS u WHERE ${isCaller(caller)})
+      WITH caller AS (SELECT u.id FROM users AS u WHERE ${isCaller(principal)})
       SELECT page.* FROM caller LEFT JOIN LATERAL (
         SELECT ${columns} FROM api_keys AS k WHERE k.user_id = caller.id ${from} ORDER BY k.id DESC LIMIT ${limit}
       ) AS page ON true`;
@@ -42,32 +43,32 @@ export const makeApiKeysStore = (db: Database) => ({
   },
 
   /** Null where the caller has as many as one may have; undefined where the caller is dead. */
-  create: (caller: Caller, key: NewApiKey, client: Client): Promise<ApiKeyRow | null | undefined> =>
-    actAsCaller(db, caller, async (tx) => {
+  create: (principal: Principal, key: NewApiKey, request: RequestInfo): Promise<ApiKeyRow | null | undefined> =>
+    actAsCaller(db, principal, async (tx) => {
       const { id, name, scopes, secretHash, expiresAt } = key;
-      const { userId } = caller;
+      const { userId } = principal;
       const [row] = await tx.$queryRaw<ApiKeyRow[]>`
         INSERT INTO api_keys AS k (id, user_id, name, scopes, secret_hash, expires_at)
         SELECT ${id}::uuid, ${userId}::uuid, ${name}, ${scopes}, ${secretHash}, ${expiresAt}
-        WHERE (SELECT count(*) FROM api_keys WHERE user_id = ${userId}::uuid) < ${mostApiKeys}
+        WHERE (SELECT count(*) FROM api_keys WHERE user_id = ${userId}::uuid) < ${maxApiKeys}
         RETURNING ${columns}`;
       if (!row) return null;
-      const facts = { ...actorOf(caller), userId, apiKeyId: id };
-      await recordEvent(tx, client, { type: 'api_key.created', outcome: 'success', ...facts });
+      const facts = { ...actorOf(principal), userId, apiKeyId: id };
+      await recordEvent(tx, request, { type: 'api_key.created', outcome: 'success', ...facts });
       return row;
     }),
 
   /** False for a key that is not there or somebody else's, alike; undefined where the caller is dead. */
-  revoke: (caller: Caller, id: ApiKeyId, client: Client): Promise<boolean | undefined> =>
-    actAsCaller(db, caller, async (tx) => {
-      const owner = await ownerFor(tx, caller, 'users:write');
+  revoke: (principal: Principal, id: ApiKeyId, request: RequestInfo): Promise<boolean | undefined> =>
+    actAsCaller(db, principal, async (tx) => {
+      const owner = await ownerFor(tx, principal, 'users:write');
       const [revoked] = await tx.$queryRaw<{ userId: UserId }[]>`
         DELETE FROM api_keys WHERE id = ${id}::uuid AND (${owner}::uuid IS NULL OR user_id = ${owner}::uuid)
         RETURNING user_id AS "userId"`;
       if (!revoked) return false;
-      await requireOwnOrWeaker(tx, caller, revoked.userId, 'users:write');
-      const facts = { ...actorOf(caller), userId: revoked.userId, apiKeyId: id };
-      await recordEvent(tx, client, { type: 'api_key.revoked', outcome: 'success', ...facts });
+      await requireOwnOrWeaker(tx, principal, revoked.userId, 'users:write');
+      const facts = { ...actorOf(principal), userId: revoked.userId, apiKeyId: id };
+      await recordEvent(tx, request, { type: 'api_key.revoked', outcome: 'success', ...facts });
       return true;
     }),
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PublicJwk } from '../../core/keys/signing-key.ts';
+import type { PublicJwk } from '../../core/signing-keys/signing-key.ts';
 
 const PublicKey = z
   .object({

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { StaticBytes } from '../../http/send.ts';
+import { StaticBytes } from '../../http/response.ts';
 import { script, style } from './page.ts';
 
 export interface Asset {

@@ -1,6 +1,6 @@
 import type { Database } from '../../platform/postgres.ts';
 import { type EmailChangeDeps, makeEmailChange } from './email-change.ts';
-import { emailChangeRoutes } from './email-change.route.ts';
+import { emailChangeRoutes } from './email-change.endpoints.ts';
 import { makeEmailChangeStore } from './email-change.store.ts';
 
 type Needs = Omit<EmailChangeDeps, 'store'> & { db: Database };

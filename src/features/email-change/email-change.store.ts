@@ -1,6 +1,6 @@
 import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
 import { revokeApiKeysOf } from '../../core/api-keys/api-keys.store.ts';
-import type { Outbox } from '../../core/mails/outbox.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
 import { lifeSeconds, type OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
 import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';
 import {
@@ -10,20 +10,20 @@ import {
   voidOverruled,
   voidTokens,
 } from '../../core/one-time-tokens/one-time-tokens.store.ts';
-import { actAsCaller } from '../../core/sessions/caller.store.ts';
+import { actAsCaller } from '../../core/authorization/caller.store.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
-import type { Email } from '../../core/users/email.ts';
-import { unusableHash } from '../../core/users/unusable-hash.ts';
+import type { EmailAddress } from '../../core/users/email-address.ts';
+import { createUnusableHash } from '../../core/users/unusable-hash.ts';
 import { addresseeOf, hasHash } from '../../core/users/users.store.ts';
-import type { Caller } from '../../http/authenticate.ts';
-import type { Client } from '../../http/context.ts';
-import type { UserId } from '../../kernel/id.ts';
-import type { Database, Queryable } from '../../platform/postgres.ts';
+import type { Principal } from '../../core/authorization/principal.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import type { UserId } from '../../lib/ids.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
 
 type AskOutcome = 'asked' | 'overtaken' | 'too_many';
 
 /** Who has an address, or may still take it back, as far as `ours` is concerned. */
-async function isTaken(tx: Queryable, email: Email, ours: UserId): Promise<boolean> {
+async function isTaken(tx: Transaction, email: EmailAddress, ours: UserId): Promise<boolean> {
   const [row] = await tx.$queryRaw<{ taken: boolean }[]>`
     SELECT EXISTS (SELECT FROM users WHERE email = ${email} AND id <> ${ours}::uuid)
         OR ${isReserved(email, ours)} AS taken`;
@@ -35,9 +35,14 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
    * A link to the new address, or, where that has an account, word to its owner; and a notice with the way back to the
    * old one. The caller cannot tell which. Undefined where the caller's session is dead.
    */
-  ask: (caller: Caller, verified: string, newEmail: Email, client: Client): Promise<AskOutcome | undefined> =>
-    actAsCaller(db, caller, async (tx) => {
-      const { userId } = caller;
+  ask: (
+    principal: Principal,
+    verified: string,
+    newEmail: EmailAddress,
+    request: RequestInfo,
+  ): Promise<AskOutcome | undefined> =>
+    actAsCaller(db, principal, async (tx) => {
+      const { userId } = principal;
       if (!(await hasHash(tx, userId, verified))) return 'overtaken';
       const { email, displayName: name } = await addresseeOf(tx, userId);
       if (!(await outbox.hasRoom(tx, email, 'email_change_asked'))) return 'too_many';
@@ -47,29 +52,29 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
       await outbox.post(tx, userId, { kind, to: newEmail, name, ...(kind === 'confirm_new_email' ? { token } : {}) });
       const undo = await oneTimeTokens.issue(tx, userId, 'email_undo', email);
       await outbox.post(tx, userId, { kind: 'email_change_asked', to: email, name, token: undo, newEmail });
-      const facts = { ...actorOf(caller), userId };
-      await recordEvent(tx, client, { type: 'email.change_asked', outcome: 'success', ...facts });
+      const facts = { ...actorOf(principal), userId };
+      await recordEvent(tx, request, { type: 'email.change_asked', outcome: 'success', ...facts });
       return 'asked';
     }),
 
   /** Gives the account its former address back, and nobody access until a new password is set. */
-  async undo(tx: Queryable, bearer: Bearer, client: Client): Promise<true> {
+  async undo(tx: Transaction, bearer: Bearer, request: RequestInfo): Promise<true> {
     const { userId, email, displayName: name } = bearer;
     await tx.$executeRaw`
-      UPDATE users SET email = ${email}, email_verified = true, password_hash = ${unusableHash()},
+      UPDATE users SET email = ${email}, email_verified = true, password_hash = ${createUnusableHash()},
                        updated_at = clock_timestamp()
       WHERE id = ${userId}::uuid`;
     await revokeSessionsOf(tx, userId, 'email_change_undone');
     await revokeApiKeysOf(tx, userId);
     await voidOverruled(tx, bearer);
-    await recordEvent(tx, client, { type: 'email.change_undone', outcome: 'success', actorId: userId, userId });
+    await recordEvent(tx, request, { type: 'email.change_undone', outcome: 'success', actorId: userId, userId });
     const token = await oneTimeTokens.issue(tx, userId, 'password_reset', email);
     await outbox.post(tx, userId, { kind: 'email_change_undone', to: email, name, token });
     return true;
   },
 
   /** Makes the address that a token was sent to the account's; undefined where somebody else has it by now. */
-  async confirm(tx: Queryable, bearer: Bearer, client: Client): Promise<true | undefined> {
+  async confirm(tx: Transaction, bearer: Bearer, request: RequestInfo): Promise<true | undefined> {
     const { userId, email: newEmail, currentEmail, displayName: name } = bearer;
     const changed = await tx.$executeRaw`
       UPDATE users SET email = ${newEmail}, email_verified = true, updated_at = clock_timestamp()
@@ -81,7 +86,7 @@ export const makeEmailChangeStore = (db: Database, outbox: Outbox, oneTimeTokens
     await renewUndoLinks(tx, userId, currentEmail, lifeSeconds.email_undo);
     const undo = await oneTimeTokens.issue(tx, userId, 'email_undo', currentEmail);
     await outbox.post(tx, userId, { kind: 'email_changed', to: currentEmail, name, token: undo, newEmail });
-    await recordEvent(tx, client, { type: 'email.changed', outcome: 'success', actorId: userId, userId });
+    await recordEvent(tx, request, { type: 'email.changed', outcome: 'success', actorId: userId, userId });
     return true;
   },
 });

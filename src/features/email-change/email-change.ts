@@ -1,12 +1,13 @@
-import { MailDisabled, TooManyMails } from '../../core/mails/mails.errors.ts';
-import type { Outbox } from '../../core/mails/outbox.ts';
+import { EmailDisabled } from '../../core/email/email.errors.ts';
+import { RateLimited } from '../../core/errors.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
-import { type ConfirmPassword, overtaken } from '../../core/sessions/confirm-password.ts';
-import { requireLive } from '../../core/sessions/require-live.ts';
-import type { Email } from '../../core/users/email.ts';
-import type { Caller } from '../../http/authenticate.ts';
-import type { Client } from '../../http/context.ts';
-import { ValidationFailed } from '../../http/refusals.ts';
+import { type ConfirmPassword, overtaken } from '../../core/users/confirm-password.ts';
+import { requireLive } from '../../core/authorization/rules.ts';
+import type { EmailAddress } from '../../core/users/email-address.ts';
+import type { Principal } from '../../core/authorization/principal.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { ValidationFailed } from '../../core/errors.ts';
 import type { EmailChangeStore } from './email-change.store.ts';
 
 export interface EmailChangeDeps {
@@ -18,26 +19,26 @@ export interface EmailChangeDeps {
 
 export interface EmailChange {
   /** @throws InvalidAccessToken, InvalidCredentials, AccountLocked, ValidationFailed, MailDisabled, TooManyMails, Overloaded */
-  ask: (caller: Caller, newEmail: Email, password: string, client: Client) => Promise<void>;
+  ask: (principal: Principal, newEmail: EmailAddress, password: string, request: RequestInfo) => Promise<void>;
   /** @throws InvalidToken */
-  undo: (token: string, client: Client) => Promise<void>;
+  undo: (token: string, request: RequestInfo) => Promise<void>;
 }
 
 export const makeEmailChange = ({ store, outbox, oneTimeTokens, confirmPassword }: EmailChangeDeps): EmailChange => ({
-  async ask(caller, newEmail, password, client) {
-    if (!outbox.isOpen) throw new MailDisabled();
-    const account = await confirmPassword(caller, password, client);
+  async ask(principal, newEmail, password, request) {
+    if (!outbox.isOpen) throw new EmailDisabled();
+    const account = await confirmPassword(principal, password, request);
     if (account.email === newEmail)
       throw new ValidationFailed([{ path: 'new_email', message: 'is the address of your account already' }]);
-    const outcome = requireLive(await store.ask(caller, account.passwordHash, newEmail, client));
-    if (outcome === 'too_many') throw new TooManyMails();
+    const outcome = requireLive(await store.ask(principal, account.passwordHash, newEmail, request));
+    if (outcome === 'too_many') throw new RateLimited('emails to one address', 3600);
     if (outcome === 'overtaken') throw overtaken();
   },
 
-  async undo(token, client) {
+  async undo(token, request) {
     await oneTimeTokens.spend(token, ['email_undo'], (tx, bearer) => {
-      client.note({ userId: bearer.userId });
-      return store.undo(tx, bearer, client);
+      request.annotate({ userId: bearer.userId });
+      return store.undo(tx, bearer, request);
     });
   },
 });

@@ -1,7 +1,7 @@
-import type { Outbox } from '../../core/mails/outbox.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { type EmailVerificationDeps, makeEmailVerification } from './email-verification.ts';
-import { emailVerificationRoutes } from './email-verification.route.ts';
+import { emailVerificationRoutes } from './email-verification.endpoints.ts';
 import {
   makeAnswerRegistration,
   makeAnswerVerification,

@@ -1,25 +1,25 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
-import type { AnswerAsk, Outbox } from '../../core/mails/outbox.ts';
+import type { ResolveEmailRequest, Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
 import type { Bearer } from '../../core/one-time-tokens/one-time-tokens.store.ts';
-import type { Email } from '../../core/users/email.ts';
+import type { EmailAddress } from '../../core/users/email-address.ts';
 import { type Addressee, lockAddressee } from '../../core/users/users.store.ts';
-import { type Client, tracesOf } from '../../http/context.ts';
-import type { Database, Queryable } from '../../platform/postgres.ts';
+import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
 
 export const makeEmailVerificationStore = (db: Database, outbox: Outbox) => ({
   /** Undefined where the account's address is no longer the one that the token was sent to. */
-  async confirm(tx: Queryable, { userId, email }: Bearer, client: Client): Promise<true | undefined> {
+  async confirm(tx: Transaction, { userId, email }: Bearer, request: RequestInfo): Promise<true | undefined> {
     const confirmed = await tx.$executeRaw`
       UPDATE users SET email_verified = true, updated_at = clock_timestamp()
       WHERE id = ${userId}::uuid AND email = ${email}`;
     if (confirmed === 0) return undefined;
-    await recordEvent(tx, client, { type: 'email.verified', outcome: 'success', actorId: userId, userId });
+    await recordEvent(tx, request, { type: 'email.verified', outcome: 'success', actorId: userId, userId });
     return true;
   },
 
-  ask: (email: Email, client: Client): Promise<void> =>
-    outbox.ask(db, { kind: 'verification', email, client: tracesOf(client) }),
+  ask: (email: EmailAddress, request: RequestInfo): Promise<void> =>
+    outbox.ask(db, { kind: 'verification', email, request: sourceOf(request) }),
 });
 
 export type EmailVerificationStore = ReturnType<typeof makeEmailVerificationStore>;
@@ -29,7 +29,11 @@ interface AnswerDeps {
   oneTimeTokens: OneTimeTokens;
 }
 
-async function postLink(tx: Queryable, { outbox, oneTimeTokens }: AnswerDeps, addressee: Addressee): Promise<boolean> {
+async function postLink(
+  tx: Transaction,
+  { outbox, oneTimeTokens }: AnswerDeps,
+  addressee: Addressee,
+): Promise<boolean> {
   const { id, email: to, displayName: name } = addressee;
   if (!(await outbox.hasRoom(tx, to, 'verify_email'))) return false;
   const token = await oneTimeTokens.issue(tx, id, 'verification', to);
@@ -39,11 +43,11 @@ async function postLink(tx: Queryable, { outbox, oneTimeTokens }: AnswerDeps, ad
 
 /** Somebody asked for another link: it goes to an account that waits for one. */
 export const makeAnswerVerification =
-  (deps: AnswerDeps): AnswerAsk =>
-  async (tx, { email, client }) => {
+  (deps: AnswerDeps): ResolveEmailRequest =>
+  async (tx, { email, request }) => {
     const addressee = await lockAddressee(tx, email);
     if (!addressee?.isActive || addressee.emailVerified || !(await postLink(tx, deps, addressee))) return;
-    await recordEvent(tx, client, { type: 'email.verification_asked', outcome: 'success', userId: addressee.id });
+    await recordEvent(tx, request, { type: 'email.verification_asked', outcome: 'success', userId: addressee.id });
   };
 
 /**
@@ -51,7 +55,7 @@ export const makeAnswerVerification =
  * with a link to set a password: so nobody can keep an address from its owner by registering it first.
  */
 export const makeAnswerRegistration =
-  (deps: AnswerDeps): AnswerAsk =>
+  (deps: AnswerDeps): ResolveEmailRequest =>
   async (tx, { email, userId }) => {
     const addressee = await lockAddressee(tx, email);
     if (!addressee?.isActive) return;

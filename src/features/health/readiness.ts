@@ -1,4 +1,4 @@
-import { NotReady } from '../../kernel/refusal.ts';
+import { NotReady } from '../../lib/errors.ts';
 
 /** What keeps a process out of service. The state of Postgres and Redis is told, but does not: JWKS must stay up. */
 export interface Readiness {

@@ -1,4 +1,4 @@
-import { html, type Html } from '../../kernel/html.ts';
+import { html, type Html } from '../../lib/html.ts';
 
 /** What a form shows. */
 export interface FormState {

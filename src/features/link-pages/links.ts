@@ -1,4 +1,4 @@
-import type { Client } from '../../http/context.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 
 /** What one mailed link is for, in words. */
 export interface Link {
@@ -19,7 +19,7 @@ export interface Link {
   follow: Follow<{ token: string; newPassword: string }>;
 }
 
-type Follow<Given> = (given: Given, client: Client) => Promise<void>;
+type Follow<Given> = (given: Given, request: RequestInfo) => Promise<void>;
 
 /** What the links do. */
 export interface LinkDeps {
@@ -43,7 +43,7 @@ export const linksOf = ({ verifyEmail, resetPassword, undoEmailChange }: LinkDep
       'If you have confirmed your address already, there is nothing to do: go back to the app and sign in.',
       'Otherwise ask for a new mail in the app, and open the link in the newest one.',
     ],
-    follow: ({ token }, client) => verifyEmail(token, client),
+    follow: ({ token }, request) => verifyEmail(token, request),
   },
   {
     path: '/reset-password',
@@ -79,6 +79,6 @@ export const linksOf = ({ verifyEmail, resetPassword, undoEmailChange }: LinkDep
       'If you have used it, open the mail that came after that, and set a new password with the link in it.',
       'If you have not, and cannot sign in, say in the app that you forgot your password, or ask its support for help.',
     ],
-    follow: ({ token }, client) => undoEmailChange(token, client),
+    follow: ({ token }, request) => undoEmailChange(token, request),
   },
 ];

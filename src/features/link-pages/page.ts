@@ -1,6 +1,6 @@
 // What every page looks like. It names nothing by an absolute path, so it works below any.
-import { Html, html } from '../../kernel/html.ts';
-import { sha256 } from '../../kernel/secret.ts';
+import { Html, html } from '../../lib/html.ts';
+import { sha256 } from '../../lib/secrets.ts';
 
 const style = `
 :root { color-scheme: light dark; --around: #f3f4f6; --card: #fff; --text: #1b1f24; --soft: #4b5563; --line: #6b7280;

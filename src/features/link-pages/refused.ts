@@ -1,9 +1,11 @@
 import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';
-import type { Refused } from '../../http/endpoint.ts';
-import { RateLimited } from '../../http/rate-limit.ts';
-import { type Fault, InternalError, ValidationFailed } from '../../http/refusals.ts';
-import { html, type Html } from '../../kernel/html.ts';
-import { NotReady, Overloaded, type Refusal } from '../../kernel/refusal.ts';
+import type { FailedRequest } from '../../http/endpoint.ts';
+import { RateLimited } from '../../core/errors.ts';
+import { ValidationFailed } from '../../core/errors.ts';
+import { type FieldError } from '../../lib/errors.ts';
+import { InternalError } from '../../http/errors.ts';
+import { html, type Html } from '../../lib/html.ts';
+import { NotReady, Overloaded, type ApiError } from '../../lib/errors.ts';
 import type { Link } from './links.ts';
 import type { Page } from './page.ts';
 
@@ -26,13 +28,13 @@ const alarm = (title: string, [first = '', ...more]: readonly string[], after: H
     ${paragraphs(more)} ${after}`,
 });
 
-const faultsOf = ({ extras }: Refusal) => (extras.members?.['errors'] ?? []) as readonly Fault[];
+const fieldErrors = ({ extras }: ApiError) => (extras.members?.['errors'] ?? []) as readonly FieldError[];
 
 /** The schemas speak of a member, the password policy in sentences. */
 const asSentence = (message: string): string => (message.startsWith('must ') ? `The password ${message}.` : message);
 
 /** The page for each refusal. `again` is the form with its token, for what may succeed the next time. */
-export function refusedPage(link: Link, refusal: Refusal, refused: Refused, again: FormAgain): Page {
+export function refusedPage(link: Link, refusal: ApiError, refused: FailedRequest, again: FormAgain): Page {
   const { requestId, retryAfterSeconds = 1 } = refused;
   const wait = timeInWords(retryAfterSeconds);
   if (refusal instanceof InvalidToken)
@@ -41,7 +43,7 @@ export function refusedPage(link: Link, refusal: Refusal, refused: Refused, agai
       ...link.another,
     ]);
   if (refusal instanceof ValidationFailed) {
-    const faults = faultsOf(refusal);
+    const faults = fieldErrors(refusal);
     const ofPassword = faults.filter(({ path }) => path === 'new_password').map(({ message }) => asSentence(message));
     if (ofPassword.length === faults.length) return { state: 'Error', title: link.title, content: again(ofPassword) };
     return alarm('This link is not complete', [

@@ -1,7 +1,7 @@
-import type { Transports } from '../../core/sessions/transports.ts';
+import type { Transports } from '../../http/token-transport.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { makeLogout, makeLogoutAll } from './logout.ts';
-import { logoutAllRoute, logoutRoute } from './logout.route.ts';
+import { logoutAllRoute, logoutRoute } from './logout.endpoints.ts';
 import { makeLogoutStore } from './logout.store.ts';
 
 export function logout({ db, transports }: { db: Database; transports: Transports }) {

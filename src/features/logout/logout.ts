@@ -1,7 +1,7 @@
-import type { RefreshToken } from '../../core/sessions/ratchet.ts';
-import { requireLive } from '../../core/sessions/require-live.ts';
-import type { Caller } from '../../http/authenticate.ts';
-import type { Client } from '../../http/context.ts';
+import type { RefreshToken } from '../../core/sessions/refresh-token.ts';
+import { requireLive } from '../../core/authorization/rules.ts';
+import type { Principal } from '../../core/authorization/principal.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import type { LogoutStore } from './logout.store.ts';
 
 export interface LogoutDeps {
@@ -9,8 +9,8 @@ export interface LogoutDeps {
 }
 
 /** Undefined: what was presented is no token of ours. */
-export type Logout = (presented: RefreshToken | undefined, client: Client) => Promise<void>;
-export type LogoutAll = (caller: Caller, client: Client) => Promise<void>;
+export type Logout = (presented: RefreshToken | undefined, request: RequestInfo) => Promise<void>;
+export type LogoutAll = (principal: Principal, request: RequestInfo) => Promise<void>;
 
 /**
  * Ends the session of a genuine refresh token, spent or not: a client that lost an answer must be able to log out. A
@@ -18,13 +18,13 @@ export type LogoutAll = (caller: Caller, client: Client) => Promise<void>;
  */
 export const makeLogout =
   ({ store }: LogoutDeps): Logout =>
-  async (token, client) => {
-    if (token) await store.endSession(token.sessionId, client);
+  async (token, request) => {
+    if (token) await store.endSession(token.sessionId, request);
   };
 
 /** Ends every session of the caller. @throws InvalidAccessToken */
 export const makeLogoutAll =
   ({ store }: LogoutDeps): LogoutAll =>
-  async (caller, client) => {
-    requireLive(await store.endAll(caller, client));
+  async (principal, request) => {
+    requireLive(await store.endAll(principal, request));
   };

@@ -1,8 +1,9 @@
-import type { Caller, Credentials, FindApiKey } from '../../http/authenticate.ts';
-import { isBasic, parseBasic } from '../../http/basic.ts';
+import type { Principal } from '../../core/authorization/principal.ts';
+import type { Credentials, FindApiKey } from '../../http/authenticate.ts';
+import { isBasic, parseBasic } from '../../http/basic-auth.ts';
 import type { ApiKeySecrets } from '../../core/api-keys/api-keys.ts';
-import type { Client } from '../../http/context.ts';
-import { ValidationFailed } from '../../http/refusals.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { ValidationFailed } from '../../core/errors.ts';
 import { apiKeyIdOf } from '../../core/tokens/access-token.ts';
 import { InvalidClient } from './oauth.errors.ts';
 import type { OAuthStore } from './oauth.store.ts';
@@ -54,7 +55,7 @@ export function requireFirstParty(presented: PresentedClient): void {
 }
 
 /** The API key behind a client's id and secret. @throws InvalidClient */
-export type AuthenticateClient = (presented: PresentedClient, client: Client) => Promise<Caller>;
+export type AuthenticateClient = (presented: PresentedClient, request: RequestInfo) => Promise<Principal>;
 
 export interface ClientsDeps {
   findApiKey: FindApiKey;
@@ -64,12 +65,12 @@ export interface ClientsDeps {
 
 export const makeAuthenticateClient =
   ({ findApiKey, apiKeySecrets, store }: ClientsDeps): AuthenticateClient =>
-  async ({ id, secret, usedHeader }, client) => {
+  async ({ id, secret, usedHeader }, request) => {
     const claimed = id === undefined ? undefined : apiKeyIdOf(id);
-    const caller = secret === undefined ? undefined : await findApiKey.bySecret(secret);
-    if (caller && caller.apiKeyId === claimed) return caller;
-    const reason = secret === undefined ? 'no_secret' : caller ? 'other_client' : 'wrong_secret';
+    const principal = secret === undefined ? undefined : await findApiKey.bySecret(secret);
+    if (principal && principal.apiKeyId === claimed) return principal;
+    const reason = secret === undefined ? 'no_secret' : principal ? 'other_client' : 'wrong_secret';
     // Only of secrets that this service made: what strangers make up is refused without a query, and fills no table.
-    if (apiKeySecrets.parse(secret ?? '')) await store.refuseClient(claimed, reason, client);
+    if (apiKeySecrets.parse(secret ?? '')) await store.refuseClient(claimed, reason, request);
     throw new InvalidClient(reason, usedHeader);
   };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ValidationFailed } from '../../http/refusals.ts';
+import { ValidationFailed } from '../../core/errors.ts';
 
 /** RFC 6749 section 3.2: "Parameters sent without a value MUST be treated as if they were omitted". Unknown ones are ignored. */
 export const oauthForm = <Shape extends z.ZodRawShape>(shape: Shape, meta: { id: string; description: string }) =>

@@ -1,18 +1,13 @@
 import { z } from 'zod';
-import type { Ratchet, RefreshToken } from '../../core/sessions/ratchet.ts';
+import type { Ratchet, RefreshToken } from '../../core/sessions/refresh-token.ts';
 import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
-import type { GrantScopes, LiveSession } from '../../core/tokens/tokens.ts';
-import {
-  authenticate,
-  type Authentication,
-  type Bearer,
-  type Caller,
-  type Credentials,
-} from '../../http/authenticate.ts';
-import { isBasic } from '../../http/basic.ts';
-import type { Client } from '../../http/context.ts';
-import { InsufficientScope, InvalidAccessToken, ValidationFailed } from '../../http/refusals.ts';
-import type { Clock } from '../../kernel/clock.ts';
+import type { GrantScopes, LiveSession } from '../../core/tokens/issue-tokens.ts';
+import type { AccessTokenSubject, Principal } from '../../core/authorization/principal.ts';
+import { authenticate, type Authentication, type Credentials } from '../../http/authenticate.ts';
+import { isBasic } from '../../http/basic-auth.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { InsufficientScope, InvalidAccessToken, ValidationFailed } from '../../core/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { AuthenticateClient, PresentedClient } from './clients.ts';
 import { InvalidClient } from './oauth.errors.ts';
 import type { OAuthStore } from './oauth.store.ts';
@@ -63,7 +58,7 @@ export interface IntrospectDeps {
 }
 
 /** The scopes that the token's session or API key gives now; undefined where it has ended. */
-async function holding(store: OAuthStore, bearer: Bearer): Promise<string[] | undefined> {
+async function holding(store: OAuthStore, bearer: AccessTokenSubject): Promise<string[] | undefined> {
   if (bearer.userId === undefined) return store.scopesOfApiKey(bearer);
   return bearer.sessionId && store.scopesOfSession(bearer.sessionId, bearer.userId);
 }
@@ -100,7 +95,11 @@ export const makeIntrospect = (deps: IntrospectDeps) => {
 export type Introspect = ReturnType<typeof makeIntrospect>;
 
 /** Who may ask. @throws InvalidClient, InvalidAccessToken, InsufficientScope, ValidationFailed */
-export type RequireIntrospector = (presented: PresentedClient, by: Credentials, client: Client) => Promise<Caller>;
+export type RequireIntrospector = (
+  presented: PresentedClient,
+  by: Credentials,
+  request: RequestInfo,
+) => Promise<Principal>;
 
 const scope = 'tokens:introspect';
 
@@ -110,15 +109,15 @@ const scope = 'tokens:introspect';
  */
 export const makeRequireIntrospector =
   (authenticateClient: AuthenticateClient, authentication: Authentication): RequireIntrospector =>
-  async (presented, by, client) => {
+  async (presented, by, request) => {
     const { authorization, apiKey } = by;
     const asClient = presented.id !== undefined || (authorization !== undefined && isBasic(authorization));
     const byToken = apiKey !== undefined || (authorization !== undefined && !isBasic(authorization));
     if (asClient && byToken)
       throw new ValidationFailed([{ path: 'client_id', message: 'must not come with another credential' }]);
     if (!asClient && !byToken) throw new InvalidClient('missing', true);
-    const caller = asClient ? await authenticateClient(presented, client) : await authenticate(by, authentication);
-    if (!caller.scopes.includes(scope)) throw new InsufficientScope(scope);
-    if (caller.apiKeyId === undefined) throw new InvalidAccessToken('not of an api key');
-    return caller;
+    const principal = asClient ? await authenticateClient(presented, request) : await authenticate(by, authentication);
+    if (!principal.scopes.includes(scope)) throw new InsufficientScope(scope);
+    if (principal.apiKeyId === undefined) throw new InvalidAccessToken('not of an api key');
+    return principal;
   };

@@ -5,11 +5,11 @@ import { clientCredentialsGrant, type ClientCredentialsDeps } from './grants/cli
 import { type LogIn, passwordGrant } from './grants/password.grant.ts';
 import { type Refresh, refreshTokenGrant } from './grants/refresh-token.grant.ts';
 import { type IntrospectDeps, makeIntrospect, makeRequireIntrospector } from './introspect.ts';
-import { introspectRoute } from './introspect.route.ts';
+import { introspectRoute } from './introspect.endpoint.ts';
 import { makeOAuthStore } from './oauth.store.ts';
 import { makeRevoke, type RevokeDeps } from './revoke.ts';
-import { revokeRoute } from './revoke.route.ts';
-import { tokenRoute } from './token.route.ts';
+import { revokeRoute } from './revoke.endpoint.ts';
+import { tokenRoute } from './token.endpoint.ts';
 
 type Made = 'store' | 'authenticateClient';
 

@@ -1,8 +1,8 @@
 import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
-import type { Ratchet } from '../../core/sessions/ratchet.ts';
-import type { Client } from '../../http/context.ts';
-import { InvalidAccessToken } from '../../http/refusals.ts';
-import type { SessionId } from '../../kernel/id.ts';
+import type { Ratchet } from '../../core/sessions/refresh-token.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { InvalidAccessToken } from '../../core/errors.ts';
+import type { SessionId } from '../../lib/ids.ts';
 import { type AuthenticateClient, isFirstParty, type PresentedClient } from './clients.ts';
 import { InvalidGrant } from './oauth.errors.ts';
 import type { OAuthStore } from './oauth.store.ts';
@@ -23,10 +23,10 @@ export interface RevokeDeps {
   readAccessToken: ReadAccessToken;
   store: Pick<OAuthStore, 'revokeTokens'>;
   /** As a logout: what has ended already stays as it is. */
-  endSession: (id: SessionId, client: Client) => Promise<void>;
+  endSession: (id: SessionId, request: RequestInfo) => Promise<void>;
 }
 
-export type Revoke = (token: string, presented: PresentedClient, client: Client) => Promise<void>;
+export type Revoke = (token: string, presented: PresentedClient, request: RequestInfo) => Promise<void>;
 
 /**
  * RFC 7009 section 2.1. A token shows what it is, so no hint is needed. Either kind ends its session, and with it the
@@ -36,15 +36,15 @@ export type Revoke = (token: string, presented: PresentedClient, client: Client)
  */
 export const makeRevoke =
   ({ authenticateClient, ratchet, readAccessToken, store, endSession }: RevokeDeps): Revoke =>
-  async (token, presented, client) => {
-    const apiKey = isFirstParty(presented) ? undefined : await authenticateClient(presented, client);
+  async (token, presented, request) => {
+    const apiKey = isFirstParty(presented) ? undefined : await authenticateClient(presented, request);
     const bearer = readOrNothing(readAccessToken, token)?.bearer;
     const sessionId = ratchet.parse(token)?.sessionId ?? (bearer?.userId && bearer.sessionId);
     const apiKeyId = bearer?.apiKeyId;
     if (sessionId === undefined && apiKeyId === undefined) return;
     if (apiKeyId !== apiKey?.apiKeyId) throw new InvalidGrant('issued to another client');
-    if (apiKeyId) return store.revokeTokens(apiKeyId, client);
+    if (apiKeyId) return store.revokeTokens(apiKeyId, request);
     if (sessionId === undefined) return;
-    client.note({ sessionId });
-    await endSession(sessionId, client);
+    request.annotate({ sessionId });
+    await endSession(sessionId, request);
   };

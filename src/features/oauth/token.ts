@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { ScopeRequest } from '../../core/scopes/scopes.ts';
-import { TokenResponse, tokenResponseExample } from '../../core/tokens/token-response.ts';
-import type { Client } from '../../http/context.ts';
+import { ScopeRequest } from '../../core/authorization/scopes.ts';
+import { TokenResponse, tokenResponseExample } from '../../http/schemas/token-response.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import type { PresentedClient } from './clients.ts';
 import { clientParameters, oauthForm } from './forms.ts';
 
@@ -50,5 +50,5 @@ export type OAuthTokenResponse = z.output<typeof OAuthTokenResponse>;
 export interface Grant {
   /** The `grant_type` of it. */
   readonly type: string;
-  give(form: TokenForm, presented: PresentedClient, client: Client): Promise<OAuthTokenResponse>;
+  give(form: TokenForm, presented: PresentedClient, request: RequestInfo): Promise<OAuthTokenResponse>;
 }

@@ -2,7 +2,7 @@ import type { LiftLockout } from '../../core/users/check-password.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { makePasswordReset, type PasswordResetDeps } from './password-reset.ts';
-import { passwordResetRoutes } from './password-reset.route.ts';
+import { passwordResetRoutes } from './password-reset.endpoints.ts';
 import { makeAnswerForgot, makePasswordResetStore } from './password-reset.store.ts';
 
 type Needs = Omit<PasswordResetDeps, 'store'> & {

@@ -1,24 +1,24 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
 import { revokeApiKeysOf } from '../../core/api-keys/api-keys.store.ts';
-import type { AnswerAsk, Outbox } from '../../core/mails/outbox.ts';
+import type { ResolveEmailRequest, Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
 import { type Bearer, voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
 import type { LiftLockout } from '../../core/users/check-password.ts';
-import type { Email } from '../../core/users/email.ts';
+import type { EmailAddress } from '../../core/users/email-address.ts';
 import { lockAddressee } from '../../core/users/users.store.ts';
-import { type Client, tracesOf } from '../../http/context.ts';
-import type { Database, Queryable } from '../../platform/postgres.ts';
+import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
 
 export const makePasswordResetStore = (db: Database, outbox: Outbox, liftLockout: LiftLockout) => ({
-  ask: (email: Email, client: Client): Promise<void> =>
-    outbox.ask(db, { kind: 'password_reset', email, client: tracesOf(client) }),
+  ask: (email: EmailAddress, request: RequestInfo): Promise<void> =>
+    outbox.ask(db, { kind: 'password_reset', email, request: sourceOf(request) }),
 
   /**
    * The new hash, the end of every session, API key and link, and the notice. Whoever has the link has the mailbox, so the address
    * is confirmed. Undefined where the account's address is no longer the one that the link was sent to.
    */
-  async reset(tx: Queryable, bearer: Bearer, hash: string, client: Client): Promise<true | undefined> {
+  async reset(tx: Transaction, bearer: Bearer, hash: string, request: RequestInfo): Promise<true | undefined> {
     const { userId, email, displayName: name } = bearer;
     const changed = await tx.$executeRaw`
       UPDATE users SET password_hash = ${hash}, email_verified = true, updated_at = clock_timestamp()
@@ -28,7 +28,7 @@ export const makePasswordResetStore = (db: Database, outbox: Outbox, liftLockout
     await revokeApiKeysOf(tx, userId);
     await voidTokens(tx, userId);
     await liftLockout(tx, email);
-    await recordEvent(tx, client, { type: 'password.reset', outcome: 'success', actorId: userId, userId });
+    await recordEvent(tx, request, { type: 'password.reset', outcome: 'success', actorId: userId, userId });
     await outbox.post(tx, userId, { kind: 'password_reset', to: email, name });
     return true;
   },
@@ -38,13 +38,13 @@ export type PasswordResetStore = ReturnType<typeof makePasswordResetStore>;
 
 /** Somebody forgot a password: a link goes to the account that has the address, if there is one. */
 export const makeAnswerForgot =
-  ({ outbox, oneTimeTokens }: { outbox: Outbox; oneTimeTokens: OneTimeTokens }): AnswerAsk =>
-  async (tx, { email, client }) => {
+  ({ outbox, oneTimeTokens }: { outbox: Outbox; oneTimeTokens: OneTimeTokens }): ResolveEmailRequest =>
+  async (tx, { email, request }) => {
     const addressee = await lockAddressee(tx, email);
     if (!addressee?.isActive) return;
     const { id: userId, email: to, displayName: name } = addressee;
     if (!(await outbox.hasRoom(tx, to, 'reset_password'))) return;
     const token = await oneTimeTokens.issue(tx, userId, 'password_reset', to);
     await outbox.post(tx, userId, { kind: 'reset_password', to, name, token });
-    await recordEvent(tx, client, { type: 'password.reset_asked', outcome: 'success', userId });
+    await recordEvent(tx, request, { type: 'password.reset_asked', outcome: 'success', userId });
   };

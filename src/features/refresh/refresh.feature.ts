@@ -1,7 +1,7 @@
-import type { Transports } from '../../core/sessions/transports.ts';
+import type { Transports } from '../../http/token-transport.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { makeLookAtRefreshToken, makeRefresh, type RefreshDeps } from './refresh.ts';
-import { refreshRoute } from './refresh.route.ts';
+import { refreshRoute } from './refresh.endpoints.ts';
 import { makeRefreshStore, type RefreshTimes } from './refresh.store.ts';
 
 type Needs = Omit<RefreshDeps, 'store'> & RefreshTimes & { db: Database; transports: Transports };

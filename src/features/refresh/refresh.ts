@@ -1,11 +1,18 @@
-import { InvalidRefreshToken } from '../../core/tokens/refresh-token.errors.ts';
-import { formatToken, forward, hashToken, newSalt, type RefreshToken, successor } from '../../core/sessions/ratchet.ts';
-import type { TokenResponse } from '../../core/tokens/token-response.ts';
-import type { GrantScopes, LiveSession, Tokens } from '../../core/tokens/tokens.ts';
-import type { Client } from '../../http/context.ts';
-import { ValidationFailed } from '../../http/refusals.ts';
-import { NotReady } from '../../kernel/refusal.ts';
-import { secretsEqual } from '../../kernel/secret.ts';
+import { InvalidRefreshToken } from '../../core/sessions/sessions.errors.ts';
+import {
+  formatToken,
+  forward,
+  hashToken,
+  newSalt,
+  type RefreshToken,
+  successor,
+} from '../../core/sessions/refresh-token.ts';
+import type { TokenResponse } from '../../http/schemas/token-response.ts';
+import type { GrantScopes, LiveSession, Tokens } from '../../core/tokens/issue-tokens.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { ValidationFailed } from '../../core/errors.ts';
+import { NotReady } from '../../lib/errors.ts';
+import { secretsEqual } from '../../lib/secrets.ts';
 import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
 import type { RefreshStore, Standing } from './refresh.store.ts';
 
@@ -26,7 +33,7 @@ interface Turned {
 /** Undefined: what was presented is no token of ours. `scope` narrows the access token, and not the session's grant. */
 export type Refresh = (
   presented: RefreshToken | undefined,
-  client: Client,
+  request: RequestInfo,
   scope?: string | null,
 ) => Promise<TokenResponse>;
 
@@ -42,7 +49,7 @@ export const makeLookAtRefreshToken =
   };
 
 /** A turn and a look at the row may straddle somebody else's turn; more often than this is not plausible. */
-const mostTries = 3;
+const maxTries = 3;
 
 /**
  * Turns the ratchet once: RFC 6749 section 6, rotated as RFC 9700 section 4.14.2 asks, but for racers and retries
@@ -61,53 +68,53 @@ export const makeRefresh = ({ store, tokens, metrics, grantScopes }: RefreshDeps
       throw new ValidationFailed([{ path: 'scope', message: 'must not be wider than what was granted' }]);
   };
 
-  const replayed = async (token: RefreshToken, standing: Standing, client: Client): Promise<Turned> => {
+  const replayed = async (token: RefreshToken, standing: Standing, request: RequestInfo): Promise<Turned> => {
     const current = newestOf(token, standing);
     // A genuine token that does not lead to the row's: the database was restored. Nobody reused anything.
     if (!secretsEqual(hashToken(current), standing.tokenHash))
       throw new InvalidRefreshToken('off the chain', 'unknown_session');
-    const elsewhere = standing.turnedFrom !== client.network;
-    if (elsewhere) await store.recordReplayElsewhere(standing, client);
-    client.note({ reason: 'replayed' });
+    const elsewhere = standing.turnedFrom !== request.network;
+    if (elsewhere) await store.recordReplayElsewhere(standing, request);
+    request.annotate({ reason: 'replayed' });
     return { outcome: elsewhere ? 'replayed_elsewhere' : 'replayed', session: standing, token: current };
   };
 
-  const turn = async (token: RefreshToken, client: Client): Promise<Turned> => {
-    for (let tries = 0; tries < mostTries; tries += 1) {
+  const turn = async (token: RefreshToken, request: RequestInfo): Promise<Turned> => {
+    for (let tries = 0; tries < maxTries; tries += 1) {
       const salt = newSalt();
       const next = successor(token, salt);
-      const session = await store.turn(token, next, salt, client.network);
+      const session = await store.turn(token, next, salt, request.network);
       if (session) return { outcome: 'turned', session, token: next };
       const standing = await store.standing(token);
       if (!standing) throw new InvalidRefreshToken('no such session', 'unknown_session');
       if (standing.status !== 'live') {
-        await store.recordDead(standing, client);
+        await store.recordDead(standing, request);
         throw new InvalidRefreshToken(standing.status, standing.status);
       }
       if (isCurrent(token, standing)) continue;
       if (token.generation >= standing.generation) throw new InvalidRefreshToken('ahead', 'unknown_session');
-      if (standing.covered) return replayed(token, standing, client);
+      if (standing.covered) return replayed(token, standing, request);
       // Eight turns inside one leeway: the ninth last may be covered too, but its time is not kept. Nothing is revoked.
       if (standing.crowded) throw new InvalidRefreshToken('too far behind', 'expired');
-      await store.revokeReused(standing.id, standing.userId, client);
+      await store.revokeReused(standing.id, standing.userId, request);
       throw new InvalidRefreshToken('reused', 'reused');
     }
     throw new NotReady('the session kept changing');
   };
 
-  const refresh: Refresh = async (token, client, scope = null) => {
+  const refresh: Refresh = async (token, request, scope = null) => {
     if (!token) throw new InvalidRefreshToken('form or MAC');
-    client.note({ sessionId: token.sessionId });
+    request.annotate({ sessionId: token.sessionId });
     tokens.requireKey();
     if (scope !== null) await refuseWider(token, scope);
-    const { outcome, session, token: current } = await turn(token, client);
+    const { outcome, session, token: current } = await turn(token, request);
     metrics.refreshed(outcome);
-    client.note({ userId: session.userId });
+    request.annotate({ userId: session.userId });
     return tokens.respond(session, formatToken(current), scope);
   };
 
-  return (presented, client, scope) =>
-    refresh(presented, client, scope).catch((error: unknown) => {
+  return (presented, request, scope) =>
+    refresh(presented, request, scope).catch((error: unknown) => {
       if (error instanceof InvalidRefreshToken) metrics.refreshed(error.reason === 'reused' ? 'reused' : 'refused');
       throw error;
     });

@@ -1,25 +1,15 @@
-import { Refusal, type RefusalKind } from '../../kernel/refusal.ts';
+import { defineError } from '../../lib/errors.ts';
 
-export class EmailTaken extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 409,
-    code: 'email_taken',
-    title: 'E-mail address taken',
-    detail: 'There is an account with this e-mail address. Log in instead.',
-  };
-  constructor() {
-    super(EmailTaken.kind, 'unique index');
-  }
-}
+export class EmailTaken extends defineError({
+  status: 409,
+  code: 'email_taken',
+  title: 'Email address taken',
+  detail: 'An account with this email address already exists. Log in instead.',
+}) {}
 
-export class RegistrationClosed extends Refusal {
-  static readonly kind: RefusalKind = {
-    status: 403,
-    code: 'registration_closed',
-    title: 'Registration closed',
-    detail: 'This service does not take new accounts.',
-  };
-  constructor() {
-    super(RegistrationClosed.kind, 'REGISTRATION=closed');
-  }
-}
+export class RegistrationClosed extends defineError({
+  status: 403,
+  code: 'registration_closed',
+  title: 'Registration closed',
+  detail: 'This service does not accept new accounts.',
+}) {}

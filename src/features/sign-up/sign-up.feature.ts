@@ -1,9 +1,9 @@
-import type { Outbox } from '../../core/mails/outbox.ts';
-import type { Transports } from '../../core/sessions/transports.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
+import type { Transports } from '../../http/token-transport.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { makeSignUp, type SignUpDeps } from './sign-up.ts';
-import { signUpRoute } from './sign-up.route.ts';
+import { signUpRoute } from './sign-up.endpoints.ts';
 import { makeSignUpStore } from './sign-up.store.ts';
 
 type Needs = Omit<SignUpDeps, 'store'> & {

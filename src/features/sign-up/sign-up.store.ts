@@ -1,19 +1,19 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
-import type { Outbox } from '../../core/mails/outbox.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
 import { isReserved } from '../../core/one-time-tokens/one-time-tokens.store.ts';
 import { bear, type Birth, endReplaced } from '../../core/sessions/sessions.store.ts';
-import type { LiveSession } from '../../core/tokens/tokens.ts';
-import type { Email } from '../../core/users/email.ts';
-import { joinGrants } from '../../core/users/grants.store.ts';
+import type { LiveSession } from '../../core/tokens/issue-tokens.ts';
+import type { EmailAddress } from '../../core/users/email-address.ts';
+import { joinGrants } from '../../core/authorization/fragments.sql.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import { userColumns } from '../../core/users/users.store.ts';
-import { type Client, tracesOf } from '../../http/context.ts';
-import type { SessionId, UserId } from '../../kernel/id.ts';
-import type { Database, Queryable } from '../../platform/postgres.ts';
+import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import type { SessionId, UserId } from '../../lib/ids.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
 
 export interface NewAccount {
   id: UserId;
-  email: Email;
+  email: EmailAddress;
   displayName: string;
   passwordHash: string;
 }
@@ -26,7 +26,7 @@ export const makeSignUpStore = (db: Database, outbox: Outbox, verifiesEmail: boo
     account: NewAccount,
     birth: Omit<Birth, 'userId' | 'verifiedHash'>,
     replaces: SessionId | undefined,
-    client: Client,
+    request: RequestInfo,
   ): Promise<SignUpOutcome> =>
     db.$transaction(async (tx) => {
       const { id, passwordHash } = account;
@@ -36,28 +36,28 @@ export const makeSignUpStore = (db: Database, outbox: Outbox, verifiesEmail: boo
         SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`;
       if (!session || !user) throw new Error('an account that was just made is not there');
       const facts = { actorId: id, userId: id, sessionId: session.id };
-      if (replaces) await endReplaced(tx, replaces, id, client);
-      await recordEvent(tx, client, { type: 'account.registered', outcome: 'success', ...facts });
-      if (verifiesEmail) await askForLetter(tx, outbox, account, client);
+      if (replaces) await endReplaced(tx, replaces, id, request);
+      await recordEvent(tx, request, { type: 'account.registered', outcome: 'success', ...facts });
+      if (verifiesEmail) await askForLetter(tx, outbox, account, request);
       return { kind: 'registered', user, session };
     }),
 
   /** The account without a session, or none, in the same statements: nobody learns whether the address was taken. */
-  enrol: (account: NewAccount, client: Client): Promise<void> =>
+  enrol: (account: NewAccount, request: RequestInfo): Promise<void> =>
     db.$transaction(async (tx) => {
       const made = await makeAccount(tx, account);
-      await recordEvent(tx, client, {
+      await recordEvent(tx, request, {
         type: 'account.registered',
         ...(made ? { outcome: 'success', userId: account.id } : { outcome: 'failure', reason: 'email_taken' }),
       });
-      await askForLetter(tx, outbox, account, client);
+      await askForLetter(tx, outbox, account, request);
     }),
 });
 
 export type SignUpStore = ReturnType<typeof makeSignUpStore>;
 
 /** The account with its role; false where the address is taken. The unique index decides who has it. */
-async function makeAccount(tx: Queryable, { id, email, displayName, passwordHash }: NewAccount): Promise<boolean> {
+async function makeAccount(tx: Transaction, { id, email, displayName, passwordHash }: NewAccount): Promise<boolean> {
   const inserted = await tx.$executeRaw`
     INSERT INTO users (id, email, display_name, password_hash)
     VALUES (${id}::uuid, ${email}, ${displayName}, ${passwordHash})
@@ -69,5 +69,9 @@ async function makeAccount(tx: Queryable, { id, email, displayName, passwordHash
   return granted === 1;
 }
 
-const askForLetter = (tx: Queryable, outbox: Outbox, { id, email }: NewAccount, client: Client): Promise<void> =>
-  outbox.ask(tx, { kind: 'registration', email, userId: id, client: tracesOf(client) });
+const askForLetter = (
+  tx: Transaction,
+  outbox: Outbox,
+  { id, email }: NewAccount,
+  request: RequestInfo,
+): Promise<void> => outbox.ask(tx, { kind: 'registration', email, userId: id, request: sourceOf(request) });

@@ -17,16 +17,16 @@ export interface ClientCredentialsDeps {
  */
 export const clientCredentialsGrant = (deps: ClientCredentialsDeps): Grant => ({
   type: 'client_credentials',
-  async give({ scope }, presented, client) {
+  async give({ scope }, presented, request) {
     const { authenticateClient, store, signAccessToken, accessTtlSeconds } = deps;
-    const caller = await authenticateClient(presented, client);
-    if (!caller.apiKeyId) throw new InvalidClient('not an api key', presented.usedHeader);
+    const principal = await authenticateClient(presented, request);
+    if (!principal.apiKeyId) throw new InvalidClient('not an api key', presented.usedHeader);
     const asked = scope?.split(' ');
-    const scopes = caller.scopes.filter((name) => asked?.includes(name) ?? true);
+    const scopes = principal.scopes.filter((name) => asked?.includes(name) ?? true);
     if (scopes.length === 0) throw new InvalidScope('no scope left');
-    const token = signAccessToken({ apiKeyId: caller.apiKeyId, scopes });
-    await store.admitClient(caller, client);
-    client.note({ userId: caller.userId });
+    const token = signAccessToken({ apiKeyId: principal.apiKeyId, scopes });
+    await store.admitClient(principal, request);
+    request.annotate({ userId: principal.userId });
     return { access_token: token, token_type: 'Bearer', expires_in: accessTtlSeconds, scope: scopes.join(' ') };
   },
 });

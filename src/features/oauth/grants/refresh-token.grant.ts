@@ -1,6 +1,6 @@
-import type { Ratchet, RefreshToken } from '../../../core/sessions/ratchet.ts';
-import type { TokenResponse } from '../../../core/tokens/token-response.ts';
-import type { Client } from '../../../http/context.ts';
+import type { Ratchet, RefreshToken } from '../../../core/sessions/refresh-token.ts';
+import type { TokenResponse } from '../../../http/schemas/token-response.ts';
+import type { RequestInfo } from '../../../core/request-info.ts';
 import { requireFirstParty } from '../clients.ts';
 import { required } from '../forms.ts';
 import type { Grant } from '../token.ts';
@@ -8,15 +8,15 @@ import type { Grant } from '../token.ts';
 /** A refresh as `/refresh` does it. `scope` is for this access token only; one that is too wide spends nothing. */
 export type Refresh = (
   presented: RefreshToken | undefined,
-  client: Client,
+  request: RequestInfo,
   scope: string | null,
 ) => Promise<TokenResponse>;
 
 /** RFC 6749 section 6 */
 export const refreshTokenGrant = (refresh: Refresh, ratchet: Pick<Ratchet, 'parse'>): Grant => ({
   type: 'refresh_token',
-  give({ refresh_token: token, scope = null }, presented, client) {
+  give({ refresh_token: token, scope = null }, presented, request) {
     requireFirstParty(presented);
-    return refresh(ratchet.parse(required('refresh_token', token)), client, scope);
+    return refresh(ratchet.parse(required('refresh_token', token)), request, scope);
   },
 });

@@ -1,0 +1,151 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import {
+  audience,
+  choice,
+  duration,
+  durationOrOff,
+  mailbox,
+  masterKeys,
+  origins,
+  plainUrl,
+  postgresUrl,
+  rate,
+  redisUrl,
+  smtpUrl,
+  trustProxy,
+  url,
+  whole,
+} from './lib/config-values.ts';
+
+export type Mode = 'production' | 'development';
+
+/** Every setting: its kind, its default, its bounds. `.env.example` says what each is for. */
+export const settings = (mode: Mode, poolThreads: number) => {
+  const development = mode === 'development';
+  const hashes = Math.max(1, Math.min(availableParallelism() - 1, poolThreads - 1));
+  const publicUrl = plainUrl.refine((text) => development || text.startsWith('https://'), {
+    error: 'must be https in production',
+  });
+  return z.object({
+    HOST: z.string().default('0.0.0.0'),
+    PORT: whole(3000, 0, 65_535),
+    METRICS_PORT: whole(9464, 0, 65_535),
+    ISSUER: publicUrl,
+    AUDIENCE: audience.optional(),
+    DATABASE_URL: postgresUrl,
+    DATABASE_DIRECT_URL: postgresUrl.optional(),
+    DATABASE_STATEMENT_NAMES: choice('on', 'off').default('on'),
+    DATABASE_POOL_MAX: whole(10, 1, 1000),
+    DATABASE_TIMEOUT: duration('5s', '1s', '5m'),
+    REDIS_URL: redisUrl.optional(),
+    MASTER_KEYS: masterKeys,
+    JWT_ALG: choice('ES256', 'EdDSA', 'RS256', 'PS256').default('ES256'),
+    ACCESS_TTL: duration('15m', '1m', '1h'),
+    REFRESH_TTL: duration('30d', '1s', '400d'),
+    SESSION_TTL: duration('30d', '1s', '3650d'),
+    REFRESH_GRACE_PERIOD: duration('30s', '0', '60s'),
+    SIGNING_KEY_ROTATION: durationOrOff('90d', '1s', '3650d'),
+    JWKS_MAX_AGE: duration('5m', '1s', '1d'),
+    ARGON2_MEMORY_KIB: whole(65_536, 8, 4_194_304),
+    ARGON2_ITERATIONS: whole(3, 1, 100),
+    ARGON2_PARALLELISM: whole(4, 1, 64),
+    HASH_CONCURRENCY: whole(hashes, 1, 1000),
+    HASH_QUEUE_MAX: whole(100, 0, 100_000),
+    PASSWORD_MIN_LENGTH: whole(8, 8, 64),
+    PASSWORD_BLOCKLIST_FILE: z.string().optional(),
+    HIBP_URL: url('an http or https URL', 'https:', 'http:').optional(),
+    PASSWORD_GRANT: choice('on', 'off').default(development ? 'on' : 'off'),
+    REGISTRATION: choice('open', 'closed').default('open'),
+    EMAIL_VERIFICATION: choice('off', 'optional', 'required').default('optional'),
+    SMTP_URL: smtpUrl.optional(),
+    MAIL_FROM: development ? mailbox.prefault('Keyturn <keyturn@localhost>') : mailbox.optional(),
+    APP_URL: publicUrl.optional(),
+    LOCKOUT_ATTEMPTS: whole(5, 1, 1_000_000),
+    LOCKOUT_TOTAL: whole(50, 1, 1_000_000),
+    LOCKOUT_DURATION: duration('15m', '1s', '30d'),
+    RATE_LIMIT_LOGIN: rate('20/15m'),
+    RATE_LIMIT_REFRESH: rate('60/1m'),
+    RATE_LIMIT_MAIL: rate('5/15m'),
+    RATE_LIMIT_DEFAULT: rate('300/1m'),
+    AUDIT_RETENTION: durationOrOff('400d', '30d', '3650d'),
+    CORS_ORIGINS: origins.optional(),
+    COOKIE_SAMESITE: choice('lax', 'strict', 'none').default('lax'),
+    TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
+    LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
+    LOG_FORMAT: choice('json', 'pretty').default(development ? 'pretty' : 'json'),
+    SHUTDOWN_GRACE: duration('10s', '1s', '10m'),
+  });
+};
+
+/** OWASP's floor for Argon2id: any of its equivalent pairs of memory and iterations (Password Storage Cheat Sheet). */
+const argon2Floor: readonly (readonly [memoryKib: number, iterations: number])[] = [
+  [47_104, 1],
+  [19_456, 2],
+  [12_288, 3],
+  [9_216, 4],
+  [7_168, 5],
+];
+
+export type Parsed = z.output<ReturnType<typeof settings>>;
+
+/** Whose change the audit trail tells: not where things are, how much of them there is, and what is logged. */
+export const auditedNames = [
+  'ISSUER',
+  'AUDIENCE',
+  'JWT_ALG',
+  'ACCESS_TTL',
+  'REFRESH_TTL',
+  'SESSION_TTL',
+  'REFRESH_GRACE_PERIOD',
+  'SIGNING_KEY_ROTATION',
+  'JWKS_MAX_AGE',
+  'ARGON2_MEMORY_KIB',
+  'ARGON2_ITERATIONS',
+  'ARGON2_PARALLELISM',
+  'PASSWORD_MIN_LENGTH',
+  'PASSWORD_BLOCKLIST_FILE',
+  'HIBP_URL',
+  'REGISTRATION',
+  'EMAIL_VERIFICATION',
+  'MAIL_FROM',
+  'APP_URL',
+  'LOCKOUT_ATTEMPTS',
+  'LOCKOUT_TOTAL',
+  'LOCKOUT_DURATION',
+  'RATE_LIMIT_LOGIN',
+  'RATE_LIMIT_REFRESH',
+  'RATE_LIMIT_MAIL',
+  'RATE_LIMIT_DEFAULT',
+  'AUDIT_RETENTION',
+  'CORS_ORIGINS',
+  'COOKIE_SAMESITE',
+  'TRUST_PROXY',
+] as const satisfies readonly (keyof Parsed)[];
+
+/** What production needs besides, where it sends mail; development prints its mails. */
+export function missingForMail(mode: Mode, raw: Partial<Record<string, string>>): string[] {
+  if (mode === 'development') return [];
+  if (raw['SMTP_URL']) return raw['MAIL_FROM'] ? [] : ['MAIL_FROM is required with SMTP_URL: who the mails are from'];
+  if (raw['EMAIL_VERIFICATION'] === 'off') return [];
+  return ['SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent'];
+}
+
+/** What each setting allows by itself, and all of them together do not. */
+export function contradictions(parsed: Parsed, poolThreads: number): string[] {
+  const faults: string[] = [];
+  const { ARGON2_MEMORY_KIB: memory, ARGON2_ITERATIONS: iterations } = parsed;
+  if (!argon2Floor.some(([m, t]) => memory >= m && iterations >= t))
+    faults.push(
+      `ARGON2_MEMORY_KIB ${memory} with ARGON2_ITERATIONS ${iterations} is weaker than OWASP's floor (19456, 2)`,
+    );
+  if (parsed.ARGON2_MEMORY_KIB < 8 * parsed.ARGON2_PARALLELISM)
+    faults.push('ARGON2_MEMORY_KIB must be at least 8 times ARGON2_PARALLELISM (RFC 9106 section 3.1)');
+  if (parsed.HASH_CONCURRENCY >= poolThreads)
+    faults.push(
+      `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} would fill the thread pool of ${poolThreads}: start through npm start, which sizes it, or set UV_THREADPOOL_SIZE`,
+    );
+  if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER.startsWith('http:'))
+    faults.push('COOKIE_SAMESITE none needs an https ISSUER: browsers take such a cookie only if it is Secure');
+  return faults;
+}

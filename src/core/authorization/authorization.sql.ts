@@ -1,0 +1,38 @@
+import type { UserId } from '../../lib/ids.ts';
+import type { Transaction } from '../../platform/postgres.ts';
+import { column, execute, queryRow, type RowOf, sql } from '../../platform/sql.ts';
+import { isPrincipal, joinGrants } from './fragments.sql.ts';
+import type { Principal } from './principal.ts';
+
+const grantColumns = { roles: column.textArray, heldScopes: column.textArray };
+export type Grants = RowOf<typeof grantColumns>;
+
+/** Locks users until the transaction ends, in the order of their ids so that no two transactions deadlock. SQL for the row locks. */
+export const lockUsers = (tx: Transaction, ids: readonly UserId[]): Promise<number> =>
+  execute(tx, sql`SELECT FROM users WHERE id = ANY (${ids}::uuid[]) ORDER BY id FOR NO KEY UPDATE`);
+
+/**
+ * Serializes all changes of roles, of their holders and of the holders' activity. Transactions lock users before grants. SQL for
+ * the row lock.
+ */
+export const lockGrants = (tx: Transaction): Promise<number> =>
+  execute(tx, sql`SELECT FROM roles WHERE name = 'admin' FOR NO KEY UPDATE`);
+
+/** The current grants of a principal that is still live. SQL because the database's clock decides. */
+export const findGrants = (tx: Transaction, principal: Principal): Promise<Grants | undefined> =>
+  queryRow(
+    tx,
+    grantColumns,
+    sql`
+    SELECT COALESCE(grants.roles, '{}') AS roles, COALESCE(grants.scopes, '{}') AS "heldScopes"
+    FROM users AS u ${joinGrants} WHERE ${isPrincipal(principal)}`,
+  );
+
+/** The scopes that a user holds. SQL for the set union. */
+export const findHeldScopes = (tx: Transaction, userId: UserId) =>
+  queryRow(
+    tx,
+    { heldScopes: column.textArray },
+    sql`
+    SELECT COALESCE(grants.scopes, '{}') AS "heldScopes" FROM users AS u ${joinGrants} WHERE u.id = ${userId}::uuid`,
+  );

@@ -1,0 +1,55 @@
+import { InsufficientScope, InsufficientUserAuthentication, InvalidAccessToken } from '../errors.ts';
+import type { Grants } from './authorization.sql.ts';
+import type { Principal } from './principal.ts';
+import { isAdministrative } from './scopes.ts';
+
+/** The built-in role that can grant every scope. The service keeps at least one active holder. */
+export const adminRole = 'admin';
+
+/** A live principal with the roles and scopes that its user holds now, whatever the access token says. */
+export interface AuthorizedPrincipal extends Principal, Grants {}
+
+/** @throws InsufficientScope if the access token lacks one of the scopes */
+export function requireTokenScopes({ scopes }: Principal, required: readonly string[]): void {
+  const missing = required.filter((scope) => !scopes.includes(scope));
+  if (missing.length > 0) throw new InsufficientScope(missing.join(' '));
+}
+
+/** @throws InsufficientScope if the access token or the user's current roles lack one of the scopes */
+export function requireScopes({ scopes, heldScopes }: AuthorizedPrincipal, required: readonly string[]): void {
+  const missing = required.filter((scope) => !heldScopes.includes(scope) || !scopes.includes(scope));
+  if (missing.length > 0) throw new InsufficientScope(missing.join(' '));
+}
+
+/**
+ * Principals can grant and withdraw only scopes that they hold. Administrators can grant every scope, also those of deployments;
+ * API keys only their own scopes. @throws InsufficientScope
+ */
+export function requireGrantable(authorized: AuthorizedPrincipal, scopes: readonly string[]): void {
+  const isApiKey = authorized.apiKeyId !== undefined;
+  if (authorized.roles.includes(adminRole) && !isApiKey) return;
+  const beyond = scopes.filter(
+    (scope) => !authorized.heldScopes.includes(scope) || (isApiKey && !authorized.scopes.includes(scope)),
+  );
+  // The reason goes to the audit trail, which must not contain text from clients.
+  if (beyond.length > 0) throw new InsufficientScope([...new Set(beyond)].join(' '), 'exceeds own scopes');
+}
+
+/** Accounts with administrative scopes can be changed only by principals who hold the same scopes. @throws InsufficientScope */
+export const requireNotOutranked = (authorized: AuthorizedPrincipal, targetScopes: readonly string[]): void =>
+  requireGrantable(authorized, targetScopes.filter(isAdministrative));
+
+/**
+ * The user logged in less than `maxAgeSeconds` ago. API keys never qualify, so no API key can create another.
+ * @throws InsufficientUserAuthentication
+ */
+export function requireRecentLogin({ authTime }: Principal, nowSeconds: number, maxAgeSeconds: number): void {
+  if (authTime === undefined) throw new InsufficientUserAuthentication('api key', maxAgeSeconds);
+  if (nowSeconds - authTime >= maxAgeSeconds) throw new InsufficientUserAuthentication('login too old', maxAgeSeconds);
+}
+
+/** A row of a live principal; undefined means that the session or API key has ended. @throws InvalidAccessToken */
+export function requireLive<Row>(row: Row | undefined): Row {
+  if (row === undefined) throw new InvalidAccessToken('session ended');
+  return row;
+}

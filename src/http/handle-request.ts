@@ -1,0 +1,132 @@
+import type { Request, Response } from 'express';
+import type { z } from 'zod';
+import { requireTokenScopes } from '../core/authorization/rules.ts';
+import type { Principal } from '../core/authorization/principal.ts';
+import { NotFound, ValidationFailed } from '../core/errors.ts';
+import type { RequestInfo } from '../core/request-info.ts';
+import { ApiError } from '../lib/errors.ts';
+import { fieldErrorsOf } from '../lib/field-errors.ts';
+import { countedAddress } from '../lib/network.ts';
+import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
+import { readForm, readJson } from './body.ts';
+import { type BrowserPolicy, type BrowserRequest, browserRequestOf } from './csrf.ts';
+import { type Endpoint, errorsOf } from './endpoint.ts';
+import type { CountRequest } from './rate-limit.ts';
+import { contextOf, type RequestContext } from './request-context.ts';
+import { returnedParts, schemaOf, send } from './response.ts';
+
+/** An authenticated request that was denied for lack of rights or because its credential ended. */
+export interface DeniedRequest {
+  operationId: string;
+  principal: Principal;
+  request: RequestInfo;
+  error: ApiError;
+}
+
+export interface EndpointOptions extends Authentication {
+  count: CountRequest;
+  /** For tests: parses each response by its schema and fails on undeclared errors. */
+  checkResponses: boolean;
+  browsers: BrowserPolicy;
+  /** Called before the response, which does not wait for it. */
+  onDenied?: (denied: DeniedRequest) => void;
+}
+
+/** Handles one request: count, authenticate, validate, call the handler, respond. */
+export async function handleRequest(endpoint: Endpoint, options: EndpointOptions, req: Request, res: Response) {
+  const context = contextOf(res);
+  context.route = endpoint.path;
+  context.renderError = endpoint.renderError;
+  const browser = browserRequestOf(req, options.browsers);
+  const readBody = await countRequest(endpoint, options, { context, browser }, req, res);
+  const found = findPrincipal(endpoint, options, req);
+  const principal = found instanceof Promise ? await found : found;
+  try {
+    if (principal) context.annotate(sessionFacts(principal));
+    if (principal && endpoint.scopes) requireTokenScopes(principal, endpoint.scopes);
+    const input = {
+      params: parseParams(endpoint, req),
+      query: parsePart('query', endpoint.query, req.query),
+      body: await readBody(),
+      principal,
+      request: context,
+      browser,
+      get credentials() {
+        return credentialsOf(req);
+      },
+    };
+    const returned = options.checkResponses ? await checkedHandle(endpoint, input) : await endpoint.handle(input);
+    send(endpoint, returned, req, res);
+  } catch (error) {
+    if (principal && error instanceof ApiError && error.definition.challenges)
+      options.onDenied?.({ operationId: endpoint.operationId, principal, request: context, error });
+    throw error;
+  }
+}
+
+/**
+ * Counts the request before any work is done for it, and returns a function that reads the body. If the body decides the key,
+ * it is read first; a request with an unreadable body counts for the address. @throws RateLimited
+ */
+async function countRequest(
+  endpoint: Endpoint,
+  options: EndpointOptions,
+  { context, browser }: { context: RequestContext; browser: BrowserRequest },
+  req: Request,
+  res: Response,
+): Promise<() => unknown> {
+  const { rateLimit = 'default' } = endpoint;
+  const [read] = endpoint.rateLimitKey ? await Promise.allSettled([readBody(endpoint, context, req)]) : [];
+  const key = read?.status === 'fulfilled' ? endpoint.rateLimitKey?.(read.value, browser) : undefined;
+  const group = (read?.status === 'fulfilled' && endpoint.rateLimitOf?.(read.value)) || rateLimit;
+  if (group !== 'none') await options.count(group, key ?? countedAddress(context.ip), req, res);
+  if (read?.status === 'rejected') throw read.reason;
+  return () => (read ? read.value : readBody(endpoint, context, req));
+}
+
+/** Returns a promise only if the request needs a lookup: a refresh awaits nothing here. */
+function findPrincipal({ scopes, optionalAuth }: Endpoint, options: EndpointOptions, req: Request) {
+  if (scopes !== undefined) return authenticate(credentialsOf(req), options);
+  return optionalAuth === undefined ? undefined : authenticateOptional(req, options.verify, optionalAuth);
+}
+
+const sessionFacts = ({ userId, sessionId }: Principal) => ({ userId, ...(sessionId && { sessionId }) });
+
+function parsePart(part: string, schema: z.ZodType | undefined, value: unknown): unknown {
+  if (!schema) return undefined;
+  const result = schema.safeParse(value);
+  if (!result.success) throw new ValidationFailed(fieldErrorsOf(part, result.error));
+  return result.data;
+}
+
+/** A malformed id cannot belong to a resource, so it is a 404. */
+function parseParams({ params }: Endpoint, req: Request): unknown {
+  const result = params?.safeParse(req.params);
+  if (result && !result.success) throw new NotFound('malformed id');
+  return result?.data;
+}
+
+const hasBody = ({ headers }: Request): boolean =>
+  headers['transfer-encoding'] !== undefined ||
+  headers['content-type'] !== undefined ||
+  Number(headers['content-length'] ?? 0) > 0;
+
+async function readBody({ body, bodyType, refreshCookie }: Endpoint, context: RequestContext, req: Request) {
+  if (!body) return undefined;
+  if (bodyType === 'form') return parsePart('body', body, (context.form = await readForm(req)));
+  return parsePart('body', body, refreshCookie && !hasBody(req) ? {} : await readJson(req));
+}
+
+/** For tests: calls the handler and checks that its outcome is declared. */
+async function checkedHandle(endpoint: Endpoint, input: Parameters<Endpoint['handle']>[0]): Promise<unknown> {
+  try {
+    const returned = await endpoint.handle(input);
+    const { status, body } = returnedParts(endpoint, returned);
+    schemaOf(endpoint, status)?.parse(body);
+    return returned;
+  } catch (error) {
+    if (error instanceof ApiError && !errorsOf(endpoint).some(({ definition }) => definition === error.definition))
+      throw new Error(`${endpoint.operationId} does not declare ${error.message}`, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,37 @@
+import { apiInfo } from './api-info.ts';
+import type { Config } from './config.ts';
+import type { Logger } from './platform/log.ts';
+import { type Mailer, openConsole, openSmtp } from './platform/mailer.ts';
+import { makeMetrics } from './platform/metrics.ts';
+import { openDatabase } from './platform/postgres.ts';
+import { openPool } from './platform/postgres-pool.ts';
+import { openRedis } from './platform/redis.ts';
+
+export type Infrastructure = ReturnType<typeof openInfrastructure>;
+
+function openMailer({ mail }: Config): Mailer | undefined {
+  if (mail?.kind === 'smtp') return openSmtp(mail);
+  return mail && openConsole((text) => process.stdout.write(text));
+}
+
+/** What one process holds of the outside world. Nothing connects before it is needed, but Redis, where there is one. */
+export function openInfrastructure(config: Config, log: Logger) {
+  const metrics = makeMetrics(apiInfo.version);
+  const pool = openPool(config.database, metrics.waitedForConnection);
+  const db = openDatabase(config.database, pool, log);
+  const redis = config.redisUrl === undefined ? undefined : openRedis(config.redisUrl, log);
+  const mailer = openMailer(config);
+  return {
+    metrics,
+    pool,
+    db,
+    redis,
+    /** Undefined where no mail is sent. */
+    mailer,
+    async close() {
+      mailer?.close();
+      redis?.close();
+      await db.$disconnect();
+    },
+  };
+}

@@ -1,0 +1,160 @@
+// Kinds of settings: each a text from the environment that becomes a value, or a sentence that says what it must be.
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { parseDuration } from './duration.ts';
+import { fromBase64Url } from './secrets.ts';
+
+export const whole = (fallback: number, min: number, max: number) =>
+  z
+    .string()
+    .default(String(fallback))
+    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      error: `must be a whole number from ${min} to ${max}`,
+    })
+    .transform(Number);
+
+export const choice = <const Name extends string>(...names: Name[]) =>
+  z.enum(names, { error: `must be one of ${names.join(', ')}` });
+
+export const duration = (fallback: string, min: string, max: string) => {
+  const [low, high] = [parseDuration(min) ?? 0, parseDuration(max) ?? 0];
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const seconds = parseDuration(text);
+      if (seconds !== undefined && seconds >= low && seconds <= high) return seconds;
+      context.addIssue({ code: 'custom', message: `must be a duration such as ${fallback}, from ${min} to ${max}` });
+      return z.NEVER;
+    });
+};
+
+/** A duration, or `off`, which is undefined. */
+export const durationOrOff = (fallback: string, min: string, max: string) =>
+  z.union([z.literal('off').transform(() => undefined), duration(fallback, min, max)], {
+    error: `must be off or a duration such as ${fallback}, from ${min} to ${max}`,
+  });
+
+/** So many in a window of so long: `20/15m`. */
+export const rate = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const [, count, window] = /^([1-9]\d{0,8})\/(\w+)$/.exec(text) ?? [];
+      const windowSeconds = parseDuration(window ?? '') ?? 0;
+      if (windowSeconds >= 1 && windowSeconds <= 86_400) return { count: Number(count), windowSeconds };
+      context.addIssue({ code: 'custom', message: `must be a count and a window of 1s to 1d, such as ${fallback}` });
+      return z.NEVER;
+    });
+
+const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+
+/** Exact web origins, as a browser writes them into `Origin` (RFC 6454 section 6.2). */
+export const origins = z
+  .string()
+  .transform((text) => text.split(',').map((origin) => origin.trim()))
+  .refine((list) => list.every(isOrigin), {
+    error: 'must be origins such as https://app.example.com, in lower case, without path, separated by commas',
+  });
+
+export const url = (what: string, ...protocols: string[]) =>
+  z
+    .string()
+    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), { error: `must be ${what}` });
+
+/** What clients would throw at. */
+const canBeDecoded = (text: string): boolean => {
+  try {
+    return typeof decodeURIComponent(text) === 'string';
+  } catch {
+    return false;
+  }
+};
+
+/** What the client of Redis would throw at: a database that is no number, a user or password that cannot be decoded. */
+const isRedisAddress = (text: string) => {
+  if (!URL.canParse(text)) return false;
+  const { pathname, username, password } = new URL(text);
+  return /^\/?\d*$/.test(pathname) && canBeDecoded(username) && canBeDecoded(password);
+};
+
+export const redisUrl = url('a URL that starts with redis:// or rediss://', 'redis:', 'rediss:').refine(
+  isRedisAddress,
+  { error: 'must be a URL whose path is the number of a database, with user and password percent-encoded' },
+);
+
+const isSmtpAddress = (text: string) => {
+  if (!URL.canParse(text)) return false;
+  const { hostname, pathname, search, hash, username, password } = new URL(text);
+  return (
+    hostname !== '' &&
+    /^\/?$/.test(pathname) &&
+    search + hash === '' &&
+    canBeDecoded(username) &&
+    canBeDecoded(password)
+  );
+};
+
+export const smtpUrl = url('a URL that starts with smtp:// or smtps://', 'smtp:', 'smtps:').refine(isSmtpAddress, {
+  error: 'must be a URL of a host and no path, query or fragment, with user and password percent-encoded',
+});
+
+/** Who mails come from. */
+export interface Mailbox {
+  name: string;
+  address: string;
+}
+
+/** An address, or a name and an address in angle brackets: nothing of RFC 5322 that would need quotes. */
+const mailboxPattern =
+  /^(?:(?<name>[^\p{Cc}<>"(),:;@[\]\\]*[^\p{Cc}\s<>"(),:;@[\]\\]) *<(?<inBrackets>[^<>]+)>|(?<bare>[^<>]+))$/u;
+const addressPattern = /^(?=.{1,64}@)[\w!#$%&'*+/=?^`{|}~.-]+@[a-z\d]([a-z\d.-]{0,251}[a-z\d])?$/i;
+
+export const mailbox = z.string().transform((text, context): Mailbox => {
+  const { name = '', inBrackets, bare } = mailboxPattern.exec(text.trim())?.groups ?? {};
+  const address = inBrackets ?? bare ?? '';
+  if (addressPattern.test(address)) return { name, address };
+  context.addIssue({
+    code: 'custom',
+    message: 'must be an address, or a plain name and an address: Keyturn <no-reply@example.com>',
+  });
+  return z.NEVER;
+});
+
+export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
+
+/** What paths are put behind: for an issuer RFC 8414 section 2 asks for it. */
+export const plainUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#@\s]/.test(text), {
+  error: 'must be without query, fragment, user and white space',
+});
+
+export const audience = z.string().refine((text) => text.split(',').every((name) => name.trim() !== ''), {
+  error: 'must be one or more names, separated by commas',
+});
+
+export const masterKeys = z
+  .string()
+  .transform((text) => text.split(',').map((key) => fromBase64Url(key.trim())))
+  .refine((keys) => keys.every((key) => key?.length === 32), {
+    error: 'must be one or more keys of 32 bytes each in base64url, separated by commas',
+  })
+  .transform((keys) => keys.filter((key) => key !== undefined));
+
+const isNetwork = (text: string) => {
+  const [address = '', bits, ...rest] = text.split('/');
+  const longest = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && +bits <= longest));
+};
+
+export const trustProxy = z.string().transform((text, context): false | number | string[] => {
+  if (text === 'off') return false;
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  const networks = text.split(',').map((network) => network.trim());
+  if (networks.every(isNetwork)) return networks;
+  context.addIssue({
+    code: 'custom',
+    message: 'must be off, a number of hops from 1, or a list of addresses or CIDRs',
+  });
+  return z.NEVER;
+});
