@@ -18,7 +18,7 @@ export class InvalidCredentials extends Refusal {
 
 /**
  * Only for the right password, where EMAIL_VERIFICATION=required. Whoever has just registered an address learns by it that
- * the address was free (docs/decisions/0013-links-lead-to-plain-pages.md).
+ * the address was free (docs/decisions/0013-script-free-link-pages.md).
  */
 export class EmailNotVerified extends Refusal {
   static readonly kind: RefusalKind = {
