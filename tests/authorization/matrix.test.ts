@@ -1,4 +1,4 @@
-// Who may call what: the table of docs/authorization.md, cell by cell.
+// Tests every cell of the access table in docs/authorization.md.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Account, type Client, password, startApp, type TestApp } from '../harness.ts';
@@ -7,7 +7,7 @@ import { type Owner, recipes } from './recipes.ts';
 
 jest.setTimeout(60_000);
 
-const [, section = ''] = readFileSync('docs/authorization.md', 'utf8').split('## Who may call what');
+const [, section = ''] = readFileSync('docs/authorization.md', 'utf8').split('## Access by endpoint');
 const [table = ''] = section.split('\n## ');
 const lines = table.split('\n').filter((line) => line.startsWith('|'));
 const cellsOf = (line: string) =>

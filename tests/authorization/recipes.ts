@@ -1,4 +1,4 @@
-// For each operation a request that is right, about things of one account: who may make it stands in docs/authorization.md.
+// A valid request for each operation, on resources of one account. docs/authorization.md states who has access.
 import { randomBytes } from 'node:crypto';
 import { type Account, freshEmail, password, type TestApp } from '../harness.ts';
 

@@ -27,7 +27,7 @@ test('the tour goes through every operation of openapi.yaml', () => {
 /** RFC 6749 section 5.2 has a form of its own for what is refused there; tests/oauth holds it to the letter. */
 const speaksOAuth = (operation: string) => ['requestToken', 'revokeToken', 'introspectToken'].includes(operation);
 
-/** Where links lead, there is a page besides: docs/decisions/0013-links-lead-to-plain-pages.md. */
+/** Where links lead, there is a page besides: docs/decisions/0013-script-free-link-pages.md. */
 const pages = ['/verify-email', '/reset-password', '/undo-email-change'];
 
 describe('methods', () => {

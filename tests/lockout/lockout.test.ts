@@ -226,7 +226,7 @@ test('the statement of docs/operating.md lifts every lock-out', async () => {
   const { email } = await app.register();
   expect(await failFrom('192.0.2.14', email, 6)).toEqual([...failures(5), 423]);
   const [, statement = ''] =
-    /## Lock-outs[\s\S]*?```sql\n([\s\S]*?)```/.exec(readFileSync('docs/operating.md', 'utf8')) ?? [];
+    /## Lockouts[\s\S]*?```sql\n([\s\S]*?)```/.exec(readFileSync('docs/operating.md', 'utf8')) ?? [];
   await app.sql.query(statement);
   expect((await loginFrom('192.0.2.14', email)).status).toBe(200);
 });

@@ -1,4 +1,4 @@
-// When a signing key changes its status: docs/decisions/0009-signing-keys-turn-by-themselves.md
+// When a signing key changes its status: docs/decisions/0009-automatic-signing-key-rotation.md
 import type { SigningAlg } from './signing-key.ts';
 
 export interface KeySettings {

@@ -77,7 +77,7 @@ const ofSession = (claims: AccessClaims) => ({
 
 const ofApiKey = ({ apiKeyId }: ApiKeyClaims) => ({ sub: clientIdOf(apiKeyId), client_id: clientIdOf(apiKeyId) });
 
-/** Signs a JWT access token (RFC 9068 section 2). Not by jose: docs/decisions/0005-tokens-signed-by-hand.md */
+/** Signs a JWT access token (RFC 9068 section 2). Not by jose: docs/decisions/0005-access-tokens-with-node-crypto.md */
 export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTtlSeconds }: AccessTokenDeps) => {
   const aud = audience.length === 1 ? audience[0] : audience;
   return (claims: AccessClaims | ApiKeyClaims): string => {

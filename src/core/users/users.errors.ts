@@ -14,7 +14,7 @@ export class InvalidCredentials extends defineError({
 
 /**
  * Thrown only for the correct password, with EMAIL_VERIFICATION=required. It shows anyone who has just registered an address
- * that the address was free (docs/decisions/0013-links-lead-to-plain-pages.md).
+ * that the address was free (docs/decisions/0013-script-free-link-pages.md).
  */
 export class EmailNotVerified extends defineError({
   status: 403,
