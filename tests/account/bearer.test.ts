@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** Each would succeed with a good token. */
+/** Each call succeeds with a valid token. */
 const endpoints: Endpoint[] = [
   ['get /me', 'profile', (token) => app.get('/me', token)],
   ['patch /me', 'profile', (token) => app.call('patch', '/me', { body: { display_name: 'Ada' }, token })],
@@ -57,15 +57,15 @@ const endpoints: Endpoint[] = [
   ],
 ];
 
-/** An account whose token holds the scope. */
+/** Registers an account with an access token that has the scope. */
 async function accountWith(scope: string): Promise<Account> {
   const account = await app.register();
   if (account.scope.split(' ').includes(scope)) return account;
   const { rows } = await app.sql.query(`SELECT 1 FROM roles WHERE name = 'user' AND $1 = ANY (scopes)`, [scope]);
   if (rows.length === 0)
     await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [account.user.id]);
-  const asked = `profile sessions ${scope}`;
-  const { body } = await app.post('/login', { email: account.email, password, scope: asked });
+  const requested = `profile sessions ${scope}`;
+  const { body } = await app.post('/login', { email: account.email, password, scope: requested });
   return { ...account, ...body };
 }
 
@@ -76,20 +76,20 @@ const seen = ({ status, body, headers }: Response) => ({
   cache: headers['cache-control'],
 });
 
-const refused = {
+const invalidToken = {
   status: 401,
   code: 'invalid_access_token',
   challenge: 'Bearer realm="keyturn", error="invalid_token"',
   cache: 'no-store',
 };
-/** RFC 6750 section 3.1: without credentials the challenge bears no error code. */
-const askedForOne = { ...refused, challenge: 'Bearer realm="keyturn"' };
+/** RFC 6750 section 3.1: without credentials the challenge has no error code. */
+const missingToken = { ...invalidToken, challenge: 'Bearer realm="keyturn"' };
 
-test('these are all the endpoints that take an access token', () => {
+test('the table contains every endpoint that accepts an access token', () => {
   const { paths } = parse(readFileSync('openapi.yaml', 'utf8')) as {
     paths: Record<string, Record<string, { security?: object[] }>>;
   };
-  // Those of administrators are in tests/admin/access.test.ts.
+  // tests/admin/access.test.ts covers the endpoints of administrators.
   const own = Object.entries(paths).filter(([path]) => !path.startsWith('/admin/'));
   const secured = own.flatMap(([path, operations]) =>
     Object.entries(operations).flatMap(([method, { security = [] }]) =>
@@ -102,43 +102,43 @@ test('these are all the endpoints that take an access token', () => {
 });
 
 describe.each(endpoints)('%s', (_operation, scope, call) => {
-  test('succeeds with a good token', async () => {
+  test('succeeds with a valid token', async () => {
     const account = await accountWith(scope);
     expect((await call(account.access_token, account)).status).toBeLessThan(300);
   });
 
-  test('asks who is there without one, and names no error', async () => {
-    expect(seen(await call(undefined, await accountWith(scope)))).toEqual(askedForOne);
+  test('returns 401 without an error code if the token is missing', async () => {
+    expect(seen(await call(undefined, await accountWith(scope)))).toEqual(missingToken);
   });
 
-  test('takes no refresh token and no garbage for one', async () => {
+  test('returns 401 for a refresh token and for garbage', async () => {
     const account = await accountWith(scope);
     for (const token of [account.refresh_token, 'garbage', '..', account.access_token.slice(0, -1)])
-      expect(seen(await call(token, account))).toEqual(refused);
+      expect(seen(await call(token, account))).toEqual(invalidToken);
   });
 
-  test('finds a token of a session that is logged out dead, though the JWT has not expired', async () => {
+  test('returns 401 for the unexpired token of a session that was logged out', async () => {
     const account = await accountWith(scope);
     await app.post('/logout', { refresh_token: account.refresh_token });
-    expect(seen(await call(account.access_token, account))).toEqual(refused);
+    expect(seen(await call(account.access_token, account))).toEqual(invalidToken);
   });
 
   test.each([
-    ['has expired unused', 'UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1'],
-    ['has expired for good', 'UPDATE sessions SET absolute_expires_at = clock_timestamp() WHERE id = $1'],
-    ['is purged', 'DELETE FROM sessions WHERE id = $1'],
+    ['expired after inactivity', 'UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1'],
+    ['reached its maximum lifetime', 'UPDATE sessions SET absolute_expires_at = clock_timestamp() WHERE id = $1'],
+    ['was purged', 'DELETE FROM sessions WHERE id = $1'],
     [
-      'is of a disabled user',
+      'belongs to a disabled user',
       'UPDATE users SET is_active = false FROM sessions AS s WHERE s.user_id = users.id AND s.id = $1',
     ],
-    ['is of a deleted user', 'DELETE FROM users USING sessions AS s WHERE s.user_id = users.id AND s.id = $1'],
-  ])('finds a token of a session that %s dead', async (_what, statement) => {
+    ['belongs to a deleted user', 'DELETE FROM users USING sessions AS s WHERE s.user_id = users.id AND s.id = $1'],
+  ])('returns 401 for the token of a session that %s', async (_state, statement) => {
     const account = await accountWith(scope);
     expect((await app.sql.query(statement, [account.session_id])).rowCount).toBe(1);
-    expect(seen(await call(account.access_token, account))).toEqual(refused);
+    expect(seen(await call(account.access_token, account))).toEqual(invalidToken);
   });
 
-  test('needs its scope, and says which', async () => {
+  test('returns 403 without its scope and names the scope', async () => {
     const account = await app.register();
     const other = scope === 'profile' ? 'sessions' : 'profile';
     const { access_token: token } = (await app.post('/login', { email: account.email, password, scope: other })).body;
@@ -153,12 +153,12 @@ describe.each(endpoints)('%s', (_operation, scope, call) => {
   });
 });
 
-test('a token counts in the Authorization header only', async () => {
+test('a token is accepted only in the Authorization header', async () => {
   const { access_token: token } = await app.register();
-  expect(seen(await app.get(`/me?access_token=${token}`))).toEqual(askedForOne);
-  expect(seen(await app.get('/me', undefined, { cookie: `access_token=${token}` }))).toEqual(askedForOne);
-  expect(seen(await app.get('/me', undefined, { 'x-access-token': token }))).toEqual(askedForOne);
-  expect(seen(await app.get('/me', undefined, { authorization: token }))).toEqual(askedForOne);
-  expect(seen(await app.get('/me', undefined, { authorization: `DPoP ${token}` }))).toEqual(askedForOne);
+  expect(seen(await app.get(`/me?access_token=${token}`))).toEqual(missingToken);
+  expect(seen(await app.get('/me', undefined, { cookie: `access_token=${token}` }))).toEqual(missingToken);
+  expect(seen(await app.get('/me', undefined, { 'x-access-token': token }))).toEqual(missingToken);
+  expect(seen(await app.get('/me', undefined, { authorization: token }))).toEqual(missingToken);
+  expect(seen(await app.get('/me', undefined, { authorization: `DPoP ${token}` }))).toEqual(missingToken);
   expect((await app.get('/me', undefined, { authorization: `bEaReR ${token}` })).status).toBe(200);
 });

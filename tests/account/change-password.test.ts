@@ -25,7 +25,7 @@ const events = async ({ user }: Account) => {
   return rows;
 };
 
-test('a change ends every other session but the caller’s, and nobody else’s', async () => {
+test('a password change revokes the other sessions of the user and no others', async () => {
   const [account, stranger] = [await app.register(), await app.register()];
   const others = [(await app.login(account.email)).body, (await app.login(account.email)).body];
   const response = await change(account);
@@ -42,7 +42,7 @@ test('a change ends every other session but the caller’s, and nobody else’s'
   expect((await app.login(stranger.email)).status).toBe(200);
 });
 
-test('after it the old password is dead and the new one works', async () => {
+test('after a change, only the new password works', async () => {
   const account = await app.register();
   await change(account);
   expect((await app.login(account.email)).status).toBe(401);
@@ -54,13 +54,13 @@ test('after it the old password is dead and the new one works', async () => {
   ]);
 });
 
-test('a wrong current password is refused and audited, and changes nothing', async () => {
+test('a wrong current password is audited and changes nothing', async () => {
   const account = await app.register();
   const other = (await app.login(account.email)).body;
   const response = await change(account, 'not the one');
   expect(response.status).toBe(401);
   expect(response.body.code).toBe('invalid_credentials');
-  // The access token is good: a client must not be told to get another one.
+  // The access token is valid, so the client must not request another one.
   expect(response.headers['www-authenticate']).toBeUndefined();
   expect([await statusOf(account), await statusOf(other)]).toEqual([200, 200]);
   expect((await app.login(account.email)).status).toBe(200);
@@ -74,7 +74,7 @@ test.each([
   ['too long', 'zq7'.repeat(43), 'too long'],
   ['common', 'password1', 'commonly used'],
   ['the name', 'Ada Lovelace', 'your name'],
-])('a new password that is %s is refused with the reason', async (_what, wanted, reason) => {
+])('rejects a new password that is %s', async (_problem, wanted, reason) => {
   const account = await app.register();
   const response = await change(account, password, wanted);
   expect(response.status).toBe(400);
@@ -82,18 +82,20 @@ test.each([
   expect((await app.login(account.email)).status).toBe(200);
 });
 
-test('the own e-mail address is no password', async () => {
+test('rejects the email address as the new password', async () => {
   const account = await app.register();
   const response = await change(account, password, account.email.toUpperCase());
-  expect(response.body.errors).toEqual([{ path: 'new_password', message: expect.stringContaining('e-mail') }]);
+  expect(response.body.errors).toEqual([
+    { path: 'new_password', message: expect.stringContaining('your email address') },
+  ]);
 });
 
-test('with a wrong current password nothing is told of the new one', async () => {
+test('a wrong current password hides whether the new one is acceptable', async () => {
   const account = await app.register();
   expect((await change(account, 'not the one', 'adalovelace1')).status).toBe(401);
 });
 
-test('all faults of a body are listed at once', async () => {
+test('the response to an invalid body lists every error', async () => {
   const { access_token: token } = await app.register();
   const response = await app.post('/me/password', { current_password: '', new_password: 7, user_id: 'x' }, token);
   expect(response.status).toBe(400);
@@ -101,38 +103,38 @@ test('all faults of a body are listed at once', async () => {
   expect(paths).toEqual(['current_password', 'new_password', 'user_id']);
 });
 
-test('of two changes that race, exactly one wins', async () => {
+test('of two concurrent changes, exactly one succeeds', async () => {
   for (let round = 0; round < 4; round += 1) {
     const account = await app.register();
     const wanted = ['first of two new passwords', 'second of two new passwords'];
-    const answers = await Promise.all(wanted.map((one) => change(account, password, one)));
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204, 401]));
+    const responses = await Promise.all(wanted.map((one) => change(account, password, one)));
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([204, 401]));
     const logins = await Promise.all(wanted.map((one) => app.login(account.email, one)));
-    expect(logins.map(({ status }) => status)).toEqual(answers.map(({ status }) => (status === 204 ? 200 : 401)));
+    expect(logins.map(({ status }) => status)).toEqual(responses.map(({ status }) => (status === 204 ? 200 : 401)));
   }
 });
 
-test('of fifty changes from fifty sessions exactly one wins, and only its session lives', async () => {
+test('of fifty concurrent changes from fifty sessions, one succeeds and only its session stays live', async () => {
   const account = await app.register();
   const logins = await Promise.all(Array.from({ length: 50 }, () => app.login(account.email)));
   const sessions = logins.map(({ body }) => body as Account);
-  const answers = await Promise.all(sessions.map((session, n) => change(session, password, `${next} ${n}`)));
+  const responses = await Promise.all(sessions.map((session, n) => change(session, password, `${next} ${n}`)));
 
-  const winners = answers.flatMap(({ status }, n) => (status === 204 ? [n] : []));
+  const winners = responses.flatMap(({ status }, n) => (status === 204 ? [n] : []));
   expect(winners).toHaveLength(1);
   const alive = await Promise.all(sessions.map(statusOf));
   expect(alive.flatMap((status, n) => (status === 200 ? [n] : []))).toEqual(winners);
   expect((await app.login(account.email, `${next} ${winners[0]}`)).status).toBe(200);
 });
 
-test('no login with the old password that races a change leaves a live session', async () => {
+test('logins with the old password that are concurrent with a change leave no live session', async () => {
   const account = await app.register();
   const early = Array.from({ length: 10 }, () => app.login(account.email));
   const changed = change(account);
   const late = Array.from({ length: 10 }, () => app.login(account.email));
   expect((await changed).status).toBe(204);
-  const answers = await Promise.all([...early, ...late]);
-  const opened = answers.filter(({ status }) => status === 200).map(({ body }) => body as Account);
-  expect(answers.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
+  const responses = await Promise.all([...early, ...late]);
+  const opened = responses.filter(({ status }) => status === 200).map(({ body }) => body as Account);
+  expect(responses.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
   expect(await Promise.all(opened.map(statusOf))).toEqual(opened.map(() => 401));
 });

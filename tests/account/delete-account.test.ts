@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-const erase = ({ access_token: token }: Pick<Account, 'access_token'>, current = password) =>
+const deleteAccount = ({ access_token: token }: Pick<Account, 'access_token'>, current = password) =>
   app.post('/me/delete', { current_password: current }, token);
 
 async function rowsOf(userId: string): Promise<Record<string, number>> {
@@ -27,7 +27,7 @@ async function rowsOf(userId: string): Promise<Record<string, number>> {
   return counts;
 }
 
-test('a deleted account leaves ids in the audit trail and nothing else', async () => {
+test('a deleted account leaves only ids in the audit trail', async () => {
   const account = await app.register({ display_name: 'Ada Erased' });
   const { id } = account.user;
   await app.login(account.email);
@@ -40,16 +40,16 @@ test('a deleted account leaves ids in the audit trail and nothing else', async (
     audit_events: 3,
   });
 
-  expect((await erase(account)).status).toBe(204);
+  expect((await deleteAccount(account)).status).toBe(204);
   expect(await rowsOf(id)).toEqual({ users: 0, sessions: 0, user_roles: 0, audit_personal_data: 0, audit_events: 4 });
   const { rows } = await app.sql.query('SELECT * FROM audit_events WHERE user_id = $1 ORDER BY occurred_at', [id]);
   expect(rows.at(-1)).toMatchObject({ type: 'account.deleted', outcome: 'success', actor_id: id, user_id: id });
   expect(JSON.stringify(rows)).not.toMatch(/@|Erased|127\.0\.0\.1/);
 });
 
-test('a wrong password deletes nothing, and is audited', async () => {
+test('a wrong password is audited and deletes nothing', async () => {
   const account = await app.register();
-  const response = await erase(account, 'not the one');
+  const response = await deleteAccount(account, 'not the one');
   expect(response.status).toBe(401);
   expect(response.body.code).toBe('invalid_credentials');
   expect((await app.get('/me', account.access_token)).status).toBe(200);
@@ -61,7 +61,7 @@ test('a wrong password deletes nothing, and is audited', async () => {
 });
 
 test.each([[{}], [{ current_password: '' }], [{ current_password: password, user_id: 'x' }]])(
-  '%j deletes nothing',
+  'the body %j returns 400 and deletes nothing',
   async (body) => {
     const account = await app.register();
     expect((await app.post('/me/delete', body, account.access_token)).status).toBe(400);
@@ -69,23 +69,23 @@ test.each([[{}], [{ current_password: '' }], [{ current_password: password, user
   },
 );
 
-test('no token of a deleted account opens anything', async () => {
+test('tokens of a deleted account are invalid', async () => {
   const account = await app.register();
   const other = (await app.login(account.email)).body;
-  expect((await erase(account)).status).toBe(204);
+  expect((await deleteAccount(account)).status).toBe(204);
   for (const { access_token: token, refresh_token: refreshToken } of [account, other]) {
     expect((await app.get('/me', token)).status).toBe(401);
     expect((await app.get('/sessions', token)).status).toBe(401);
-    expect((await erase({ access_token: token })).status).toBe(401);
+    expect((await deleteAccount({ access_token: token })).status).toBe(401);
     expect((await app.refresh(refreshToken)).body).toMatchObject({ status: 401, reason: 'unknown_session' });
     expect((await app.post('/logout', { refresh_token: refreshToken })).status).toBe(204);
   }
   expect((await app.login(account.email)).status).toBe(401);
 });
 
-test('the address can be registered again, as an account that has nothing of the old one', async () => {
+test('the address of a deleted account can be registered again as a new account', async () => {
   const account = await app.register({ display_name: 'The first' });
-  await erase(account);
+  await deleteAccount(account);
   const again = await app.post('/register', { email: account.email, password, display_name: 'The second' });
   expect(again.status).toBe(201);
   expect(again.body.user).toMatchObject({ display_name: 'The second', roles: ['user'] });
@@ -95,18 +95,18 @@ test('the address can be registered again, as an account that has nothing of the
   expect((await app.get('/sessions', again.body.access_token)).body.sessions).toHaveLength(1);
 });
 
-test('nobody else’s account goes with it', async () => {
+test('a deletion does not affect other accounts', async () => {
   const [account, stranger] = [await app.register(), await app.register()];
   const before = await rowsOf(stranger.user.id);
-  await erase(account);
+  await deleteAccount(account);
   expect(await rowsOf(stranger.user.id)).toEqual(before);
 });
 
-test('of fifty deletions at once one is done, and the others find no session', async () => {
+test('of fifty concurrent deletions, one succeeds and the others return 401', async () => {
   const account = await app.register();
-  const answers = await Promise.all(Array.from({ length: 50 }, () => erase(account)));
-  expect(answers.filter(({ status }) => status === 204)).toHaveLength(1);
-  expect(answers.filter(({ status }) => status === 401)).toHaveLength(49);
+  const responses = await Promise.all(Array.from({ length: 50 }, () => deleteAccount(account)));
+  expect(responses.filter(({ status }) => status === 204)).toHaveLength(1);
+  expect(responses.filter(({ status }) => status === 401)).toHaveLength(49);
   const { rows } = await app.sql.query(
     `SELECT count(*)::int AS n FROM audit_events WHERE user_id = $1 AND type = 'account.deleted'`,
     [account.user.id],
@@ -114,7 +114,7 @@ test('of fifty deletions at once one is done, and the others find no session', a
   expect(rows).toEqual([{ n: 1 }]);
 });
 
-test('logins, refreshes and failures that race a deletion leave nothing behind', async () => {
+test('logins, refreshes and failed logins that are concurrent with a deletion leave no rows', async () => {
   const account = await app.register();
   const racing = () => [
     ...Array.from({ length: 6 }, () => app.login(account.email)),
@@ -122,10 +122,10 @@ test('logins, refreshes and failures that race a deletion leave nothing behind',
     ...Array.from({ length: 6 }, () => app.refresh(account.refresh_token)),
   ];
   const early = racing();
-  const erased = erase(account);
-  const answers = await Promise.all([...early, ...racing()]);
+  const erased = deleteAccount(account);
+  const responses = await Promise.all([...early, ...racing()]);
   expect((await erased).status).toBe(204);
-  expect(answers.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
+  expect(responses.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
   const { audit_events: events, ...left } = await rowsOf(account.user.id);
   expect(left).toEqual({ users: 0, sessions: 0, user_roles: 0, audit_personal_data: 0 });
   expect(events).toBeGreaterThan(1);

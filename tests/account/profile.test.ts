@@ -17,7 +17,7 @@ afterAll(() => app.close());
 
 const rename = (body: unknown, token = ada.access_token) => app.call('patch', '/me', { body, token });
 
-test('one reads one’s own account, all of it and nothing else', async () => {
+test('GET /me returns every member of the own account', async () => {
   const response = await app.get('/me', ada.access_token);
   expect(response.status).toBe(200);
   expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
@@ -35,12 +35,12 @@ test('one reads one’s own account, all of it and nothing else', async () => {
   expect((await app.get('/me', eve.access_token)).body).toMatchObject({ id: eve.user.id, display_name: 'Eve' });
 });
 
-test('times are UTC and true', async () => {
+test('created_at is the current time in UTC', async () => {
   const { created_at: created } = (await app.get('/me', (await app.register()).access_token)).body;
   expect(Math.abs(Date.parse(created) - Date.now())).toBeLessThan(30_000);
 });
 
-test('a new name is answered, kept and dated, and changes nobody else', async () => {
+test('a new name is returned and stored, updates updated_at and affects no other account', async () => {
   const before = (await app.get('/me', ada.access_token)).body;
   const others = (await app.get('/me', eve.access_token)).body;
   const response = await rename({ display_name: '  Ada King ' });
@@ -61,7 +61,7 @@ test.each([
   [{ display_name: '' }, 'display_name'],
   [[], 'body'],
   ['Ada', 'body'],
-])('%j renames nobody', async (body, path) => {
+])('the body %j returns 400 and changes nothing', async (body, path) => {
   const before = (await app.get('/me', ada.access_token)).body;
   const response =
     typeof body === 'string'
@@ -76,15 +76,15 @@ test.each([
   expect((await app.get('/me', ada.access_token)).body).toEqual(before);
 });
 
-test('fifty renames at once leave one of the names', async () => {
+test('of fifty concurrent name changes, each returns its name and one is stored', async () => {
   const names = Array.from({ length: 50 }, (_, n) => `Ada ${n}`);
-  const answers = await Promise.all(names.map((name) => rename({ display_name: name })));
-  expect(answers.map(({ status }) => status)).toEqual(names.map(() => 200));
-  expect(answers.map(({ body }) => body.display_name)).toEqual(names);
+  const responses = await Promise.all(names.map((name) => rename({ display_name: name })));
+  expect(responses.map(({ status }) => status)).toEqual(names.map(() => 200));
+  expect(responses.map(({ body }) => body.display_name)).toEqual(names);
   expect(names).toContain((await app.get('/me', ada.access_token)).body.display_name);
 });
 
-test('a verified address shows in the profile and at the next refresh', async () => {
+test('a verified address appears in the profile and in the next access token', async () => {
   const account = await app.register();
   await app.sql.query('UPDATE users SET email_verified = true WHERE id = $1', [account.user.id]);
   expect((await app.get('/me', account.access_token)).body.email_verified).toBe(true);
