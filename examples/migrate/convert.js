@@ -181,8 +181,9 @@ async function writeOutput(path, results) {
 const describeSkipped = ({ file, line, record, reasons }) =>
   `${file}, ${line ? `line ${line}` : `record ${record}`}: ${reasons.join('; ')}`;
 
+/** Without a name, the display name is the part of the address before the `@`. */
 const userLine = (user) =>
-  `${JSON.stringify({ ...user, display_name: user.display_name || user.email?.split('@')[0] })}\n`;
+  `${JSON.stringify({ ...user, display_name: user.display_name?.trim() || user.email?.split('@')[0] })}\n`;
 
 async function parseArguments(usage, [min, max]) {
   const options = { output: { type: 'string', short: 'o' } };

@@ -28,7 +28,7 @@ function createdAt(time) {
 
 const convert = ({ fields: user }) => ({
   email: user.email,
-  display_name: [user.first_name, user.last_name].filter(Boolean).join(' ') || user.username,
+  display_name: [user.first_name, user.last_name].filter((name) => name?.trim()).join(' ') || user.username,
   is_active: user.is_active,
   // A hash that starts with an exclamation mark is Django's mark for an account without a password.
   password_hash: user.password?.startsWith('!') ? undefined : user.password,

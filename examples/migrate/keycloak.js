@@ -56,11 +56,13 @@ const single = (schema) => z.tuple([schema]).transform(([value]) => value);
 const Digits = z.string().regex(/^\d+$/);
 const versionNumbers = { '1.0': 16, 1.3: 19 };
 
-const Argon2Parameters = z.object({
-  type: single(z.enum(['id', 'i', 'd'])),
-  version: single(z.enum(Object.keys(versionNumbers))).default('1.3'),
-  memory: single(Digits),
-  parallelism: single(Digits),
+const Argon2 = z.object({
+  additionalParameters: z.object({
+    type: single(z.enum(['id', 'i', 'd'])),
+    version: single(z.enum(Object.keys(versionNumbers))).default('1.3'),
+    memory: single(Digits),
+    parallelism: single(Digits),
+  }),
 });
 
 const unpadded = (base64) => base64.replace(/=+$/, '');
@@ -68,10 +70,10 @@ const unpadded = (base64) => base64.replace(/=+$/, '');
 function passwordHash(credential) {
   const isOld = credential.credentialData == null && credential.secretData == null;
   const hash = (isOld ? OldCredential : Credential).parse(credential);
-  const { algorithm, hashIterations, additionalParameters, salt, value } = hash;
+  const { algorithm, hashIterations, salt, value } = hash;
   const end = `${unpadded(salt)}$${unpadded(value)}`;
   if (algorithm !== 'argon2') return `$pbkdf2-${digests[algorithm]}$i=${hashIterations}$${end}`;
-  const { type, version, memory, parallelism } = Argon2Parameters.parse(additionalParameters ?? {});
+  const { type, version, memory, parallelism } = Argon2.parse(hash).additionalParameters;
   return `$argon2${type}$v=${versionNumbers[version]}$m=${memory},t=${hashIterations},p=${parallelism}$${end}`;
 }
 
@@ -79,7 +81,7 @@ function convert(user) {
   const password = user.credentials?.find(({ type }) => type === 'password');
   return {
     email: user.email,
-    display_name: [user.firstName, user.lastName].filter(Boolean).join(' ') || user.username,
+    display_name: [user.firstName, user.lastName].filter((name) => name?.trim()).join(' ') || user.username,
     email_verified: user.emailVerified,
     is_active: user.enabled,
     password_hash: password && passwordHash(password),

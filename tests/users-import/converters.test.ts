@@ -1,10 +1,12 @@
 // examples/migrate: what the converters write, skip and report. No database is needed.
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { readHash } from '../../src/platform/known-hashes.ts';
 
@@ -227,9 +229,12 @@ describe('Keycloak', () => {
       [{ ...current({}), secretData: `{"value": ${secret}` }, 'secretData: is not valid JSON'],
       [{ ...current({}), secretData: 'null' }, /^secretData: /],
       [{ ...current({}), secretData: undefined }, /^secretData: /],
-      [current({ algorithm: 'argon2' }), /^type: /],
-      [current({ algorithm: 'argon2', additionalParameters: { type: ['id', secret] } }), /^type: /],
-      [current({ algorithm: 'argon2', additionalParameters: { type: ['id'], memory: [secret] } }), /^memory\.0: /],
+      [current({ algorithm: 'argon2' }), /^additionalParameters: /],
+      [current({ algorithm: 'argon2', additionalParameters: { type: ['id', secret] } }), /^additionalParameters\.type/],
+      [
+        current({ algorithm: 'argon2', additionalParameters: { type: ['id'], memory: [secret] } }),
+        /^additionalParameters\.memory\.0: /,
+      ],
       ['password', /^credentials\.0: /],
     ];
     const run = await keycloak(...faulty.map(([credential]) => withCredential(credential)), withCredential(old({})));
@@ -357,6 +362,12 @@ describe('Django', () => {
     );
     expect(run.code).toBe(0);
     expect(run.users?.map((user) => user['password_hash'] ?? '')).toEqual(['', '', '', '', 'md5$salt$hash']);
+  });
+
+  test('a blank Django name is replaced by the username or the address', async () => {
+    const names = [{ first_name: ' ', last_name: 'Lovelace' }, { first_name: ' ', username: 'u' }, { username: ' ' }];
+    const { users } = await djangoFile(...names.map((name) => django(name)));
+    expect(users?.map((user) => user['display_name'])).toEqual(['Lovelace', 'u', 'ada']);
   });
 
   test('a Django row without fields, or with fields of other types, is skipped', async () => {
@@ -492,6 +503,22 @@ describe('output files', () => {
     const second = await runIn(folder, 'django.js', args);
     expect([second.code, emails(second), second.skipped]).toEqual([0, ['b@x.example'], undefined]);
     expect(await readdir(folder)).toEqual(['users.json', 'users.ndjson']);
+  });
+
+  test('a conversion that is killed leaves only a partial file', async () => {
+    const folder = await mkdtemp(join(root, 'run-'));
+    const input = join(folder, 'users.json');
+    execFileSync('mkfifo', [input]);
+    const child = spawn(process.execPath, [resolve('examples/migrate/django.js'), input, '-o', 'users.ndjson'], {
+      cwd: folder,
+    });
+    const file = await open(input, 'w');
+    await file.write(`[${JSON.stringify(django())},`);
+    while (!(await readdir(folder)).includes('users.ndjson.partial')) await setTimeout(10);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await file.close();
+    expect((await readdir(folder)).toSorted()).toEqual(['users.json', 'users.ndjson.partial']);
   });
 
   test('the output cannot be an input, a folder, a device or in a missing folder', async () => {
