@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { readHash } from '../../src/platform/known-hashes.ts';
+import { readHash } from '../../src/platform/password-hashing/hash-formats.ts';
 
 jest.setTimeout(120_000);
 
