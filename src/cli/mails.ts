@@ -17,7 +17,7 @@ export async function mails([command = '', ...rest]: string[]): Promise<void> {
   const works: Record<string, (db: Database) => Promise<string>> = { list, retry };
   const work = Object.hasOwn(works, command) ? works[command] : undefined;
   if (!work || rest.length > 0) throw new UsageError();
-  process.stdout.write(`${await withDatabase({ timeoutSeconds: 10, repeats: false }, work)}\n`);
+  process.stdout.write(`${await withDatabase({ timeoutSeconds: 10, namedStatements: false }, work)}\n`);
 }
 
 async function list(db: Database): Promise<string> {
