@@ -8,7 +8,7 @@ import { displayName, errorOf, flushCallbacks, makeTestClient, restart, signUp, 
 const backend = useBackend();
 
 describe('login and registration', () => {
-  test('the app is told of each login and logout', async () => {
+  test('calls the callbacks for each login and logout', async () => {
     const { client, email, sessionId } = await signUp(backend);
     await client.logout();
     expect(client.session).toBeNull();
