@@ -59,7 +59,7 @@ function assertClaimTypes(claims: JWTPayload): asserts claims is AccessClaims {
   }
 }
 
-/** Checks the types of verified claims and fills in defaults. Changes the object, because a copy costs more than the checks. */
+/** Checks the types of verified claims and fills in defaults. In place: a copy costs more than the checks. */
 export function parseClaims(claims: JWTPayload): AccessClaims {
   const { scope = '', roles = [], amr = [], email_verified: verified = false } = claims;
   if (!isString(scope)) throw new InvalidTokenError('"scope" is not a string');

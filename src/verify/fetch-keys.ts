@@ -46,7 +46,7 @@ async function discover(source: KeySource): Promise<string> {
   return jwksUri;
 }
 
-/** Returns undefined for a key that is not a public signature key with an `alg`. A symmetric key could also sign tokens. */
+/** Returns undefined unless the key is a public signature key with an `alg`. A symmetric key could also sign. */
 async function importKey(jwk: JWK | null): Promise<[string, VerificationKey] | undefined> {
   const { kid, alg, use = 'sig' } = jwk ?? {};
   if (!jwk || !kid || !alg || use !== 'sig') return undefined;

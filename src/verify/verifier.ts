@@ -46,8 +46,8 @@ function checkIssuer(issuer: string): void {
 }
 
 /**
- * Makes a verifier of the service's access tokens (RFC 9068 section 4) that needs only the issuer's keys. Each key is used
- * only with its own algorithm, which must equal the `alg` of the token. Ignores `jwk`, `jku`, `x5c` and `x5u`.
+ * Creates a verifier for the service's access tokens (RFC 9068 section 4). Each key is used only with its own algorithm,
+ * which must equal the `alg` of the token. Ignores `jwk`, `jku`, `x5c` and `x5u`.
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuer, jwksUri, clockToleranceSeconds = 5, cooldownSeconds = 10, staleIfErrorSeconds = 3600 } = options;

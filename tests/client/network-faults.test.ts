@@ -14,7 +14,7 @@ const tokensSent = () => refreshes().map(({ body }) => (JSON.parse(body) as { re
 const retryNow = { 'retry-after': '0' };
 const retryInOneMinute = { 'retry-after': '60' };
 
-describe('repeats the same refresh token and keeps the session after', () => {
+describe('the client repeats the refresh token and keeps the session after', () => {
   test.each<[string, Fault]>([
     ['a lost request', 'loseRequest'],
     ['a lost response', 'loseAnswer'],
@@ -153,7 +153,7 @@ test('the session continues after a week of sleep', async () => {
   });
 });
 
-describe('signs out, removes the token and reports the reason', () => {
+describe('the client signs out, removes the token and reports the reason', () => {
   test.each(['expired', 'revoked', 'reused', 'unknown_session'] as const)('%s', async (reason) => {
     const { client, sessionId } = await signUp(backend);
     const { sql } = backend.app;

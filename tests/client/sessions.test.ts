@@ -159,8 +159,8 @@ describe('logout', () => {
   });
 });
 
-describe('the storage', () => {
-  test('stores the new refresh token before the access token is used', async () => {
+describe('token storage', () => {
+  test('contains the new refresh token before the access token is used', async () => {
     const { client } = await signUp(backend);
     const app = restart(backend, client);
     const order: string[] = [];

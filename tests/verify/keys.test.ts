@@ -17,7 +17,7 @@ const longLived = { exp: 2_000_000_000 };
 const connectionRefused = new Error('connect ECONNREFUSED');
 
 describe('an unknown kid', () => {
-  test('is fetched once, and the token is valid if the key is published', async () => {
+  test('causes one fetch, and the token is accepted if its key is published', async () => {
     const fake = makeFakeIssuer(publicKeys(first));
     expect(await verdict(fake.verifier, await first.sign(longLived))).toBe('accepted');
     fake.keys = publicKeys(second, first);
@@ -99,7 +99,7 @@ describe('cached keys', () => {
     expect(await verdict(fake.verifier, token)).toBe('rejected');
   });
 
-  test('are not used after twice their max-age before a fetch, so a revoked key is rejected', async () => {
+  test('are fetched again after twice their max-age, before a token of a revoked key is accepted', async () => {
     const fake = makeFakeIssuer(publicKeys(first));
     const token = await first.sign(longLived);
     await fake.verifier.verify(token);
@@ -158,7 +158,7 @@ describe('cached keys', () => {
   });
 });
 
-describe('createVerifier throws', () => {
+describe('createVerifier', () => {
   const audience = 'https://api.example.com';
   test.each([
     ['for an http issuer', { issuer: 'http://auth.example.com', audience }],
@@ -168,17 +168,17 @@ describe('createVerifier throws', () => {
     ['without an audience', { issuer, audience: '' }],
     ['with an empty list of audiences', { issuer, audience: [] }],
     ['for a jwksUri that is not a URL', { issuer, audience, jwksUri: 'jwks.json' }],
-  ])('%s', (_case, options) => {
+  ])('throws %s', (_case, options) => {
     expect(() => createVerifier(options)).toThrow(TypeError);
   });
 
-  test('except for an http issuer on a loopback address', () => {
+  test('does not throw for an http issuer on a loopback address', () => {
     for (const host of ['localhost', '127.0.0.1', '[::1]'])
       expect(createVerifier({ issuer: `http://${host}:3000`, audience }).issuer).toContain(host);
   });
 });
 
-describe('metadata', () => {
+describe('metadata of the issuer', () => {
   const jwks = 'https://keys.example.com/jwks';
   const withMetadata = (responses: Record<string, unknown>, tenant = '') => {
     const fetched: string[] = [];
@@ -222,7 +222,7 @@ describe('metadata', () => {
   });
 });
 
-describe('an issuer over HTTP', () => {
+describe('a real HTTP issuer', () => {
   const audience = 'https://api.example.com';
   const servers: Server[] = [];
   afterEach(() => {
