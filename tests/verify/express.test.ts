@@ -127,10 +127,10 @@ describe('requireAuth', () => {
   });
 
   test('returns invalid_request for two Authorization headers (RFC 6750 section 3.1)', async () => {
-    const good = await bearer();
+    const authorization = await bearer();
     const response = await exchange(
       baseUrl,
-      `GET /orders HTTP/1.1\r\nHost: x\r\nAuthorization: ${good}\r\nAuthorization: ${good}\r\nConnection: close\r\n\r\n`,
+      `GET /orders HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nAuthorization: ${authorization}\r\nConnection: close\r\n\r\n`,
     );
     expect(response).toMatch(/^HTTP\/1\.1 400 /);
     expect(response).toContain('WWW-Authenticate: Bearer realm="api", error="invalid_request"');

@@ -29,14 +29,14 @@ describe('an unknown kid', () => {
 
   test('causes at most one fetch per cooldown in a flood, and valid tokens are still accepted', async () => {
     const fake = makeFakeIssuer(publicKeys(first));
-    const good = await first.sign(longLived);
-    await fake.verifier.verify(good);
+    const validToken = await first.sign(longLived);
+    await fake.verifier.verify(validToken);
     for (let round = 1; round <= 3; round += 1) {
       fake.advanceClock(10);
       const flood = Array.from({ length: 500 }, (_, n) =>
         attacker.craft({ alg: 'ES256', typ: 'at+jwt', kid: `k${round}-${n}` }, {}),
       );
-      const verdicts = await Promise.all([...flood, good].map((token) => verdict(fake.verifier, token)));
+      const verdicts = await Promise.all([...flood, validToken].map((token) => verdict(fake.verifier, token)));
       expect(new Set(verdicts.slice(0, -1))).toEqual(new Set(['rejected']));
       expect(verdicts.at(-1)).toBe('accepted');
       for (const token of flood.slice(0, 50)) expect(await verdict(fake.verifier, token)).toBe('rejected');

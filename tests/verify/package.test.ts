@@ -101,21 +101,29 @@ test('a JavaScript program verifies tokens', async () => {
 
 describe('a TypeScript program on Express', () => {
   const installs = { 4: ['express@4', '@types/express@4'], 5: ['express@5', '@types/express@5'] } as const;
-  const folder = (major: number) => join(project, `express-${major}`);
-  const compile = (where: string) =>
-    run(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '--project', where, '--pretty', 'false']).then(
+  const directoryFor = (major: number) => join(project, `express-${major}`);
+  const compile = (directory: string) =>
+    run(process.execPath, [
+      resolve('node_modules/typescript/bin/tsc'),
+      '--project',
+      directory,
+      '--pretty',
+      'false',
+    ]).then(
       ({ stdout }) => stdout,
       ({ stdout }: { stdout: string }) => stdout,
     );
 
   test.each([4, 5] as const)('%i compiles, runs, and does not compile with a mistake', async (major) => {
-    const where = folder(major);
-    await mkdir(join(where, 'node_modules'), { recursive: true });
-    await writeFile(join(where, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+    const directory = directoryFor(major);
+    await mkdir(join(directory, 'node_modules'), { recursive: true });
+    await writeFile(join(directory, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
     const packages = [...installs[major], '@types/node@20'];
-    await run('npm', ['install', '--prefer-offline', '--no-audit', '--ignore-scripts', ...packages], { cwd: where });
+    await run('npm', ['install', '--prefer-offline', '--no-audit', '--ignore-scripts', ...packages], {
+      cwd: directory,
+    });
     for (const name of ['keyturn', 'jose'])
-      await cp(join(project, 'node_modules', name), join(where, 'node_modules', name), { recursive: true });
+      await cp(join(project, 'node_modules', name), join(directory, 'node_modules', name), { recursive: true });
     const compilerOptions = {
       target: 'es2023',
       module: 'nodenext',
@@ -124,22 +132,22 @@ describe('a TypeScript program on Express', () => {
       noEmitOnError: false,
       outDir: 'built',
     };
-    await writeFile(join(where, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
-    await writeFile(join(where, 'orders.ts'), typescript);
-    expect(await compile(where)).toBe('');
+    await writeFile(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
+    await writeFile(join(directory, 'orders.ts'), typescript);
+    expect(await compile(directory)).toBe('');
 
     for (const [index, [right, wrong]] of Object.values(mistakes).entries()) {
       expect(typescript).toContain(right);
-      await writeFile(join(where, `mistake-${index}.ts`), typescript.replace(right, wrong));
+      await writeFile(join(directory, `mistake-${index}.ts`), typescript.replace(right, wrong));
     }
-    const errors = (await compile(where)).split('\n');
+    const errors = (await compile(directory)).split('\n');
     for (const [index, [, , message]] of Object.values(mistakes).entries())
       expect(errors).toContainEqual(expect.stringMatching(new RegExp(`^.*mistake-${index}\\.ts.*${message}`)));
     expect(errors.filter((line) => line.includes('orders.ts'))).toEqual([]);
 
     const port = await freePort();
     const env = { ...process.env, PORT: String(port), ISSUER: app.config.issuer };
-    const child = spawn(process.execPath, ['built/orders.js'], { cwd: where, env, stdio: 'ignore' });
+    const child = spawn(process.execPath, ['built/orders.js'], { cwd: directory, env, stdio: 'ignore' });
     const ended = once(child, 'exit');
     const get = async (path: string, token?: string): Promise<number> => {
       const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
