@@ -237,14 +237,14 @@ describe('a real HTTP issuer', () => {
     await once(server, 'listening');
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   };
-  const verdictWith = async (jwksUri: string) => {
-    const options = { issuer, audience, jwksUri, timeoutSeconds: 0.2, nowMs: () => 1_800_000_000_000 };
+  const verdictWith = async (jwksUri: string, timeoutSeconds = 0.2) => {
+    const options = { issuer, audience, jwksUri, timeoutSeconds, nowMs: () => 1_800_000_000_000 };
     return verdict(createVerifier(options), await first.sign());
   };
   const sendKeys: RequestListener = (_req, res) => void res.end(JSON.stringify({ keys: publicKeys(first) }));
 
   test('provides the keys', async () => {
-    expect(await verdictWith(await serve(sendKeys))).toBe('accepted');
+    expect(await verdictWith(await serve(sendKeys), 10)).toBe('accepted');
   });
 
   test('counts as down if it redirects', async () => {
