@@ -14,7 +14,7 @@ import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
 import { myAccount } from './features/account/account.feature.ts';
 import { mySessions } from './features/sessions/sessions.feature.ts';
-import { oauth } from './features/oauth/oauth.feature.ts';
+import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
 import { openApi } from './features/openapi/openapi.endpoints.ts';
 import { passwordLogin } from './features/login/login.feature.ts';
 import { passwordReset } from './features/password-reset/password-reset.feature.ts';
@@ -38,7 +38,9 @@ export function makeApp(deps: AppDeps) {
   const login = passwordLogin(parts);
   const turning = refresh(parts);
   const leaving = logout(parts);
-  const clients = oauth({ ...parts, ...login, ...turning, ...leaving });
+  const passwordGrantEnabled = parts.passwordGrant;
+  const authentication = { verify, findApiKey: parts.findApiKey };
+  const clients = oauthEndpoints({ ...parts, ...login, ...turning, ...leaving, authentication, passwordGrantEnabled });
   parts.answerAsks({ ...verification.answers, ...reset.answers });
 
   const endpoints: readonly Endpoint[] = [
@@ -59,15 +61,17 @@ export function makeApp(deps: AppDeps) {
     ...adminUsers(parts),
     ...roleEndpoints(parts),
     ...adminKeys(parts),
-    ...clients.endpoints,
-    ...discovery({ ...parts, ...clients }),
+    ...clients,
+    ...discovery({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
     ...health(parts),
     ...openApi(() => document()),
     ...docs,
     problem(baseUrl, () => [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition)),
   ];
 
-  const { passwordFlow } = clients;
+  const passwordFlow = passwordGrantEnabled
+    ? { tokenUrl: `${baseUrl}/token`, scopes: parts.describedScopes }
+    : undefined;
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
   const express = makeExpress(endpoints, { ...parts, log, verify, checkResponses });
   metrics.watch({ ...parts, pool: deps.infrastructure.pool });

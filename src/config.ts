@@ -90,6 +90,7 @@ function arrange(mode: Mode, parsed: Parsed) {
     },
     rateLimits: {
       login: parsed.RATE_LIMIT_LOGIN,
+      register: parsed.RATE_LIMIT_REGISTER,
       refresh: parsed.RATE_LIMIT_REFRESH,
       mail: parsed.RATE_LIMIT_MAIL,
       default: parsed.RATE_LIMIT_DEFAULT,

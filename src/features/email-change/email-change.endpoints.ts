@@ -29,7 +29,10 @@ export const emailChangeRoutes = ({ ask, undo }: EmailChange) => [
     description:
       'Mails a link to the new address; the change takes effect when `POST /verify-email` gets its token. The old address ' +
       'is told, and can undo the change for 72 hours.',
-    rateLimit: 'login',
+    rateLimit: [
+      { group: 'login', counts: [InvalidCredentials] },
+      { group: 'mail', counts: ['success'] },
+    ],
     scopes: ['profile'],
     body: ChangeEmailRequest,
     response: Accepted,
@@ -49,6 +52,7 @@ export const emailChangeRoutes = ({ ask, undo }: EmailChange) => [
     description:
       'Gives the account its former address, ends every session of it, and lets nobody in until a new password is set; a ' +
       'link for that is mailed to the former address.',
+    rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
     body: UndoEmailChangeRequest,
     errors: [InvalidToken, NotReady],
     handle: ({ body, request }) => undo(body.token, request),

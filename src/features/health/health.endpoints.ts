@@ -36,7 +36,7 @@ export const health = (deps: ReadinessDeps) => [
     operationId: 'getHealth',
     tag,
     summary: 'Whether the process lives',
-    rateLimit: 'none',
+    ceiling: 'none',
     response: Alive,
     handle: () => ({ status: 'ok' as const }),
   }),
@@ -48,7 +48,7 @@ export const health = (deps: ReadinessDeps) => [
     summary: 'Whether the process can serve',
     description:
       '503 while starting, unmigrated, without a signing key, or draining. `postgres` and `redis` are told, not judged.',
-    rateLimit: 'none',
+    ceiling: 'none',
     response: Ready,
     errors: [NotReady],
     handle: async () => ({ status: 'ready' as const, checks: await readyz(deps) }),

@@ -78,7 +78,7 @@ function pagesOf(link: Link, { baseUrl, passwordMinLength: minLength }: Deps): r
       path: confirmPath,
       operationId: 'followLink',
       summary: link.button,
-      rateLimit: 'mail',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       bodyType: 'form',
       // A password that is left out is an empty one; the policy says what is wrong with that.
       body: z.object({ token: Token, new_password: NewPassword.default('') }),

@@ -34,7 +34,7 @@ export const passwordResetRoutes = ({ forgot, reset }: PasswordReset, policy: Pa
     tag: 'Accounts',
     summary: 'Mail a link to set a new password',
     description: 'Answers the same for every address. A link goes out only where there is such an account.',
-    rateLimit: 'mail',
+    rateLimit: { group: 'mail', counts: ['success'] },
     body: ForgotPasswordRequest,
     response: Accepted,
     status: 202,
@@ -53,7 +53,7 @@ export const passwordResetRoutes = ({ forgot, reset }: PasswordReset, policy: Pa
     description:
       'Ends every session of the account, lifts its lock-out, confirms its address, and logs nobody in. A password that ' +
       'is refused does not spend the token.',
-    rateLimit: 'mail',
+    rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
     body: resetPasswordRequest(policy),
     errors: [InvalidToken, Overloaded, NotReady],
     handle: ({ body, request }) => reset({ token: body.token, newPassword: body.new_password }, request),

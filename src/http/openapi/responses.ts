@@ -101,8 +101,8 @@ const refusalHeaders = (status: number, same: readonly ApiErrorClass[]): Json =>
 
 /** Every good outcome by its status. */
 export function success(endpoint: Endpoint, components: Components): Record<string, Json> {
-  const { response, contentType = 'application/json', alternativeResponses = [], cacheable, rateLimit } = endpoint;
-  const headers = { ...responseHeaders, ...(rateLimit === 'none' ? {} : limitHeaders) };
+  const { response, contentType = 'application/json', alternativeResponses = [], cacheable, ceiling } = endpoint;
+  const headers = { ...responseHeaders, ...(ceiling === 'none' ? {} : limitHeaders) };
   const outcome = (schema: z.ZodType | undefined, description: string): Json => {
     if (!schema) return { description, headers };
     const example = exampleOf(schema);

@@ -7,10 +7,10 @@ import type { Metrics } from '../../platform/metrics.ts';
 import { watchConnections } from '../../platform/process-lifecycle.ts';
 import { boundConnections, type ConnectionLimits, defaultLimits, serverOptions } from './connections.ts';
 import { trackRequests } from '../request-context.ts';
-import { allowOrigins } from '../cors.ts';
+import { allowOrigins } from './cors.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { handleErrors } from '../problem.ts';
-import { makeRoutes } from '../routes.ts';
+import { makeRoutes } from './routes.ts';
 import type { EndpointOptions } from '../handle-request.ts';
 import { refuse, refuseFaulty, refuseUnreadable } from './unparsable-requests.ts';
 
