@@ -116,7 +116,7 @@ const states: Record<string, () => Promise<unknown>> = {
     await press('Confirm this address');
   },
   limited: async () => {
-    await page.goto(`${limited.baseUrl}/verify-email?token=${tokens.good}`);
+    await page.goto(`${limited.baseUrl}/verify-email?token=${tokens.invalid}`);
     await press('Confirm this address');
   },
   unreadable: async () => {

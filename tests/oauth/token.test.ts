@@ -381,34 +381,41 @@ describe('limits', () => {
   const from = (ip: string, form: Parameters, headers: Record<string, string> = {}) =>
     postForm(tight, '/token', form, { 'x-forwarded-for': ip, ...headers });
 
-  test('a failed client authentication, a wrong password and a failed login count together', async () => {
+  test('wrong client secrets, the password grant and /login share one counter', async () => {
     const ip = '198.51.100.1';
     const wrong = { grant_type: 'password', username: freshEmail(), password: 'not it' };
     const results = [
       await from(ip, { grant_type: 'client_credentials' }, basic('key_x', 'ktk_x')),
+      await postForm(tight, '/revoke', { token: 'x' }, { 'x-forwarded-for': ip, ...basic('key_x', 'ktk_x') }),
       await from(ip, wrong),
-      await from(ip, { grant_type: 'nonsense' }),
       await tight.call('post', '/login', {
         body: { email: freshEmail(), password: 'not it' },
         headers: { 'x-forwarded-for': ip },
       }),
     ];
-    expect(results.map(({ status }) => status)).toEqual([401, 400, 400, 401]);
+    expect(results.map(({ status }) => status)).toEqual([401, 401, 400, 401]);
     const limited = await from(ip, wrong);
     expect(errorOf(limited)).toEqual([429, 'temporarily_unavailable']);
     expect(Number(limited.headers['retry-after'])).toBeGreaterThan(0);
     expect(limited.headers['ratelimit']).toMatch(/^"login"; r=0/);
   });
 
-  test('refreshes count by session, together with those at /refresh', async () => {
-    const { body: one } = await tight.call('post', '/register', {
-      body: { email: freshEmail(), password, display_name: 'Ada' },
-      headers: { 'x-forwarded-for': '198.51.100.2' },
-    });
-    const form = { grant_type: 'refresh_token', refresh_token: one.refresh_token as string };
-    expect((await from('198.51.100.3', form)).headers['ratelimit']).toMatch(/^"refresh"; r=2/);
-    expect((await tight.refresh(one.refresh_token)).status).toBe(200);
-    expect((await from('198.51.100.4', form)).status).toBe(200);
-    expect(errorOf(await from('198.51.100.5', form))).toEqual([429, 'temporarily_unavailable']);
+  test('unsupported grant types and missing parameters do not count', async () => {
+    const ip = '198.51.100.2';
+    for (let i = 0; i < 6; i += 1) {
+      expect((await from(ip, { grant_type: 'nonsense' })).status).toBe(400);
+      expect((await from(ip, { grant_type: 'password', username: freshEmail() })).status).toBe(400);
+    }
+    const wrong = { grant_type: 'password', username: freshEmail(), password: 'not it' };
+    expect(errorOf(await from(ip, wrong))).toEqual([400, 'invalid_grant']);
+  });
+
+  test('an exhausted limit refuses invalid refresh tokens and accepts valid ones', async () => {
+    const ip = '198.51.100.3';
+    const forged = { grant_type: 'refresh_token', refresh_token: `ktr_${'A'.repeat(91)}` };
+    for (let i = 0; i < 3; i += 1) expect(errorOf(await from(ip, forged))).toEqual([400, 'invalid_grant']);
+    expect(errorOf(await from(ip, forged))).toEqual([429, 'temporarily_unavailable']);
+    const { refresh_token: token } = await tight.register();
+    expect((await from(ip, { grant_type: 'refresh_token', refresh_token: token })).status).toBe(200);
   });
 });

@@ -71,7 +71,11 @@ export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLim
   };
   const groups = {
     login: [budget('login', login)],
-    register: [budget('register', register), budget('register_network', register, registerNetworkFactor, byNetwork)],
+    // The network first, so that the headers describe the limit of the address.
+    register: [
+      budget('register_network', register, registerNetworkFactor, byNetwork),
+      budget('register', register),
+    ],
     refresh: [budget('refresh', refresh)],
     mail: [budget('mail', mail)],
   };
