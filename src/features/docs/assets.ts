@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { StaticBytes } from '../../http/response.ts';
+import { StaticBytes } from '../../http/static-bytes.ts';
 import { script, style } from './page.ts';
 
 export interface Asset {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { endpoint } from '../../http/endpoint.ts';
-import { StaticBytes } from '../../http/response.ts';
+import { StaticBytes } from '../../http/static-bytes.ts';
 import { assets } from './assets.ts';
 import { html } from './page.ts';
 

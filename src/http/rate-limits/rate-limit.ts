@@ -72,10 +72,7 @@ export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLim
   const groups = {
     login: [budget('login', login)],
     // The network first, so that the headers describe the limit of the address.
-    register: [
-      budget('register_network', register, registerNetworkFactor, byNetwork),
-      budget('register', register),
-    ],
+    register: [budget('register_network', register, registerNetworkFactor, byNetwork), budget('register', register)],
     refresh: [budget('refresh', refresh)],
     mail: [budget('mail', mail)],
   };
