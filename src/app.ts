@@ -5,20 +5,20 @@ import { adminUsers } from './features/users/users.feature.ts';
 import { apiKeys } from './features/api-keys/api-keys.feature.ts';
 import { auditLog } from './features/audit/audit.feature.ts';
 import { csrf } from './features/csrf/csrf.endpoints.ts';
-import { discovery } from './features/discovery/discovery.endpoints.ts';
-import { docs } from './features/docs/docs.endpoints.ts';
+import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
+import { docsEndpoints } from './features/docs/docs.endpoints.ts';
 import { emailChange } from './features/email-change/email-change.feature.ts';
 import { emailVerification } from './features/email-verification/email-verification.feature.ts';
-import { health } from './features/health/health.endpoints.ts';
+import { healthEndpoints } from './features/health/health.endpoints.ts';
 import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
 import { myAccount } from './features/account/account.feature.ts';
 import { mySessions } from './features/sessions/sessions.feature.ts';
 import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
-import { openApi } from './features/openapi/openapi.endpoints.ts';
+import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { passwordLogin } from './features/login/login.feature.ts';
 import { passwordReset } from './features/password-reset/password-reset.feature.ts';
-import { problem } from './features/problem-pages/problem-pages.endpoints.ts';
+import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refresh } from './features/refresh/refresh.feature.ts';
 import { signUp } from './features/sign-up/sign-up.feature.ts';
 import { type Endpoint, errorsOf } from './http/endpoint.ts';
@@ -62,11 +62,13 @@ export function makeApp(deps: AppDeps) {
     ...roleEndpoints(parts),
     ...adminKeys(parts),
     ...clients,
-    ...discovery({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
-    ...health(parts),
-    ...openApi(() => document()),
-    ...docs,
-    problem(baseUrl, () => [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition)),
+    ...discoveryEndpoints({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
+    ...healthEndpoints(parts),
+    ...openApiEndpoints(() => document()),
+    ...docsEndpoints,
+    ...problemPageEndpoints(baseUrl, () =>
+      [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition),
+    ),
   ];
 
   const passwordFlow = passwordGrantEnabled
