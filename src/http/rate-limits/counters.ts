@@ -29,7 +29,7 @@ export function makeMemoryCounters(windowSeconds: number): Counters {
 
   return {
     async add(key) {
-      const nowMs = monotonicMs();
+      const nowMs = Math.round(monotonicMs());
       dropEnded(nowMs);
       const window = windows.get(key) ?? { count: 0, endsMs: nowMs + windowSeconds * 1000 };
       window.count += 1;
