@@ -7,17 +7,21 @@ import { auditLog } from './features/audit/audit.feature.ts';
 import { csrf } from './features/csrf/csrf.endpoints.ts';
 import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
 import { docsEndpoints } from './features/docs/docs.endpoints.ts';
-import { emailChange } from './features/email-change/email-change.feature.ts';
-import { emailVerification } from './features/email-verification/email-verification.feature.ts';
+import { makeConfirmEmailChange } from './features/email-change/confirm-email-change.ts';
+import { emailChangeEndpoints } from './features/email-change/email-change.endpoints.ts';
+import { makeUndoEmailChange } from './features/email-change/undo-email-change.ts';
+import { emailVerificationEndpoints } from './features/email-verification/email-verification.endpoints.ts';
+import { makeVerifyEmail } from './features/email-verification/verify-email.ts';
+import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts';
 import { healthEndpoints } from './features/health/health.endpoints.ts';
-import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
-import { myAccount } from './features/account/account.feature.ts';
+import { accountEndpoints } from './features/account/account.endpoints.ts';
 import { mySessions } from './features/sessions/sessions.feature.ts';
 import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
 import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { passwordLogin } from './features/login/login.feature.ts';
-import { passwordReset } from './features/password-reset/password-reset.feature.ts';
+import { passwordResetEndpoints } from './features/password-reset/password-reset.endpoints.ts';
+import { makeResetPassword } from './features/password-reset/reset-password.ts';
 import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refresh } from './features/refresh/refresh.feature.ts';
 import { signUp } from './features/sign-up/sign-up.feature.ts';
@@ -32,16 +36,16 @@ export function makeApp(deps: AppDeps) {
   const parts = makeContainer(deps);
   const { keyring, signingKeyWorker, emailWorker, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
   const { log, checkResponses = false } = deps;
-  const change = emailChange(parts);
-  const verification = emailVerification({ ...parts, ...change });
-  const reset = passwordReset(parts);
+  const confirmEmailChange = makeConfirmEmailChange(parts);
+  const verifyEmail = makeVerifyEmail({ ...parts, confirmEmailChange });
+  const undoEmailChange = makeUndoEmailChange(parts);
+  const resetPassword = makeResetPassword(parts);
   const login = passwordLogin(parts);
   const turning = refresh(parts);
   const leaving = logout(parts);
   const passwordGrantEnabled = parts.passwordGrant;
   const authentication = { verify, findApiKey: parts.findApiKey };
   const clients = oauthEndpoints({ ...parts, ...login, ...turning, ...leaving, authentication, passwordGrantEnabled });
-  parts.answerAsks({ ...verification.answers, ...reset.answers });
 
   const endpoints: readonly Endpoint[] = [
     ...signUp(parts),
@@ -49,12 +53,12 @@ export function makeApp(deps: AppDeps) {
     ...turning.endpoints,
     ...leaving.endpoints,
     ...csrf(parts),
-    ...myAccount(parts),
-    ...verification.endpoints,
-    ...reset.endpoints,
-    ...change.endpoints,
+    ...accountEndpoints(parts),
+    ...emailVerificationEndpoints({ ...parts, verifyEmail }),
+    ...passwordResetEndpoints({ ...parts, resetPassword }),
+    ...emailChangeEndpoints({ ...parts, undoEmailChange }),
     // An app that shows pages of its own has its own APP_URL.
-    ...(parts.appUrl === baseUrl ? linkPages({ ...parts, ...verification, ...reset, ...change }) : []),
+    ...(parts.appUrl === baseUrl ? linkPageEndpoints({ ...parts, verifyEmail, resetPassword, undoEmailChange }) : []),
     ...mySessions(parts),
     ...apiKeys(parts),
     ...auditLog(parts),

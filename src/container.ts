@@ -9,8 +9,10 @@ import { deriveMasterKeys } from './lib/master-keys.ts';
 import { keyTimes } from './core/signing-keys/key-lifecycle.ts';
 import { keysChannel } from './core/signing-keys/signing-keys.store.ts';
 import { makeSigningKeyWorker } from './core/signing-keys/signing-key-worker.ts';
-import { type ResolveEmailRequest, type Answers, makeEmailCipher, makeOutbox } from './core/email/outbox.ts';
-import { makeOneTimeTokens } from './core/one-time-tokens/one-time-token.ts';
+import { makeEmailCipher } from './core/email/email-cipher.ts';
+import { makeOutbox } from './core/email/outbox.ts';
+import { makeResolveEmailRequest } from './core/email/resolve-email-request.ts';
+import { makeOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts';
 import { grantScopes, ownScopes } from './core/authorization/scopes.ts';
 import { makeEmailWorker } from './core/email/email-worker.ts';
 import { makeNewSession } from './core/sessions/new-session.ts';
@@ -20,8 +22,7 @@ import { makeTransports } from './http/token-transport.ts';
 import { makeReadAccessToken, makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
-import { makeHashNewPassword } from './core/users/hash-new-password.ts';
-import { makeLockoutStore } from './core/users/lockout.store.ts';
+import { makeHashNewPassword } from './core/users/new-password.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
 import { makeBrowserPolicy } from './http/csrf.ts';
@@ -70,22 +71,27 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const signAccessToken = makeSignAccessToken(accessTokens);
   const apiKeySecrets = makeApiKeySecrets(masterKeys);
   const emailCipher = makeEmailCipher(masterKeys);
-  const asked: Partial<Answers> = {};
-  const answer: ResolveEmailRequest = (tx, ask) => {
-    const answerThis = asked[ask.kind];
-    if (!answerThis) throw new Error(`nobody answers what was asked: ${ask.kind}`);
-    return answerThis(tx, ask);
-  };
-  const emailWorker = makeEmailWorker({ ...infrastructure, emailCipher, answer, appUrl: config.appUrl, log });
   const outbox = makeOutbox({
     emailCipher,
     recipientKey: masterKeys[0].recipient,
     clock,
-    sendsMail: infrastructure.mailer !== undefined,
-    onMail: () => emailWorker.wake(),
+    isEnabled: infrastructure.mailer !== undefined,
+    onEnqueued: () => emailWorker.wake(),
+  });
+  const oneTimeTokens = makeOneTimeTokens(db, masterKeys, clock);
+  const emailWorker = makeEmailWorker({
+    db,
+    mailer: infrastructure.mailer,
+    emailCipher,
+    resolveEmailRequest: makeResolveEmailRequest({ outbox, oneTimeTokens, audit }),
+    appUrl: config.appUrl,
+    log,
+    metrics,
   });
   const checkPassword = makeCheckPassword({
-    store: makeLockoutStore(db, config.lockout),
+    db,
+    audit,
+    limits: config.lockout,
     lockoutKey: masterKeys[0].lockout,
     metrics,
   });
@@ -117,10 +123,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     liftLockout: makeLiftLockout(masterKeys[0].lockout),
     apiKeySecrets,
     findApiKey: makeFindApiKey(db, apiKeySecrets),
-    oneTimeTokens: makeOneTimeTokens(db, masterKeys, clock),
+    oneTimeTokens,
     outbox,
-    /** Who finds out for whom the asks of the outbox are: each feature its own. */
-    answerAsks: (more: Partial<Answers>) => void Object.assign(asked, more),
     rateLimiter: makeRateLimiter({
       rateLimits: config.rateLimits,
       openCounters: (name, windowSeconds) =>

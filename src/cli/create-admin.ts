@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { loadAppUrl, loadMasterKeys } from '../config.ts';
 import { deriveMasterKeys } from '../lib/master-keys.ts';
-import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-token.ts';
+import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-tokens.ts';
 import { type AdminOutcome, makeAdmin } from '../core/users/create-admin.store.ts';
 import { EmailAddress } from '../core/users/email-address.ts';
-import { createUnusableHash } from '../core/users/unusable-hash.ts';
+import { createUnusableHash } from '../core/users/new-password.ts';
 import { DisplayName } from '../core/users/user.ts';
 import { systemClock } from '../lib/clock.ts';
 import { newId, type UserId } from '../lib/ids.ts';

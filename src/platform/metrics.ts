@@ -46,9 +46,9 @@ export function makeMetrics(version: string) {
   const logins = counter('logins_total', 'Logins by outcome', 'outcome');
   const lockOuts = counter('lockouts_total', 'E-mail addresses that became locked, by scope', 'scope');
   const limited = counter('rate_limited_total', 'Requests that were answered 429, by limit group', 'group');
-  const mails = counter('mails_total', 'Mails by kind and outcome of an attempt', 'kind', 'outcome');
-  const waiting = new Gauge(common('mails_waiting', 'Mails that wait, as this process last saw'));
-  const oldestWaiting = new Gauge(common('mail_oldest_waiting_seconds', 'How long the oldest of them has waited'));
+  const emails = counter('emails_total', 'Delivery attempts by kind of email and outcome', 'kind', 'outcome');
+  const waiting = new Gauge(common('emails_waiting', 'Emails that wait for delivery'));
+  const oldestWaiting = new Gauge(common('email_oldest_waiting_seconds', 'Age of the oldest waiting email'));
   const hashWaits = histogram('hash_wait_seconds', 'How long passwords waited for their turn', waitSeconds);
   const poolWaits = histogram('database_pool_wait_seconds', 'How long statements waited for a connection', waitSeconds);
   const build = new Gauge({ ...common('build_info', 'Always 1'), labelNames: ['version', 'node'] });
@@ -62,7 +62,7 @@ export function makeMetrics(version: string) {
     loggedIn: (outcome: string): void => logins.inc({ outcome }),
     lockedOut: (scope: 'network' | 'anywhere'): void => lockOuts.inc({ scope }),
     limited: (group: string): void => limited.inc({ group }),
-    emailAttempted: (kind: string, outcome: 'sent' | 'retried' | 'failed'): void => mails.inc({ kind, outcome }),
+    emailAttempted: (kind: string, outcome: 'sent' | 'retried' | 'failed'): void => emails.inc({ kind, outcome }),
     emailsWaiting({ count, oldestSeconds }: { count: number; oldestSeconds: number }): void {
       waiting.set(count);
       oldestWaiting.set(oldestSeconds);

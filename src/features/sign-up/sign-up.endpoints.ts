@@ -17,7 +17,7 @@ const registerRequest = (policy: PasswordPolicy) =>
     .strictObject({ email: EmailAddress, password: NewPassword, display_name: DisplayName, transport: Transport })
     .superRefine(({ password, email, display_name: displayName }, context) => {
       // The others may be at fault themselves, and then be anything.
-      for (const message of policy.knownFaults(password, { email: String(email), displayName: String(displayName) }))
+      for (const message of policy.checkOffline(password, { email: String(email), displayName: String(displayName) }))
         context.addIssue({ code: 'custom', path: ['password'], message });
     }, whenText('password'))
     .meta({
