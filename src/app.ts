@@ -1,9 +1,9 @@
 import { apiInfo } from './api-info.ts';
 import { adminKeys } from './features/signing-keys/signing-keys.feature.ts';
 import { roleEndpoints } from './features/roles/roles.endpoints.ts';
-import { adminUsers } from './features/users/users.feature.ts';
-import { apiKeys } from './features/api-keys/api-keys.feature.ts';
-import { auditLog } from './features/audit/audit.feature.ts';
+import { userEndpoints } from './features/users/users.endpoints.ts';
+import { apiKeyEndpoints } from './features/api-keys/api-keys.endpoints.ts';
+import { auditEndpoints } from './features/audit/audit.endpoints.ts';
 import { csrf } from './features/csrf/csrf.endpoints.ts';
 import { discovery } from './features/discovery/discovery.endpoints.ts';
 import { docs } from './features/docs/docs.endpoints.ts';
@@ -13,7 +13,7 @@ import { health } from './features/health/health.endpoints.ts';
 import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
 import { myAccount } from './features/account/account.feature.ts';
-import { mySessions } from './features/sessions/sessions.feature.ts';
+import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
 import { oauth } from './features/oauth/oauth.feature.ts';
 import { openApi } from './features/openapi/openapi.endpoints.ts';
 import { passwordLogin } from './features/login/login.feature.ts';
@@ -53,10 +53,10 @@ export function makeApp(deps: AppDeps) {
     ...change.endpoints,
     // An app that shows pages of its own has its own APP_URL.
     ...(parts.appUrl === baseUrl ? linkPages({ ...parts, ...verification, ...reset, ...change }) : []),
-    ...mySessions(parts),
-    ...apiKeys(parts),
-    ...auditLog(parts),
-    ...adminUsers(parts),
+    ...sessionEndpoints(parts),
+    ...apiKeyEndpoints(parts),
+    ...auditEndpoints(parts),
+    ...userEndpoints(parts),
     ...roleEndpoints(parts),
     ...adminKeys(parts),
     ...clients.endpoints,
@@ -78,6 +78,7 @@ export function makeApp(deps: AppDeps) {
     signingKeyWorker,
     emailWorker,
     readiness,
-    recordSettings: parts.recordSettings,
+    audit: parts.audit,
+    recordConfigChanges: parts.recordConfigChanges,
   };
 }

@@ -2,10 +2,9 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
-import { makeMaintainAuditPartitions } from './core/audit/audit-partitions.ts';
-import { purgeTraces } from './core/audit/audit-partitions.store.ts';
+import { makeMaintainAuditPartitions, makePurgePersonalData } from './core/audit/audit-partitions.ts';
 import type { Keyring } from './core/signing-keys/keyring.ts';
-import { purgeApiKeys } from './core/api-keys/api-keys.store.ts';
+import { purgeApiKeys } from './core/api-keys/api-keys.sql.ts';
 import { purgeEmails } from './core/email/outbox-delivery.store.ts';
 import { purgeTokens } from './core/one-time-tokens/one-time-tokens.store.ts';
 import { purgeSessions } from './core/sessions/purge.store.ts';
@@ -41,7 +40,7 @@ export async function startService(config: Config): Promise<Service> {
   const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const deps = { config, infrastructure, log, clock: systemClock, blocklist };
-  const { express, keyring, signingKeyWorker, emailWorker, readiness, recordSettings } = makeApp(deps);
+  const { express, keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = makeApp(deps);
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
@@ -53,8 +52,8 @@ export async function startService(config: Config): Promise<Service> {
     const { durationSeconds } = config.lockout;
     purge = startJobs(
       [
-        makeMaintainAuditPartitions({ ...config, db, log }),
-        (batch) => purgeTraces(db, config.auditRetentionSeconds, batch),
+        makeMaintainAuditPartitions({ ...config, db, audit, log }),
+        makePurgePersonalData({ ...config, db }),
         (batch) => purgeSessions(db, batch),
         (batch) => purgeLockouts(db, durationSeconds, batch),
         (batch) => purgeTokens(db, batch),
@@ -63,8 +62,8 @@ export async function startService(config: Config): Promise<Service> {
       ],
       log,
     );
-    void recordSettings().catch((error: unknown) =>
-      log.warn({ reason: sentenceOf(error) }, 'a change of the settings may not be in the audit trail'),
+    void recordConfigChanges().catch((error: unknown) =>
+      log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
     );
   });
   return {

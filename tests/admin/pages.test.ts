@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import pg from 'pg';
 import { password } from '../harness.ts';
 import { createDatabase } from '../support/database.ts';
-import { costOfPages, growthMax } from './people.ts';
+import { costOfPages, maxGrowth } from './user-pages.ts';
 import { type Admin, type AdminWorld, startAdminWorld } from './world.ts';
 
 jest.setTimeout(120_000);
@@ -151,8 +151,8 @@ test('the buffers that a page reads do not grow with the table: with ten times t
   };
   const [few, many] = [await measure(10_000), await measure(100_000)];
   expect(few.length).toBeGreaterThan(5);
-  for (const [index, { search, buffers }] of few.entries()) {
+  for (const [index, { page, buffers }] of few.entries()) {
     expect(buffers).toBeGreaterThan(0);
-    expect([search, (many[index]?.buffers ?? Infinity) <= buffers * growthMax]).toEqual([search, true]);
+    expect([page, (many[index]?.buffers ?? Infinity) <= buffers * maxGrowth]).toEqual([page, true]);
   }
 });

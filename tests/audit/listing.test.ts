@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { readTrail, type TrailQuery } from '../../src/core/audit/audit-events.store.ts';
+import { type AuditEventQuery, findEvents } from '../../src/core/audit/audit-events.sql.ts';
 import type { EventId, UserId } from '../../src/lib/ids.ts';
-import { type Transaction } from '../../src/platform/postgres.ts';
-import { sql } from '../../src/platform/sql.ts';
 import { password, startApp, type TestApp } from '../harness.ts';
+import { costOf, statementOf } from '../support/statement-cost.ts';
 import { addEvent, auditorOf, eventsOf, monthAt } from './trail.ts';
 
 jest.setTimeout(60_000);
@@ -170,7 +169,7 @@ test('every malformed parameter is named at once', async () => {
 });
 
 describe('what a page costs', () => {
-  const queries: [string, Partial<TrailQuery>][] = [
+  const queries: [string, Partial<AuditEventQuery>][] = [
     ['the first', {}],
     ['one in the middle', { before: 'middle' as EventId }],
     ['of a user', { userId: 'somebody' as UserId }],
@@ -207,29 +206,20 @@ describe('what a page costs', () => {
     await costs.sql.query('VACUUM ANALYZE audit_events, audit_personal_data');
   };
 
-  /** Pages of the database that a query looks at, by its real statement. */
-  const buffersOf = async (query: Partial<TrailQuery>): Promise<number> => {
-    let statement = sql``;
-    const recorder = {
-      $queryRaw(strings: TemplateStringsArray, ...values: string[]) {
-        statement = sql(strings, ...values);
-        return Promise.resolve([]);
-      },
-    };
+  const buffersOf = async (query: Partial<AuditEventQuery>): Promise<number> => {
     const { rows: middle } = await costs.sql.query('SELECT id FROM audit_events ORDER BY id DESC OFFSET 5000 LIMIT 1');
     const given = {
       ...query,
       ...(query.before ? { before: middle[0].id } : {}),
       ...(query.userId ? { userId: somebody as UserId } : {}),
     };
-    await readTrail(recorder as unknown as Transaction, { order: 'newest first', limit: 21, ...given });
-    const explain = `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`;
-    const { rows } = await costs.sql.query<Record<string, [{ Plan: Record<string, number> }]>>(
-      explain,
-      statement.values,
-    );
-    const plan = rows[0]?.['QUERY PLAN']?.[0].Plan ?? {};
-    return (plan['Shared Hit Blocks'] ?? NaN) + (plan['Shared Read Blocks'] ?? NaN);
+    const connection = await costs.sql.connect();
+    try {
+      const page = await statementOf((tx) => findEvents(tx, { order: 'newest first', limit: 21, ...given }));
+      return (await costOf(connection, page)).buffers;
+    } finally {
+      connection.release(true);
+    }
   };
 
   test('does not grow with the trail', async () => {

@@ -1,5 +1,5 @@
 import { actorOf, recordEvent } from '../../core/audit/audit.store.ts';
-import { revokeApiKeysOf } from '../../core/api-keys/api-keys.store.ts';
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { lifeSeconds, type OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
 import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';

@@ -1,5 +1,6 @@
 import type { Principal } from '../../core/authorization/principal.ts';
-import type { Credentials, FindApiKey } from '../../http/authenticate.ts';
+import type { FindApiKey } from '../../core/api-keys/api-keys.ts';
+import type { Credentials } from '../../http/authenticate.ts';
 import { isBasic, parseBasic } from '../../http/basic-auth.ts';
 import type { ApiKeySecrets } from '../../core/api-keys/api-keys.ts';
 import type { RequestInfo } from '../../core/request-info.ts';

@@ -1,7 +1,7 @@
-import { isKeyLive, isKeyOf, revokeTokensOf } from '../../core/api-keys/api-keys.store.ts';
+import { isKeyOf, revokeTokensOf } from '../../core/api-keys/api-keys.sql.ts';
 import { recordEvent } from '../../core/audit/audit.store.ts';
 import { isLive } from '../../core/sessions/sessions.store.ts';
-import { joinGrants } from '../../core/authorization/fragments.sql.ts';
+import { isLiveApiKey, joinGrants } from '../../core/authorization/fragments.sql.ts';
 import type { ApiKeySubject, Principal } from '../../core/authorization/principal.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { ApiKeyId, SessionId, UserId } from '../../lib/ids.ts';
@@ -29,7 +29,7 @@ export const makeOAuthStore = (db: Database) => ({
     const [row] = await db.$queryRaw<{ scopes: string[] }[]>`
       SELECT ARRAY(SELECT unnest(k.scopes) INTERSECT SELECT unnest(grants.scopes)) AS scopes
       FROM api_keys AS k JOIN users AS u ON u.id = k.user_id AND u.is_active ${joinGrants}
-      WHERE ${isKeyOf(bearer)} AND ${isKeyLive}`;
+      WHERE ${isKeyOf(bearer)} AND ${isLiveApiKey}`;
     return row?.scopes;
   },
 

@@ -1,5 +1,5 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
-import { revokeApiKeysOf } from '../../core/api-keys/api-keys.store.ts';
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { ResolveEmailRequest, Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-token.ts';
 import { type Bearer, voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts';

@@ -1,7 +1,9 @@
 // A start tells the audit trail which settings are not those of the start before.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { recordSettings } from '../../src/core/audit/config-changes.store.ts';
+import { makeAudit } from '../../src/core/audit/audit.ts';
+import { makeRecordConfigChanges } from '../../src/core/audit/config-changes.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
 import { openInfrastructure } from '../../src/infrastructure.ts';
 import { makeLogger } from '../../src/platform/log.ts';
@@ -23,8 +25,13 @@ afterEach(async () => {
 
 const told = async () => (await eventsOf(app.sql, `type = 'settings.changed'`)).map(({ reason }) => reason);
 const [first, second] = [randomBytes(32), randomBytes(32)];
-const start = (settings: Record<string, string>, ...roots: Buffer[]) =>
-  recordSettings(infrastructure.db, settings, deriveMasterKeys(roots.length > 0 ? roots : [first]));
+/** Records what a start with this configuration and these master keys does. */
+const start = (config: Record<string, string>, ...roots: Buffer[]) =>
+  makeRecordConfigChanges({
+    db: infrastructure.db,
+    audit: makeAudit({ clock: systemClock }),
+    keys: deriveMasterKeys(roots.length > 0 ? roots : [first]),
+  })(config);
 
 test('a start with other settings names them, once, whatever starts at once', async () => {
   await Promise.all([1, 2, 3].map(() => start({ ACCESS_TTL: '900', JWT_ALG: 'ES256' })));

@@ -3,8 +3,9 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { makeMaintainAuditPartitions } from '../../src/core/audit/audit-partitions.ts';
-import { purgeTraces } from '../../src/core/audit/audit-partitions.store.ts';
+import { makeAudit } from '../../src/core/audit/audit.ts';
+import { makeMaintainAuditPartitions, makePurgePersonalData } from '../../src/core/audit/audit-partitions.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { openInfrastructure } from '../../src/infrastructure.ts';
 import type { Logger } from '../../src/platform/log.ts';
 import { makeLogger } from '../../src/platform/log.ts';
@@ -49,7 +50,8 @@ async function tend(retentionDays: number | undefined, db = openProcess()): Prom
   const warnings: string[] = [];
   const log = { info: () => {}, warn: ({ reason }: { reason: string }) => void warnings.push(reason) };
   const auditRetentionSeconds = retentionDays === undefined ? undefined : retentionDays * day;
-  expect(await makeMaintainAuditPartitions({ db, auditRetentionSeconds, log: log as unknown as Logger })()).toBe(0);
+  const deps = { db, audit: makeAudit({ clock: systemClock }), auditRetentionSeconds, log: log as unknown as Logger };
+  expect(await makeMaintainAuditPartitions(deps)()).toBe(0);
   return warnings;
 }
 
@@ -157,9 +159,10 @@ describe('retention', () => {
       (await app.sql.query('SELECT event_id AS id FROM audit_personal_data ORDER BY 1')).rows.map(({ id }) => id);
     const tracesBefore = await traces();
     const db = openProcess();
-    expect(await purgeTraces(db, undefined, 1)).toBe(0);
-    expect(await purgeTraces(db, (retentionDays - 1) * day, 1)).toBe(1);
-    expect(await purgeTraces(db, (retentionDays - 1) * day, 500)).toBe(1);
+    const auditRetentionSeconds = (retentionDays - 1) * day;
+    expect(await makePurgePersonalData({ db, auditRetentionSeconds: undefined })(1)).toBe(0);
+    expect(await makePurgePersonalData({ db, auditRetentionSeconds })(1)).toBe(1);
+    expect(await makePurgePersonalData({ db, auditRetentionSeconds })(500)).toBe(1);
     expect(await traces()).toEqual(tracesBefore.filter((id) => !gone.includes(id)));
     expect(await traces()).toEqual(expect.arrayContaining(kept));
     expect(await eventsOf(app.sql, 'user_id = $1', user.id)).toHaveLength(1);
@@ -247,7 +250,7 @@ describe('retention', () => {
     const told = await eventually(() => eventsOf(app.sql, `type = 'audit.retention'`));
     expect(told.map(({ reason }) => reason)).toEqual([partitionOf(monthAt(-3))]);
     await eventually(() =>
-      Promise.resolve(service.lines.filter((line) => line.includes('a month of the audit trail was dropped'))),
+      Promise.resolve(service.lines.filter((line) => line.includes('dropped an expired partition of the audit trail'))),
     );
     expect(service.lines.join('\n')).toContain(`"partition":"${partitionOf(monthAt(-3))}"`);
   });
