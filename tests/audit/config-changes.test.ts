@@ -1,4 +1,4 @@
-// A start tells the audit trail which settings are not those of the start before.
+// Each start records which variables changed since the previous start.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { makeAudit } from '../../src/core/audit/audit.ts';
@@ -23,7 +23,7 @@ afterEach(async () => {
   await app.close();
 });
 
-const told = async () => (await eventsOf(app.sql, `type = 'settings.changed'`)).map(({ reason }) => reason);
+const changes = async () => (await eventsOf(app.sql, `type = 'settings.changed'`)).map(({ reason }) => reason);
 const [first, second] = [randomBytes(32), randomBytes(32)];
 /** Records what a start with this configuration and these master keys does. */
 const start = (config: Record<string, string>, ...roots: Buffer[]) =>
@@ -33,46 +33,47 @@ const start = (config: Record<string, string>, ...roots: Buffer[]) =>
     keys: deriveMasterKeys(roots.length > 0 ? roots : [first]),
   })(config);
 
-test('a start with other settings names them, once, whatever starts at once', async () => {
+test('concurrent starts with a changed variable record its name once', async () => {
   await Promise.all([1, 2, 3].map(() => start({ ACCESS_TTL: '900', JWT_ALG: 'ES256' })));
-  expect(await told()).toEqual([]);
+  expect(await changes()).toEqual([]);
   await Promise.all([1, 2, 3].map(() => start({ ACCESS_TTL: '60', JWT_ALG: 'ES256' })));
-  expect(await told()).toEqual(['ACCESS_TTL']);
+  expect(await changes()).toEqual(['ACCESS_TTL']);
   await start({ ACCESS_TTL: '900', JWT_ALG: 'EdDSA' });
-  expect(await told()).toEqual(['ACCESS_TTL', 'ACCESS_TTL JWT_ALG']);
+  expect(await changes()).toEqual(['ACCESS_TTL', 'ACCESS_TTL JWT_ALG']);
 });
 
-test('a setting that the release before did not have is no change', async () => {
+test('a new variable is not a change', async () => {
   await start({ ACCESS_TTL: '900' });
-  await start({ ACCESS_TTL: '900', NEW_SETTING: 'on' });
-  expect(await told()).toEqual([]);
-  await start({ ACCESS_TTL: '900', NEW_SETTING: 'off' });
-  expect(await told()).toEqual(['NEW_SETTING']);
+  await start({ ACCESS_TTL: '900', NEW_VARIABLE: 'on' });
+  expect(await changes()).toEqual([]);
+  await start({ ACCESS_TTL: '900', NEW_VARIABLE: 'off' });
+  expect(await changes()).toEqual(['NEW_VARIABLE']);
 });
 
-test('a change of the master keys is one change, and hides no other while the former key is known', async () => {
+test('a new master key is one change and hides no other while the old key is configured', async () => {
   await start({ ACCESS_TTL: '900' }, first);
   await start({ ACCESS_TTL: '900' }, second, first);
-  expect(await told()).toEqual(['MASTER_KEYS']);
+  expect(await changes()).toEqual(['MASTER_KEYS']);
   await start({ ACCESS_TTL: '60' }, first, second);
-  expect(await told()).toEqual(['MASTER_KEYS', 'ACCESS_TTL MASTER_KEYS']);
+  expect(await changes()).toEqual(['MASTER_KEYS', 'ACCESS_TTL MASTER_KEYS']);
   await start({ ACCESS_TTL: '60' }, randomBytes(32));
-  expect(await told()).toEqual(['MASTER_KEYS', 'ACCESS_TTL MASTER_KEYS', 'MASTER_KEYS']);
+  expect(await changes()).toEqual(['MASTER_KEYS', 'ACCESS_TTL MASTER_KEYS', 'MASTER_KEYS']);
 });
 
-test('a process does so when it starts, and keeps no value', async () => {
-  const settings = {
+test('a process records changes at its start and stores no values', async () => {
+  const config = {
     DATABASE_URL: app.databaseUrl,
     MASTER_KEYS: app.config.masterKeys[0]?.toString('base64url') ?? '',
   };
-  const service = await startForTest(settings);
+  const service = await startForTest(config);
   await whenReady(service);
-  const kept = async () => (await app.sql.query('SELECT name, f::text AS text FROM setting_fingerprints AS f')).rows;
-  expect((await eventually(kept, 20)).length).toBeGreaterThan(20);
+  const fingerprints = async () =>
+    (await app.sql.query('SELECT name, f::text AS text FROM setting_fingerprints AS f')).rows;
+  expect((await eventually(fingerprints, 20)).length).toBeGreaterThan(20);
   expect(await service.stop()).toBe(0);
-  await whenReady(await startForTest({ ...settings, APP_URL: 'https://app.example.com' }));
+  await whenReady(await startForTest({ ...config, APP_URL: 'https://app.example.com' }));
   await eventually(() => eventsOf(app.sql, `type = 'settings.changed'`));
-  expect(await told()).toEqual(['APP_URL']);
-  const text = (await kept()).map((row) => row.text).join('\n');
+  expect(await changes()).toEqual(['APP_URL']);
+  const text = (await fingerprints()).map((row) => row.text).join('\n');
   expect(text).not.toMatch(/example\.com|ES256/);
 });

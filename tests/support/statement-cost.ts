@@ -32,12 +32,14 @@ function literal(value: unknown): string {
   throw new Error(`no literal for ${typeof value}`);
 }
 
+/** After five executions of a prepared statement Postgres decides whether to keep a generic plan, which ignores the parameters. */
+const executions = 7;
+
 /**
- * The cost of the second execution, with a generic plan: Postgres uses one after some executions of a prepared statement. Only
- * `EXPLAIN EXECUTE` shows it, because `EXPLAIN` of a statement with parameters plans for their values.
+ * The cost of a prepared statement as a long-lived connection runs it. Only `EXPLAIN EXECUTE` shows that plan: `EXPLAIN` of a
+ * statement with parameters always plans for their values.
  */
 export async function costOf(connection: Pick<pg.ClientBase, 'query'>, statement: SqlFragment): Promise<Cost> {
-  await connection.query('SET plan_cache_mode = force_generic_plan');
   await connection.query(`PREPARE measured AS ${statement.text}`);
   const values = statement.values.length === 0 ? '' : `(${statement.values.map(literal).join(', ')})`;
   const execute = async () => {
@@ -50,7 +52,7 @@ export async function costOf(connection: Pick<pg.ClientBase, 'query'>, statement
     return { buffers: hit + read, ms: explained['Execution Time'] };
   };
   try {
-    await execute();
+    for (let execution = 1; execution < executions; execution += 1) await execute();
     return await execute();
   } finally {
     await connection.query('DEALLOCATE measured');
