@@ -15,11 +15,14 @@ import { type Clock, systemClock } from '../src/kernel/clock.ts';
 import { type Logger, makeLogger } from '../src/platform/log.ts';
 import type { Mailer } from '../src/platform/mail.ts';
 import { openOutside } from '../src/outside.ts';
+import { type Builders, makeBuilders } from './support/builders.ts';
 import { createDatabase } from './support/database.ts';
 import { expectDocumented } from './support/documented.ts';
 import { type Mail, makeMailbox, noMail } from './support/mailbox.ts';
+import { password } from './support/password.ts';
+import { openRows, type Rows } from './support/rows/index.ts';
 
-export const password = 'correct horse battery staple';
+export { password };
 
 /** OWASP's floor, so that tests spend their time elsewhere. */
 export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' } as const;
@@ -108,7 +111,7 @@ export function makeClient(baseUrl: string) {
 
 export type Client = ReturnType<typeof makeClient>;
 
-export interface TestApp extends Client {
+export interface TestApp extends Client, Builders {
   baseUrl: string;
   server: Server;
   config: Config;
@@ -119,7 +122,9 @@ export interface TestApp extends Client {
   mails(address?: string): Promise<Mail[]>;
   /** Delivers what is due, and gives the newest mail to `address`. @throws where none came since the last call */
   nextMail(address: string): Promise<Mail>;
-  /** Straight to the database, past the app. */
+  /** The database, past the app. */
+  db: Rows;
+  /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;
   databaseUrl: string;
   close(): Promise<void>;
@@ -174,8 +179,11 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
   sql.on('error', () => {});
+  const client = makeClient(baseUrl);
+  const db = openRows(sql);
   return {
-    ...makeClient(baseUrl),
+    ...client,
+    ...makeBuilders(client, db),
     baseUrl,
     server,
     config,
@@ -190,6 +198,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
       await postman.deliverDue();
       return mailbox.take(address) ?? (await noMail(sql, address));
     },
+    db,
     sql,
     databaseUrl,
     async close() {

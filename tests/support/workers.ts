@@ -3,14 +3,17 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { Settings } from '../harness.ts';
 import { createDatabase } from './database.ts';
+import { openRows, type Rows } from './rows/index.ts';
 import { type ServiceProcess, startService, whenReady } from './service.ts';
 
 export interface Workers {
   first: ServiceProcess;
   second: ServiceProcess;
-  /** Takes turns: an even number is the first process, an odd one the second. */
+  /** Alternates: an even number is the first process, an odd one the second. */
   at(index: number): ServiceProcess;
-  /** Straight to the database, past the services. */
+  /** The database, past the services. */
+  db: Rows;
+  /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;
   databaseUrl: string;
   close(): Promise<void>;
@@ -54,7 +57,8 @@ export async function startWorkers({
     await close();
     throw error;
   }
-  return { first, second, at: (index) => (index % 2 === 0 ? first : second), sql, databaseUrl: database.url, close };
+  const at = (index: number) => (index % 2 === 0 ? first : second);
+  return { first, second, at, db: openRows(sql), sql, databaseUrl: database.url, close };
 }
 
 const isRunning = ({ child }: ServiceProcess): boolean => child.exitCode === null && child.signalCode === null;
