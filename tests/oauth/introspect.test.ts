@@ -110,9 +110,9 @@ describe('what is not: {"active": false}, and no more', () => {
     await makeAdmin(own, owner.user.id);
     const asker = await makeApiKey(own, owner.email, ['tokens:introspect']);
     const about = () => postForm(own, '/introspect', { token: owner.access_token }, asKey(asker));
-    own.clock.step(899);
+    own.clock.step(840);
     expect((await about()).body.active).toBe(true);
-    own.clock.step(2);
+    own.clock.step(61);
     expect((await about()).body).toEqual(inactive);
     await own.close();
   });
