@@ -15,8 +15,9 @@ let resign: (claims: Members, header?: Members) => Promise<string>;
 beforeAll(async () => {
   app = await startApp({ MASTER_KEYS: root.toString('base64url') });
   account = await app.register();
-  const { rows } = await app.sql.query("SELECT kid, sealed_key AS sealed FROM signing_keys WHERE status = 'active'");
-  const der = unseal(deriveMasterKeys([root])[0].encryption, rows[0].kid, rows[0].sealed);
+  const active = (await app.db.signingKeys.all()).find(({ status }) => status === 'active');
+  if (!active) throw new Error('no active key');
+  const der = unseal(deriveMasterKeys([root])[0].encryption, active.kid, active.sealedKey);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const good = { header: decodeProtectedHeader(account.access_token), claims: decodeJwt(account.access_token) };
   resign = (claims, header = {}) =>

@@ -132,9 +132,7 @@ describe('an access token', () => {
 
   test('a login later has an auth_time of its own', async () => {
     const account = await app.register();
-    await app.sql.query(`UPDATE sessions SET auth_time = auth_time - interval '1 hour' WHERE id = $1`, [
-      account.session_id,
-    ]);
+    await app.db.sessions.ageAuthentication(account, 3600);
     const refreshed = decodeJwt((await app.refresh(account.refresh_token)).body.access_token);
     const { body } = await app.post('/login', { email: account.email, password });
     const later = decodeJwt(body.access_token);

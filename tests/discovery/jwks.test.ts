@@ -44,8 +44,7 @@ describe('the key set', () => {
   test('shows no member that it does not know, and the database takes no private one', async () => {
     const settings = { MASTER_KEYS: Buffer.alloc(32, 4).toString('base64url') };
     const first = await startApp(settings);
-    const add = (members: object) =>
-      first.sql.query('UPDATE signing_keys SET public_jwk = public_jwk || $1', [JSON.stringify(members)]);
+    const add = (members: object) => first.db.signingKeys.addToPublicJwks(members);
     await add({ note: 'internal', oops: { d: 'secret' } });
     const second = await startApp(settings, { databaseUrl: first.databaseUrl });
     expect((await second.get(path)).text).toBe((await first.get(path)).text);
@@ -111,16 +110,15 @@ describe('a conditional request', () => {
 test('a private key is in the database only sealed', async () => {
   const root = Buffer.alloc(32, 5);
   const service = await startApp({ MASTER_KEYS: root.toString('base64url') });
-  const { rows } = await service.sql.query('SELECT * FROM signing_keys');
-  const { kid, sealed_key: sealed, master_key_id: masterKeyId, public_jwk: publicJwk } = rows[0];
-  const { rows: lines } = await service.sql.query('SELECT t::text AS line FROM signing_keys AS t');
+  const [key] = await service.db.select('signing_keys');
+  const { kid, sealed_key: sealed, master_key_id: masterKeyId, public_jwk: publicJwk } = key ?? {};
+  const dump = (await service.db.signingKeys.asText()).join('\n');
   await service.close();
 
   const [masterKey] = deriveMasterKeys([root]);
   const der = unseal(masterKey.encryption, kid, sealed);
   const { d = '' } = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' });
   const scalar = Buffer.from(d, 'base64url');
-  const dump = lines.map(({ line }) => line).join('\n');
 
   expect(scalar).toHaveLength(32);
   expect(dump).toContain(kid);

@@ -27,7 +27,8 @@ beforeAll(async () => {
     return email;
   };
   addresses = { known: await verified(), unverified: await enrol(), disabled: await verified(), unknown: freshEmail() };
-  await app.sql.query('UPDATE users SET is_active = false WHERE email = $1', [addresses['disabled']]);
+  const disabled = await app.db.users.byEmail(addresses['disabled'] ?? '');
+  await app.db.users.disable(disabled?.id ?? '');
   await app.mails();
 });
 beforeEach(() => tap.reset());

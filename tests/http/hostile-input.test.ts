@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Response } from 'supertest';
-import { adminScopes } from '../admin/world.ts';
-import { password, startApp, type TestApp } from '../harness.ts';
+import { startApp, type TestApp } from '../harness.ts';
+import { adminScopes } from '../support/builders.ts';
 import { expectDocumented } from '../support/documented.ts';
 import { type Operation, operations } from './operations.ts';
 import { send, type Sent } from './wire.ts';
@@ -26,10 +26,7 @@ let token: string;
 
 beforeAll(async () => {
   app = await startApp();
-  const { email, user } = await app.register();
-  await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [user.id]);
-  const scope = `profile sessions api-keys ${adminScopes}`;
-  token = (await app.post('/login', { email, password, scope })).body.access_token;
+  ({ token } = await app.admin({ scope: `profile sessions api-keys ${adminScopes}` }));
 });
 afterAll(() => app.close());
 afterEach(async () => {

@@ -21,7 +21,7 @@ export interface Tour {
  * their links; where the database can be reached, it goes on as an administrator.
  */
 export async function takeTour(
-  { call, nextMail, sql }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'sql'>>,
+  { call, nextMail, db }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'db'>>,
   mark: string,
 ): Promise<Tour> {
   const stops: Stop[] = [];
@@ -139,9 +139,9 @@ export async function takeTour(
   await oauth('requestToken', { grant_type: 'client_credentials', client_id: mark, client_secret: mark });
   await oauth('introspectToken', { token: mark }, { authorization: `Basic ${mark}` });
   await oauth('introspectToken', { token: mark, client_id: mark, client_secret: mark });
-  if (sql) {
+  if (db) {
     const { body: asker } = await call('post', '/register', { body: { ...account, email: freshEmail() } });
-    await sql.query("INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')", [asker.user.id]);
+    await db.roles.grant(asker, 'admin');
     const scope = 'api-keys tokens:introspect';
     const login = await call('post', '/login', { body: { email: asker.user.email, password, scope } });
     const wanted = { name: mark, scopes: ['tokens:introspect'] };
@@ -154,10 +154,10 @@ export async function takeTour(
   await oauth('revokeToken', { token: mark, token_type_hint: mark }, { 'x-api-key': mark });
   await oauth('revokeToken', { token: granted['refresh_token'] ?? '' });
 
-  if (sql) {
+  if (db) {
     const boss = { ...account, email: freshEmail() };
     const { id } = (await call('post', '/register', { body: boss })).body.user;
-    await sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [id]);
+    await db.roles.grant(id, 'admin');
     const scope = 'audit:read keys:write roles:write users:read users:write';
     const { access_token: admin } = await visit('login', 'post', '/login', {
       body: { ...boss, display_name: undefined, scope },

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import type { Account } from '../harness.ts';
 import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
-import { keyEvents, kidOf } from './key-rows.ts';
+import { keyEvents, kidOf } from './keys.ts';
 
 const rotations = 5;
 /** A key may sign after 1 s of max-age, 1 s of stale-while-revalidate and 1 s of margin; so it turns every 3 s or so. */
@@ -70,7 +70,7 @@ test('over five rotations no verifier meets a key that it does not know, and eac
   expect(kids.size).toBeGreaterThan(rotations);
   expect(tokens).toBeGreaterThan(200);
   expect(checks).toBeGreaterThan(5 * tokens);
-  const events = await keyEvents(workers.sql);
+  const events = await keyEvents(workers.db);
   const activated = events.filter(({ type }) => type === 'activated').map(({ kid }) => kid);
   expect(new Set(activated).size).toBe(activated.length);
   expect(activated.length).toBeGreaterThanOrEqual(rotations);

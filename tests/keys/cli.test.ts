@@ -1,12 +1,11 @@
 // npm run cli -- keys, as a process of its own, beside a service that runs.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atOnce } from '../support/workers.ts';
-import { keyEvents, keyOf, kidOf, letKeysPass, publishedBy, readKeyRows, until } from './key-rows.ts';
+import { keyEvents, kidOf, publishedBy, until } from './keys.ts';
 import { runCli } from './run-cli.ts';
 
 const [former, later] = [randomBytes(32), randomBytes(32)];
@@ -37,51 +36,51 @@ test('list prints a table of the keys, and nothing of the private ones', async (
   const [head, ...lines] = (await succeeded('list')).trimEnd().split('\n');
   expect(head?.split(/ {2,}/)).toEqual(['KID', 'ALG', 'STATUS', 'SINCE', 'MASTER KEY']);
   expect(lines.map((line) => line.split(/ {2,}/))).toEqual([
-    [await keyOf(app.sql, 'active'), 'ES256', 'active', expect.stringMatching(time), idOf(former)],
-    [await keyOf(app.sql, 'next'), 'ES256', 'next', expect.stringMatching(time), idOf(former)],
+    [await app.db.signingKeys.kid('active'), 'ES256', 'active', expect.stringMatching(time), idOf(former)],
+    [await app.db.signingKeys.kid('next'), 'ES256', 'next', expect.stringMatching(time), idOf(former)],
   ]);
 });
 
 describe('rotate', () => {
   test('says when the next key takes over, where verifiers cannot know it yet; and then it does', async () => {
-    const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
-    const readyAt = (await readKeyRows(app.sql)).find(({ kid }) => kid === next)?.readyAt;
+    const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
+    const readyAt = (await app.db.signingKeys.all()).find(({ kid }) => kid === next)?.readyAt;
     const told = `${next} takes over at ${readyAt?.toISOString()}, when every verifier can know it.\n`;
     expect(await succeeded('rotate')).toBe(told);
     expect(await succeeded('rotate')).toBe(told);
-    expect(await keyOf(app.sql, 'active')).toBe(active);
-    expect((await keyEvents(app.sql)).slice(2)).toEqual([{ type: 'asked', kid: next, reason: 'cli' }]);
-    await letKeysPass(app.sql, 660);
+    expect(await app.db.signingKeys.kid('active')).toBe(active);
+    expect((await keyEvents(app.db)).slice(2)).toEqual([{ type: 'asked', kid: next, reason: 'cli' }]);
+    await app.db.signingKeys.age(660);
     await app.keyring.tend();
-    expect(await keyOf(app.sql, 'active')).toBe(next);
+    expect(await app.db.signingKeys.kid('active')).toBe(next);
   });
 
   test('asked for by ten at once happens once, at once where the next key is ready', async () => {
-    await letKeysPass(app.sql, 660);
-    const next = await keyOf(app.sql, 'next');
-    const already = (await keyEvents(app.sql)).length;
+    await app.db.signingKeys.age(660);
+    const next = await app.db.signingKeys.kid('next');
+    const already = (await keyEvents(app.db)).length;
     const answers = await atOnce(10, () => succeeded('rotate'));
     await until(() => app.keyring.active().kid === next, 2000);
     await app.keyring.tend();
-    const events = (await keyEvents(app.sql)).slice(already);
+    const events = (await keyEvents(app.db)).slice(already);
     expect(events.map(({ type }) => type)).toEqual(['asked', 'retired', 'activated', 'made']);
-    expect(await keyOf(app.sql, 'active')).toBe(next);
+    expect(await app.db.signingKeys.kid('active')).toBe(next);
     for (const answer of answers)
       expect(answer).toMatch(
         new RegExp(`^${next} (takes over now, in every running process|took over at ${time.source}: nothing)`),
       );
     expect(answers.filter((answer) => answer.includes('takes over now'))).not.toEqual([]);
     // Nor later: nobody has asked for the one after it.
-    await letKeysPass(app.sql, 660);
+    await app.db.signingKeys.age(660);
     await app.keyring.tend();
-    expect(await keyOf(app.sql, 'active')).toBe(next);
+    expect(await app.db.signingKeys.kid('active')).toBe(next);
   }, 60_000);
 });
 
 describe('revoke', () => {
   test('destroys the active key: the next one signs, and what the former signed is refused', async () => {
     const { access_token: token } = await app.register();
-    const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
+    const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
     const told = await succeeded('revoke', active);
     expect(told).toContain(`Revoked ${active}, which was active.`);
     expect(told).toContain(`${next} signs from now on.`);
@@ -110,7 +109,7 @@ describe('rewrap', () => {
     runCli({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys.map(text).join(',') }, 'keys', 'rewrap');
 
   test('puts every key under the first master key, once, and the service goes on with that one alone', async () => {
-    const open = (await readKeyRows(app.sql)).filter(({ status }) => status !== 'revoked');
+    const open = (await app.db.signingKeys.all()).filter(({ status }) => status !== 'revoked');
     const first = await rewrap(later, former);
     expect([first.code, first.stderr]).toEqual([0, '']);
     expect(first.stdout.trimEnd().split('\n').sort()).toEqual(
@@ -120,7 +119,7 @@ describe('rewrap', () => {
       code: 0,
       stdout: `Every signing key is under master key ${idOf(later)} already.\n`,
     });
-    const rewrapped = (await keyEvents(app.sql)).filter(({ type }) => type === 'rewrapped');
+    const rewrapped = (await keyEvents(app.db)).filter(({ type }) => type === 'rewrapped');
     expect(rewrapped).toHaveLength(open.length);
     const restarted = await startApp({ MASTER_KEYS: text(later) }, { databaseUrl: database.url });
     expect(await publishedBy(restarted)).toEqual(await publishedBy(app));
@@ -131,11 +130,11 @@ describe('rewrap', () => {
   });
 
   test('without the key that they are under, changes nothing and says what to do', async () => {
-    const before = await readKeyRows(app.sql);
+    const before = await app.db.signingKeys.all();
     const { code, stdout, stderr } = await rewrap(former);
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^MASTER_KEYS does not hold the master key [\da-f]{16} .*Append[^\n]*\n$/);
-    expect(await readKeyRows(app.sql)).toEqual(before);
+    expect(await app.db.signingKeys.all()).toEqual(before);
   });
 
   test('needs MASTER_KEYS, and says so', async () => {
@@ -162,10 +161,7 @@ test('a database that is down, or not there yet, is a sentence without a passwor
 
 test('a database without the migrations is a sentence that says what to run', async () => {
   const old = await createDatabase();
-  const client = new pg.Client(old.url);
-  await client.connect();
-  await client.query(`DELETE FROM _prisma_migrations WHERE migration_name LIKE '%key_rotation'`);
-  await client.end();
+  await old.use((db) => db.server.forgetMigration('key_rotation'));
   const { code, stderr } = await runCli({ DATABASE_URL: old.url }, 'keys', 'list');
   expect([code, stderr]).toEqual([
     1,

@@ -21,12 +21,7 @@ const guess = (index: number, email: string, ip: string) =>
 const count = (statuses: number[], status: number) => statuses.filter((each) => each === status).length;
 
 /** How many passwords were looked at: each leaves its event. */
-async function hashed(): Promise<number> {
-  const { rows } = await workers.sql.query<{ count: number }>(
-    "SELECT count(*)::int AS count FROM audit_events WHERE type = 'login' AND outcome = 'failure'",
-  );
-  return rows[0]?.count ?? 0;
-}
+const hashed = () => workers.db.count('audit_events', { type: 'login', outcome: 'failure' });
 
 test.each(['existing', 'unknown'])('of 200 guesses at once at an %s address, five reach the hash', async (which) => {
   const email = which === 'existing' ? (await workers.first.register()).email : freshEmail();

@@ -115,8 +115,7 @@ test('a botnet meets a wall: LOCKOUT_TOTAL failures from anywhere lock the addre
     for (let bot = 1; bot <= 12; bot += 1) expect(await failFrom(`203.0.${bot}.1`, email, 1, own)).toEqual([401]);
     const fresh = await loginFrom('198.51.100.1', email, password, own);
     expect([fresh.status, Number(fresh.headers['retry-after']) > 890]).toEqual([423, true]);
-    const { rows } = await own.sql.query("SELECT reason FROM audit_events WHERE type = 'account.locked'");
-    expect(rows).toEqual([{ reason: 'anywhere' }]);
+    expect(await own.db.audit.events({ type: 'account.locked' })).toMatchObject([{ reason: 'anywhere' }]);
   }));
 
 test('a lock-out ends after LOCKOUT_DURATION, and the count begins anew', () =>
@@ -164,16 +163,13 @@ describe('an attempt that never got to the password', () => {
         expect(answers.map(({ status }) => status).filter((status) => status !== 200 && status !== 503)).toEqual([]);
         expect(answers.map(({ status }) => status)).toContain(503);
       }
-      const { rows } = await own.sql.query('SELECT attempts FROM lockouts WHERE attempts > 0');
-      expect(rows).toEqual([]);
+      expect((await own.db.lockouts.all()).filter(({ attempts }) => attempts > 0)).toEqual([]);
     }));
 
   test('is remembered as failed where its process died', async () => {
     const { email } = await app.register();
     await failFrom('192.0.2.11', email, 1);
-    await app.sql.query(
-      "UPDATE lockouts SET attempts = 5, last_attempt_at = clock_timestamp() - interval '61 seconds' WHERE network = '192.0.2.0/24' AND attempts = 1",
-    );
+    await app.db.lockouts.change('192.0.2.0/24', { attempts: 5, lastAttemptAgo: 61 }, 1);
     expect((await loginFrom('192.0.2.11', email)).status).toBe(423);
   });
 });
@@ -182,7 +178,7 @@ test('who finds all attempts under way waits for how they end', async () => {
   const { email } = await app.register();
   const underWay = async () => {
     await failFrom('203.0.113.1', email, 1);
-    await app.sql.query("UPDATE lockouts SET attempts = 5 WHERE network = '203.0.113.0/24' AND attempts = 1");
+    await app.db.lockouts.change('203.0.113.0/24', { attempts: 5 }, 1);
     const login = loginFrom('203.0.113.1', email);
     const early = await Promise.race([login, new Promise((resolve) => setTimeout(() => resolve('waits'), 500))]);
     expect(early).toBe('waits');
@@ -190,11 +186,11 @@ test('who finds all attempts under way waits for how they end', async () => {
   };
   const first = underWay();
   await new Promise((resolve) => setTimeout(resolve, 600));
-  await app.sql.query("DELETE FROM lockouts WHERE network = '203.0.113.0/24'");
+  await app.db.lockouts.remove('203.0.113.0/24');
   expect((await first).status).toBe(200);
   const second = underWay();
   await new Promise((resolve) => setTimeout(resolve, 600));
-  await app.sql.query("UPDATE lockouts SET failures = 5 WHERE network = '203.0.113.0/24'");
+  await app.db.lockouts.change('203.0.113.0/24', { failures: 5 });
   expect((await second).status).toBe(423);
 });
 
@@ -207,19 +203,20 @@ test('forty right passwords at once are no attack', async () => {
 test('the trail has each failure and the lock-out, the table no address', async () => {
   const { email, user } = await app.register();
   await failFrom('192.0.2.13', email, 7);
-  const { rows } = await app.sql.query(
-    'SELECT type, outcome, reason FROM audit_events WHERE user_id = $1 ORDER BY occurred_at OFFSET 1',
-    [user.id],
-  );
+  const [, ...events] = await app.db.audit.events({ user_id: user.id });
   const failure = { type: 'login', outcome: 'failure', reason: 'wrong_password' };
   const locked = { type: 'account.locked', outcome: 'failure', reason: 'network' };
   const meanwhile = { type: 'account.tried_while_locked', outcome: 'failure', reason: 'locked' };
-  expect(rows).toEqual([...Array<object>(5).fill(failure), locked, meanwhile, meanwhile]);
-  const { rows: counters } = await app.sql.query<{ line: string }>('SELECT lockouts::text AS line FROM lockouts');
+  expect(events.map(({ type, outcome, reason }) => ({ type, outcome, reason }))).toEqual([
+    ...Array<object>(5).fill(failure),
+    locked,
+    meanwhile,
+    meanwhile,
+  ]);
+  const counters = await app.db.lockouts.asText();
   expect(counters.length).toBeGreaterThan(0);
-  const { rows: hashed } = await app.sql.query('SELECT 1 FROM lockouts WHERE email_hmac = sha256($1::bytea)', [email]);
-  expect(hashed).toEqual([]);
-  expect(counters.map(({ line }) => line).join('\n')).not.toContain('example');
+  expect(await app.db.lockouts.hashedWithoutKey(email)).toBe(0);
+  expect(counters.join('\n')).not.toContain('example');
 });
 
 test('the statement of docs/operating.md lifts every lock-out', async () => {

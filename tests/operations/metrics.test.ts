@@ -112,11 +112,7 @@ describe('count refreshes by outcome', () => {
   test('reused, refused', async () => {
     const { refresh_token: token, session_id: id } = await service.register();
     await service.refresh(token);
-    const { Client } = (await import('pg')).default;
-    const sql = new Client(database.url);
-    await sql.connect();
-    await sql.query("UPDATE sessions SET turned_at = ARRAY[clock_timestamp() - interval '31 s'] WHERE id = $1", [id]);
-    await sql.end();
+    await database.use((db) => db.sessions.setRotationAges(id, 31));
     expect(await added(series('reused'), () => service.refresh(token))).toBe(1);
     expect(await added(series('refused'), () => service.refresh(token))).toBe(1);
     expect(await added(series('refused'), () => service.refresh('ktr_nonsense'))).toBe(1);

@@ -7,6 +7,7 @@ import { formatToken, makeRatchet } from '../../src/core/sessions/ratchet.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { openRows } from '../support/rows/index.ts';
 import { whenReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
@@ -16,17 +17,11 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-async function query(url: string, sql: string): Promise<void> {
-  const client = new pg.Client(url);
-  await client.connect();
-  await client.query(sql).finally(() => client.end());
-}
-
 const withLevel = (lines: string[], level: string) => lines.filter((line) => line.includes(`"level":"${level}"`));
 
 test('an unmigrated database is not ready, the log says what to run, and then it is', async () => {
   const empty = await createDatabase();
-  await query(empty.url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  await empty.use((db) => db.server.empty());
   const masterKey = randomBytes(32);
   const service = await startForTest({ DATABASE_URL: empty.url, MASTER_KEYS: masterKey.toString('base64url') });
   const waiting = await service.get('/readyz');
@@ -76,15 +71,12 @@ test('master keys that open no signing key end the start with a sentence, and no
 
 test('a signing key that is damaged in the database ends the start with a sentence, too', async () => {
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
-  await query(database.url, 'DELETE FROM signing_keys');
+  await database.use((db) => db.signingKeys.remove());
   const first = await startForTest(settings);
   await whenReady(first);
   expect(await first.stop()).toBe(0);
 
-  await query(
-    database.url,
-    'UPDATE signing_keys SET sealed_key = set_byte(sealed_key, 40, get_byte(sealed_key, 40) # 1)',
-  );
+  await database.use((db) => db.signingKeys.corrupt());
   const second = await startForTest(settings);
   await once(second.child, 'exit');
   expect(second.child.exitCode).toBe(1);
@@ -94,7 +86,7 @@ test('a signing key that is damaged in the database ends the start with a senten
 
 test('when every connection waits for a lock, the next requests get 503 in time, and all is well after it', async () => {
   const masterKeys = randomBytes(32).toString('base64url');
-  await query(database.url, 'DELETE FROM signing_keys');
+  await database.use((db) => db.signingKeys.remove());
   const settings = {
     DATABASE_URL: database.url,
     DATABASE_TIMEOUT: '1s',
@@ -107,7 +99,8 @@ test('when every connection waits for a lock, the next requests get 503 in time,
 
   const blocker = new pg.Client(database.url);
   await blocker.connect();
-  await blocker.query('BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE');
+  await blocker.query('BEGIN');
+  await openRows(blocker).server.lockTable('sessions');
   const startedMs = performance.now();
   const answers = await Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
   const tookMs = performance.now() - startedMs;

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { knownMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { productionSettings, whenReady } from '../support/service.ts';
@@ -14,15 +13,6 @@ beforeEach(async () => {
   database = await createDatabase();
 });
 afterEach(() => database.drop());
-
-async function query<Row>(sql: string): Promise<Row[]> {
-  const client = new pg.Client(database.url);
-  await client.connect();
-  return client
-    .query(sql)
-    .then(({ rows }) => rows as Row[])
-    .finally(() => client.end());
-}
 
 /** Runs a command to its end; npm's own notices go elsewhere. */
 async function run(command: string, args: string[], environment: Record<string, string>) {
@@ -45,10 +35,8 @@ test('three processes that start at once make one signing key and its successor,
   const [first] = sets.map(({ text }) => text);
   expect(sets.map(({ text }) => text)).toEqual([first, first, first]);
   expect(JSON.parse(first ?? '').keys).toHaveLength(2);
-  expect(await query('SELECT status FROM signing_keys ORDER BY status')).toEqual([
-    { status: 'active' },
-    { status: 'next' },
-  ]);
+  const keys = await database.use((db) => db.signingKeys.all());
+  expect(keys.map(({ status }) => status).sort()).toEqual(['active', 'next']);
 
   const [one, two, three] = services;
   const account = await one?.register();
@@ -57,7 +45,7 @@ test('three processes that start at once make one signing key and its successor,
 }, 30_000);
 
 describe('migrate', () => {
-  beforeEach(() => query('DROP SCHEMA public CASCADE; CREATE SCHEMA public'));
+  beforeEach(() => database.use((db) => db.server.empty()));
 
   test('in three processes at once applies each migration once', async () => {
     const runs = await Promise.all([1, 2, 3].map(migrate));
@@ -76,7 +64,7 @@ describe('migrate', () => {
   }, 30_000);
 
   test('that fails says why in one sentence, without a stack or a password', async () => {
-    await query('CREATE TABLE users (id int)');
+    await database.use((db) => db.server.createTable('users'));
     const { code, stdout, stderr } = await migrate();
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^Migration \d+_init failed and was undone: relation "users" already exists\n$/);
