@@ -1,6 +1,6 @@
 // One walk through every operation, its successes and its failures, in an account of its own.
 import { type Client, freshEmail, password, type TestApp } from '../harness.ts';
-import { basic } from '../oauth/world.ts';
+import { basic } from '../support/oauth.ts';
 import type { Response } from 'supertest';
 
 export const newPassword = 'a quieter mare and no battery';
