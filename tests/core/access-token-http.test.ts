@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** What two endpoints answer to a token: `refused`, or whatever else it was. */
+/** How two endpoints respond to the token: `refused`, or the response. */
 async function answersTo(token: string): Promise<string[]> {
   const answers = [await app.get('/me', token), await app.get('/sessions', token)];
   return answers.map(({ status, body, headers }) => {
@@ -38,11 +38,11 @@ async function answersTo(token: string): Promise<string[]> {
 
 const refused = ['refused', 'refused'];
 
-test('a token that is signed again as it was opens what it opened', async () => {
+test('a re-signed copy of a valid token is accepted', async () => {
   expect((await app.get('/me', await resign({}))).status).toBe(200);
 });
 
-test('a token of another service with keys of its own opens nothing here', async () => {
+test('a token of another service is refused', async () => {
   const other = await startApp();
   const stranger = await other.register();
   expect(await answersTo(stranger.access_token)).toEqual(refused);
@@ -50,7 +50,7 @@ test('a token of another service with keys of its own opens nothing here', async
   await other.close();
 });
 
-test('a token that the service did not sign so opens nothing', async () => {
+test('a token with a forged header or signature is refused', async () => {
   const { header, claims } = { header: { alg: 'HS256', typ: 'at+jwt' }, claims: decodeJwt(account.access_token) };
   const jwks = (await app.get('/.well-known/jwks.json')).text;
   const [publicJwk] = JSON.parse(jwks).keys;
@@ -92,11 +92,11 @@ test.each<[string, Members, Members]>([
   ['for a session that is a list', { sid: ['x', 'y'] }, {}],
   ['of another kind', {}, { typ: 'JWT' }],
   ['of no kind', {}, { typ: undefined }],
-])('a token %s opens nothing, though our key signed it', async (_what, claims, header) => {
+])('a token %s is refused despite a valid signature', async (_what, claims, header) => {
   expect(await answersTo(await resign(claims, header))).toEqual(refused);
 });
 
-test('a token for a subject that is no id opens no endpoint', async () => {
+test('a token whose subject is not an id is refused', async () => {
   for (const sub of [undefined, 'x', 7, null, '']) {
     const token = await resign({ sub });
     expect(await answersTo(token)).toEqual(refused);
@@ -107,7 +107,7 @@ test('a token for a subject that is no id opens no endpoint', async () => {
   expect((await app.get('/me', account.access_token)).status).toBe(200);
 });
 
-test('a token that names another user than its session’s changes nothing of either', async () => {
+test('a token that names a user other than the owner of the session changes neither', async () => {
   const other = await app.register();
   const token = await resign({ sub: other.user.id });
   expect((await app.post('/logout/all', undefined, token)).status).toBe(401);

@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 describe('normalizing', () => {
-  test('makes composed and decomposed forms of one password equal', () => {
+  test('treats composed and decomposed forms of a password as equal', () => {
     expect(normalizePassword('cafe\u0301 au lait')).toBe(normalizePassword('caf\u00e9 au lait'));
   });
 
@@ -46,7 +46,7 @@ describe('normalizing', () => {
     expect(normalizePassword('ﬁnance ministry')).not.toBe(normalizePassword('finance ministry'));
   });
 
-  test('does not trim, fold case or cut', () => {
+  test('does not trim, change case or truncate', () => {
     const password = ` Mixed CASE \t${'x'.repeat(500)}y `;
     expect(normalizePassword(password)).toBe(password);
   });
@@ -58,13 +58,13 @@ describe('length', () => {
     expect(await policy.faults('🦊🐙🦉🐢🦋🐌🦔🐝', someone)).toEqual([]);
   });
 
-  test('is counted after normalizing', async () => {
+  test('is counted after normalization', async () => {
     const sevenLetters = 'e\u0301'.repeat(6) + 'x';
     expect(await policy.faults(sevenLetters, someone)).toEqual(tooShort);
     expect(await policy.faults(`${sevenLetters}y`, someone)).toEqual([]);
   });
 
-  test('is accepted up to 128 and refused from 129', async () => {
+  test('is at most 128', async () => {
     const longest = 'vm7 '.repeat(32);
     expect(longest).toHaveLength(maxPasswordLength);
     expect(await policy.faults(longest, someone)).toEqual([]);
@@ -73,7 +73,7 @@ describe('length', () => {
     expect(await policy.faults('🦊'.repeat(129), someone)).toEqual(tooLong);
   });
 
-  test('follows the configured minimum and names it', async () => {
+  test('has the configured minimum, which the error names', async () => {
     const strict = makePasswordPolicy({ minLength: 15, blocklist });
     expect(await strict.faults('fourteen chars', someone)).toEqual([expect.stringContaining('at least 15 characters')]);
     expect(await strict.faults('fifteen chars !', someone)).toEqual([]);
@@ -87,20 +87,20 @@ describe('composition', () => {
     'ПРОСТО ДОЛГАЯ ФРАЗА',
     '83920174650192837465',
     '        x',
-  ])('is not ruled on: %j is accepted', async (password) => {
+  ])('has no rules: %j is accepted', async (password) => {
     expect(await policy.faults(password, someone)).toEqual([]);
   });
 });
 
 describe('the built-in list', () => {
-  test('holds every one of the top 10,000 passwords that is long enough to be chosen', async () => {
+  test('contains every long enough password of the top 10,000', async () => {
     const top = await topPasswords();
     expect(top).toHaveLength(10_000);
     expect(top.filter((password) => password.length >= 8).length).toBeGreaterThan(3_000);
     expect(top.filter((password) => password.length >= 8 && !blocklist.has(password.toLowerCase()))).toEqual([]);
   });
 
-  test('leaves none of the top 10,000 acceptable, whatever the case', async () => {
+  test('rejects each of the top 10,000 in any case', async () => {
     const accepted: string[] = [];
     for (const password of await topPasswords()) {
       for (const variant of [password, password.toUpperCase()]) {
@@ -128,7 +128,7 @@ describe('the built-in list', () => {
     },
   );
 
-  test('is lower case, NFC, sorted, free of repeats and of passwords too short to be chosen', async () => {
+  test('is in lower case and NFC, sorted, without duplicates and passwords that are too short', async () => {
     const text = await readFile(new URL('../../data/common-passwords.txt', import.meta.url), 'utf8');
     const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('# ') && line !== '#');
     expect(lines.filter((line) => line !== line.normalize('NFC').toLowerCase() || line !== line.trim())).toEqual([]);
@@ -145,7 +145,7 @@ describe('words of the account', () => {
     'ADA.LOVELACE+KEYS@EXAMPLE.COM',
     'ada-lovelace-keys',
     'AdaLovelaceKeys99',
-  ])('the e-mail address: %s is refused', async (password) => {
+  ])('email address: %s is refused', async (password) => {
     expect(await policy.faults(password, ada)).toEqual([likeEmail]);
   });
 
@@ -156,7 +156,7 @@ describe('words of the account', () => {
     'ADA_LOVELACE!!',
     'ａｄａｌｏｖｅｌａｃｅ',
     'ada lovelace ada lovelace',
-  ])('the display name: %s is refused', async (password) => {
+  ])('display name: %s is refused', async (password) => {
     expect(await policy.faults(password, { ...someone, displayName: 'Ada Lovelace' })).toEqual([likeName]);
   });
 
@@ -167,33 +167,33 @@ describe('words of the account', () => {
     },
   );
 
-  test('are refused without the tag or the domain of the e-mail address', async () => {
+  test('are refused without the tag or the domain of the email address', async () => {
     const context = { email: 'grace.hopper+news@example.com', displayName: 'Kim' };
     expect(await policy.faults('GraceHopper42', context)).toEqual([likeEmail]);
     expect(await policy.faults('gracehoppernews', context)).toEqual([likeEmail]);
   });
 
-  test('may be part of a longer password', async () => {
+  test('are accepted as part of a longer password', async () => {
     expect(await policy.faults('adalovelace1815', ada)).toEqual([]);
     expect(await policy.faults('keyturn of the lock', ada)).toEqual([]);
   });
 
-  test('do not count when they are shorter than four characters', async () => {
+  test('are ignored if shorter than four characters', async () => {
     expect(await policy.faults('kim!kim!kim!', someone)).toEqual([]);
     expect(await policy.faults('%^&*( u7 $#@', someone)).toEqual([]);
   });
 
-  test('in scripts without case are compared too', async () => {
+  test('are compared in scripts without case', async () => {
     const context = { email: 'u7@example.org', displayName: 'भारत कुमारी' };
     expect(await policy.faults('भारतकुमारी12', context)).toEqual([likeName]);
   });
 
-  test('made of symbols alone refuse nothing', async () => {
+  test('made of symbols only are ignored', async () => {
     expect(await policy.faults('thistle over gravel', { email: '++++@example.org', displayName: '★★★★' })).toEqual([]);
   });
 });
 
-test('every fault is told, not the first only, and none repeats the password', async () => {
+test('every error is listed, and none repeats the password', async () => {
   const own = makePasswordPolicy({ minLength: 15, blocklist: new Set(['adalovelace1']) });
   const faults = await own.faults('AdaLovelace1', ada);
   expect(faults).toEqual([...tooShort, ...tooCommon, likeEmail, likeName]);
@@ -201,7 +201,7 @@ test('every fault is told, not the first only, and none repeats the password', a
 });
 
 describe("the operator's list", () => {
-  test('is added to the built-in one, in any case and normal form, without its comments', async () => {
+  test('extends the built-in one in any case and normal form, without its comments', async () => {
     const file = await temporaryFile('\uFEFF# House words\r\n#\r\n\r\nAcme-Rockets\r\n#hashtag1\ncafe\u0301-society\n');
     const own = makePasswordPolicy({ minLength: 8, blocklist: await loadBlocklist(file) });
     for (const password of ['acme-rockets', 'ACME-ROCKETS', '#HashTag1', 'Caf\u00e9-Society', 'Passw0rd!']) {
@@ -210,13 +210,13 @@ describe("the operator's list", () => {
     expect(await own.faults('# House words', someone)).toEqual([]);
   });
 
-  test('that is missing stops the start with a sentence naming the file and the setting', async () => {
+  test('that is missing is a startup error that names the file and the variable', async () => {
     const sentence =
       /^The password blocklist \/nowhere\/words\.txt \(PASSWORD_BLOCKLIST_FILE\) cannot be read: .*ENOENT/;
     await expect(loadBlocklist('/nowhere/words.txt')).rejects.toThrow(sentence);
   });
 
-  test('that is a folder or not text stops the start', async () => {
+  test('that is a folder or not text is a startup error', async () => {
     await expect(loadBlocklist(tmpdir())).rejects.toThrow('cannot be read');
     await expect(loadBlocklist(await temporaryFile(Buffer.from([0x61, 0xff, 0xfe, 0x0a])))).rejects.toThrow(
       'cannot be read',
@@ -229,7 +229,7 @@ describe('the breach lookup', () => {
   const [prefix, suffix] = sha1Halves(leaked);
   const other = '0'.repeat(35);
 
-  test('refuses a password that is in the range, and sends no more than five digits of its hash', async () => {
+  test('rejects a breached password, and sends only five digits of its hash', async () => {
     const asked: unknown[] = [];
     const url = await serve((request, response) => {
       asked.push([request.method, request.url, request.headers['add-padding']]);
@@ -242,26 +242,26 @@ describe('the breach lookup', () => {
     expect(failures).toEqual([]);
   });
 
-  test('asks about the normalized password', async () => {
+  test('uses the normalized password', async () => {
     const [, ofComposed] = sha1Halves('caf\u00e9 au lait');
     const { breached } = lookup(await serve((_, response) => response.end(`${ofComposed}:1`)));
     const checked = makePasswordPolicy({ minLength: 8, blocklist, breached });
     expect(await checked.faults('cafe\u0301 au lait', someone)).toEqual([expect.stringContaining('data breach')]);
   });
 
-  test('takes a padding line for no match', async () => {
+  test('ignores padding lines', async () => {
     const { breached, failures } = lookup(await serve((_, response) => response.end(`${other}:3\r\n${suffix}:0`)));
     expect(await breached(leaked)).toBe(false);
     expect(failures).toEqual([]);
   });
 
-  test('accepts a password that is not in the range', async () => {
+  test('accepts a password that is not in the response', async () => {
     const { breached, failures } = lookup(await serve((_, response) => response.end(`${other}:3`)));
     expect(await breached(leaked)).toBe(false);
     expect(failures).toEqual([]);
   });
 
-  test('is not made for a password that is refused anyway', async () => {
+  test('is skipped for a password that other rules reject', async () => {
     let asked = 0;
     const breached = async (): Promise<boolean> => {
       asked += 1;
@@ -278,13 +278,13 @@ describe('the breach lookup', () => {
     ['hangs up', (request) => request.socket.destroy()],
     ['is slow to begin', () => undefined],
     ['is slow to finish', (_, response) => response.write(`${other}:3\r\n`)],
-  ])('lets the password pass and reports when the service %s', async (_, listener) => {
+  ])('accepts the password and logs the failure if the service %s', async (_, listener) => {
     const { breached, failures } = lookup(await serve(listener));
     expect(await breached(leaked)).toBe(false);
     expect(failures).toHaveLength(1);
   });
 
-  test('lets the password pass and reports when the service is down', async () => {
+  test('accepts the password and logs the failure if the service is down', async () => {
     const url = await serve(() => undefined);
     for (const cleanup of cleanups.splice(0)) await cleanup();
     const { breached, failures } = lookup(url);

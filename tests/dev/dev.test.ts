@@ -67,7 +67,7 @@ async function whenGone(pid: number): Promise<void> {
   expect(isRunning(pid)).toBe(false);
 }
 
-test('the printed lines work when pasted; Ctrl-C stops all of it; a second start keeps the data; a crash blocks nothing', async () => {
+test('the printed commands work, Ctrl-C stops everything, and a restart keeps the data even after a crash', async () => {
   const first = await startDev();
   const lines = first
     .output()
@@ -102,7 +102,7 @@ test('the printed lines work when pasted; Ctrl-C stops all of it; a second start
   expect(await third.signal('SIGTERM')).toBe(0);
 }, 60_000);
 
-test('a database of your own is used where DATABASE_URL names one', async () => {
+test('DATABASE_URL replaces the embedded database', async () => {
   const database = await createDatabase();
   const dev = await startDev({ DATABASE_URL: database.url });
   const { email } = await dev.register();

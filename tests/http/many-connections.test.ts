@@ -66,7 +66,7 @@ async function useIt(service: ServiceProcess): Promise<void> {
 const boundMs = 50;
 const headers = 'POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
 
-describe('1,000 connections that drip', () => {
+describe('1,000 slow connections', () => {
   test.each([
     ['their headers', `${headers}X-A: `, 'a'],
     ['their bodies', `${headers}Content-Length: 10000\r\n\r\n`, ' '],

@@ -42,7 +42,7 @@ const algOf = async (service: ServiceProcess) => {
 const supported = async (service: ServiceProcess) =>
   (await service.get('/.well-known/openid-configuration')).body.id_token_signing_alg_values_supported as string[];
 
-test('a new algorithm is published first and signs then; nobody flaps, and every token is good everywhere', async () => {
+test('a new algorithm is published before it signs, and every token is valid in every process', async () => {
   const [former, other] = [await start('ES256'), await start('ES256')];
   expect(await supported(former)).toEqual(['ES256']);
   const startedMs = performance.now();
@@ -77,13 +77,13 @@ test('a new algorithm is published first and signs then; nobody flaps, and every
   ]);
 }, 60_000);
 
-test('a process that is rolled back goes on with the former key at once', async () => {
+test('a rolled back process signs with the former key immediately', async () => {
   const back = await start('ES256');
   expect((await algOf(back)).alg).toBe('ES256');
   await back.stop();
 });
 
-test('keys of an algorithm that no process wants any more retire, and their tokens stay good', async () => {
+test('keys of an algorithm that no process uses retire, and their tokens stay valid', async () => {
   const [former, other, newer] = started as [ServiceProcess, ServiceProcess, ServiceProcess];
   const { token } = await algOf(former);
   const [active, next] = [await db.signingKeys.kid('active'), await db.signingKeys.kid('next')];
@@ -107,7 +107,7 @@ test('keys of an algorithm that no process wants any more retire, and their toke
   );
 }, 30_000);
 
-test('a first start of both generations at once makes one key that signs, of either', async () => {
+test('concurrent first starts with two algorithms create one active key', async () => {
   await db.signingKeys.remove();
   const patient = { JWKS_MAX_AGE: '5m' };
   const pair = await Promise.all([start('ES256', patient), start('EdDSA', patient)]);

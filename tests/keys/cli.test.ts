@@ -1,4 +1,4 @@
-// npm run cli -- keys, as a process of its own, beside a service that runs.
+// `npm run cli -- keys` next to a running service.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { deriveMasterKeys } from '../../src/core/keys/master-keys.ts';
@@ -15,7 +15,7 @@ const time = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;
 
 let database: TestDatabase;
 let app: TestApp;
-/** It gets no master key: what needs none must not ask for it. */
+/** Without master keys: commands that do not need them must not require them. */
 const keys = (...args: string[]) => runCli({ DATABASE_URL: database.url }, 'keys', ...args);
 const succeeded = async (...args: string[]) => {
   const { code, stdout, stderr } = await keys(...args);
@@ -32,7 +32,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('list prints a table of the keys, and nothing of the private ones', async () => {
+test('list prints the keys without private parts', async () => {
   const [head, ...lines] = (await succeeded('list')).trimEnd().split('\n');
   expect(head?.split(/ {2,}/)).toEqual(['KID', 'ALG', 'STATUS', 'SINCE', 'MASTER KEY']);
   expect(lines.map((line) => line.split(/ {2,}/))).toEqual([
@@ -42,7 +42,7 @@ test('list prints a table of the keys, and nothing of the private ones', async (
 });
 
 describe('rotate', () => {
-  test('says when the next key takes over, where verifiers cannot know it yet; and then it does', async () => {
+  test('prints when the next key takes over if verifiers cannot know it yet, and it takes over then', async () => {
     const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
     const readyAt = (await app.db.signingKeys.all()).find(({ kid }) => kid === next)?.readyAt;
     const told = `${next} takes over at ${readyAt?.toISOString()}, when every verifier can know it.\n`;
@@ -55,7 +55,7 @@ describe('rotate', () => {
     expect(await app.db.signingKeys.kid('active')).toBe(next);
   });
 
-  test('asked for by ten at once happens once, at once where the next key is ready', async () => {
+  test('requested ten times concurrently happens once, immediately if the next key is ready', async () => {
     await app.db.signingKeys.age(660);
     const next = await app.db.signingKeys.kid('next');
     const already = (await keyEvents(app.db)).length;
@@ -78,7 +78,7 @@ describe('rotate', () => {
 });
 
 describe('revoke', () => {
-  test('destroys the active key: the next one signs, and what the former signed is refused', async () => {
+  test('destroys the active key: the next one signs, and tokens of the former are refused', async () => {
     const { access_token: token } = await app.register();
     const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
     const told = await succeeded('revoke', active);
@@ -94,7 +94,7 @@ describe('revoke', () => {
     expect(await succeeded('list')).toMatch(new RegExp(`${active} +ES256 +revoked +${time.source} +-\n$`));
   });
 
-  test('a kid that is not there is refused with a sentence; one that begins with a hyphen is no option', async () => {
+  test('an unknown key id is an error, and one that starts with a hyphen is not an option', async () => {
     for (const kid of ['nobody', '-nobody', '--nobody'])
       expect(await keys('revoke', kid)).toEqual({
         code: 1,
@@ -108,7 +108,7 @@ describe('rewrap', () => {
   const rewrap = (...masterKeys: Buffer[]) =>
     runCli({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys.map(text).join(',') }, 'keys', 'rewrap');
 
-  test('puts every key under the first master key, once, and the service goes on with that one alone', async () => {
+  test('encrypts every key with the first master key, after which the service needs only that one', async () => {
     const open = (await app.db.signingKeys.all()).filter(({ status }) => status !== 'revoked');
     const first = await rewrap(later, former);
     expect([first.code, first.stderr]).toEqual([0, '']);
@@ -129,7 +129,7 @@ describe('rewrap', () => {
     );
   });
 
-  test('without the key that they are under, changes nothing and says what to do', async () => {
+  test('without the old master key changes nothing and prints instructions', async () => {
     const before = await app.db.signingKeys.all();
     const { code, stdout, stderr } = await rewrap(former);
     expect([code, stdout]).toEqual([1, '']);
@@ -137,20 +137,20 @@ describe('rewrap', () => {
     expect(await app.db.signingKeys.all()).toEqual(before);
   });
 
-  test('needs MASTER_KEYS, and says so', async () => {
+  test('fails without MASTER_KEYS and names it', async () => {
     const { code, stderr } = await keys('rewrap');
     expect([code, stderr]).toEqual([1, 'Keyturn cannot start with these settings:\n  - MASTER_KEYS is required\n']);
   });
 });
 
-test('--help tells of every command, and what is none is answered with the same and 2', async () => {
+test('--help lists every command, and an unknown command prints the same and exits with 2', async () => {
   const help = await succeeded('--help');
   for (const name of ['list', 'rotate', 'revoke KID', 'rewrap']) expect(help).toContain(`\n  ${name} `);
   for (const args of [[], ['fly'], ['revoke'], ['list', 'now'], ['revoke', 'one', 'two'], ['list', '--json']])
     expect(await keys(...args)).toEqual({ code: 2, stdout: '', stderr: help });
 }, 20_000);
 
-test('a database that is down, or not there yet, is a sentence without a password', async () => {
+test('an unreachable or missing database is a one-sentence error without the password', async () => {
   const nowhere = new URL(database.url);
   nowhere.port = '1';
   const { code, stdout, stderr } = await runCli({ DATABASE_URL: nowhere.href }, 'keys', 'list');
@@ -159,7 +159,7 @@ test('a database that is down, or not there yet, is a sentence without a passwor
   expect(stderr).not.toContain(nowhere.password);
 });
 
-test('a database without the migrations is a sentence that says what to run', async () => {
+test('an unmigrated database is a one-sentence error with the command to run', async () => {
   const old = await createDatabase();
   await old.use((db) => db.server.forgetMigration('key_rotation'));
   const { code, stderr } = await runCli({ DATABASE_URL: old.url }, 'keys', 'list');
@@ -170,7 +170,7 @@ test('a database without the migrations is a sentence that says what to run', as
   await old.drop();
 });
 
-test('before the first start there is nothing to list, and nothing to rotate', async () => {
+test('before the first start there are no keys to list or rotate', async () => {
   const empty = await createDatabase();
   const environment = { DATABASE_URL: empty.url };
   expect(await runCli(environment, 'keys', 'list')).toMatchObject({

@@ -1,4 +1,4 @@
-// How processes hear of each other's keys: by NOTIFY, by polling where that is cut, and from a token of a key they lack.
+// How processes learn about key changes: by NOTIFY, by polling, and from a token with an unknown key id.
 import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -62,7 +62,7 @@ async function revoke(kid: string): Promise<void> {
 
 const listeners = ({ db }: TestApp) => db.server.connections('keyturn-listen', 'LISTEN%');
 
-test('a revoked key leaves the JWKS of every process within a second, and its tokens are refused', async () => {
+test('every process drops a revoked key and refuses its tokens within a second', async () => {
   const apps = [await start(), await start(), await start()] as const;
   const [first] = apps;
   await until(async () => (await listeners(first)) === 3, 5000);
@@ -86,7 +86,7 @@ test('a revoked key leaves the JWKS of every process within a second, and its to
   ]);
 });
 
-test('a revoked next key is replaced by one that waits its full time', async () => {
+test('the replacement of a revoked next key waits the full publication time', async () => {
   const app = await start();
   const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
   await app.db.signingKeys.age(3600);
@@ -97,7 +97,7 @@ test('a revoked next key is replaced by one that waits its full time', async () 
   expect(await app.db.signingKeys.kid('active')).toBe(active);
 });
 
-test('where LISTEN is refused the poll follows within seconds; the log says it once, and once that it is over', async () => {
+test('if LISTEN fails, polling finds changes within seconds, and the log reports start and end once', async () => {
   gate.refuse();
   const app = await start();
   const active = await app.db.signingKeys.kid('active');
@@ -116,7 +116,7 @@ test('where LISTEN is refused the poll follows within seconds; the log says it o
   expect(await until(() => !app.keyring.find(second), 3000)).toBeLessThan(1000);
 });
 
-test('a token of a key that is not known makes a process look, once a second at most', async () => {
+test('a token with an unknown key id makes a process reload keys at most once a second', async () => {
   // Polls every 5 s and hears nothing: only the token can tell it.
   const deaf = await startApp(
     { ...settings, DATABASE_DIRECT_URL: gate.url },
@@ -130,7 +130,7 @@ test('a token of a key that is not known makes a process look, once a second at 
   // Three times, as a poll may by chance be what comes.
   let token = '';
   for (let turn = 0; turn < 3; turn += 1) {
-    // A key that signs as soon as it is made, which only revocations bring about.
+    // After revocations, a key signs as soon as it is created.
     for (const status of ['next', 'active'] as const) {
       await revoke(await other.db.signingKeys.kid(status));
       if (status === 'next') await other.keyring.tend();
@@ -153,7 +153,7 @@ test('a token of a key that is not known makes a process look, once a second at 
   expect((await reads()) - before).toBeLessThan(20);
 });
 
-test('while the database is down the JWKS is served and the key stays active; it turns when the database is back', async () => {
+test('while the database is down the JWKS is served and the key stays active; it rotates when the database is back', async () => {
   const app = await start({ JWKS_MAX_AGE: '3s', SIGNING_KEY_ROTATION: '1h' }, gate.url);
   const active = app.keyring.active().kid;
   const { access_token: token } = await app.register();
@@ -174,7 +174,7 @@ test('while the database is down the JWKS is served and the key stays active; it
   expect(said(/another key signs from now on/)).toHaveLength(1);
 });
 
-test('a process that stops lets go of its connection for LISTEN', async () => {
+test('a stopping process closes its LISTEN connection', async () => {
   const [stays, stops] = [await start(), await start()];
   await until(async () => (await listeners(stays)) === 2, 5000);
   closing.pop();

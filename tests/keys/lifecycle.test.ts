@@ -33,7 +33,7 @@ const statuses = async ({ db }: TestApp) => (await db.signingKeys.all()).map(({ 
 const signerOf = async (app: TestApp) => kidOf((await app.register()).access_token);
 
 describe('the first start', () => {
-  test('makes a key that signs and the next one, and publishes both', async () => {
+  test('creates and publishes an active key and a next key', async () => {
     const app = await start();
     const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
     expect(await signerOf(app)).toBe(active);
@@ -44,13 +44,13 @@ describe('the first start', () => {
     ]);
   });
 
-  test('of ten processes at once makes them once', async () => {
+  test('of ten concurrent processes creates them once', async () => {
     const started = await atOnce(10, () => start());
     expect(await statuses(started[0] as TestApp)).toEqual(['active', 'next']);
     expect(new Set(await Promise.all(started.map(signerOf))).size).toBe(1);
   });
 
-  test('of a deployment that has one active key, as the release before made it, adds the next one', async () => {
+  test('adds the next key if an older release left only an active one', async () => {
     const app = await start();
     const active = await app.db.signingKeys.kid('active');
     await app.db.signingKeys.remove('next');
@@ -61,7 +61,7 @@ describe('the first start', () => {
 });
 
 describe('a rotation', () => {
-  test('comes after SIGNING_KEY_ROTATION and not before; the former key stays in the JWKS, and good', async () => {
+  test('happens after SIGNING_KEY_ROTATION, and the former key stays published and valid', async () => {
     const app = await start();
     const account = await app.register();
     const [first, second] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
@@ -84,7 +84,7 @@ describe('a rotation', () => {
     ]);
   });
 
-  test('waits until the next key has been published for long enough, however old the active one is', async () => {
+  test('waits until the next key was published long enough, however old the active one is', async () => {
     const app = await start();
     const first = await app.db.signingKeys.kid('active');
     await app.db.signingKeys.age(91 * daySeconds);
@@ -109,7 +109,7 @@ describe('a rotation', () => {
     expect(await statuses(app)).toEqual(['retired', 'active', 'next']);
   });
 
-  test('by ten processes at once happens once, every time, and all sign with one key', async () => {
+  test('by ten concurrent processes happens once, and all sign with one key', async () => {
     const all = await atOnce(10, () => start());
     const [first] = all as [TestApp];
     for (let turn = 1; turn <= 3; turn += 1) {
@@ -124,7 +124,7 @@ describe('a rotation', () => {
     }
   });
 
-  test('never comes by itself with SIGNING_KEY_ROTATION=off', async () => {
+  test('does not happen automatically with SIGNING_KEY_ROTATION=off', async () => {
     const app = await start({ SIGNING_KEY_ROTATION: 'off' });
     await app.db.signingKeys.age(3650 * daySeconds);
     await app.keyring.tend();
@@ -138,7 +138,7 @@ describe('a retired key', () => {
     await app.keyring.tend();
   };
 
-  test('is published until the last token that it signed has expired, and the skew is over; then it is gone', async () => {
+  test('is published until its last token has expired, plus the clock skew', async () => {
     const app = await start();
     const { access_token: token } = await app.register();
     await rotate(app);
@@ -155,7 +155,7 @@ describe('a retired key', () => {
     expect((await keyEvents(app.db)).at(-1)).toEqual({ type: 'deleted', kid: kidOf(token), reason: 'spent' });
   });
 
-  test('stays for the longest ACCESS_TTL of any process that could sign with it', async () => {
+  test('stays published for the longest ACCESS_TTL of any process that could sign with it', async () => {
     const app = await start();
     const generous = await start({ ACCESS_TTL: '1h' });
     await rotate(app);
@@ -168,7 +168,7 @@ describe('a retired key', () => {
   });
 });
 
-test('the database takes no second next or active key of an algorithm, and no revoked key that could come back', async () => {
+test('the database rejects a second next or active key of an algorithm, and a revoked key with a private part', async () => {
   const app = await start();
   const copy = (status: KeyStatus) => app.db.signingKeys.insertCopy({ kid: 'copy', status });
   await expect(copy('next')).rejects.toThrow(/signing_keys_one_next/);
@@ -176,7 +176,7 @@ test('the database takes no second next or active key of an algorithm, and no re
   await expect(copy('revoked')).rejects.toThrow(/signing_keys_revoked_is_destroyed/);
 });
 
-test('where the active key is lost, the next one signs at once', async () => {
+test('the next key signs immediately if the active one is lost', async () => {
   const app = await start();
   const next = await app.db.signingKeys.kid('next');
   await app.db.signingKeys.remove('active');
@@ -185,7 +185,7 @@ test('where the active key is lost, the next one signs at once', async () => {
   expect(await statuses(app)).toEqual(['active', 'next']);
 });
 
-test('a process that cannot open a key that another one made keeps what it has, and makes nothing', async () => {
+test('a process that cannot decrypt a new key keeps its keys and creates none', async () => {
   const app = await start();
   const before = await publishedBy(app);
   await app.db.signingKeys.retire('next');

@@ -122,8 +122,8 @@ async function recovers(): Promise<boolean> {
 /** As many connections as the pool may have, so that each of them meets what comes. */
 const fillPool = () => Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
 
-describe('every endpoint that needs the database answers 503 in time, the others go on, and all recover', () => {
-  test('there are such endpoints', () => {
+describe('endpoints that need the database return 503 in time, others keep working, and all recover', () => {
+  test('some endpoints need the database and some do not', () => {
     expect(asking.map(({ id }) => id)).toEqual(
       expect.arrayContaining(['register', 'login', 'refresh', 'logout', 'getMe', 'deleteMe']),
     );
@@ -136,7 +136,7 @@ describe('every endpoint that needs the database answers 503 in time, the others
     expect(await recovers()).toBe(true);
   }, 20_000);
 
-  test('when its connections hang, old ones and new ones', async () => {
+  test('when existing and new connections hang', async () => {
     await fillPool();
     gate.swallow();
     expect(await faultsWhileDown()).toEqual([]);
@@ -145,7 +145,7 @@ describe('every endpoint that needs the database answers 503 in time, the others
     expect(await recovers()).toBe(true);
   }, 20_000);
 
-  test('when it stops, and comes back elsewhere', async () => {
+  test('when it stops and restarts at another address', async () => {
     await fillPool();
     await postgres.stop();
     expect(await faultsWhileDown()).toEqual([]);
@@ -154,13 +154,13 @@ describe('every endpoint that needs the database answers 503 in time, the others
     expect(await recovers()).toBe(true);
   }, 20_000);
 
-  test('a failure leaves nothing behind: the password that a 503 answered for is the old one', async () => {
+  test('a password change that failed with 503 leaves the old password', async () => {
     expect((await service.refresh(account.refresh_token)).status).toBe(200);
     expect((await service.login(account.email)).status).toBe(200);
   });
 });
 
-test('a start while the database is down listens, says so, and becomes ready by itself', async () => {
+test('a service that starts while the database is down listens, logs that, and becomes ready without a restart', async () => {
   gate.refuse();
   const early = await startForTest(settings());
   expect((await early.get('/healthz')).status).toBe(200);

@@ -19,7 +19,7 @@ afterAll(() => database.drop());
 
 const withLevel = (lines: string[], level: string) => lines.filter((line) => line.includes(`"level":"${level}"`));
 
-test('an unmigrated database is not ready, the log says what to run, and then it is', async () => {
+test('a service on an unmigrated database logs the command to run, and becomes ready after it', async () => {
   const empty = await createDatabase();
   await empty.use((db) => db.server.empty());
   const masterKey = randomBytes(32);
@@ -31,10 +31,10 @@ test('an unmigrated database is not ready, the log says what to run, and then it
   expect((await service.get('/.well-known/jwks.json')).status).toBe(503);
   const login = await service.login('ada@example.com');
   expect([login.status, login.body]).toMatchObject([503, { code: 'not_ready' }]);
-  // Without keys no token can be judged: a 401 would send its holder to the login.
+  // Without keys no token can be verified: a 401 would make its client log in again.
   const me = await service.get('/me', 'any.access.token');
   expect([me.status, me.body]).toMatchObject([503, { code: 'not_ready' }]);
-  // Genuine by its MAC, so that the database is asked.
+  // Its MAC is valid, so the service must query the database.
   const token = makeRatchet(deriveMasterKeys([masterKey])).start(newId(Date.now()));
   const logout = await service.post('/logout', { refresh_token: formatToken(token) });
   expect([logout.status, logout.body]).toMatchObject([503, { code: 'not_ready' }]);
@@ -52,7 +52,7 @@ test('an unmigrated database is not ready, the log says what to run, and then it
   expect(service.lines.filter((line) => line.includes('"reason":"starting"'))).not.toEqual([]);
 }, 20_000);
 
-test('master keys that open no signing key end the start with a sentence, and no stack', async () => {
+test('startup fails with one sentence if no master key decrypts the signing key', async () => {
   const first = await startForTest({ DATABASE_URL: database.url });
   await whenReady(first);
   expect(await first.stop()).toBe(0);
@@ -61,15 +61,15 @@ test('master keys that open no signing key end the start with a sentence, and no
   const second = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: wrong });
   await once(second.child, 'exit');
   expect(second.child.exitCode).toBe(1);
-  const told = second.lines.filter((line) => !line.startsWith('{'));
-  expect(told).toHaveLength(1);
-  expect(told[0]).toMatch(
+  const printed = second.lines.filter((line) => !line.startsWith('{'));
+  expect(printed).toHaveLength(1);
+  expect(printed[0]).toMatch(
     /^MASTER_KEYS does not hold the master key [\da-f]{16} that signing key [\w-]{43} was encrypted under\. Append /,
   );
-  expect(told[0]).not.toContain(wrong);
+  expect(printed[0]).not.toContain(wrong);
 }, 20_000);
 
-test('a signing key that is damaged in the database ends the start with a sentence, too', async () => {
+test('startup fails with one sentence if a signing key in the database is damaged', async () => {
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
   await database.use((db) => db.signingKeys.remove());
   const first = await startForTest(settings);
@@ -80,11 +80,11 @@ test('a signing key that is damaged in the database ends the start with a senten
   const second = await startForTest(settings);
   await once(second.child, 'exit');
   expect(second.child.exitCode).toBe(1);
-  const told = second.lines.filter((line) => !line.startsWith('{'));
-  expect(told).toEqual([expect.stringMatching(/^Signing key [\w-]{43} is damaged in the database: restore /)]);
+  const printed = second.lines.filter((line) => !line.startsWith('{'));
+  expect(printed).toEqual([expect.stringMatching(/^Signing key [\w-]{43} is damaged in the database: restore /)]);
 }, 20_000);
 
-test('when every connection waits for a lock, the next requests get 503 in time, and all is well after it', async () => {
+test('requests get 503 in time while every connection waits for a lock, and succeed after it', async () => {
   const masterKeys = randomBytes(32).toString('base64url');
   await database.use((db) => db.signingKeys.remove());
   const settings = {

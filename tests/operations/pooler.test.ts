@@ -33,7 +33,7 @@ async function startPooler(url: string) {
   return { url: pooled.href, refused, close: () => server.close() };
 }
 
-test('where DATABASE_DIRECT_URL says that a PgBouncer stands between, connections bring nothing that it refuses', async () => {
+test('with DATABASE_DIRECT_URL, pooled connections use no startup parameter that PgBouncer rejects', async () => {
   const pooler = await startPooler(database.url);
   const settings = { DATABASE_DIRECT_URL: database.url, DATABASE_STATEMENT_NAMES: 'off' };
   const app = await startApp(settings, { databaseUrl: pooler.url });

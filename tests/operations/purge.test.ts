@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-test('a process that starts removes what ended for good a week ago, in batches, and nothing else', async () => {
+test('a starting process removes only sessions that ended more than a week ago', async () => {
   const { user, session_id: current } = await app.register();
   /** Adds sessions and returns the user agent that marks them. */
   const add = async (rows: number, times: SessionTimes) => {
@@ -44,7 +44,7 @@ test('a process that starts removes what ended for good a week ago, in batches, 
   expect(await app.db.count('sessions', { id: current })).toBe(1);
 });
 
-test('it finds them by an index, however many sessions live', async () => {
+test('the purge uses an index', async () => {
   const statements: { text: string; values: unknown[] }[] = [];
   const listener = {
     $executeRaw(strings: TemplateStringsArray, ...values: string[]) {

@@ -31,7 +31,7 @@ const lines = example.flatMap((line, index) => {
 });
 
 describe('.env.example', () => {
-  test('lists every setting, and nothing else', async () => {
+  test('lists exactly the known variables', async () => {
     const settings = await settingsRead();
     expect(settings.length).toBeGreaterThan(25);
     expect(lines.map(({ name }) => name).sort()).toEqual(settings.sort());
@@ -52,7 +52,7 @@ describe('.env.example', () => {
     'APP_URL',
   ]);
 
-  test.each(lines)('$name stands there with its default', async ({ name, value }) => {
+  test.each(lines)('$name has its default', async ({ name, value }) => {
     expect(value === '').toBe(withoutDefault.has(name));
     const mode: Mode = ['ISSUER', 'TRUST_PROXY', 'MAIL_FROM'].includes(name) ? 'development' : 'production';
     const others = mode === 'development' ? { ...required, [name]: undefined } : required;
@@ -60,7 +60,7 @@ describe('.env.example', () => {
     expect(await loadConfig(mode, {}, { ...others, ...given })).toEqual(await loadConfig(mode, {}, others));
   });
 
-  test.each(lines)('$name stands below a line of why', ({ index }) => {
+  test.each(lines)('$name has a comment', ({ index }) => {
     const above = example.slice(0, index).reverse();
     const [nearest = ''] = above.filter((line) => asSetting(line).length === 0);
     expect(nearest).toMatch(/^# \S.{20,}/);
@@ -78,7 +78,7 @@ async function refusedStart(settings: Record<string, string>): Promise<{ code: n
   return { code, lines: output.trimEnd().split('\n') };
 }
 
-test('a list of passwords that cannot be read ends the start with a sentence, and no stack', async () => {
+test('startup fails with one sentence if the password blocklist cannot be read', async () => {
   const { code, lines } = await refusedStart({
     ...(required as Record<string, string>),
     PASSWORD_BLOCKLIST_FILE: '/nowhere',
@@ -89,7 +89,7 @@ test('a list of passwords that cannot be read ends the start with a sentence, an
   ]);
 });
 
-test('the service with nothing set exits with 1, names what is required, and shows no stack', async () => {
+test('a service without configuration exits with 1 and names the required variables', async () => {
   const { code, lines } = await refusedStart({});
   expect(code).toBe(1);
   expect(lines).toEqual([

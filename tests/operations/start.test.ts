@@ -27,7 +27,7 @@ async function run(command: string, args: string[], environment: Record<string, 
 
 const migrate = () => run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'], { DATABASE_URL: database.url });
 
-test('three processes that start at once make one signing key and its successor, and all serve them', async () => {
+test('three concurrent first starts create one active and one next signing key', async () => {
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
   const services = await Promise.all([1, 2, 3].map(() => startForTest(settings)));
   await Promise.all(services.map(whenReady));
@@ -47,7 +47,7 @@ test('three processes that start at once make one signing key and its successor,
 describe('migrate', () => {
   beforeEach(() => database.use((db) => db.server.empty()));
 
-  test('in three processes at once applies each migration once', async () => {
+  test('applies each migration once when three processes run it concurrently', async () => {
     const runs = await Promise.all([1, 2, 3].map(migrate));
     expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual(runs.map(() => [0, '']));
     const applied = runs
@@ -56,14 +56,14 @@ describe('migrate', () => {
     expect(applied.sort()).toEqual((await knownMigrations()).map((name) => `applied ${name}`));
   }, 30_000);
 
-  test('by npm run db:migrate says what it did, and the second time that there is nothing', async () => {
+  test('prints the applied migrations, and nothing to do the second time', async () => {
     const npm = () => run('npm', ['run', '--silent', 'db:migrate'], { DATABASE_URL: database.url });
     const names = await knownMigrations();
     expect(await npm()).toMatchObject({ code: 0, stdout: `${names.map((name) => `applied ${name}`).join('\n')}\n` });
     expect(await npm()).toMatchObject({ code: 0, stdout: 'nothing to apply\n' });
   }, 30_000);
 
-  test('that fails says why in one sentence, without a stack or a password', async () => {
+  test('fails with one sentence, without a stack or a password', async () => {
     await database.use((db) => db.server.createTable('users'));
     const { code, stdout, stderr } = await migrate();
     expect([code, stdout]).toEqual([1, '']);
@@ -77,7 +77,7 @@ describe('migrate', () => {
   }, 30_000);
 });
 
-test('a port that is taken ends the start with one sentence', async () => {
+test('startup fails with one sentence if the port is in use', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
@@ -87,7 +87,7 @@ test('a port that is taken ends the start with one sentence', async () => {
   expect([code, stdout, stderr]).toEqual([1, '', `Port ${port} is taken by another program: stop it, or set PORT.\n`]);
 }, 20_000);
 
-test('a command that is not known is answered with the usage', async () => {
+test('an unknown command prints the usage', async () => {
   for (const args of [
     ['cli'],
     ['cli', 'fly'],

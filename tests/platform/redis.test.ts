@@ -41,7 +41,7 @@ async function withRedis(use: (redis: Redis, told: string[]) => Promise<void>): 
   }
 }
 
-test('a process that is too busy to read an answer does not take Redis for away', () =>
+test('a busy process does not mistake its own delay for an unavailable Redis', () =>
   withRedis(async (redis, told) => {
     for (const busyMs of [200, 400, 1000]) {
       const answer = redis.send('PING');
@@ -51,7 +51,7 @@ test('a process that is too busy to read an answer does not take Redis for away'
     expect([redis.isUp(), told]).toEqual([true, []]);
   }));
 
-test('a server that takes the connection and says nothing is told, once', async () => {
+test('a server that accepts the connection and never replies is logged once', async () => {
   const server = await startRedis();
   server.pause();
   const { log, told } = recorded();
@@ -89,7 +89,7 @@ async function startForgetfulProxy(port: number) {
   return { url, forget: () => void (epoch += 1), close: () => void proxy.close() };
 }
 
-test('a connection that died without a word is replaced by a new one', async () => {
+test('a silently dead connection is replaced', async () => {
   const server = await startRedis();
   const proxy = await startForgetfulProxy(server.port);
   const { log, told } = recorded();

@@ -78,7 +78,7 @@ test.each(operations.filter(({ id }) => !probes.includes(id)))(
   },
 );
 
-test('beyond the limit: 429 as a problem, not kept by anybody, with Retry-After not before the reset', async () => {
+test('a request over the limit gets an uncacheable 429 problem with a Retry-After at or after the reset', async () => {
   const ip = freshAddress();
   const left = async () => limitOf(await callFrom(ip, ['get', '/openapi.json'])).left;
   expect([await left(), await left(), await left(), await left(), await left(), await left()]).toEqual([
@@ -99,7 +99,7 @@ test('beyond the limit: 429 as a problem, not kept by anybody, with Retry-After 
   expect((await callFrom(freshAddress(), ['get', '/openapi.json'])).status).toBe(200);
 });
 
-test('a window that is over begins anew', () =>
+test('a new window starts with the full limit', () =>
   withApp({ RATE_LIMIT_DEFAULT: '2/1s' }, async (own) => {
     const call = () => callFrom('198.51.100.1', ['get', '/openapi.json'], own);
     expect(await statuses(3, call)).toEqual([200, 200, 429]);
@@ -108,7 +108,7 @@ test('a window that is over begins anew', () =>
   }));
 
 describe('login', () => {
-  test('counts failures only', async () => {
+  test('counts failed logins only', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
     const login: Call = ['post', '/login', { body: { email, password } }];
     expect(await statuses(12, () => callFrom(ip, login))).toEqual(Array(12).fill(200));
@@ -116,19 +116,19 @@ describe('login', () => {
     expect((await callFrom(ip, login)).status).toBe(429);
   });
 
-  test('stops who tries one password on many addresses', async () => {
+  test('limits an attacker who tries one password on many accounts', async () => {
     const ip = freshAddress();
     expect(await statuses(7, () => callFrom(ip, wrongLogin()))).toEqual([401, 401, 401, 401, 401, 429, 429]);
   });
 
-  test('lets no more guesses run at once than may fail', async () => {
+  test('does not let more guesses run concurrently than may fail', async () => {
     const ip = freshAddress();
     const answers = await Promise.all(Array.from({ length: 40 }, () => callFrom(ip, wrongLogin())));
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(35);
   });
 
-  test('keeps nobody out for more right passwords at once than may fail', async () => {
+  test('accepts more concurrent correct passwords than may fail', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
     const login: Call = ['post', '/login', { body: { email, password } }];
     const answers = await Promise.all(Array.from({ length: 40 }, () => callFrom(ip, login)));
@@ -136,13 +136,13 @@ describe('login', () => {
     expect((await callFrom(ip, login)).status).toBe(200);
   });
 
-  test('still refuses, after however many refusals, who has failed too often', async () => {
+  test('still refuses after many refusals', async () => {
     const ip = freshAddress();
     expect(await statuses(5, () => callFrom(ip, wrongLogin()))).toEqual(Array(5).fill(401));
     expect(await statuses(20, () => callFrom(ip, wrongLogin()))).toEqual(Array(20).fill(429));
   });
 
-  test('has one counter for register, login and every password that is asked for under /me', async () => {
+  test('shares one counter between register, login and every password check under /me', async () => {
     const [{ email, access_token: token }, ip] = [await registered(), freshAddress()];
     const body = { current_password: 'not it', new_password: 'a quieter mare and no battery' };
     await callFrom(ip, ['post', '/register', { body: { email, password, display_name: 'Ada' } }]);
@@ -157,7 +157,7 @@ describe('login', () => {
 });
 
 describe('refresh', () => {
-  test('counts a good token by its session, whatever address it comes from', async () => {
+  test('counts a valid token by its session, not by IP address', async () => {
     let { refresh_token: token } = await registered();
     const turn = async () => {
       const answer = await callFrom(freshAddress(), ['post', '/refresh', { body: { refresh_token: token } }]);
@@ -167,7 +167,7 @@ describe('refresh', () => {
     expect(await statuses(5, turn)).toEqual([200, 200, 200, 200, 429]);
   });
 
-  test('lets an office of many sessions share an address', async () => {
+  test('lets many sessions share one IP address', async () => {
     const ip = freshAddress();
     for (let i = 0; i < 12; i += 1) {
       const { refresh_token: token } = await registered();
@@ -176,7 +176,7 @@ describe('refresh', () => {
     }
   });
 
-  test('a refused turn spends nothing: the same token is good when the window is over', () =>
+  test('a refused rotation does not spend the token: it is valid in the next window', () =>
     withApp({ RATE_LIMIT_REFRESH: '1/1s' }, async (own) => {
       const { refresh_token: token } = await own.register();
       const { body } = await own.refresh(token);
@@ -190,7 +190,7 @@ describe('refresh', () => {
     ['a forged token', { refresh_token: `ktr_${'A'.repeat(91)}` }, 401],
     ['no token', { refresh_token: '' }, 401],
     ['another body', { refresh: 'x' }, 400],
-  ])('counts %s by the address', async (_, body, status) => {
+  ])('counts %s by the IP address', async (_, body, status) => {
     const ip = freshAddress();
     const call = () => callFrom(ip, ['post', '/refresh', { body }]);
     expect(await statuses(5, call)).toEqual([status, status, status, status, 429]);
@@ -202,21 +202,21 @@ describe('refresh', () => {
     ['not JSON', 'application/json', '{', 400],
     ['not declared as JSON', 'text/plain', '{}', 415],
     ['too large', 'application/json', `"${'x'.repeat(17_000)}"`, 413],
-  ])('counts a body that is %s by the address', async (_, type, body, status) => {
+  ])('counts a body that is %s by the IP address', async (_, type, body, status) => {
     const headers = { 'content-type': type, 'x-forwarded-for': freshAddress() };
     const send = () => fetch(`${app.baseUrl}/refresh`, { method: 'POST', headers, body });
     expect(await statuses(5, send)).toEqual([status, status, status, status, 429]);
   });
 });
 
-test('probes are never refused', async () => {
+test('health probes are never limited', async () => {
   const ip = freshAddress();
   expect(await statuses(20, () => callFrom(ip, ['get', '/healthz']))).toEqual(Array(20).fill(200));
   expect(await statuses(20, () => callFrom(ip, ['get', '/readyz']))).toEqual(Array(20).fill(200));
   expect((await callFrom(ip, ['get', '/healthz'])).headers['ratelimit']).toBeUndefined();
 });
 
-test('what is not there and what takes another method count, too', async () => {
+test('requests for unknown paths and wrong methods count', async () => {
   const ip = freshAddress();
   const answers = [];
   for (let i = 0; i < 4; i += 1)
@@ -224,7 +224,7 @@ test('what is not there and what takes another method count, too', async () => {
   expect(answers).toEqual([404, 405, 404, 405, 404, 405, 429, 429]);
 });
 
-test('refusals from before the endpoint say what is left, too', async () => {
+test('errors raised before the endpoint have the rate limit headers', async () => {
   const [json, big] = [{ 'content-type': 'application/json' }, `"${'x'.repeat(17_000)}"`];
   const requests: [status: number, group: string, method: string, path: string, headers: object, body?: string][] = [
     [404, 'default', 'GET', '/nowhere', {}],
@@ -243,7 +243,7 @@ test('refusals from before the endpoint say what is left, too', async () => {
   }
 });
 
-test('no other way to write /login has a counter of its own', async () => {
+test('every spelling of /login shares one counter', async () => {
   const ip = freshAddress();
   await statuses(5, () => callFrom(ip, wrongLogin()));
   const body = JSON.stringify({ email: freshEmail(), password: 'not it' });
@@ -266,7 +266,7 @@ test('no other way to write /login has a counter of its own', async () => {
     ]);
 });
 
-describe('the client is who', () => {
+describe('the client IP address', () => {
   const forged = [
     { 'x-forwarded-for': '203.0.113.1' },
     { forwarded: 'for=203.0.113.2' },
@@ -277,14 +277,14 @@ describe('the client is who', () => {
     { 'x-client-ip': '203.0.113.8' },
   ];
 
-  test('connects, with TRUST_PROXY=off: no header makes another one', () =>
+  test('is the peer address with TRUST_PROXY=off, whatever the headers say', () =>
     withApp({ TRUST_PROXY: 'off' }, async (own) => {
       const answers = [];
       for (const headers of forged) answers.push((await own.call('get', '/openapi.json', { headers })).status);
       expect(answers).toEqual([200, 200, 200, 200, 200, 200, 429]);
     }));
 
-  test('the one trusted proxy names: what clients wrote before it, and other headers, count for nothing', async () => {
+  test('is the address that the one trusted proxy added, whatever the client wrote before it', async () => {
     const ip = freshAddress();
     const answers = [];
     for (const headers of forged) {

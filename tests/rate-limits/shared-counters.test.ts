@@ -14,7 +14,7 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test('what was counted in Redis is not taken back in memory, where failures would be forgotten by it', async () => {
+test('a request counted in Redis is not subtracted from the counter in memory', async () => {
   const server = await startRedis();
   const redis = openRedis(server.url, makeLogger({ level: 'silent', pretty: false }));
   const counters = new SharedCounters(redis, 'test:');
