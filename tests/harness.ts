@@ -1,4 +1,4 @@
-// The app on a fresh real Postgres database, with a clock that tests can step. Every answer is held to openapi.yaml.
+// The app in this process, on a new Postgres database, with an adjustable clock. Asserts that openapi.yaml documents each response.
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -24,10 +24,10 @@ import { openRows, type Rows } from './support/rows/index.ts';
 
 export { password };
 
-/** OWASP's floor, so that tests spend their time elsewhere. */
+/** The OWASP minimum, because tests spend most of their time hashing. */
 export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' } as const;
 
-/** For tests of other things: they all come from one address. */
+/** For tests of other subjects, because all requests have one IP address. */
 export const generousLimits = {
   RATE_LIMIT_LOGIN: '1000000/1m',
   RATE_LIMIT_REFRESH: '1000000/1m',
@@ -72,11 +72,11 @@ export interface CallOptions {
 }
 
 let accounts = 0;
-/** An address that no other test has. */
+/** An email address that no other test uses. */
 export const freshEmail = (): string =>
   `ada.${process.pid}.${(accounts += 1)}.${randomBytes(3).toString('hex')}@example.com`;
 
-/** Calls a service over HTTP and holds what it answers to the OpenAPI document. */
+/** Calls a service over HTTP, and asserts that openapi.yaml documents each response. */
 export function makeClient(baseUrl: string) {
   const call = async (
     method: 'get' | 'post' | 'patch' | 'delete' | 'put',
@@ -97,7 +97,7 @@ export function makeClient(baseUrl: string) {
     post: (path: string, body?: unknown, token?: string) => call('post', path, { body, token }),
     refresh: (refreshToken: string) => call('post', '/refresh', { body: { refresh_token: refreshToken } }),
     login: (email: string, secret = password) => call('post', '/login', { body: { email, password: secret } }),
-    /** A new account with a live session. */
+    /** Creates an account with a live session. */
     async register(extra: Record<string, unknown> = {}): Promise<Account> {
       const email = freshEmail();
       const response = await call('post', '/register', {
@@ -118,9 +118,9 @@ export interface TestApp extends Client, Builders {
   clock: SteppedClock;
   keyring: Keyring;
   postman: Postman;
-  /** Delivers what is due, and gives all that was ever sent: to `address`, if it is given. */
+  /** Delivers due emails, and returns all emails so far, or those to `address`. */
   mails(address?: string): Promise<Mail[]>;
-  /** Delivers what is due, and gives the newest mail to `address`. @throws where none came since the last call */
+  /** Delivers due emails, and returns the newest to `address`. @throws if none was sent since the last call */
   nextMail(address: string): Promise<Mail>;
   /** The database, past the app. */
   db: Rows;
@@ -135,18 +135,18 @@ export interface StartOptions {
   databaseUrl?: string;
   port?: number;
   limits?: Partial<ConnectionLimits>;
-  /** Whether it tends its signing keys, as the service does; else only at the start. */
+  /** Runs the signing key worker; otherwise keys change only at the start. */
   tendsKeys?: boolean;
-  /** Whether it delivers mails by itself, as the service does; else when they are asked for. */
+  /** Runs the email worker; otherwise `mails` and `nextMail` deliver. */
   delivers?: boolean;
-  /** In place of the mailbox that keeps them; null: no mail is sent. */
+  /** Replaces the mailbox; null: emails are disabled. */
   mailer?: Mailer | null;
 }
 
 const mailerOf = ({ mailer }: StartOptions, mailbox: Mailer): Mailer | undefined =>
   mailer === undefined ? mailbox : (mailer ?? undefined);
 
-/** Starts the app in this process; `settings` are environment variables. */
+/** Starts the app in this process. `settings` are environment variables. */
 export async function startApp(settings: Settings = {}, options: StartOptions = {}): Promise<TestApp> {
   const database = options.databaseUrl ? undefined : await createDatabase();
   const databaseUrl = options.databaseUrl ?? database?.url ?? '';

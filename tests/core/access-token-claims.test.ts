@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { audience, type Forger, goodClaims, issuer, makeForger, type Members, now, verdict } from './forger.ts';
 
-// Signed with the service's own key: a signature alone makes no access token.
+// Tokens with valid signatures and invalid claims.
 let ours: Forger;
 let good: string;
 beforeAll(async () => {
@@ -13,7 +13,7 @@ beforeAll(async () => {
 const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: ours.key.kid });
 const judge = (claims: Members) => verdict(ours.verify, ours.craft(header(), { ...goodClaims, ...claims }));
 
-/** With the claim's text put in as it is, for numbers that JSON.stringify cannot write. */
+/** Inserts the claim as raw text, for numbers that JSON.stringify cannot produce. */
 const judgeText = (claim: string, text: string) =>
   verdict(
     ours.verify,

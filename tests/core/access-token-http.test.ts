@@ -60,7 +60,7 @@ test('a token with a forged header or signature is refused', async () => {
     ),
   ).toEqual(refused);
   const [head = '', body = '', signature = ''] = account.access_token.split('.');
-  // Read before the signature is: JSON may name what a conversion to text would call.
+  // The header is parsed before the signature is verified: JSON can contain names that a string conversion calls.
   for (const changed of [{ typ: { toString: 1 } }, { alg: { toJSON: 1 } }, { kid: ['x'] }, { crit: { length: -1 } }]) {
     const forged = { ...decodeProtectedHeader(account.access_token), ...changed };
     expect(

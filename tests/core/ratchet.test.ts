@@ -12,7 +12,7 @@ const root = Buffer.from(Array.from({ length: 32 }, (_, n) => n));
 const masterKeys = deriveMasterKeys([root]);
 const ratchet = makeRatchet(masterKeys);
 
-/** The token format, written a second time and from the specification alone. */
+/** A second implementation of the token format, from the specification. */
 const specification = {
   subkey: (purpose: string, of = root) =>
     Buffer.from(hkdfSync('sha256', of, '', `keyturn/refresh-token/${purpose}`, 32)),

@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** What `npm run dev` runs after its build, in a process group of its own, as a terminal would. */
+/** Runs the command of `npm run dev` in its own process group, as a terminal does. */
 async function startDev(environment: Record<string, string> = {}) {
   const child = spawn(process.execPath, [resolve('bin/keyturn.cjs'), 'dev'], {
     cwd: folder,

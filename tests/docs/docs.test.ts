@@ -21,7 +21,7 @@ const types: Record<string, string> = {
 };
 const names = Object.keys(types);
 
-/** The bytes of an answer, as they are sent. */
+/** The undecoded body of a response. */
 async function bytesOf(path: string, acceptEncoding = 'identity'): Promise<Buffer> {
   const answer = await exchange(
     app.baseUrl,

@@ -20,7 +20,7 @@ const start = async (settings: Settings = {}) => {
   app = await startApp({ ...unlimited, ...settings }, { limits: { connectionsMax } });
 };
 
-/** A connection that the service has accepted, and that has said this. */
+/** Opens a connection, waits until the service accepted it, and sends this. */
 async function open(text = ''): Promise<Socket> {
   const accepted = once(app.server, 'connection');
   const socket = connect({ host: '127.0.0.1', port: Number(new URL(app.baseUrl).port) }).on('error', () => {});

@@ -24,10 +24,10 @@ test('the tour calls every operation of openapi.yaml', () => {
   expect([...visited].filter((id) => !succeeded.has(id))).toEqual([]);
 });
 
-/** RFC 6749 section 5.2 has a form of its own for what is refused there; tests/oauth holds it to the letter. */
+/** OAuth endpoints have their own error format (RFC 6749 section 5.2), which tests/oauth checks. */
 const speaksOAuth = (operation: string) => ['requestToken', 'revokeToken', 'introspectToken'].includes(operation);
 
-/** Where links lead, there is a page besides: docs/decisions/0013-links-lead-to-plain-pages.md. */
+/** These paths also serve pages: docs/decisions/0013-links-lead-to-plain-pages.md. */
 const pages = ['/verify-email', '/reset-password', '/undo-email-change'];
 
 describe('methods', () => {

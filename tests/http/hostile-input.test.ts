@@ -169,8 +169,8 @@ describe.each(withBody)('$method $path', (operation) => {
 
   test('members of a prototype are ignored', async () => {
     const paths = pathsOf(await refusal(operation, `{"__proto__":${right}}`));
-    // What may come in the cookie instead is missed only once the body is known to be right.
-    // Nor is a body that names nothing else one that names something.
+    // A member that a cookie can replace is reported as missing only if the rest of the body is valid.
+    // A body without any known member is also an error.
     expect(paths.filter((path) => !['refresh_token', 'body'].includes(path)).sort()).toEqual(
       [...required.filter((path) => path !== 'refresh_token'), '__proto__'].sort(),
     );

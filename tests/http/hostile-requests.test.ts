@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { startApp, type TestApp } from '../harness.ts';
 import { exchange, send, summaryOf } from './wire.ts';
 
-/** Stands in every hostile part; no answer may repeat it. */
+/** Part of every hostile value; no response may repeat it. */
 const canary = 'canary7f3a';
 
 let app: TestApp;
@@ -102,7 +102,7 @@ describe('request lines and headers', () => {
     '/problems/',
     '/problems/a%2fb',
     '/problems/a/b',
-  ])('a path that nobody declared is 404: %s', async (path) => {
+  ])('an unknown path is 404: %s', async (path) => {
     const bytes = head(`GET ${path.replace('problems/', `problems/${canary}`)} HTTP/1.1`);
     expect([400, 404]).toContain(await refused(bytes));
   });

@@ -1,4 +1,4 @@
-// One walk through every operation, its successes and its failures, in an account of its own.
+// Calls every operation, successfully and unsuccessfully, with a new account.
 import { type Client, freshEmail, password, type TestApp } from '../harness.ts';
 import { basic } from '../support/oauth.ts';
 import type { Response } from 'supertest';
@@ -10,15 +10,15 @@ export interface Stop {
   response: Response;
 }
 
-/** What was sent and given that must never be seen again: in a log, or in another answer. */
+/** Sent and received secrets that must not appear in a log or in another response. */
 export interface Tour {
   stops: Stop[];
   secrets: string[];
 }
 
 /**
- * `mark` goes into everything that a stranger chooses: query, path, headers, bodies. Where mails can be read, it follows
- * their links; where the database can be reached, it goes on as an administrator.
+ * Puts `mark` into everything that a client chooses: query, path, headers, bodies. Follows the links of emails if
+ * `nextMail` is given, and continues as an administrator if `db` is given.
  */
 export async function takeTour(
   { call, nextMail, db }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'db'>>,
@@ -184,7 +184,7 @@ export async function takeTour(
 
 type Visit = (operation: string, ...call: Parameters<Client['call']>) => Promise<Record<string, unknown>>;
 
-/** Every operation of an administrator. */
+/** Calls every administrative operation. */
 async function administer(
   visit: Visit,
   { admin: token, user, mark }: { admin: string | undefined; user: string; mark: string },

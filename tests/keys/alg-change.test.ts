@@ -60,7 +60,7 @@ test('a new algorithm is published before it signs, and every token is valid in 
     return algs.newer.filter((alg) => alg === 'EdDSA').length > 5;
   }, 20_000);
 
-  // One change of each process at most: from the former algorithm to its own.
+  // At most one change in each process: from the former algorithm to its own.
   expect(algs.newer.join(' ')).toMatch(/^(ES256 )+(EdDSA ?)+$/);
   expect(switchedMs).toBeGreaterThan(3000);
   expect(new Set([...algs.former, ...algs.other])).toEqual(new Set(['ES256']));

@@ -70,7 +70,7 @@ describe('rotate', () => {
         new RegExp(`^${next} (takes over now, in every running process|took over at ${time.source}: nothing)`),
       );
     expect(answers.filter((answer) => answer.includes('takes over now'))).not.toEqual([]);
-    // Nor later: nobody has asked for the one after it.
+    // Also not later: no rotation of its successor was requested.
     await app.db.signingKeys.age(660);
     await app.keyring.tend();
     expect(await app.db.signingKeys.kid('active')).toBe(next);

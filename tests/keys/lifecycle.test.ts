@@ -7,9 +7,9 @@ import { atOnce } from '../support/workers.ts';
 import { keyEvents, kidOf, publishedBy } from './keys.ts';
 
 const daySeconds = 86_400;
-/** JWKS_MAX_AGE and as much again of stale-while-revalidate, and the margin. */
+/** Twice JWKS_MAX_AGE (max-age and stale-while-revalidate), and the margin. */
 const publishSeconds = 300 + 300 + 60;
-/** ACCESS_TTL, JWKS_MAX_AGE and the skew of clocks. */
+/** ACCESS_TTL, JWKS_MAX_AGE and the clock skew. */
 const keepSeconds = 900 + 300 + 60;
 
 const settings: Settings = { MASTER_KEYS: randomBytes(32).toString('base64url') };

@@ -20,7 +20,7 @@ import { startForTest } from './processes.ts';
 
 const timeoutMs = 1000;
 const masterKeys = randomBytes(32).toString('base64url');
-/** DATABASE_TIMEOUT, half a second for a server that does not keep to it, and what a busy machine takes. */
+/** DATABASE_TIMEOUT, half a second of grace, and a margin for busy machines. */
 const boundMs = timeoutMs + 2500;
 
 let directory: string;
@@ -32,11 +32,11 @@ const settings = () => ({
   DATABASE_URL: gate.url,
   DATABASE_TIMEOUT: `${timeoutMs / 1000}s`,
   MASTER_KEYS: masterKeys,
-  // Nobody listens there: mails wait.
+  // Nothing listens there: emails stay in the outbox.
   SMTP_URL: 'smtp://127.0.0.1:9',
   MAIL_FROM: 'keyturn@example.com',
 });
-/** One that this service could have made: whether it is good, only the database knows. */
+/** Well-formed, so that only the database can decide whether it is valid. */
 const oneTimeToken = makeOpaqueTokens('kto_', deriveMasterKeys([Buffer.from(masterKeys, 'base64url')])).draw(
   newId<OneTimeTokenId>(Date.now()),
 ).text;
@@ -62,7 +62,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** What asks the database: whatever may answer 503 not_ready, but for what is served from memory. */
+/** Endpoints that query the database: those that document 503 not_ready, except those served from memory. */
 const asking = operations.filter(
   ({ id, codes }) => codes.includes('not_ready') && !['getJwks', 'getReadiness'].includes(id),
 );
@@ -87,7 +87,7 @@ async function callEach(): Promise<{ id: string; response: Response; ms: number 
 
 const statusOf = (service: ServiceProcess, path: string) => service.get(path).then(({ status }) => status);
 
-/** What is not as it must be while the database is down. */
+/** Endpoints that respond incorrectly while the database is down. */
 async function faultsWhileDown(): Promise<string[]> {
   const answers = await callEach();
   const isRight = ({ response: { status, body, headers }, ms }: (typeof answers)[number]) =>
@@ -107,7 +107,7 @@ async function faultsWhileDown(): Promise<string[]> {
   ];
 }
 
-/** Whether it works again by itself within five seconds. */
+/** Whether every endpoint recovers within five seconds. */
 async function recovers(): Promise<boolean> {
   for (let tries = 0; tries < 50; tries += 1) {
     if ((await service.get('/me', account.access_token)).status === 200)
@@ -119,7 +119,7 @@ async function recovers(): Promise<boolean> {
   return false;
 }
 
-/** As many connections as the pool may have, so that each of them meets what comes. */
+/** Opens every connection of the pool, so that the failure affects each. */
 const fillPool = () => Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
 
 describe('endpoints that need the database return 503 in time, others keep working, and all recover', () => {

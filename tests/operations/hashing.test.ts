@@ -7,7 +7,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
-/** A hash of some hundred milliseconds, so that what waits for it can be told from what does not. */
+/** A hash of some hundred milliseconds, so that requests that wait for it are recognizable. */
 const heavyHashes = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '6', ARGON2_PARALLELISM: '1' };
 const email = 'ada@example.com';
 const masterKeys = randomBytes(32).toString('base64url');
@@ -138,7 +138,7 @@ test('requests without a hash do not wait for running hashes', async () => {
   await Promise.all(logins);
   for (const [name, all] of Object.entries(waits)) {
     const median = all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? Infinity;
-    // On a hash's thread, each of them would wait for a whole hash.
+    // On a thread used for hashing, each would wait for a whole hash.
     expect([name, median < hashMs / 2 || `${median} of ${hashMs}`]).toEqual([name, true]);
   }
 }, 30_000);

@@ -13,9 +13,9 @@ interface Line {
   time: string;
 }
 
-/** Goes into whatever a stranger chooses: query, path, headers, bodies, member names. */
+/** Part of everything that a client chooses: query, path, headers, bodies, member names. */
 const mark = 'canary7f3a';
-/** What a terminal or a line-based reader would obey: CR, LF, ESC, BEL, CSI as C1, NEL, LINE SEPARATOR. */
+/** Characters that control a terminal or split lines: CR, LF, ESC, BEL, CSI as C1, NEL, LINE SEPARATOR. */
 const controls = '\r\n\u001b[31m\u0007\u009b31m\u0085\u2028\u2029';
 
 const masterKeys = productionSettings().MASTER_KEYS ?? '';
@@ -47,7 +47,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Control characters everywhere that HTTP and JSON let them through. */
+/** Control characters everywhere that HTTP and JSON allow them. */
 async function beHostile(): Promise<void> {
   const { baseUrl } = service;
   const headers = {

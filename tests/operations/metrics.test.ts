@@ -31,7 +31,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Every series and its value; `name{label="value"}`. */
+/** Values by series; a series is `name{label="value"}`. */
 async function scrape(): Promise<Map<string, number>> {
   const text = await (await fetch(metricsUrl)).text();
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -40,7 +40,7 @@ async function scrape(): Promise<Map<string, number>> {
   );
 }
 
-/** What `work` added to a series. */
+/** By how much `work` increased a series. */
 async function added(series: string, work: () => Promise<unknown>): Promise<number> {
   const before = (await scrape()).get(series) ?? 0;
   await work();

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-/** Refuses a connection that brings settings of its own, as PgBouncer does; remembers what it refused. */
+/** Refuses connections with startup parameters, as PgBouncer does, and records them. */
 async function startPooler(url: string) {
   const refused: string[] = [];
   const { port, hostname } = new URL(url);

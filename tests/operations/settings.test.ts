@@ -15,7 +15,7 @@ const required: Environment = {
   MAIL_FROM: 'keyturn@example.com',
 };
 
-/** The settings that a start looks for in its environment: each may come from a file as well. */
+/** Variables that the service reads; each can also come from a file. */
 async function settingsRead(): Promise<string[]> {
   const names = new Set<string>();
   const environment = new Proxy(required, { get: (target, name: string) => (names.add(name), target[name]) });
@@ -37,7 +37,7 @@ describe('.env.example', () => {
     expect(lines.map(({ name }) => name).sort()).toEqual(settings.sort());
   });
 
-  /** What is made when the service starts, or is the same as another setting. */
+  /** Generated at startup, or equal to another variable. */
   const withoutDefault = new Set([
     'DATABASE_URL',
     'MASTER_KEYS',
@@ -67,7 +67,7 @@ describe('.env.example', () => {
   });
 });
 
-/** What the service says and exits with, where it does not start. */
+/** Output and exit code of a failed start. */
 async function refusedStart(settings: Record<string, string>): Promise<{ code: number; lines: string[] }> {
   const env = { PATH: process.env['PATH'] ?? '', ...settings };
   const child = spawn(process.execPath, ['bin/keyturn.cjs', 'main'], { env, stdio: ['ignore', 'pipe', 'pipe'] });

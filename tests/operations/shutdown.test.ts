@@ -11,7 +11,7 @@ import { type ServiceProcess, whenReady } from '../support/service.ts';
 import { startGate } from './gate.ts';
 import { startForTest } from './processes.ts';
 
-/** Slow enough to be caught in the act. */
+/** Slow enough to be interrupted. */
 const heavyHashes = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '6', ARGON2_PARALLELISM: '1' };
 
 let database: TestDatabase;
@@ -30,7 +30,7 @@ async function start(settings: Settings): Promise<ServiceProcess> {
   return service;
 }
 
-/** How it ended, and how long that took from now. */
+/** How the process ended, and after how long. */
 async function ending({ child }: ServiceProcess) {
   const startedMs = performance.now();
   const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];

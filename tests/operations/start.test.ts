@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => database.drop());
 
-/** Runs a command to its end; npm's own notices go elsewhere. */
+/** Runs a command until it exits. */
 async function run(command: string, args: string[], environment: Record<string, string>) {
   const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...environment };
   const child: ChildProcess = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });

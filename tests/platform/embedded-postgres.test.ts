@@ -30,7 +30,7 @@ async function query(url: string, sql: string) {
   return client.query(sql).finally(() => client.end());
 }
 
-/** A server in a process of its own, started by `project`'s code. */
+/** A server that the code of `project` starts in another process. */
 async function startElsewhere(options: { directory: string; durable: boolean }, project = PROJECT) {
   const script = `
     import { startEmbeddedPostgres } from '${join(project, 'src/platform/embedded-postgres.ts')}';
@@ -165,7 +165,7 @@ test('binaries without the executable bit, in a folder that only the owner can r
 
 const privateCopies = async () => (await readdir('/tmp')).filter((name) => name.startsWith('keyturn-postgres-'));
 
-/** A clone of what the server needs, whose binaries lack their symbolic links and their execute permission. */
+/** A copy of the files that the server needs, whose binaries lack symbolic links and execute permission. */
 async function leaveAsUnpacked(project: string) {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   const installed = join(dirname(createRequire(import.meta.url).resolve(name)), '..');

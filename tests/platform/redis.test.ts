@@ -7,7 +7,7 @@ import { startRedis } from '../support/redis-server.ts';
 
 jest.setTimeout(30_000);
 
-/** What a log was told, by level. */
+/** Log messages by level. */
 function recorded(): { log: Logger; told: string[] } {
   const log = makeLogger({ level: 'silent', pretty: false });
   const told: string[] = [];
@@ -22,7 +22,7 @@ async function until(condition: () => boolean, mostMs = 5000): Promise<void> {
   }
 }
 
-/** What a burst of requests does to the event loop. */
+/** Blocks the event loop, as a burst of requests does. */
 function block(ms: number): void {
   const endMs = performance.now() + ms;
   while (performance.now() < endMs);
@@ -69,7 +69,7 @@ test('a server that accepts the connection and never replies is logged once', as
   }
 });
 
-/** A TCP proxy that can forget its connections without a word, as a firewall or a dead host does; new ones work. */
+/** A TCP proxy that can drop its connections silently, as a firewall or a dead host does; new ones work. */
 async function startForgetfulProxy(port: number) {
   let epoch = 0;
   const proxy = createServer((client) => {

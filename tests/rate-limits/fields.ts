@@ -3,7 +3,7 @@ import type { Response } from 'supertest';
 
 export interface Limit {
   group: string;
-  /** Left, and seconds until it is whole again. */
+  /** Remaining requests, and seconds until the reset. */
   left: number;
   resetSeconds: number;
   quota: number;
@@ -13,7 +13,7 @@ export interface Limit {
 const field = /^"(\w+)"; r=(\d+); t=(\d+)$/;
 const policy = /^"(\w+)"; q=(\d+); w=(\d+); pk=:[\w+/=]+:$/;
 
-/** The limit that an answer tells of. @throws where a field is missing or malformed */
+/** Parses the limit of a response. @throws if a field is missing or malformed */
 export function limitOf({ headers, status }: Response): Limit {
   const [, group, left, reset] = field.exec(String(headers['ratelimit'])) ?? [];
   const [, name, quota, window] = policy.exec(String(headers['ratelimit-policy'])) ?? [];

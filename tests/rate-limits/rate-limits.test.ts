@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 let addresses = 0;
-/** An address that no other test has. */
+/** An IP address that no other test uses. */
 const freshAddress = () => `198.51.${Math.floor((addresses += 1) / 250)}.${(addresses % 250) + 1}`;
 
 type Call = [method: 'get' | 'post' | 'patch' | 'delete' | 'put', path: string, options?: CallOptions];

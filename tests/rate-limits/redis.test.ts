@@ -1,4 +1,4 @@
-// Counters in Redis, and what happens while it is away. Two processes, and a Redis that is stopped, killed and restarted.
+// Counters in Redis and without it: two processes, and a Redis that is stopped, killed and restarted.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { startApp } from '../harness.ts';
 import { freePort } from '../support/free-port.ts';
@@ -12,7 +12,7 @@ import { limitOf } from './fields.ts';
 jest.setTimeout(90_000);
 
 const limit = 10;
-/** What degrading may cost a request; twice of it, as the machine may be busy. */
+/** Maximum extra time of a request during the change; doubled because the machine can be busy. */
 const mostDegradedMs = 300;
 
 let redis: RedisServer;
@@ -61,7 +61,7 @@ const redisLines = (service: ServiceProcess) => service.lines.filter((line) => l
 const redisUp = async (): Promise<string> =>
   /^keyturn_redis_up (\d)$/m.exec(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text())?.[1] ?? '';
 
-/** Asks until refused; how many were let through, and how long the slowest took. */
+/** Sends requests until one is refused. Returns how many passed and how long the slowest took. */
 async function flood(from: string): Promise<{ allowed: number; slowestMs: number; others: number[] }> {
   let [allowed, slowestMs] = [0, 0];
   const others: number[] = [];
@@ -168,7 +168,7 @@ test('a counter in Redis expires with its window', async () => {
     await app.get('/openapi.json');
     const seen = await keys();
     expect(seen).toHaveLength(2);
-    // Counters of the client's address: what Redis holds is short-lived, and of nothing else.
+    // Redis contains only short-lived counters by IP address.
     expect(seen.every((key) => /^keyturn:limit:(login|default):127\.0\.0\.1$/.test(key))).toBe(true);
     await new Promise((resolve) => setTimeout(resolve, 1200));
     expect(await keys()).toEqual([]);

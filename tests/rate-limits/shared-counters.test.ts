@@ -33,7 +33,7 @@ test('a request counted in Redis is not subtracted from the counter in memory', 
     expect([redis.isUp(), await count()]).toEqual([false, 4]);
     server.resume();
     await until(redis.isUp);
-    // It had the first, whose answer was late, and the fourth, which was taken back when it could answer again.
+    // Redis counted the first request, whose response was late, and the fourth, which was subtracted once Redis responded again.
     expect(await count()).toBe(2);
   } finally {
     redis.close();

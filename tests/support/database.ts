@@ -6,11 +6,11 @@ import { openRows, type Rows } from './rows/index.ts';
 export interface TestDatabase {
   url: string;
   drop(): Promise<void>;
-  /** Reads or changes rows over a connection of its own. */
+  /** Reads or changes rows over a new connection. */
   use<Result>(work: (db: Rows) => Promise<Result>): Promise<Result>;
 }
 
-/** An empty database with every migration applied, on the server that global-setup.ts started. */
+/** Creates an empty, migrated database on the server that global-setup.ts started. */
 export async function createDatabase(): Promise<TestDatabase> {
   const name = `t_${randomUUID().replaceAll('-', '')}`;
   await asAdmin(`CREATE DATABASE ${name} TEMPLATE ${published('TEST_TEMPLATE')}`);
@@ -23,7 +23,7 @@ export async function createDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** Reads or changes rows of any Postgres database over a connection of its own. */
+/** Reads or changes rows of any Postgres database over a new connection. */
 export async function useDatabase<Result>(url: string, work: (db: Rows) => Promise<Result>): Promise<Result> {
   const client = new pg.Client(url);
   await client.connect();

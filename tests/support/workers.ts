@@ -1,4 +1,4 @@
-// Two processes of the built service on one database: what races, races across both.
+// Two processes of the built service on one database, so that races span processes.
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { Settings } from '../harness.ts';
@@ -21,9 +21,9 @@ export interface Workers {
 
 export interface WorkersOptions {
   settings?: Settings;
-  /** Of the first process only. */
+  /** Only for the first process. */
   first?: Settings;
-  /** Where the first process looks for the database, given where it is. */
+  /** Maps the database URL to the one that the first process uses. */
   firstThrough?: (databaseUrl: string) => Promise<string>;
 }
 
@@ -63,6 +63,6 @@ export async function startWorkers({
 
 const isRunning = ({ child }: ServiceProcess): boolean => child.exitCode === null && child.signalCode === null;
 
-/** Calls `run` for 0 to count - 1 at once. */
+/** Calls `run` concurrently with 0 to count - 1. */
 export const atOnce = <Result>(count: number, run: (index: number) => Promise<Result>): Promise<Result[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => run(index)));

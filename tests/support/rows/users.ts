@@ -75,7 +75,7 @@ export const roleRows = (sql: Sql) => ({
 });
 
 export const apiKeyRows = (sql: Sql) => ({
-  /** Inserts a key whose secret nobody can know, and returns its id. */
+  /** Inserts a key without a usable secret, and returns its id. */
   insert: async (user: UserRef): Promise<string> =>
     (
       await sql.one<{ id: string }>(
