@@ -38,7 +38,8 @@ beforeAll(async () => {
   admin = await app.admin({ scope: allScopes });
   for (const [title, end] of endings) {
     const account = await accountWithAllScopes();
-    expect((await app.get('/admin/users', account.access_token)).status).toBe(200);
+    const { status } = await app.get('/admin/users', account.access_token);
+    if (status !== 200) throw new Error(`the token is invalid before "${title}": ${status}`);
     await end(app, account);
     deadTokens.set(title, account.access_token);
   }
