@@ -103,7 +103,7 @@ describe('a server', () => {
     expect(waiting).toHaveLength(6);
     for (const row of waiting) {
       expect(row).toMatchObject({ sent_at: null, failed_at: null, attempts: 1, payload: expect.any(Buffer) });
-      expect(row.last_fault).toMatch(/^no answer of the mail server at CONN: ESOCKET, ECONNREFUSED$/);
+      expect(row.last_fault).toMatch(/^no response from the mail server at CONN: ESOCKET, ECONNREFUSED$/);
       expect(row.waits_seconds).toBeGreaterThan(2);
       expect(row.waits_seconds).toBeLessThan(6);
     }
@@ -117,9 +117,9 @@ describe('a server', () => {
   });
 
   test.each([
-    ['from', 451, 'the mail server answered 451 at MAIL FROM'],
-    ['to', 550, 'the mail server answered 550 at RCPT TO'],
-    ['data', 554, 'the mail server answered 554 at DATA'],
+    ['from', 451, 'the mail server responded with 451 at MAIL FROM'],
+    ['to', 550, 'the mail server responded with 550 at RCPT TO'],
+    ['data', 554, 'the mail server responded with 554 at DATA'],
   ] as const)('that refuses at %s with %i is asked again, later and later', async (refuses, code, fault) => {
     const emailWorker = office.emailWorker();
     office.server.mood = { refuses, code };

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomId } from '../../lib/ids.ts';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monotonicMs } from '../../lib/clock.ts';
 import { type Connection, isServed } from './connections.ts';
@@ -46,7 +46,7 @@ function faultOf({ rawHeaders }: IncomingMessage): Unreadable | undefined {
 
 /** The answer to what is no request that could be routed. The connection ends with it. */
 function unreadableProblem({ status, title, code, detail }: Unreadable) {
-  const instance = randomUUID();
+  const instance = randomId();
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, instance, code });
   const headers = {
     'Content-Type': 'application/problem+json; charset=utf-8',
