@@ -1,6 +1,6 @@
 import { audit, auditUsage } from './cli/audit.ts';
+import { emails, emailsUsage } from './cli/emails.ts';
 import { keys, keysUsage } from './cli/keys.ts';
-import { mails, mailsUsage } from './cli/mails.ts';
 import { migrate } from './cli/migrate.ts';
 import { openapi } from './cli/openapi.ts';
 import { UsageError } from './cli/usage-error.ts';
@@ -11,7 +11,7 @@ const usage = `Usage: npm run cli -- <command>
 
   migrate    apply the pending migrations
   keys       list, rotate, revoke and rewrap the signing keys; see keys --help
-  mails      list unsent emails and retry failed ones; see mails --help
+  emails     list unsent emails and retry failed ones; see emails --help
   users      create an administrator or import accounts; see users --help
   audit      export the audit trail; see audit --help
   openapi    print the OpenAPI document as YAML
@@ -33,7 +33,7 @@ const withoutArguments = (work: () => Promise<void>): Command => ({
 const commands: Record<string, Command> = {
   migrate: withoutArguments(migrate),
   keys: { usage: keysUsage, run: keys },
-  mails: { usage: mailsUsage, run: mails },
+  emails: { usage: emailsUsage, run: emails },
   users: { usage: usersUsage, run: users },
   audit: { usage: auditUsage, run: audit },
   openapi: withoutArguments(openapi),

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { loadAppUrl, loadMasterKeys } from '../config.ts';
 import { makeAudit } from '../core/audit/audit.ts';
-import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-token.ts';
+import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-tokens.ts';
 import { type AdminOutcome, makeCreateAdmin, type NewAdmin } from '../core/users/create-admin.ts';
 import { EmailAddress } from '../core/users/email-address.ts';
 import { DisplayName } from '../core/users/user.ts';

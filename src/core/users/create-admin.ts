@@ -6,7 +6,7 @@ import { lockGrants } from '../authorization/authorization.sql.ts';
 import { adminRole } from '../authorization/rules.ts';
 import { insertUserIfAvailable, lockAccount } from './create-admin.sql.ts';
 import type { EmailAddress } from './email-address.ts';
-import { createUnusableHash } from './unusable-hash.ts';
+import { createUnusableHash } from './new-password.ts';
 
 export interface CreateAdminDeps {
   db: Database;
