@@ -9,8 +9,7 @@ export default {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'es6' }, sourceMaps: 'inline' },
     ],
   },
-  // test:browser needs a browser, test:interop and test:clients other languages; test:image installs and builds for a
-  // minute.
+  // test:browser requires a browser, test:interop and test:clients other languages, and test:image a minute to build.
   testPathIgnorePatterns: [
     '/node_modules/',
     '/tests/browser/',

@@ -1,10 +1,10 @@
-// npm test [-- what jest takes]. Without arguments in four parts, each in a process of its own: jest lets go of no ES module
-// that a test has loaded, and all of them are more than a heap holds.
+// npm test [-- jest arguments]. Without arguments, runs four shards in separate processes, because jest never releases the ES modules
+// that tests load, and all of them exceed the heap.
 import { spawnSync } from 'node:child_process';
 
 const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
-const given = process.argv.slice(2);
-const parts = given.length > 0 ? [given] : [1, 2, 3, 4].map((part) => [`--shard=${part}/4`]);
+const args = process.argv.slice(2);
+const parts = args.length > 0 ? [args] : [1, 2, 3, 4].map((part) => [`--shard=${part}/4`]);
 
 let status = 0;
 for (const part of parts) {

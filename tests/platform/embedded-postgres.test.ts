@@ -33,7 +33,7 @@ async function query(url: string, sql: string) {
 /** A server in a process of its own, started by `project`'s code. */
 async function startElsewhere(options: { directory: string; durable: boolean }, project = PROJECT) {
   const script = `
-    import { startEmbeddedPostgres } from '${join(project, 'src/platform/embedded-postgres.ts')}';
+    import { startEmbeddedPostgres } from '${join(project, 'src/dev/embedded-postgres.ts')}';
     const { url, pid } = await startEmbeddedPostgres(${JSON.stringify(options)});
     console.log(JSON.stringify({ url, pid }));
     setInterval(() => {}, 1000);`;
