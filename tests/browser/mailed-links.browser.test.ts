@@ -1,4 +1,4 @@
-// From a mail of the service to its page and through its form, on a phone without JavaScript.
+// From an email to its page and through its form, on a phone without JavaScript.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
@@ -46,20 +46,20 @@ async function setPassword(text: string): Promise<void> {
   await press('Set password');
 }
 
-test('a new account confirms its address; the link that was used says so', async () => {
+test('a new account verifies its address, and the used link is invalid', async () => {
   const { email, access_token: token } = await app.register();
-  const mail = await app.nextMail(email);
-  await open(mail);
+  const message = await app.nextMail(email);
+  await open(message);
   await press('Verify email address');
   expect(await heading()).toBe('Your email address is verified');
   expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
-  await open(mail);
+  await open(message);
   await press('Verify email address');
   expect(await heading()).toBe('This link is no longer valid');
   expect(askedOrigins()).toEqual([app.config.baseUrl]);
 });
 
-test('a password that was forgotten is set anew', async () => {
+test('a reset link sets a new password', async () => {
   const { email } = await app.register();
   await app.nextMail(email);
   await app.post('/forgot-password', { email });
@@ -72,7 +72,7 @@ test('a password that was forgotten is set anew', async () => {
   expect(askedOrigins()).toEqual([app.config.baseUrl]);
 });
 
-test('an account that was moved away comes back to its owner', async () => {
+test('an undo link returns an account to its owner', async () => {
   const { email, access_token: token } = await app.register();
   await app.nextMail(email);
   const next = freshEmail();

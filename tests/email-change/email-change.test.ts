@@ -64,7 +64,7 @@ test('a change requires the password, a live session and a different address', a
     status: 400,
     code: 'validation_failed',
   });
-  expect((await requestChange(account, 'nobody')).status).toBe(400);
+  expect((await requestChange(account, 'invalid')).status).toBe(400);
   await app.post('/logout/all', undefined, account.access_token);
   expect((await requestChange(account, freshEmail())).status).toBe(401);
   expect(await app.mails(account.email)).toHaveLength(1);

@@ -20,18 +20,18 @@ describe('an email', () => {
   test('arrives with text, HTML, its link and the headers for mail programs', async () => {
     const { text } = await email.enqueueLink(ada);
     expect(await email.worker().deliverDue()).toBe(1);
-    const [mail, ...more] = email.server.received;
+    const [message, ...more] = email.server.received;
     const [row] = await email.rows();
     expect(more).toEqual([]);
-    expect(mail).toMatchObject({ to: ada.email, subject: 'Reset your password', token: text });
-    expect(mail?.link).toBe(`${appUrl}/reset-password?token=${text}`);
-    expect(mail?.messageId).toBe(`<${row?.id}@keyturn.example>`);
-    expect(mail?.parsed.from?.value).toEqual([{ name: 'Keyturn', address: 'no-reply@keyturn.example' }]);
-    expect(mail?.parsed.headers.get('auto-submitted')).toBe('auto-generated');
-    expect(mail?.parsed.headers.get('content-type')).toMatchObject({ value: 'multipart/alternative' });
-    expect(mail?.parsed.headers.get('x-mailer')).toBeUndefined();
-    expect(mail?.parsed.date?.getTime()).toBeGreaterThan(Date.now() - 60_000);
-    expect(mail?.parsed.attachments).toEqual([]);
+    expect(message).toMatchObject({ to: ada.email, subject: 'Reset your password', token: text });
+    expect(message?.link).toBe(`${appUrl}/reset-password?token=${text}`);
+    expect(message?.messageId).toBe(`<${row?.id}@keyturn.example>`);
+    expect(message?.parsed.from?.value).toEqual([{ name: 'Keyturn', address: 'no-reply@keyturn.example' }]);
+    expect(message?.parsed.headers.get('auto-submitted')).toBe('auto-generated');
+    expect(message?.parsed.headers.get('content-type')).toMatchObject({ value: 'multipart/alternative' });
+    expect(message?.parsed.headers.get('x-mailer')).toBeUndefined();
+    expect(message?.parsed.date?.getTime()).toBeGreaterThan(Date.now() - 60_000);
+    expect(message?.parsed.attachments).toEqual([]);
   });
 
   test('is encrypted while it waits and erased after it was sent', async () => {
@@ -119,7 +119,7 @@ describe('a mail server', () => {
     ['from', 451, 'the mail server answered 451 at MAIL FROM'],
     ['to', 550, 'the mail server answered 550 at RCPT TO'],
     ['data', 554, 'the mail server answered 554 at DATA'],
-  ] as const)('that rejects %s with %i is retried at growing intervals', async (refuses, code, fault) => {
+  ] as const)('that rejects %s with %i is retried at growing intervals', async (refuses, code, error) => {
     const worker = email.worker();
     email.server.mood = { refuses, code };
     await email.enqueue(ada);
@@ -128,7 +128,7 @@ describe('a mail server', () => {
       await email.makeDue();
       await worker.deliverDue();
       const [row] = await email.rows();
-      expect(row).toMatchObject({ attempts: attempt, sent_at: null, failed_at: null, last_fault: fault });
+      expect(row).toMatchObject({ attempts: attempt, sent_at: null, failed_at: null, last_fault: error });
       waits.push(row?.seconds_until_due ?? 0);
     }
     for (const [index, seconds] of waits.entries()) {
@@ -215,7 +215,7 @@ describe('an email request', () => {
   });
 
   test('does not delay emails, however many requests wait', async () => {
-    for (let requests = 0; requests < 100; requests += 1) await email.enqueueRequest('nobody@example.com');
+    for (let requests = 0; requests < 100; requests += 1) await email.enqueueRequest('unknown@example.com');
     await email.enqueue(ada);
     const arrived: number[] = [];
     const resolveEmailRequest = async () => void arrived.push(email.server.received.length);
