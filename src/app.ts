@@ -1,5 +1,5 @@
 import { apiInfo } from './api-info.ts';
-import { adminKeys } from './features/signing-keys/signing-keys.feature.ts';
+import { signingKeyEndpoints } from './features/signing-keys/signing-keys.endpoints.ts';
 import { roleEndpoints } from './features/roles/roles.endpoints.ts';
 import { adminUsers } from './features/users/users.feature.ts';
 import { apiKeys } from './features/api-keys/api-keys.feature.ts';
@@ -62,7 +62,7 @@ export function makeApp(deps: AppDeps) {
     ...auditLog(parts),
     ...adminUsers(parts),
     ...roleEndpoints(parts),
-    ...adminKeys(parts),
+    ...signingKeyEndpoints(parts),
     ...clients.endpoints,
     ...discovery({ ...parts, ...clients }),
     ...health(parts),

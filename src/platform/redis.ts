@@ -1,4 +1,4 @@
-import { createClient, ErrorReply } from '@redis/client';
+import { createClient, ErrorReply } from 'redis';
 import type { Logger } from './log.ts';
 
 /** A Redis that may go away. Nobody waits for it for longer than `patienceMs`, and while it is away nobody waits at all. */

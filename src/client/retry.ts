@@ -1,26 +1,26 @@
 import { KeyturnError } from './errors.ts';
 
-const firstWaitMs = 250;
-const longestWaitMs = 5000;
+const minBackoffMs = 250;
+const maxBackoffMs = 5000;
 
-/** Doubles, and is anything from half to all of it: those whom one fault hit must not come back together. */
-const backOffMs = (tries: number): number =>
-  Math.min(firstWaitMs * 2 ** tries, longestWaitMs) * (0.5 + Math.random() / 2);
+/** Exponential, with jitter so that the clients of one outage do not retry at the same time. */
+const backoffMs = (failures: number): number =>
+  Math.min(minBackoffMs * 2 ** failures, maxBackoffMs) * (0.5 + Math.random() / 2);
 
-export interface Patience {
-  patienceMs: number;
+export interface RetryOptions {
+  retryTimeoutMs: number;
   signal?: AbortSignal | undefined;
 }
 
-/** Repeats what failed for now, after `Retry-After`, for as long as there is patience. @throws KeyturnError the last one */
-export async function persist<T>(attempt: () => Promise<T>, { patienceMs, signal }: Patience): Promise<T> {
-  const deadlineMs = Date.now() + patienceMs;
-  for (let tries = 0; ; tries += 1) {
+/** Repeats `attempt` on temporary errors and honors Retry-After. @throws KeyturnError the last error */
+export async function retry<T>(attempt: () => Promise<T>, { retryTimeoutMs, signal }: RetryOptions): Promise<T> {
+  const deadlineMs = Date.now() + retryTimeoutMs;
+  for (let failures = 0; ; failures += 1) {
     try {
       return await attempt();
     } catch (error) {
       if (!(error instanceof KeyturnError && error.isTemporary)) throw error;
-      const waitMs = Math.max(error.retryAfterSeconds * 1000, backOffMs(tries));
+      const waitMs = Math.max(error.retryAfterSeconds * 1000, backoffMs(failures));
       if (Date.now() + waitMs > deadlineMs) throw error;
       await sleep(waitMs, signal);
     }

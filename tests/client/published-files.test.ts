@@ -1,4 +1,4 @@
-// The files that are published, in a Node of their own: no jest, no TypeScript, and nothing of the service next to them.
+// The published files in plain Node, without jest, TypeScript and the service's dependencies.
 import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,17 +27,17 @@ import { createClient, KeyturnError } from './client/index.js';
 const [, , baseUrl, email, password] = process.argv;
 let stored;
 const storage = { get: () => stored, set: (token) => void (stored = token), remove: () => void (stored = undefined) };
-const make = () => createClient({ baseUrl, transport: 'body', storage, onSignedOut: (reason) => console.log(reason) });
+const create = () => createClient({ baseUrl, transport: 'body', storage, onSignedOut: (reason) => console.log(reason) });
 
-const user = await make().register({ email, password, display_name: 'Ada Lovelace' });
-const client = make();
+const user = await create().register({ email, password, display_name: 'Ada Lovelace' });
+const client = create();
 console.log((await client.resume()).scope);
 console.log((await (await client.fetch('/me')).json()).id === user.id);
 await client.logout();
-console.log(await client.login({ email, password: 'not this one' }).catch((e) => e instanceof KeyturnError && e.code));
+console.log(await client.login({ email, password: 'wrong' }).catch((e) => e instanceof KeyturnError && e.code));
 `;
 
-test('dist/client runs in plain Node, and keeps no process alive', async () => {
+test('dist/client runs in plain Node and does not keep the process alive', async () => {
   await writeFile(join(folder, 'program.mjs'), program);
   const args = [join(folder, 'program.mjs'), app.baseUrl, freshEmail(), password];
   const { stdout, stderr } = await run(process.execPath, args, { timeout: 20_000 });
@@ -45,7 +45,7 @@ test('dist/client runs in plain Node, and keeps no process alive', async () => {
   expect(stderr).toBe('');
 });
 
-test('it is plain ESM that imports its own files and nothing else', async () => {
+test('dist/client is plain ESM that imports only its own files', async () => {
   const names = (await readdir('dist/client')).filter((name) => name.endsWith('.js'));
   expect(names).toContain('index.js');
   for (const name of names) {

@@ -1,4 +1,4 @@
-// A verifier whose issuer is a function: what it fetches is counted, and its clock can be stepped.
+// A verifier with a fake issuer, which records requests, and an adjustable clock.
 import type { PublicJwk } from '../../src/core/signing-keys/signing-key.ts';
 import { createVerifier, InvalidTokenError, KeysUnavailableError, type Verifier } from '../../src/verify/index.ts';
 import type { VerifierOptions } from '../../src/verify/index.ts';
@@ -7,27 +7,27 @@ import { audience, type Forger, issuer, now } from '../core/forger.ts';
 export const jwksUri = 'https://auth.example.com/.well-known/jwks.json';
 
 export interface FakeIssuer {
-  /** What it publishes; an error where it is down. */
+  /** The published keys, or the error of every request while the issuer is down. */
   keys: readonly object[] | Error;
   cacheControl: string | undefined;
-  /** The addresses that were fetched, in order. */
+  /** The fetched URLs, in order. */
   fetched: string[];
-  /** Held back until this is resolved. */
+  /** Every response waits for this promise. */
   gate: Promise<void>;
   verifier: Verifier;
-  step: (seconds: number) => void;
+  advanceClock: (seconds: number) => void;
 }
 
 export const publicKeys = (...forgers: Forger[]): PublicJwk[] => forgers.map(({ key }) => key.publicJwk);
 
-export function fakeIssuer(keys: FakeIssuer['keys'], options: Partial<VerifierOptions> = {}): FakeIssuer {
+export function makeFakeIssuer(keys: FakeIssuer['keys'], options: Partial<VerifierOptions> = {}): FakeIssuer {
   let nowMs = now * 1000;
   const fake: FakeIssuer = {
     keys,
     cacheControl: 'public, max-age=300, stale-while-revalidate=300',
     fetched: [],
     gate: Promise.resolve(),
-    step: (seconds) => void (nowMs += seconds * 1000),
+    advanceClock: (seconds) => void (nowMs += seconds * 1000),
     verifier: createVerifier({
       issuer,
       audience: audience[0],
@@ -46,15 +46,15 @@ export function fakeIssuer(keys: FakeIssuer['keys'], options: Partial<VerifierOp
   return fake;
 }
 
-export type Verdict = 'accepted' | 'refused' | 'unavailable';
+export type Verdict = 'accepted' | 'rejected' | 'unavailable';
 
-/** What the verification says; a fault that is neither is thrown on. */
+/** Verifies the token. Throws unexpected errors. */
 export async function verdict({ verify }: Verifier, token: string): Promise<Verdict> {
   try {
     await verify(token);
     return 'accepted';
   } catch (error) {
-    if (error instanceof InvalidTokenError) return 'refused';
+    if (error instanceof InvalidTokenError) return 'rejected';
     if (error instanceof KeysUnavailableError) return 'unavailable';
     throw error;
   }

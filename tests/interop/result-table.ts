@@ -1,12 +1,11 @@
-/** What each verifier said in each case, for people: `npm run test:interop` prints it at the end. */
-export function makeTable() {
+/** A table of the responses of each verifier, which `npm run test:interop` prints at the end. */
+export function makeResultTable() {
   const rows = new Map<string, Map<string, string>>();
   const notes: string[] = [];
   return {
-    /** `said` are the statuses that were answered, and `right` the one that they should be. */
-    record(row: string, column: string, said: readonly (number | string)[], right: boolean) {
+    record(row: string, column: string, results: readonly (number | string)[], isCorrect: boolean) {
       const cells = rows.get(row) ?? new Map<string, string>();
-      cells.set(column, `${[...new Set(said)].join('/')}${right ? '' : ' WRONG'}`);
+      cells.set(column, `${[...new Set(results)].join('/')}${isCorrect ? '' : ' WRONG'}`);
       rows.set(row, cells);
     },
     note: (line: string) => void notes.push(line),
