@@ -5,24 +5,24 @@ import { adminUsers } from './features/users/users.feature.ts';
 import { apiKeys } from './features/api-keys/api-keys.feature.ts';
 import { auditLog } from './features/audit/audit.feature.ts';
 import { csrf } from './features/csrf/csrf.endpoints.ts';
-import { discovery } from './features/discovery/discovery.endpoints.ts';
-import { docs } from './features/docs/docs.endpoints.ts';
+import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
+import { docsEndpoints } from './features/docs/docs.endpoints.ts';
 import { makeConfirmEmailChange } from './features/email-change/confirm-email-change.ts';
 import { emailChangeEndpoints } from './features/email-change/email-change.endpoints.ts';
 import { makeUndoEmailChange } from './features/email-change/undo-email-change.ts';
 import { emailVerificationEndpoints } from './features/email-verification/email-verification.endpoints.ts';
 import { makeVerifyEmail } from './features/email-verification/verify-email.ts';
-import { health } from './features/health/health.endpoints.ts';
 import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts';
+import { healthEndpoints } from './features/health/health.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
 import { accountEndpoints } from './features/account/account.endpoints.ts';
 import { mySessions } from './features/sessions/sessions.feature.ts';
-import { oauth } from './features/oauth/oauth.feature.ts';
-import { openApi } from './features/openapi/openapi.endpoints.ts';
+import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
+import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { passwordLogin } from './features/login/login.feature.ts';
 import { passwordResetEndpoints } from './features/password-reset/password-reset.endpoints.ts';
 import { makeResetPassword } from './features/password-reset/reset-password.ts';
-import { problem } from './features/problem-pages/problem-pages.endpoints.ts';
+import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refresh } from './features/refresh/refresh.feature.ts';
 import { signUp } from './features/sign-up/sign-up.feature.ts';
 import { type Endpoint, errorsOf } from './http/endpoint.ts';
@@ -43,7 +43,9 @@ export function makeApp(deps: AppDeps) {
   const login = passwordLogin(parts);
   const turning = refresh(parts);
   const leaving = logout(parts);
-  const clients = oauth({ ...parts, ...login, ...turning, ...leaving });
+  const passwordGrantEnabled = parts.passwordGrant;
+  const authentication = { verify, findApiKey: parts.findApiKey };
+  const clients = oauthEndpoints({ ...parts, ...login, ...turning, ...leaving, authentication, passwordGrantEnabled });
 
   const endpoints: readonly Endpoint[] = [
     ...signUp(parts),
@@ -63,15 +65,19 @@ export function makeApp(deps: AppDeps) {
     ...adminUsers(parts),
     ...roleEndpoints(parts),
     ...signingKeyEndpoints(parts),
-    ...clients.endpoints,
-    ...discovery({ ...parts, ...clients }),
-    ...health(parts),
-    ...openApi(() => document()),
-    ...docs,
-    problem(baseUrl, () => [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition)),
+    ...clients,
+    ...discoveryEndpoints({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
+    ...healthEndpoints(parts),
+    ...openApiEndpoints(() => document()),
+    ...docsEndpoints,
+    ...problemPageEndpoints(baseUrl, () =>
+      [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition),
+    ),
   ];
 
-  const { passwordFlow } = clients;
+  const passwordFlow = passwordGrantEnabled
+    ? { tokenUrl: `${baseUrl}/token`, scopes: parts.describedScopes }
+    : undefined;
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
   const express = makeExpress(endpoints, { ...parts, log, verify, checkResponses });
   metrics.watch({ ...parts, pool: deps.infrastructure.pool });

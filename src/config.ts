@@ -91,6 +91,7 @@ function toConfig(mode: Mode, parsed: Parsed) {
     },
     rateLimits: {
       login: parsed.RATE_LIMIT_LOGIN,
+      register: parsed.RATE_LIMIT_REGISTER,
       refresh: parsed.RATE_LIMIT_REFRESH,
       mail: parsed.RATE_LIMIT_MAIL,
       default: parsed.RATE_LIMIT_DEFAULT,

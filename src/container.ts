@@ -26,8 +26,8 @@ import { makeHashNewPassword } from './core/users/new-password.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
 import { makeBrowserPolicy } from './http/csrf.ts';
-import { makeCountRequest } from './http/rate-limit.ts';
-import { SharedCounters } from './http/rate-limit-store.ts';
+import { makeMemoryCounters, makeSharedCounters } from './http/rate-limits/counters.ts';
+import { makeRateLimiter } from './http/rate-limits/rate-limit.ts';
 import type { Clock } from './lib/clock.ts';
 import { makeBreachLookup } from './platform/breached-passwords.ts';
 import { makeHasher } from './platform/password-hashing/password-hasher.ts';
@@ -126,9 +126,10 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     findApiKey: makeFindApiKey(db, apiKeySecrets),
     oneTimeTokens,
     outbox,
-    count: makeCountRequest({
+    rateLimiter: makeRateLimiter({
       rateLimits: config.rateLimits,
-      openCounters: (group) => redis && new SharedCounters(redis, `keyturn:limit:${group}:`),
+      openCounters: (name, windowSeconds) =>
+        redis ? makeSharedCounters(redis, `keyturn:limit:${name}:`, windowSeconds) : makeMemoryCounters(windowSeconds),
       onLimited: metrics.limited,
     }),
     transports: makeTransports({ ratchet, masterKeys }),

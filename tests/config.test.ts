@@ -70,9 +70,10 @@ test('the defaults are the documented ones', async () => {
     lockout: { attempts: 5, total: 50, durationSeconds: 900 },
     rateLimits: {
       login: { count: 20, windowSeconds: 900 },
+      register: { count: 30, windowSeconds: 3600 },
       refresh: { count: 60, windowSeconds: 60 },
-      mail: { count: 5, windowSeconds: 900 },
-      default: { count: 300, windowSeconds: 60 },
+      mail: { count: 10, windowSeconds: 900 },
+      default: { count: 600, windowSeconds: 60 },
     },
     auditedSettings: expect.objectContaining({ JWT_ALG: '"ES256"', ACCESS_TTL: '900' }),
     auditRetentionSeconds: 34_560_000,

@@ -116,7 +116,7 @@ const states: Record<string, () => Promise<unknown>> = {
     await press('Verify email address');
   },
   limited: async () => {
-    await page.goto(`${limited.baseUrl}/verify-email?token=${tokens.good}`);
+    await page.goto(`${limited.baseUrl}/verify-email?token=${tokens.invalid}`);
     await press('Verify email address');
   },
   unreadable: async () => {

@@ -36,7 +36,10 @@ export function emailChangeEndpoints(deps: EmailChangeDeps): Endpoint[] {
       description:
         'Sends a link to the new address. The change takes effect when `POST /verify-email` receives its token. The old ' +
         'address receives a link that undoes the change for 72 hours.',
-      rateLimit: 'login',
+      rateLimit: [
+        { group: 'login', counts: [InvalidCredentials] },
+        { group: 'mail', counts: ['success'] },
+      ],
       scopes: ['profile'],
       body: ChangeEmailRequest,
       response: Accepted,
@@ -57,6 +60,7 @@ export function emailChangeEndpoints(deps: EmailChangeDeps): Endpoint[] {
       description:
         'Restores the old email address, revokes all sessions and API keys, and disables the password. A link to set a new ' +
         'password is sent to the old address.',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       body: UndoEmailChangeRequest,
       errors: [InvalidToken, NotReady],
       handle: ({ body, request }) => undoEmailChange(body.token, request),

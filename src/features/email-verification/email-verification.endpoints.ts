@@ -31,7 +31,7 @@ export function emailVerificationEndpoints(deps: EmailVerificationDeps): Endpoin
       tag: 'Accounts',
       summary: 'Verify an email address with the token of an emailed link',
       description: 'Also completes an email change that `POST /me/email` started.',
-      rateLimit: 'mail',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       body: VerifyEmailRequest,
       errors: [InvalidToken, NotReady],
       handle: ({ body, request }) => verifyEmail(body.token, request),
@@ -44,7 +44,7 @@ export function emailVerificationEndpoints(deps: EmailVerificationDeps): Endpoin
       summary: 'Send another verification email',
       description:
         'Returns the same response for every email address. An email is sent only to an account that is not verified yet.',
-      rateLimit: 'mail',
+      rateLimit: { group: 'mail', counts: ['success'] },
       body: ResendVerificationRequest,
       response: Accepted,
       status: 202,

@@ -79,7 +79,7 @@ function pagesOf(link: Link, { baseUrl, passwordMinLength: minLength }: LinkPage
       path: confirmPath,
       operationId: 'followLink',
       summary: link.button,
-      rateLimit: 'mail',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       bodyType: 'form',
       // A missing password counts as empty, so that the policy's message appears in the form.
       body: z.object({ token: Token, new_password: NewPassword.default('') }),

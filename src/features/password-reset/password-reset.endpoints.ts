@@ -41,7 +41,7 @@ export function passwordResetEndpoints(deps: PasswordResetDeps): Endpoint[] {
       summary: 'Send an email with a link to reset the password',
       description:
         'Returns the same response for every email address. An email is sent only if an active account has it.',
-      rateLimit: 'mail',
+      rateLimit: { group: 'mail', counts: ['success'] },
       body: ForgotPasswordRequest,
       response: Accepted,
       status: 202,
@@ -60,7 +60,7 @@ export function passwordResetEndpoints(deps: PasswordResetDeps): Endpoint[] {
       description:
         'Revokes all sessions and API keys of the account, lifts its lockout and verifies its email address. Does not log ' +
         'in. If the new password is rejected, the token stays valid.',
-      rateLimit: 'mail',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       body: resetPasswordRequest(passwordPolicy),
       errors: [InvalidToken, Overloaded, NotReady],
       handle: ({ body: { token, new_password: newPassword }, request }) =>

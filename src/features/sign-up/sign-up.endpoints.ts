@@ -38,7 +38,8 @@ export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy, transports: 
     operationId: 'register',
     tag: 'Accounts',
     summary: 'Make an account and log it in',
-    rateLimit: 'login',
+    // A taken address counts because the response reveals that it has an account.
+    rateLimit: { group: 'register', counts: ['success', EmailTaken] },
     body: registerRequest(policy),
     description:
       'Mails a link that confirms the address. Where the service requires that first, the answer is 202 and the same for ' +

@@ -1,22 +1,22 @@
 import cors, { type CorsOptions } from 'cors';
 import type { RequestHandler } from 'express';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint } from '../endpoint.ts';
 
-/** How long a browser may keep a preflight's answer; Chromium keeps none for longer. */
+/** How long browsers cache a preflight response. Chromium's maximum. */
 const preflightSeconds = 7200;
 
-/** What a page of another origin may read of an answer besides its body. */
+/** The response headers that pages of other origins can read. */
 const exposedHeaders = ['WWW-Authenticate', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'X-Request-Id'];
 
 const common: CorsOptions = {
   exposedHeaders,
   maxAge: preflightSeconds,
-  preflightContinue: true, // the route's own OPTIONS answers, or 404 where there is none
+  preflightContinue: true, // the OPTIONS route of the path responds, or 404 if the path is unknown
 };
 
 /**
- * CORS (Fetch standard section 3.2). Exact origins, with credentials; every origin, without, where an endpoint is declared
- * `publicCors`. For any other page there is no such header, and its browser lets it read nothing.
+ * CORS (Fetch standard section 3.2). Pages of the listed origins can call every endpoint with credentials. Pages of any origin can
+ * call endpoints that are declared `publicCors`, without credentials.
  */
 export function allowOrigins(endpoints: readonly Endpoint[], origins: readonly string[]): RequestHandler {
   const open = new Set(endpoints.filter(({ publicCors }) => publicCors).map(({ path }) => path));

@@ -1,4 +1,4 @@
-import { decodeFormText } from './body.ts';
+import { decodeFormText } from '../../http/body.ts';
 
 export interface BasicCredentials {
   id: string;
@@ -10,8 +10,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export const isBasic = (authorization: string): boolean => /^Basic( |$)/i.test(authorization);
 
 /**
- * A client's id and secret of `Authorization: Basic` (RFC 7617). RFC 6749 section 2.3.1 has each form-urlencoded before
- * they are joined. Undefined where that cannot be undone.
+ * Parses a client's id and secret from `Authorization: Basic` (RFC 7617). RFC 6749 section 2.3.1 form-encodes each before joining
+ * them. Undefined if the header is malformed.
  */
 export function parseBasic(authorization: string): BasicCredentials | undefined {
   const [, encoded] = /^Basic +([A-Za-z\d+/]+={0,2}) *$/i.exec(authorization) ?? [];
