@@ -82,7 +82,7 @@ test('the mailer of development prints the link on its own line', async () => {
   const mailer = openConsole((text) => (printed += text));
   await mailer.send({ id: '1', to: ada.email, subject: 'Confirm', text: `Hello,\n\n${link}\n`, html: '<p>' });
   expect(printed.split('\n')).toEqual(
-    expect.arrayContaining([`  | Mail to ${ada.email}`, '  | Confirm', `  | ${link}`]),
+    expect.arrayContaining([`  | Email to ${ada.email}`, '  | Confirm', `  | ${link}`]),
   );
   expect(printed).not.toContain('<p>');
 });

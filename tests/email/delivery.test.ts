@@ -102,7 +102,7 @@ describe('a mail server', () => {
     expect(waiting).toHaveLength(6);
     for (const row of waiting) {
       expect(row).toMatchObject({ sent_at: null, failed_at: null, attempts: 1, payload: expect.any(Buffer) });
-      expect(row.last_fault).toMatch(/at CONN: ESOCKET, ECONNREFUSED$/);
+      expect(row.last_fault).toMatch(/^no response from the mail server at CONN: ESOCKET, ECONNREFUSED$/);
       expect(row.seconds_until_due).toBeGreaterThan(2);
       expect(row.seconds_until_due).toBeLessThan(6);
     }

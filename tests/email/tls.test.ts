@@ -76,7 +76,7 @@ test.each([
 ])('%s:// sends nothing to a server with an untrusted certificate', async (scheme, options) => {
   server = await startMailServer({ ...certificate, ...options });
   expect(await errorOf(urlOf(server, scheme))).toMatch(
-    /^no answer of the mail server at CONN: (ESOCKET|ETLS), DEPTH_ZERO_SELF_SIGNED_CERT$/,
+    /^no response from the mail server at CONN: (ESOCKET|ETLS), DEPTH_ZERO_SELF_SIGNED_CERT$/,
   );
   expect(server.received).toEqual([]);
 });

@@ -65,7 +65,6 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/one-time-tokens/one-time-tokens.sql.ts extendUndoTokens': [['tx', id, 'ada@example.com', 3600]],
   'core/one-time-tokens/one-time-tokens.sql.ts findTokenHolder': [['tx', { id, hash: bytes }, 'password_reset']],
-  'core/one-time-tokens/one-time-tokens.sql.ts isReserved': [['ada@example.com', id]],
   'core/one-time-tokens/one-time-tokens.sql.ts lockUserOfToken': [['tx', id]],
   'core/one-time-tokens/one-time-tokens.sql.ts purgeTokens': [['tx', 500]],
   'core/one-time-tokens/one-time-tokens.sql.ts restartLifetime': [['tx', id]],
@@ -75,6 +74,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/one-time-tokens/one-time-tokens.sql.ts voidOverriddenTokens': [
     ['tx', { tokenId: id, userId: id, email: 'ada@example.com' }],
   ],
+  'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com', id]],
   'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearFailures': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearLockouts': [['tx', bytes]],
