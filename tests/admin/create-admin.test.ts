@@ -120,7 +120,7 @@ describe('create-admin', () => {
     ['no address', [], {}, 2, /Usage/],
     ['a password', [freshEmail(), '--password', 'x'], {}, 2, /Usage/],
     ['two addresses', [freshEmail(), freshEmail()], {}, 2, /Usage/],
-    ['what is no address', ['ada'], {}, 1, /must be an e-mail address/],
+    ['what is no address', ['ada'], {}, 1, /must be an ASCII email address/],
     ['a name of nothing', [freshEmail(), '--name', ' '], {}, 1, /must have 1 to 100 characters/],
     ['no APP_URL', [freshEmail()], { APP_URL: '' }, 1, /ISSUER or APP_URL is required/],
     ['a bad APP_URL', [freshEmail()], { APP_URL: 'nonsense' }, 1, /APP_URL must be/],
