@@ -2,8 +2,8 @@ import { makeAudit } from './core/audit/audit.ts';
 import { makeAuthorization } from './core/authorization/authorize.ts';
 import type { Config } from './config.ts';
 import { makeApiKeySecrets, makeFindApiKey } from './core/api-keys/api-keys.ts';
-import { recordSettings } from './core/audit/config-changes.store.ts';
-import { makeRecordDenial } from './core/audit/denied-requests.ts';
+import { makeRecordConfigChanges } from './core/audit/config-changes.ts';
+import { makeRecordDeniedRequest } from './core/audit/denied-requests.ts';
 import { makeKeyring } from './core/signing-keys/keyring.ts';
 import { deriveMasterKeys } from './lib/master-keys.ts';
 import { keyTimingOf } from './core/signing-keys/key-timing.ts';
@@ -53,6 +53,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const authorization = makeAuthorization({ clock });
   const audit = makeAudit({ clock });
   const masterKeys = deriveMasterKeys(config.masterKeys);
+  const recordConfigChanges = makeRecordConfigChanges({ db, audit, keys: masterKeys });
   const timing = keyTimingOf(config);
   const keyring = makeKeyring({ db, audit, masterKeys, alg: config.jwtAlg, timing, log });
   const signingKeyWorker = makeSigningKeyWorker({
@@ -133,8 +134,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       onLimited: metrics.limited,
     }),
     transports: makeTransports({ ratchet, masterKeys }),
-    recordSettings: () => recordSettings(db, config.auditedSettings, masterKeys),
-    onDenied: makeRecordDenial(db, log),
+    recordConfigChanges: () => recordConfigChanges(config.auditedSettings),
+    onDenied: makeRecordDeniedRequest({ db, audit, log }),
     browsers: makeBrowserPolicy(config.baseUrl, config.corsOrigins, config.cookieSameSite),
     scopes: Object.keys(ownScopes),
     describedScopes: ownScopes,
