@@ -36,10 +36,8 @@ describe('an email', () => {
 
   test('is encrypted while it waits and erased after it was sent', async () => {
     const { text } = await email.enqueueLink(ada);
-    const dump = async () =>
-      (await email.app.sql.query<{ row: string }>(`SELECT m::text AS row FROM mails AS m`)).rows[0]?.row ?? '';
     const [before] = await email.rows();
-    const stored = `${await dump()}${before?.payload?.toString('latin1')}`;
+    const stored = `${(await email.app.db.server.textOf('mails')).join('\n')}${before?.payload?.toString('latin1')}`;
     expect(before?.payload?.length).toBeGreaterThan(100);
     for (const secret of [ada.email, ada.email.split('@')[0] ?? '', 'Ada', text, text.slice(4, 40)]) {
       expect(stored).not.toContain(secret);
@@ -83,7 +81,7 @@ describe('an email', () => {
   test('is deleted with its account', async () => {
     const leaver = await email.app.register();
     await email.enqueue(leaver);
-    await email.app.sql.query('DELETE FROM users WHERE id = $1', [leaver.user.id]);
+    await email.app.db.users.remove(leaver);
     expect(await email.rows()).toEqual([]);
     await email.worker().deliverDue();
     expect(email.server.received).toEqual([]);
@@ -176,7 +174,7 @@ describe('an email that fails for a day', () => {
   const failForADay = async () => {
     email.server.mood = { refuses: 'to', code: 550 };
     await email.enqueue(ada);
-    await email.app.sql.query(`UPDATE mails SET created_at = created_at - interval '25 hours', attempts = 9`);
+    await email.app.db.emails.change({ attempts: 9, createdAgo: 25 * 3600 });
   };
 
   test('is marked as failed, counted, kept and not retried', async () => {
@@ -193,7 +191,7 @@ describe('an email that fails for a day', () => {
 
   test('still has ten attempts if no process ran that day', async () => {
     await failForADay();
-    await email.app.sql.query('UPDATE mails SET attempts = 3');
+    await email.app.db.emails.change({ attempts: 3 });
     await email.worker().deliverDue();
     expect(await email.rows()).toMatchObject([{ failed_at: null, attempts: 4 }]);
   });
