@@ -1,9 +1,7 @@
 import type { Request } from 'express';
 import type { AccessTokenSubject, ApiKeySubject, Principal } from '../core/authorization/principal.ts';
 import { InvalidAccessToken, ValidationFailed } from '../core/errors.ts';
-
-/** Verifies an access token's signature and claims. @throws InvalidAccessToken */
-export type VerifyAccessToken = (token: string) => AccessTokenSubject;
+import type { VerifyAccessToken } from '../core/tokens/access-token.ts';
 
 /** Looks an API key up and records its use. Undefined if the key or its owner is not active. */
 export interface FindApiKey {
