@@ -1,9 +1,9 @@
 import { apiInfo } from './api-info.ts';
-import { adminKeys } from './features/signing-keys/signing-keys.feature.ts';
+import { signingKeyEndpoints } from './features/signing-keys/signing-keys.endpoints.ts';
 import { roleEndpoints } from './features/roles/roles.endpoints.ts';
-import { adminUsers } from './features/users/users.feature.ts';
-import { apiKeys } from './features/api-keys/api-keys.feature.ts';
-import { auditLog } from './features/audit/audit.feature.ts';
+import { userEndpoints } from './features/users/users.endpoints.ts';
+import { apiKeyEndpoints } from './features/api-keys/api-keys.endpoints.ts';
+import { auditEndpoints } from './features/audit/audit.endpoints.ts';
 import { csrf } from './features/csrf/csrf.endpoints.ts';
 import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
 import { docsEndpoints } from './features/docs/docs.endpoints.ts';
@@ -16,7 +16,7 @@ import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts
 import { healthEndpoints } from './features/health/health.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
 import { accountEndpoints } from './features/account/account.endpoints.ts';
-import { mySessions } from './features/sessions/sessions.feature.ts';
+import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
 import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
 import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { passwordLogin } from './features/login/login.feature.ts';
@@ -59,12 +59,12 @@ export function makeApp(deps: AppDeps) {
     ...emailChangeEndpoints({ ...parts, undoEmailChange }),
     // An app that shows pages of its own has its own APP_URL.
     ...(parts.appUrl === baseUrl ? linkPageEndpoints({ ...parts, verifyEmail, resetPassword, undoEmailChange }) : []),
-    ...mySessions(parts),
-    ...apiKeys(parts),
-    ...auditLog(parts),
-    ...adminUsers(parts),
+    ...sessionEndpoints(parts),
+    ...apiKeyEndpoints(parts),
+    ...auditEndpoints(parts),
+    ...userEndpoints(parts),
     ...roleEndpoints(parts),
-    ...adminKeys(parts),
+    ...signingKeyEndpoints(parts),
     ...clients,
     ...discoveryEndpoints({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
     ...healthEndpoints(parts),
@@ -88,6 +88,7 @@ export function makeApp(deps: AppDeps) {
     signingKeyWorker,
     emailWorker,
     readiness,
-    recordSettings: parts.recordSettings,
+    audit: parts.audit,
+    recordConfigChanges: parts.recordConfigChanges,
   };
 }

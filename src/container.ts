@@ -2,12 +2,12 @@ import { makeAudit } from './core/audit/audit.ts';
 import { makeAuthorization } from './core/authorization/authorize.ts';
 import type { Config } from './config.ts';
 import { makeApiKeySecrets, makeFindApiKey } from './core/api-keys/api-keys.ts';
-import { recordSettings } from './core/audit/config-changes.store.ts';
-import { makeRecordDenial } from './core/audit/denied-requests.ts';
+import { makeRecordConfigChanges } from './core/audit/config-changes.ts';
+import { makeRecordDeniedRequest } from './core/audit/denied-requests.ts';
 import { makeKeyring } from './core/signing-keys/keyring.ts';
 import { deriveMasterKeys } from './lib/master-keys.ts';
-import { keyTimes } from './core/signing-keys/key-lifecycle.ts';
-import { keysChannel } from './core/signing-keys/signing-keys.store.ts';
+import { keyTimingOf } from './core/signing-keys/key-timing.ts';
+import { signingKeysChannel } from './core/signing-keys/signing-keys.sql.ts';
 import { makeSigningKeyWorker } from './core/signing-keys/signing-key-worker.ts';
 import { makeEmailCipher } from './core/email/email-cipher.ts';
 import { makeOutbox } from './core/email/outbox.ts';
@@ -32,7 +32,7 @@ import type { Clock } from './lib/clock.ts';
 import { makeBreachLookup } from './platform/breached-passwords.ts';
 import { makeHasher } from './platform/password-hashing/password-hasher.ts';
 import type { Logger } from './platform/log.ts';
-import { answers } from './platform/postgres.ts';
+import { isResponding } from './platform/postgres.ts';
 import { openListener } from './platform/postgres-listener.ts';
 import type { Infrastructure } from './infrastructure.ts';
 
@@ -53,13 +53,15 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const authorization = makeAuthorization({ clock });
   const audit = makeAudit({ clock });
   const masterKeys = deriveMasterKeys(config.masterKeys);
-  const times = keyTimes(config);
-  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg, times, log });
+  const recordConfigChanges = makeRecordConfigChanges({ db, audit, keys: masterKeys });
+  const timing = keyTimingOf(config);
+  const keyring = makeKeyring({ db, audit, masterKeys, alg: config.jwtAlg, timing, log });
   const signingKeyWorker = makeSigningKeyWorker({
-    tend: keyring.tend,
-    pollSeconds: times.pollSeconds,
-    listen: (onNews) => openListener({ url: config.database.directUrl, channel: keysChannel, onNews, log }),
-    log,
+    maintain: keyring.maintain,
+    pollSeconds: timing.pollSeconds,
+    listen: (onNotification) =>
+      openListener({ url: config.database.directUrl, channel: signingKeysChannel, onNotification, log }),
+    runner: { log, countRun: metrics.jobRan },
   });
   const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
   const hasher = makeHasher(config.hashing, metrics.waitedForHash);
@@ -110,7 +112,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     passwordPolicy,
     ratchet,
     grantScopes,
-    databaseAnswers: () => answers(db),
+    databaseAnswers: () => isResponding(db),
     redisIsUp: redis?.isUp,
     hashQueue: hasher.queue,
     activeKey() {
@@ -132,8 +134,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       onLimited: metrics.limited,
     }),
     transports: makeTransports({ ratchet, masterKeys }),
-    recordSettings: () => recordSettings(db, config.auditedSettings, masterKeys),
-    onDenied: makeRecordDenial(db, log),
+    recordConfigChanges: () => recordConfigChanges(config.auditedSettings),
+    onDenied: makeRecordDeniedRequest({ db, audit, log }),
     browsers: makeBrowserPolicy(config.baseUrl, config.corsOrigins, config.cookieSameSite),
     scopes: Object.keys(ownScopes),
     describedScopes: ownScopes,

@@ -20,7 +20,7 @@ export async function emails([command = '', ...rest]: string[]): Promise<void> {
   const commands: Record<string, (db: Database) => Promise<string>> = { list, retry };
   const run = Object.hasOwn(commands, command) ? commands[command] : undefined;
   if (!run || rest.length > 0) throw new UsageError();
-  process.stdout.write(`${await withDatabase({ timeoutSeconds: 10, repeats: false }, run)}\n`);
+  process.stdout.write(`${await withDatabase({ timeoutSeconds: 10, namedStatements: false }, run)}\n`);
 }
 
 function formatAge(createdAt: Date): string {

@@ -11,7 +11,7 @@ import type { SigningKey } from '../signing-keys/signing-key.ts';
 const apiKeyPrefix = 'key_';
 
 /** The `client_id` of an API key. */
-export const clientIdOf = (id: ApiKeyId): string => apiKeyPrefix + id;
+export const clientIdOf = (id: string): string => apiKeyPrefix + id;
 
 /** The API key that a `client_id` names; undefined for any other text. */
 export const apiKeyIdOf = (clientId: string): ApiKeyId | undefined =>
