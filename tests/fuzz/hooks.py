@@ -97,7 +97,7 @@ inexpressible = {
         not_text,
         "must have 1 to 100 characters",
         "must have no control characters and no directional overrides",
-        "must have a character that can be seen",
+        "must have at least one visible character",
     ),
 }
 
