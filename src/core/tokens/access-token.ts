@@ -1,5 +1,4 @@
 import type { AccessTokenSubject } from '../authorization/principal.ts';
-import type { VerifyAccessToken } from '../../http/authenticate.ts';
 import { InvalidAccessToken } from '../errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { type ApiKeyId, parseId, randomId, type SessionId, type UserId } from '../../lib/ids.ts';
@@ -161,6 +160,9 @@ export const makeReadAccessToken = ({
     return { bearer, claims };
   };
 };
+
+/** Verifies an access token's signature and claims. @throws InvalidAccessToken */
+export type VerifyAccessToken = (token: string) => AccessTokenSubject;
 
 export const makeVerifyAccessToken = (deps: VerifyDeps): VerifyAccessToken => {
   const read = makeReadAccessToken(deps);
