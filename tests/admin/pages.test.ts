@@ -90,7 +90,7 @@ describe('pages of accounts', () => {
     expect(await emailsOf('anna z')).toEqual(['zoe@example.com']);
     expect(await emailsOf('ÉMILE')).toEqual(await emailsOf('émile'));
     expect(await emailsOf('émile')).toEqual(['emile@example.com']);
-    expect(await emailsOf('nobody')).toEqual([]);
+    expect(await emailsOf('unknown')).toEqual([]);
   });
 
   test.each([1, 2, 3, 7, 29, 30, 31, 100])('of a search with limit %s are full, except the last', async (limit) => {
