@@ -1,24 +1,28 @@
 import { apiInfo } from './api-info.ts';
-import { adminKeys } from './features/signing-keys/signing-keys.feature.ts';
+import { signingKeyEndpoints } from './features/signing-keys/signing-keys.endpoints.ts';
 import { roleEndpoints } from './features/roles/roles.endpoints.ts';
 import { userEndpoints } from './features/users/users.endpoints.ts';
 import { apiKeyEndpoints } from './features/api-keys/api-keys.endpoints.ts';
 import { auditEndpoints } from './features/audit/audit.endpoints.ts';
 import { csrf } from './features/csrf/csrf.endpoints.ts';
-import { discovery } from './features/discovery/discovery.endpoints.ts';
-import { docs } from './features/docs/docs.endpoints.ts';
-import { emailChange } from './features/email-change/email-change.feature.ts';
-import { emailVerification } from './features/email-verification/email-verification.feature.ts';
-import { health } from './features/health/health.endpoints.ts';
-import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
+import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
+import { docsEndpoints } from './features/docs/docs.endpoints.ts';
+import { makeConfirmEmailChange } from './features/email-change/confirm-email-change.ts';
+import { emailChangeEndpoints } from './features/email-change/email-change.endpoints.ts';
+import { makeUndoEmailChange } from './features/email-change/undo-email-change.ts';
+import { emailVerificationEndpoints } from './features/email-verification/email-verification.endpoints.ts';
+import { makeVerifyEmail } from './features/email-verification/verify-email.ts';
+import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts';
+import { healthEndpoints } from './features/health/health.endpoints.ts';
 import { logout } from './features/logout/logout.feature.ts';
-import { myAccount } from './features/account/account.feature.ts';
+import { accountEndpoints } from './features/account/account.endpoints.ts';
 import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
-import { oauth } from './features/oauth/oauth.feature.ts';
-import { openApi } from './features/openapi/openapi.endpoints.ts';
+import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
+import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { passwordLogin } from './features/login/login.feature.ts';
-import { passwordReset } from './features/password-reset/password-reset.feature.ts';
-import { problem } from './features/problem-pages/problem-pages.endpoints.ts';
+import { passwordResetEndpoints } from './features/password-reset/password-reset.endpoints.ts';
+import { makeResetPassword } from './features/password-reset/reset-password.ts';
+import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refresh } from './features/refresh/refresh.feature.ts';
 import { signUp } from './features/sign-up/sign-up.feature.ts';
 import { type Endpoint, errorsOf } from './http/endpoint.ts';
@@ -32,14 +36,16 @@ export function makeApp(deps: AppDeps) {
   const parts = makeContainer(deps);
   const { keyring, signingKeyWorker, emailWorker, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
   const { log, checkResponses = false } = deps;
-  const change = emailChange(parts);
-  const verification = emailVerification({ ...parts, ...change });
-  const reset = passwordReset(parts);
+  const confirmEmailChange = makeConfirmEmailChange(parts);
+  const verifyEmail = makeVerifyEmail({ ...parts, confirmEmailChange });
+  const undoEmailChange = makeUndoEmailChange(parts);
+  const resetPassword = makeResetPassword(parts);
   const login = passwordLogin(parts);
   const turning = refresh(parts);
   const leaving = logout(parts);
-  const clients = oauth({ ...parts, ...login, ...turning, ...leaving });
-  parts.answerAsks({ ...verification.answers, ...reset.answers });
+  const passwordGrantEnabled = parts.passwordGrant;
+  const authentication = { verify, findApiKey: parts.findApiKey };
+  const clients = oauthEndpoints({ ...parts, ...login, ...turning, ...leaving, authentication, passwordGrantEnabled });
 
   const endpoints: readonly Endpoint[] = [
     ...signUp(parts),
@@ -47,27 +53,31 @@ export function makeApp(deps: AppDeps) {
     ...turning.endpoints,
     ...leaving.endpoints,
     ...csrf(parts),
-    ...myAccount(parts),
-    ...verification.endpoints,
-    ...reset.endpoints,
-    ...change.endpoints,
+    ...accountEndpoints(parts),
+    ...emailVerificationEndpoints({ ...parts, verifyEmail }),
+    ...passwordResetEndpoints({ ...parts, resetPassword }),
+    ...emailChangeEndpoints({ ...parts, undoEmailChange }),
     // An app that shows pages of its own has its own APP_URL.
-    ...(parts.appUrl === baseUrl ? linkPages({ ...parts, ...verification, ...reset, ...change }) : []),
+    ...(parts.appUrl === baseUrl ? linkPageEndpoints({ ...parts, verifyEmail, resetPassword, undoEmailChange }) : []),
     ...sessionEndpoints(parts),
     ...apiKeyEndpoints(parts),
     ...auditEndpoints(parts),
     ...userEndpoints(parts),
     ...roleEndpoints(parts),
-    ...adminKeys(parts),
-    ...clients.endpoints,
-    ...discovery({ ...parts, ...clients }),
-    ...health(parts),
-    ...openApi(() => document()),
-    ...docs,
-    problem(baseUrl, () => [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition)),
+    ...signingKeyEndpoints(parts),
+    ...clients,
+    ...discoveryEndpoints({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
+    ...healthEndpoints(parts),
+    ...openApiEndpoints(() => document()),
+    ...docsEndpoints,
+    ...problemPageEndpoints(baseUrl, () =>
+      [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition),
+    ),
   ];
 
-  const { passwordFlow } = clients;
+  const passwordFlow = passwordGrantEnabled
+    ? { tokenUrl: `${baseUrl}/token`, scopes: parts.describedScopes }
+    : undefined;
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
   const express = makeExpress(endpoints, { ...parts, log, verify, checkResponses });
   metrics.watch({ ...parts, pool: deps.infrastructure.pool });

@@ -21,6 +21,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', 2, undefined],
   ],
   'core/audit/audit-partitions.sql.ts limitLockWait': [['tx']],
+  'core/audit/audit-partitions.sql.ts lockTrail': [['tx']],
   'core/audit/audit-partitions.sql.ts tryLockPartitions': [['tx']],
   'core/audit/audit.sql.ts insertEvent': [
     [

@@ -31,7 +31,7 @@ export const passwordLoginRoute = (login: PasswordLogin, transports: Transports)
     description:
       'Opens a session. Called with an access token of the scope `sessions`, or with the cookie that it overwrites, it ' +
       'ends that session.',
-    rateLimit: 'login',
+    rateLimit: { group: 'login', counts: [InvalidCredentials] },
     optionalAuth: 'sessions',
     body: LoginRequest,
     response: TokenResponse,

@@ -2,7 +2,8 @@ import { recordEvent } from '../../core/audit/audit.store.ts';
 import { bear, type Birth, endReplaced } from '../../core/sessions/sessions.store.ts';
 import type { LiveSession } from '../../core/tokens/issue-tokens.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
-import { type Credentials, findCredentials, replaceHash } from '../../core/users/users.store.ts';
+import { replacePasswordHash } from '../../core/users/new-password.ts';
+import { type Credentials, findCredentials } from '../../core/users/users.sql.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { SessionId, UserId } from '../../lib/ids.ts';
 import type { Database } from '../../platform/postgres.ts';
@@ -23,7 +24,7 @@ export const makePasswordLoginStore = (db: Database) => ({
   open: ({ birth, betterHash, replaces, request }: VerifiedLogin): Promise<LiveSession | undefined> =>
     db.$transaction(async (tx) => {
       const { userId, verifiedHash } = birth;
-      if (betterHash && !(await replaceHash(tx, userId, verifiedHash, betterHash))) return undefined;
+      if (betterHash && !(await replacePasswordHash(tx, userId, verifiedHash, betterHash))) return undefined;
       const session = await bear(tx, { ...birth, verifiedHash: betterHash ?? verifiedHash });
       if (!session) return undefined;
       for (const replaced of replaces) await endReplaced(tx, replaced, userId, request);

@@ -6,7 +6,7 @@ import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
 import { EmailNotVerified, InvalidCredentials } from '../../core/users/users.errors.ts';
-import type { Credentials } from '../../core/users/users.store.ts';
+import type { Credentials } from '../../core/users/users.sql.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { ValidationFailed } from '../../core/errors.ts';
 import type { SessionId } from '../../lib/ids.ts';

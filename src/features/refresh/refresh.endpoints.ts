@@ -1,4 +1,4 @@
-import { InvalidRefreshToken } from '../../core/sessions/sessions.errors.ts';
+import { InvalidRefreshToken, isReuse } from '../../core/sessions/sessions.errors.ts';
 import type { Transports } from '../../http/token-transport.ts';
 import { RefreshTokenRequest } from '../../http/schemas/refresh-token-request.ts';
 import { TokenResponse } from '../../http/schemas/token-response.ts';
@@ -18,9 +18,8 @@ export const refreshRoute = (refresh: Refresh, transports: Transports) =>
       'A token is good once. Repeated within the leeway (a retry, a second tab) it gives the same successor; repeated ' +
       'later it counts as stolen, and its session ends. A browser app leaves the body out and sends its cookie, with ' +
       '`X-CSRF-Token`, from an allowed `Origin`.',
-    rateLimit: 'refresh',
-    // Offices and mobile carriers share an address; a session is one client's.
-    rateLimitKey: (body, browser) => transports.session(body, browser),
+    ceiling: 'refresh',
+    rateLimit: { group: 'refresh', counts: [InvalidRefreshToken], unguessable: true, exempt: isReuse },
     body: RefreshTokenRequest,
     refreshCookie: 'alternative',
     response: TokenResponse,

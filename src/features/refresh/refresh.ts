@@ -84,7 +84,7 @@ export const makeRefresh = ({ store, tokens, metrics, grantScopes }: RefreshDeps
       const salt = newSalt();
       const next = successor(token, salt);
       const session = await store.turn(token, next, salt, request.network);
-      if (session) return { outcome: 'turned', session, token: next };
+      if (session) return { outcome: 'rotated', session, token: next };
       const standing = await store.standing(token);
       if (!standing) throw new InvalidRefreshToken('no such session', 'unknown_session');
       if (standing.status !== 'live') {

@@ -17,7 +17,7 @@ const registerRequest = (policy: PasswordPolicy) =>
     .strictObject({ email: EmailAddress, password: NewPassword, display_name: DisplayName, transport: Transport })
     .superRefine(({ password, email, display_name: displayName }, context) => {
       // The others may be at fault themselves, and then be anything.
-      for (const message of policy.knownFaults(password, { email: String(email), displayName: String(displayName) }))
+      for (const message of policy.checkOffline(password, { email: String(email), displayName: String(displayName) }))
         context.addIssue({ code: 'custom', path: ['password'], message });
     }, whenText('password'))
     .meta({
@@ -38,7 +38,8 @@ export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy, transports: 
     operationId: 'register',
     tag: 'Accounts',
     summary: 'Make an account and log it in',
-    rateLimit: 'login',
+    // A taken address counts because the response reveals that it has an account.
+    rateLimit: { group: 'register', counts: ['success', EmailTaken] },
     body: registerRequest(policy),
     description:
       'Mails a link that confirms the address. Where the service requires that first, the answer is 202 and the same for ' +

@@ -1,13 +1,13 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
-import { isReserved } from '../../core/one-time-tokens/one-time-tokens.store.ts';
+import { isReserved } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import { bear, type Birth, endReplaced } from '../../core/sessions/sessions.store.ts';
 import type { LiveSession } from '../../core/tokens/issue-tokens.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import { joinGrants } from '../../core/authorization/fragments.sql.ts';
 import type { UserRow } from '../../core/users/user.ts';
-import { userColumns } from '../../core/users/users.store.ts';
-import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import { selectUser } from '../../core/users/users.sql.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import type { SessionId, UserId } from '../../lib/ids.ts';
 import type { Database, Transaction } from '../../platform/postgres.ts';
 
@@ -33,7 +33,7 @@ export const makeSignUpStore = (db: Database, outbox: Outbox, verifiesEmail: boo
       if (!(await makeAccount(tx, account))) return { kind: 'email_taken' };
       const session = await bear(tx, { ...birth, userId: id, verifiedHash: passwordHash });
       const [user] = await tx.$queryRaw<UserRow[]>`
-        SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`;
+        SELECT ${selectUser} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`;
       if (!session || !user) throw new Error('an account that was just made is not there');
       const facts = { actorId: id, userId: id, sessionId: session.id };
       if (replaces) await endReplaced(tx, replaces, id, request);
@@ -74,4 +74,4 @@ const askForLetter = (
   outbox: Outbox,
   { id, email }: NewAccount,
   request: RequestInfo,
-): Promise<void> => outbox.ask(tx, { kind: 'registration', email, userId: id, request: sourceOf(request) });
+): Promise<void> => outbox.enqueueRequest(tx, { kind: 'registration', email, userId: id, source: request });

@@ -3,7 +3,7 @@ import { formatToken } from '../../core/sessions/refresh-token.ts';
 import type { TokenResponse } from '../../http/schemas/token-response.ts';
 import type { Tokens } from '../../core/tokens/issue-tokens.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
-import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
+import type { HashNewPassword } from '../../core/users/new-password.ts';
 import { toUser, type User } from '../../core/users/user.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -45,7 +45,7 @@ export const makeSignUp = (deps: SignUpDeps): SignUp => {
       field: 'password',
       password,
       context: { email, displayName },
-      gone: request.signal,
+      signal: request.signal,
     });
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
     if (emailVerification === 'required') {

@@ -2,7 +2,7 @@ import type { Principal } from '../../core/authorization/principal.ts';
 import { EmailDisabled } from '../../core/email/email.errors.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { Conflict, RateLimited } from '../../core/errors.ts';
-import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { type ChangeUserDeps, loadTargetUser } from './target-user.ts';
 
@@ -17,14 +17,15 @@ export interface SendPasswordResetDeps extends ChangeUserDeps {
 export const makeSendPasswordReset =
   ({ db, authorize, audit, outbox }: SendPasswordResetDeps) =>
   async (principal: Principal, id: UserId, request: RequestInfo): Promise<void> => {
-    if (!outbox.isOpen) throw new EmailDisabled();
+    if (!outbox.isEnabled) throw new EmailDisabled();
     await db.transaction(async (tx) => {
       const admin = await authorize(tx, principal, { scopes: ['users:write'], target: id });
       const { email, isActive } = await loadTargetUser(tx, admin, id);
       if (!isActive)
         throw new Conflict('The account is disabled, so no email is sent to it. Enable it first.', 'account disabled');
-      if (!(await outbox.hasRoom(tx, email, 'reset_password'))) throw new RateLimited('emails to one address', 3600);
-      await outbox.ask(tx, { kind: 'password_reset', email, request: sourceOf(request) });
+      if (!(await outbox.hasCapacity(tx, email, 'reset_password')))
+        throw new RateLimited('emails to one address', 3600);
+      await outbox.enqueueRequest(tx, { kind: 'password_reset', email, source: request });
       await audit.record(tx, request, { type: 'user.reset_mailed', actor: principal, userId: id });
     });
   };

@@ -3,7 +3,7 @@ import { isLastActiveAdmin } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import { adminRole, type AuthorizedPrincipal, requireGrantable } from '../../core/authorization/rules.ts';
 import { NotFound, ValidationFailed } from '../../core/errors.ts';
-import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts';
+import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
 import { LastAdmin } from '../../core/users/users.errors.ts';
