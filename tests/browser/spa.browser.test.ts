@@ -170,7 +170,9 @@ test('signing out everywhere ends the session of another device, which is told a
   await shownSignedOut(laptop);
   await phone.reload();
   await shownSignedOut(phone);
-  expect(await phone.locator('#message').textContent()).toBe('Your session was ended on another device or by an administrator.');
+  expect(await phone.locator('#message').textContent()).toBe(
+    'Your session was ended on another device or by an administrator.',
+  );
   expect((await sessionsOf(email)).map(({ revokedReason }) => revokedReason)).toEqual(['logout_all', 'logout_all']);
 });
 

@@ -30,10 +30,10 @@ async function query(url: string, sql: string) {
   return client.query(sql).finally(() => client.end());
 }
 
-/** A server in a process of its own, started by `project`'s code. */
+/** A server that the code of `project` starts in another process. */
 async function startElsewhere(options: { directory: string; durable: boolean }, project = PROJECT) {
   const script = `
-    import { startEmbeddedPostgres } from '${join(project, 'src/platform/embedded-postgres.ts')}';
+    import { startEmbeddedPostgres } from '${join(project, 'src/dev/embedded-postgres.ts')}';
     const { url, pid } = await startEmbeddedPostgres(${JSON.stringify(options)});
     console.log(JSON.stringify({ url, pid }));
     setInterval(() => {}, 1000);`;
@@ -70,7 +70,7 @@ async function eventually(condition: () => Promise<boolean> | boolean) {
   throw new Error(`never came true: ${condition.toString()}`);
 }
 
-test('a first start makes the cluster, past what a killed initdb left', async () => {
+test('a first start creates the cluster despite the remains of a killed initdb', async () => {
   await mkdir(join(directory, 'cluster.new/base'), { recursive: true });
   await writeFile(join(directory, 'password'), '');
 
@@ -82,7 +82,7 @@ test('a first start makes the cluster, past what a killed initdb left', async ()
   expect(isAlive(server.pid)).toBe(false);
 });
 
-test('a second start keeps the data and syncs what is written', async () => {
+test('a second start keeps the data, with fsync on', async () => {
   const server = await start();
   expect((await query(server.url, 'SELECT n FROM kept')).rows).toEqual([{ n: 1 }]);
   expect((await query(server.url, 'SHOW fsync')).rows).toEqual([{ fsync: 'on' }]);
@@ -90,7 +90,7 @@ test('a second start keeps the data and syncs what is written', async () => {
   await server.stop();
 });
 
-test('nobody connects without the password', async () => {
+test('a connection without the password fails', async () => {
   const server = await start();
   const url = new URL(server.url);
   url.password = 'guess';
@@ -98,14 +98,14 @@ test('nobody connects without the password', async () => {
   await server.stop();
 });
 
-test('a second server in one folder is refused in a sentence, and does not disturb the first', async () => {
+test('a second server in one folder fails with one sentence and leaves the first alone', async () => {
   const first = await startElsewhere({ directory, durable: true });
   await expect(start()).rejects.toThrow(/another Keyturn development server \(pid \d+\) uses this folder/);
   expect((await query(first.url, 'SELECT n FROM kept')).rows).toEqual([{ n: 1 }]);
   await first.kill();
 });
 
-test('a parent killed by SIGKILL leaves no server behind, and the next start works at once', async () => {
+test('a parent killed by SIGKILL leaves no server behind, and the next start works', async () => {
   const orphan = await startElsewhere({ directory, durable: true });
   await query(orphan.url, 'INSERT INTO kept VALUES (2)');
   await orphan.kill();
@@ -116,7 +116,7 @@ test('a parent killed by SIGKILL leaves no server behind, and the next start wor
   await server.stop();
 });
 
-test('a server that crashed recovers, whoever has its pid by now', async () => {
+test('a crashed server recovers even if another process has its pid', async () => {
   const crashed = await start();
   await query(crashed.url, 'INSERT INTO kept VALUES (3)');
   process.kill(crashed.pid, 'SIGKILL');
@@ -128,7 +128,7 @@ test('a server that crashed recovers, whoever has its pid by now', async () => {
   await server.stop();
 });
 
-test('a server that cannot start says why, and lets go of the folder', async () => {
+test('a failed start prints the reason and releases the folder', async () => {
   const nonsense = startEmbeddedPostgres({ directory, durable: true, settings: { shared_buffers: 'plenty' } });
   await expect(nonsense).rejects.toThrow(
     /Postgres did not start in .*\n.*invalid value for parameter "shared_buffers"/,
@@ -136,7 +136,7 @@ test('a server that cannot start says why, and lets go of the folder', async () 
   await (await start()).stop();
 });
 
-test('a throw-away server takes its folder along when it stops', async () => {
+test('a temporary server removes its folder when it stops', async () => {
   const folder = join(scratch, 'stopped');
   const server = await startEmbeddedPostgres({ directory: folder, durable: false, settings: { max_connections: '7' } });
   expect((await query(server.url, 'SHOW max_connections')).rows).toEqual([{ max_connections: '7' }]);
@@ -144,12 +144,12 @@ test('a throw-away server takes its folder along when it stops', async () => {
   expect(await exists(folder)).toBe(false);
 });
 
-test('a throw-away server is refused a folder that holds anything', async () => {
+test('a temporary server rejects a folder that is not empty', async () => {
   await expect(startEmbeddedPostgres({ directory, durable: false })).rejects.toThrow('is not empty');
   expect(await exists(join(directory, 'cluster'))).toBe(true);
 });
 
-test('binaries as npm leaves them without install scripts, where only the owner may go, serve a throw-away', async () => {
+test('binaries without the executable bit, in a folder that only the owner can read, run a temporary server', async () => {
   const project = join(scratch, 'clone');
   await leaveAsUnpacked(project);
 
@@ -165,7 +165,7 @@ test('binaries as npm leaves them without install scripts, where only the owner 
 
 const privateCopies = async () => (await readdir('/tmp')).filter((name) => name.startsWith('keyturn-postgres-'));
 
-/** A clone of what the server needs, whose binaries lack their symbolic links and their execute permission. */
+/** A copy of the files that the server needs, whose binaries lack symbolic links and execute permission. */
 async function leaveAsUnpacked(project: string) {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   const installed = join(dirname(createRequire(import.meta.url).resolve(name)), '..');
