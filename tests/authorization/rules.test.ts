@@ -186,8 +186,7 @@ describe('over a database', () => {
 
   const userWith = async (...roles: string[]): Promise<UserId> => {
     const { user } = await app.register();
-    for (const role of roles)
-      await app.sql.query('INSERT INTO user_roles (user_id, role) VALUES ($1, $2)', [user.id, role]);
+    for (const role of roles) await app.db.roles.grant(user.id, role);
     const userId = parseId<UserId>(user.id);
     if (!userId) throw new Error('the id of a user is a UUID');
     return userId;
@@ -262,10 +261,10 @@ describe('over a database', () => {
       ['a user without the role', user, [active], false],
       ['a user without the role if no administrator exists', user, [], false],
     ])('%s', async (_title, candidate, others, isLast) => {
-      await app.sql.query(`DELETE FROM user_roles WHERE role = 'admin'`);
+      await app.db.roles.takeFromAll('admin');
       const create = async ({ isAdmin, isActive }: Candidate) => {
         const userId = await userWith(...(isAdmin ? ['admin'] : []));
-        if (!isActive) await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [userId]);
+        if (!isActive) await app.db.users.disable(userId);
         return userId;
       };
       const userId = await create(candidate);
@@ -274,7 +273,7 @@ describe('over a database', () => {
     });
 
     test('holds concurrent changes of grants back until the transaction ends', async () => {
-      await app.sql.query(`DELETE FROM user_roles WHERE role = 'admin'`);
+      await app.db.roles.takeFromAll('admin');
       const [first, second] = [await userWith('admin'), await userWith('admin')];
       const demote = (userId: UserId) =>
         infrastructure.db.transaction(async (tx) => {
