@@ -10,7 +10,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
   'core/api-keys/api-keys.sql.ts revokeTokensOf': [['tx', id]],
-  'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: Buffer.alloc(32) }]],
+  'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: bytes }]],
   'core/api-keys/api-keys.sql.ts useApiKeyByToken': [['tx', { apiKeyId: id, issuedAt: 0 }]],
   'core/audit/audit-events.sql.ts findEvents': [
     ['tx', { order: 'oldest first', limit: 1 }],
@@ -24,6 +24,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', 2, undefined],
   ],
   'core/audit/audit-partitions.sql.ts limitLockWait': [['tx']],
+  'core/audit/audit-partitions.sql.ts lockTrail': [['tx']],
   'core/audit/audit-partitions.sql.ts tryLockPartitions': [['tx']],
   'core/audit/audit.sql.ts insertEvent': [
     [
@@ -61,9 +62,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/audit/audit.sql.ts insertImportEvents': [['tx', [{ id, userId: id }]]],
   'core/audit/config-changes.sql.ts lockFingerprints': [['tx']],
-  'core/audit/config-changes.sql.ts saveFingerprints': [
-    ['tx', 'key', [{ name: 'ACCESS_TTL', hmac: Buffer.alloc(32) }]],
-  ],
+  'core/audit/config-changes.sql.ts saveFingerprints': [['tx', 'key', [{ name: 'ACCESS_TTL', hmac: bytes }]]],
   'core/authorization/authorization.sql.ts findGrants': [
     ['tx', { userId: id, sessionId: id, apiKeyId: undefined, scopes: [], authTime: 0 }],
     ['tx', { userId: id, sessionId: undefined, apiKeyId: id, scopes: [], authTime: undefined }],
