@@ -4,23 +4,26 @@ import { roleEndpoints } from './features/roles/roles.endpoints.ts';
 import { adminUsers } from './features/users/users.feature.ts';
 import { apiKeys } from './features/api-keys/api-keys.feature.ts';
 import { auditLog } from './features/audit/audit.feature.ts';
-import { csrf } from './features/csrf/csrf.endpoints.ts';
+import { csrfEndpoints } from './features/csrf/csrf.endpoints.ts';
 import { discovery } from './features/discovery/discovery.endpoints.ts';
 import { docs } from './features/docs/docs.endpoints.ts';
 import { emailChange } from './features/email-change/email-change.feature.ts';
 import { emailVerification } from './features/email-verification/email-verification.feature.ts';
 import { health } from './features/health/health.endpoints.ts';
 import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
-import { logout } from './features/logout/logout.feature.ts';
+import { logoutEndpoints } from './features/logout/logout.endpoints.ts';
+import { makeEndSession } from './features/logout/logout.ts';
 import { myAccount } from './features/account/account.feature.ts';
 import { mySessions } from './features/sessions/sessions.feature.ts';
 import { oauth } from './features/oauth/oauth.feature.ts';
 import { openApi } from './features/openapi/openapi.endpoints.ts';
-import { passwordLogin } from './features/login/login.feature.ts';
+import { loginEndpoints } from './features/login/login.endpoints.ts';
+import { makeLogin } from './features/login/login.ts';
 import { passwordReset } from './features/password-reset/password-reset.feature.ts';
 import { problem } from './features/problem-pages/problem-pages.endpoints.ts';
-import { refresh } from './features/refresh/refresh.feature.ts';
-import { signUp } from './features/sign-up/sign-up.feature.ts';
+import { refreshEndpoints } from './features/refresh/refresh.endpoints.ts';
+import { makeFindRotatableSession, makeRefresh } from './features/refresh/refresh.ts';
+import { signUpEndpoints } from './features/sign-up/sign-up.endpoints.ts';
 import { type Endpoint, errorsOf } from './http/endpoint.ts';
 import { makeOpenApi } from './http/openapi/document.ts';
 import { MethodNotAllowed } from './http/errors.ts';
@@ -35,18 +38,19 @@ export function makeApp(deps: AppDeps) {
   const change = emailChange(parts);
   const verification = emailVerification({ ...parts, ...change });
   const reset = passwordReset(parts);
-  const login = passwordLogin(parts);
-  const turning = refresh(parts);
-  const leaving = logout(parts);
-  const clients = oauth({ ...parts, ...login, ...turning, ...leaving });
+  const login = makeLogin(parts);
+  const refresh = makeRefresh(parts);
+  const findRotatableSession = makeFindRotatableSession(parts);
+  const endSession = makeEndSession(parts);
+  const clients = oauth({ ...parts, login, refresh, findRotatableSession, endSession });
   parts.answerAsks({ ...verification.answers, ...reset.answers });
 
   const endpoints: readonly Endpoint[] = [
-    ...signUp(parts),
-    ...login.endpoints,
-    ...turning.endpoints,
-    ...leaving.endpoints,
-    ...csrf(parts),
+    ...signUpEndpoints(parts),
+    ...loginEndpoints({ ...parts, login }),
+    ...refreshEndpoints({ ...parts, refresh }),
+    ...logoutEndpoints(parts),
+    ...csrfEndpoints(parts),
     ...myAccount(parts),
     ...verification.endpoints,
     ...reset.endpoints,

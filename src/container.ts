@@ -13,10 +13,10 @@ import { type ResolveEmailRequest, type Answers, makeEmailCipher, makeOutbox } f
 import { makeOneTimeTokens } from './core/one-time-tokens/one-time-token.ts';
 import { grantScopes, ownScopes } from './core/authorization/scopes.ts';
 import { makeEmailWorker } from './core/email/email-worker.ts';
-import { makeNewSession } from './core/sessions/new-session.ts';
+import { makeCreateSession } from './core/sessions/create-session.ts';
 import { makeRatchet } from './core/sessions/refresh-token.ts';
 import { makeConfirmPassword } from './core/users/confirm-password.ts';
-import { makeTransports } from './http/token-transport.ts';
+import { makeTokenTransport } from './http/token-transport.ts';
 import { makeReadAccessToken, makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
@@ -24,7 +24,6 @@ import { makeHashNewPassword } from './core/users/hash-new-password.ts';
 import { makeLockoutStore } from './core/users/lockout.store.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
-import { makeBrowserPolicy } from './http/csrf.ts';
 import { makeCountRequest } from './http/rate-limit.ts';
 import { SharedCounters } from './http/rate-limit-store.ts';
 import type { Clock } from './lib/clock.ts';
@@ -126,13 +125,12 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       openCounters: (group) => redis && new SharedCounters(redis, `keyturn:limit:${group}:`),
       onLimited: metrics.limited,
     }),
-    transports: makeTransports({ ratchet, masterKeys }),
+    tokenTransport: makeTokenTransport({ ...config, ratchet, masterKeys }),
     recordSettings: () => recordSettings(db, config.auditedSettings, masterKeys),
     onDenied: makeRecordDenial(db, log),
-    browsers: makeBrowserPolicy(config.baseUrl, config.corsOrigins, config.cookieSameSite),
     scopes: Object.keys(ownScopes),
     describedScopes: ownScopes,
-    newSession: makeNewSession({ ...config, ratchet, clock }),
+    createSession: makeCreateSession({ ...config, ratchet, clock }),
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
     signAccessToken,
     tokens: makeTokens({ ...config, keyring, sign: signAccessToken, grantScopes }),

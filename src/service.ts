@@ -8,7 +8,7 @@ import type { Keyring } from './core/signing-keys/keyring.ts';
 import { purgeApiKeys } from './core/api-keys/api-keys.store.ts';
 import { purgeEmails } from './core/email/outbox-delivery.store.ts';
 import { purgeTokens } from './core/one-time-tokens/one-time-tokens.store.ts';
-import { purgeSessions } from './core/sessions/purge.store.ts';
+import { purgeSessions } from './core/sessions/purge-sessions.sql.ts';
 import { purgeLockouts } from './core/users/lockout.store.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';

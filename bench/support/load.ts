@@ -1,13 +1,13 @@
-// The load, in a process of its own: keep-alive connections that each send the next refresh when the last was answered.
+// The load, in its own process: keep-alive connections that each send the next refresh after the last response.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 export interface Load {
   port: number;
   connections: number;
-  /** Ends after so long, or after so many refreshes. */
+  /** Ends after this time or this number of refreshes. */
   seconds: number;
-  most?: number;
+  maxRefreshes?: number;
 }
 
 export interface LoadResult {
@@ -17,13 +17,13 @@ export interface LoadResult {
   p99Ms: number;
 }
 
-/** The newest token of every session, the one that waited longest first: no session is turned twice in a row. */
+/** The newest token of every session, the longest unused first, so that no session is rotated twice in a row. */
 const tokens: string[] = [];
 let [taken, returned] = [0, 0];
 
 function takeToken(): string {
   const token = tokens[taken];
-  if (token === undefined) throw new Error('no session is left to turn');
+  if (token === undefined) throw new Error('no session is left');
   taken = (taken + 1) % tokens.length;
   return token;
 }
@@ -33,7 +33,7 @@ function returnToken(token: string): void {
   returned = (returned + 1) % tokens.length;
 }
 
-/** One exchange at a time, so what arrives belongs to the request that was sent last. */
+/** One exchange at a time, so the received bytes belong to the last request. */
 async function exchange(socket: Socket, body: string): Promise<string> {
   const head = 'POST /refresh HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n';
   socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
@@ -45,7 +45,7 @@ async function exchange(socket: Socket, body: string): Promise<string> {
   }
 }
 
-/** The body of a whole answer, with a length or in chunks; undefined where more is to come. */
+/** The body of a complete response, with a length or in chunks; undefined until it is complete. */
 function bodyOf(received: string): string | undefined {
   const end = received.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
@@ -66,24 +66,25 @@ async function refreshOnce(socket: Socket): Promise<number> {
   const answer = await exchange(socket, `{"refresh_token":"${token}"}`);
   const tookMs = performance.now() - sentMs;
   const { refresh_token: next, access_token: access } = JSON.parse(answer) as Record<string, unknown>;
-  if (typeof next !== 'string' || next === token || typeof access !== 'string') throw new Error(`no pair: ${answer}`);
+  if (typeof next !== 'string' || next === token || typeof access !== 'string')
+    throw new Error(`not rotated: ${answer}`);
   returnToken(next);
   return tookMs;
 }
 
-async function run({ port, connections, seconds, most = Infinity }: Load): Promise<LoadResult> {
+async function run({ port, connections, seconds, maxRefreshes = Infinity }: Load): Promise<LoadResult> {
   const sockets = Array.from({ length: connections }, () =>
     connect(port, '127.0.0.1').setNoDelay().setEncoding('utf8'),
   );
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
   for (const socket of sockets) {
     socket.once('end', () => socket.destroy(new Error('the server ended a connection')));
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer in 10 s')));
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no response in 10 s')));
   }
   const times: number[] = [];
   const startedMs = performance.now();
   let begun = 0;
-  const goesOn = () => begun < most && performance.now() - startedMs < seconds * 1000;
+  const goesOn = () => begun < maxRefreshes && performance.now() - startedMs < seconds * 1000;
   await Promise.all(
     sockets.map(async (socket) => {
       for (; goesOn(); times.push(await refreshOnce(socket))) begun += 1;

@@ -5,7 +5,7 @@ import { InsufficientScope, InvalidAccessToken, NotFound, RateLimited, Validatio
 import type { RequestInfo } from '../core/request-info.ts';
 import type { Credentials } from './authenticate.ts';
 import type { Form } from './body.ts';
-import type { BrowserRequest } from './csrf.ts';
+import type { BrowserHeaders } from './csrf.ts';
 import {
   FormExpected,
   InternalError,
@@ -32,7 +32,7 @@ export interface Input<RequiredScopes extends Scopes, Body, Query, Params> {
   /** For endpoints that authenticate the client themselves. Reading it throws ValidationFailed for repeated headers. */
   readonly credentials: Credentials;
   request: RequestInfo;
-  browser: BrowserRequest;
+  browser: BrowserHeaders;
 }
 
 /** A second successful outcome with its own status. The handler returns it as `ResponseWithHeaders` with that status. */
@@ -94,7 +94,7 @@ interface Declaration<
   /** Chooses the rate limit group by the body. Requires `rateLimitKey`. */
   rateLimitOf?(body: Parsed<Body>): RateLimitGroup;
   /** The key that requests are counted by. Defaults to the client's address. */
-  rateLimitKey?(body: Parsed<Body>, browser: BrowserRequest): string | undefined;
+  rateLimitKey?(body: Parsed<Body>, browser: BrowserHeaders): string | undefined;
   body?: Body;
   /** Defaults to JSON. The schema of a form receives a record of strings. */
   bodyType?: 'form';
@@ -141,7 +141,7 @@ export type Endpoint = Omit<
   'handle' | 'rateLimitKey' | 'rateLimitOf'
 > & {
   rateLimitOf?(body: unknown): RateLimitGroup;
-  rateLimitKey?(body: unknown, browser: BrowserRequest): string | undefined;
+  rateLimitKey?(body: unknown, browser: BrowserHeaders): string | undefined;
   handle(input: Input<Scopes, unknown, unknown, unknown>): unknown;
 };
 

@@ -9,7 +9,7 @@ import { fieldErrorsOf } from '../lib/field-errors.ts';
 import { countedAddress } from '../lib/network.ts';
 import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
 import { readForm, readJson } from './body.ts';
-import { type BrowserPolicy, type BrowserRequest, browserRequestOf } from './csrf.ts';
+import { type BrowserHeaders, browserHeadersOf } from './csrf.ts';
 import { type Endpoint, errorsOf } from './endpoint.ts';
 import type { CountRequest } from './rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
@@ -27,7 +27,6 @@ export interface EndpointOptions extends Authentication {
   count: CountRequest;
   /** For tests: parses each response by its schema and fails on undeclared errors. */
   checkResponses: boolean;
-  browsers: BrowserPolicy;
   /** Called before the response, which does not wait for it. */
   onDenied?: (denied: DeniedRequest) => void;
 }
@@ -37,7 +36,7 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
   const context = contextOf(res);
   context.route = endpoint.path;
   context.renderError = endpoint.renderError;
-  const browser = browserRequestOf(req, options.browsers);
+  const browser = browserHeadersOf(req);
   const readBody = await countRequest(endpoint, options, { context, browser }, req, res);
   const found = findPrincipal(endpoint, options, req);
   const principal = found instanceof Promise ? await found : found;
@@ -71,7 +70,7 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
 async function countRequest(
   endpoint: Endpoint,
   options: EndpointOptions,
-  { context, browser }: { context: RequestContext; browser: BrowserRequest },
+  { context, browser }: { context: RequestContext; browser: BrowserHeaders },
   req: Request,
   res: Response,
 ): Promise<() => unknown> {

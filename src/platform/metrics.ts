@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-export type RefreshOutcome = 'turned' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
+export type RefreshOutcome = 'rotated' | 'unchanged' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
 
 /** What is looked at when somebody asks. */
 export interface Gauges {

@@ -100,9 +100,9 @@ test('time requests by method, route and status', async () => {
 describe('count refreshes by outcome', () => {
   const series = (outcome: string) => `keyturn_refreshes_total{outcome="${outcome}"}`;
 
-  test('turned, replayed, replayed from another network', async () => {
+  test('rotated, replayed, replayed from another network', async () => {
     const { refresh_token: token } = await service.register();
-    expect(await added(series('turned'), () => service.refresh(token))).toBe(1);
+    expect(await added(series('rotated'), () => service.refresh(token))).toBe(1);
     expect(await added(series('replayed'), () => service.refresh(token))).toBe(1);
     const headers = { 'x-forwarded-for': '203.0.113.9' };
     const elsewhere = () => service.call('post', '/refresh', { body: { refresh_token: token }, headers });

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { purgeSessions } from '../../src/core/sessions/purge.store.ts';
+import { purgeSessions } from '../../src/core/sessions/purge-sessions.sql.ts';
 import { type Database } from '../../src/platform/postgres.ts';
-import { sql } from '../../src/platform/sql.ts';
+import type { SqlFragment } from '../../src/platform/sql.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { startForTest } from './processes.ts';
 
@@ -48,10 +48,10 @@ test('a process that starts removes what ended for good a week ago, in batches, 
 });
 
 test('it finds them by an index, however many sessions live', async () => {
-  const statements: { text: string; values: unknown[] }[] = [];
+  const statements: SqlFragment[] = [];
   const listener = {
-    $executeRaw(strings: TemplateStringsArray, ...values: string[]) {
-      statements.push(sql(strings, ...values));
+    $executeRaw(statement: SqlFragment) {
+      statements.push(statement);
       return Promise.resolve(0);
     },
   };

@@ -39,7 +39,6 @@ export async function serveEndpoints(
     trustProxy: false,
     metrics: { requestDone: () => {} },
     corsOrigins: [],
-    browsers: { cookieName: 'refresh_token', sameSite: 'lax', secure: false, origins: [] },
     checkResponses: true,
     count: makeCountRequest({
       rateLimits: { login: plenty, refresh: plenty, mail, default: plenty },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
-import { DisplayName, NewPassword, PresentedPassword, User, whenText } from '../../core/users/user.ts';
+import { DisplayName, NewPassword, PresentedPassword, whenText } from '../../core/users/user.ts';
+import { User } from '../../http/schemas/user.ts';
 import { AccountLocked, InvalidCredentials, LastAdmin } from '../../core/users/users.errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { Overloaded } from '../../lib/errors.ts';

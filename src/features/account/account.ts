@@ -1,7 +1,7 @@
 import { type ConfirmPassword, overtaken } from '../../core/users/confirm-password.ts';
 import { requireLive } from '../../core/authorization/rules.ts';
 import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
-import { toUser, type User } from '../../core/users/user.ts';
+import { toUser, type User } from '../../http/schemas/user.ts';
 import { LastAdmin } from '../../core/users/users.errors.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import type { RequestInfo } from '../../core/request-info.ts';

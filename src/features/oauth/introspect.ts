@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Ratchet, RefreshToken } from '../../core/sessions/refresh-token.ts';
 import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
-import type { GrantScopes, LiveSession } from '../../core/tokens/issue-tokens.ts';
+import type { LiveSession } from '../../core/sessions/live-session.sql.ts';
+import type { GrantScopes } from '../../core/tokens/issue-tokens.ts';
 import type { AccessTokenSubject, Principal } from '../../core/authorization/principal.ts';
 import { authenticate, type Authentication, type Credentials } from '../../http/authenticate.ts';
 import { isBasic } from '../../http/basic-auth.ts';
@@ -54,7 +55,7 @@ export interface IntrospectDeps {
   readAccessToken: ReadAccessToken;
   grantScopes: GrantScopes;
   /** The session of a refresh token that would be taken now; undefined for any other. Changes nothing. */
-  lookAtRefreshToken: (token: RefreshToken) => Promise<LiveSession | undefined>;
+  findRotatableSession: (token: RefreshToken) => Promise<LiveSession | undefined>;
 }
 
 /** The scopes that the token's session or API key gives now; undefined where it has ended. */
@@ -71,10 +72,10 @@ const inactive: Introspection = { active: false };
  */
 export const makeIntrospect = (deps: IntrospectDeps) => {
   const ofRefreshToken = async (token: RefreshToken): Promise<Introspection> => {
-    const session = await deps.lookAtRefreshToken(token);
+    const session = await deps.findRotatableSession(token);
     if (!session) return inactive;
-    const { userId: sub, clientId, heldScopes, askedScope, refreshExpiresInSeconds } = session;
-    const scope = deps.grantScopes(heldScopes, askedScope).join(' ');
+    const { userId: sub, clientId, heldScopes, requestedScope, refreshExpiresInSeconds } = session;
+    const scope = deps.grantScopes(heldScopes, requestedScope).join(' ');
     const exp = deps.clock.nowSeconds() + refreshExpiresInSeconds;
     return { active: true, scope, client_id: clientId, sub, exp };
   };

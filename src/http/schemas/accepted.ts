@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
-/** What is answered where the rest happens by mail: the same for every address. */
+/** The response of endpoints that continue by email: the same for every email address. */
 export const Accepted = z
-  .object({ message: z.string().meta({ description: 'For people; the text may change' }) })
+  .object({ message: z.string().meta({ description: 'For people. The text can change' }) })
   .meta({
     id: 'Accepted',
-    description: 'Taken on; the rest happens by mail',
-    examples: [{ message: 'If there is an account with this address, a link is on its way to it.' }],
+    description: 'The request was accepted and continues by email',
+    examples: [{ message: 'If an account with this email address exists, we have sent it a link.' }],
   });
 
 export type Accepted = z.output<typeof Accepted>;

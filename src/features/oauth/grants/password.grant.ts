@@ -1,4 +1,5 @@
-import type { TokenResponse } from '../../../http/schemas/token-response.ts';
+import type { IssuedTokens } from '../../../core/tokens/issue-tokens.ts';
+import { toTokenResponse } from '../../../http/schemas/token-response.ts';
 import { EmailAddress } from '../../../core/users/email-address.ts';
 import { PresentedPassword } from '../../../core/users/user.ts';
 import type { RequestInfo } from '../../../core/request-info.ts';
@@ -11,16 +12,16 @@ import type { Grant } from '../token.ts';
 export type LogIn = (
   attempt: { email: EmailAddress; password: string; scope: string | null; replaces: readonly [] },
   request: RequestInfo,
-) => Promise<TokenResponse>;
+) => Promise<IssuedTokens>;
 
 /** RFC 6749 section 4.3. RFC 9700 section 2.4 forbids it, so it is off where nobody turns it on. */
 export const passwordGrant = (login: LogIn): Grant => ({
   type: 'password',
-  give({ username, password, scope = null }, presented, request) {
+  async give({ username, password, scope = null }, presented, request) {
     requireFirstParty(presented);
     const email = EmailAddress.safeParse(required('username', username));
     const secret = PresentedPassword.safeParse(required('password', password));
     if (!email.success || !secret.success) throw new InvalidGrant('what no account has');
-    return login({ email: email.data, password: secret.data, scope, replaces: [] }, request);
+    return toTokenResponse(await login({ email: email.data, password: secret.data, scope, replaces: [] }, request));
   },
 });

@@ -1,5 +1,6 @@
 import type { Ratchet, RefreshToken } from '../../../core/sessions/refresh-token.ts';
-import type { TokenResponse } from '../../../http/schemas/token-response.ts';
+import type { IssuedTokens } from '../../../core/tokens/issue-tokens.ts';
+import { toTokenResponse } from '../../../http/schemas/token-response.ts';
 import type { RequestInfo } from '../../../core/request-info.ts';
 import { requireFirstParty } from '../clients.ts';
 import { required } from '../forms.ts';
@@ -10,13 +11,13 @@ export type Refresh = (
   presented: RefreshToken | undefined,
   request: RequestInfo,
   scope: string | null,
-) => Promise<TokenResponse>;
+) => Promise<IssuedTokens>;
 
 /** RFC 6749 section 6 */
 export const refreshTokenGrant = (refresh: Refresh, ratchet: Pick<Ratchet, 'parse'>): Grant => ({
   type: 'refresh_token',
-  give({ refresh_token: token, scope = null }, presented, request) {
+  async give({ refresh_token: token, scope = null }, presented, request) {
     requireFirstParty(presented);
-    return refresh(ratchet.parse(required('refresh_token', token)), request, scope);
+    return toTokenResponse(await refresh(ratchet.parse(required('refresh_token', token)), request, scope));
   },
 });
