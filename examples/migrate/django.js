@@ -1,12 +1,42 @@
-// node examples/migrate/django.js users.json > users.ndjson
-import { objectsOf, writeUser } from './objects.js';
+// node examples/migrate/django.js users.json --output users.ndjson
+import { z } from 'zod';
+import { convertRecords, runConverter } from './convert.js';
 
-for await (const { fields: user } of objectsOf(process.argv[2]))
-  await writeUser({
-    email: user.email,
-    display_name: [user.first_name, user.last_name].filter(Boolean).join(' ') || user.username,
-    is_active: user.is_active,
-    // Django begins the hash of nobody's password with an exclamation mark.
-    password_hash: user.password.startsWith('!') ? undefined : user.password,
-    created_at: user.date_joined,
-  });
+const Text = z.string().nullish();
+
+const Row = z.object({
+  fields: z.object({
+    email: Text,
+    username: Text,
+    first_name: Text,
+    last_name: Text,
+    is_active: z.boolean().optional(),
+    password: Text,
+    date_joined: Text,
+  }),
+});
+
+const maxOffsetMs = 14 * 3_600_000;
+
+/** With `USE_TZ=False` Django writes local time without a zone. It is taken as UTC. */
+function createdAt(time) {
+  if (!time || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?$/.test(time)) return time ?? undefined;
+  const aheadMs = Date.parse(`${time}Z`) - Date.now();
+  // Taken as UTC, a recent local time can be in the future, which the import refuses. Without a time it uses the current one.
+  return aheadMs > 0 && aheadMs <= maxOffsetMs ? undefined : `${time}Z`;
+}
+
+const convert = ({ fields: user }) => ({
+  email: user.email,
+  display_name: [user.first_name, user.last_name].filter((name) => name?.trim()).join(' ') || user.username,
+  is_active: user.is_active,
+  // A hash that starts with an exclamation mark is Django's mark for an account without a password.
+  password_hash: user.password?.startsWith('!') ? undefined : user.password,
+  created_at: createdAt(user.date_joined),
+});
+
+await runConverter({
+  usage: 'django.js users.json',
+  files: [1, 1],
+  convert: ([file]) => convertRecords(file, { schema: Row, convert }),
+});

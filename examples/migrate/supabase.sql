@@ -1,8 +1,10 @@
--- psql "$SUPABASE_DB_URL" -At -f examples/migrate/supabase.sql > users.ndjson
+-- Prints one line per user for `users import`. docs/migrating-users.md shows the psql command that runs this file.
 SELECT json_strip_nulls(json_build_object(
   'email', email,
   'display_name', COALESCE(
-    NULLIF(raw_user_meta_data ->> 'full_name', ''), NULLIF(raw_user_meta_data ->> 'name', ''), split_part(email, '@', 1)),
+    NULLIF(btrim(raw_user_meta_data ->> 'full_name'), ''),
+    NULLIF(btrim(raw_user_meta_data ->> 'name'), ''),
+    split_part(email, '@', 1)),
   'email_verified', email_confirmed_at IS NOT NULL,
   'is_active', banned_until IS NULL OR banned_until < now(),
   'password_hash', NULLIF(encrypted_password, ''),

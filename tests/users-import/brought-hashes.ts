@@ -1,10 +1,10 @@
-// Hashes that other systems made, of passwords that are known here; each says which program made it, and with what call.
+// Password hashes from other systems, with their passwords. Each names the program and the call that created it.
 
 export interface Brought {
   madeBy: string;
   hash: string;
   password: string;
-  /** What it is kept as, where that is another spelling. */
+  /** The stored form, if it differs from `hash`. */
   stored?: string;
 }
 

@@ -65,6 +65,15 @@ describe('an account', () => {
     expect(Math.abs(Date.now() - Number(createdAt))).toBeLessThan(60_000);
   });
 
+  test('has no password if its password_hash is empty or null', async () => {
+    const lines = ['', null].map((passwordHash) => user({ password_hash: passwordHash }));
+    expect(await world.run(await world.write(...lines))).toMatchObject({ code: 0 });
+    for (const { email } of lines) {
+      expect(await account(email)).toMatchObject({ password_hash: '!' });
+      for (const tried of ['!', password]) expect((await world.app.login(email, tried)).status).toBe(401);
+    }
+  });
+
   test('is in the audit trail, as brought along by the command, and without anything personal', async () => {
     const line = user();
     await world.run(await world.write(line));
@@ -100,6 +109,7 @@ describe('a line that is refused', () => {
       user({ password_hash: secret }),
       [/^password_hash: must be a hash of a form that is known/],
     ],
+    ['a hash of spaces', user({ password_hash: ' ' }), [/^password_hash: must be a hash of a form that is known/]],
     ['a costly hash', user({ password_hash: `$2b$16$${'.'.repeat(53)}` }), [/^password_hash: needs too much work/]],
     ['a day for a time', user({ created_at: '2020-02-03' }), [/^created_at: must be a time of RFC 3339 from 1970/]],
     ['a time to come', user({ created_at: '2190-01-01T00:00:00Z' }), [/^created_at: must be a time of RFC 3339/]],

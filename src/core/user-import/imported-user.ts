@@ -26,7 +26,9 @@ function fail(context: z.RefinementCtx, message: string): never {
   return z.NEVER;
 }
 
+/** An empty hash is taken like null, because exports write accounts without a password either way. */
 const PasswordHash = z.string().transform((text, context) => {
+  if (text === '') return null;
   const known = readHash(text);
   if (known && !known.excess) return known.stored;
   return fail(context, known?.excess ?? 'must be a hash of a form that is known: Argon2, bcrypt, scrypt or PBKDF2');

@@ -1,0 +1,51 @@
+// Arguments for every function of a `*.sql.ts` file, by file and name: each call must run a statement. 'tx' is the transaction.
+const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
+const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
+
+export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
+  'core/audit/audit.sql.ts insertEvent': [
+    [
+      'tx',
+      {
+        id,
+        type: 'login',
+        outcome: 'success',
+        reason: null,
+        actorId: id,
+        userId: id,
+        sessionId: id,
+        apiKeyId: null,
+        role: null,
+        kid: null,
+        source,
+      },
+    ],
+    [
+      'tx',
+      {
+        id,
+        type: 'login',
+        outcome: 'failure',
+        reason: 'cli',
+        actorId: null,
+        userId: null,
+        sessionId: null,
+        apiKeyId: null,
+        role: 'r',
+        kid: 'k',
+        source: null,
+      },
+    ],
+  ],
+  'core/audit/audit.sql.ts insertImportEvents': [['tx', [{ id, userId: id }]]],
+  'core/authorization/authorization.sql.ts findGrants': [
+    ['tx', { userId: id, sessionId: id, apiKeyId: undefined, scopes: [], authTime: 0 }],
+    ['tx', { userId: id, sessionId: undefined, apiKeyId: id, scopes: [], authTime: undefined }],
+  ],
+  'core/authorization/authorization.sql.ts findHeldScopes': [['tx', id]],
+  'core/authorization/authorization.sql.ts lockGrants': [['tx']],
+  'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
+  'core/authorization/fragments.sql.ts isPrincipal': [[{ sessionId: id }]],
+  'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
+};
