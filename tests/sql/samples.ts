@@ -2,6 +2,8 @@
 const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
+const bytes = Buffer.alloc(32);
+const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/audit/audit.sql.ts insertEvent': [
@@ -47,5 +49,48 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ sessionId: id }]],
+  'core/sessions/purge-sessions.sql.ts purgeSessions': [['tx', 500]],
+  'core/sessions/sessions.sql.ts findSession': [['tx', id]],
+  'core/sessions/sessions.sql.ts insertSession': [
+    [
+      'tx',
+      {
+        id,
+        userId: id,
+        verifiedHash: '!',
+        tokenHash: bytes,
+        requestedScope: null,
+        request: { ip: '192.0.2.1', network: '192.0.2.0/24', userAgent: null },
+        refreshTtlSeconds: 60,
+        sessionTtlSeconds: 60,
+      },
+    ],
+  ],
+  'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
+  'core/sessions/sessions.sql.ts revokeSession': [
+    ['tx', id, 'logout'],
+    ['tx', id, 'logout', otherId],
+  ],
+  'core/sessions/sessions.sql.ts revokeSessionsOf': [
+    ['tx', id, 'logout_all'],
+    ['tx', id, 'password_changed', otherId],
+  ],
+  'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
+  'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
+  'features/refresh/refresh.sql.ts rotateSession': [
+    [
+      'tx',
+      {
+        from: refreshToken,
+        to: refreshToken,
+        salt: bytes,
+        network: '192.0.2.0/24',
+        refreshTtlSeconds: 60,
+        gracePeriodSeconds: 30,
+      },
+    ],
+  ],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
+  'features/sign-up/sign-up.sql.ts findUser': [['tx', id]],
+  'features/sign-up/sign-up.sql.ts grantUserRole': [['tx', { id, email: 'ada@example.com' }]],
 };

@@ -188,6 +188,6 @@ test('the example line can be imported, and every documented hash form has a tes
   expect(forms.length).toBeGreaterThan(10);
   const known = broughtHashes.filter(({ hash }) => readHash(hash)).map(({ hash }) => hash);
   const isShown = (form: string) => known.some((hash) => hash.startsWith(form));
-  // PHP writes $2y$; tests/password-login/rehash.test.ts logs in with such a hash.
+  // PHP writes $2y$; tests/login/rehash.test.ts logs in with such a hash.
   expect(forms.filter((form) => !isShown(form))).toEqual(['$2y$']);
 });
