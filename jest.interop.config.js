@@ -1,11 +1,11 @@
 import base from './jest.config.js';
 
-/** The programs of examples/verify, each in its own language: `npm run test:interop`. @type {import('jest').Config} */
+/** `npm run test:interop` tests the programs in examples/verify. @type {import('jest').Config} */
 export default {
   ...base,
   roots: ['<rootDir>/tests/interop'],
   testPathIgnorePatterns: ['/node_modules/'],
   testTimeout: 60_000,
-  // What a program of another language leaves open when it fails to start must not keep a run from ending.
+  // A program that fails to start can leave handles open.
   forceExit: true,
 };

@@ -1,24 +1,34 @@
-// npm pack: what is packed is for the programs around the service, `keyturn/verify` and `keyturn/client`, and not the
-// service itself, which is run from a checkout or an image. Nobody who verifies a token shall install a database's
-// driver for it, so the tarball's manifest names `jose` alone. `prepack` puts that manifest in the place of ours, and
-// `postpack` puts ours back; where npm was stopped between the two, `git checkout package.json` does.
+// Writes the manifest of the published package. `npm pack` publishes only `keyturn/verify` and `keyturn/client`, so the
+// published package.json lists jose as the only dependency instead of all dependencies of the service. `prepack` writes
+// it and `postpack` restores the original. If npm stops in between, run `git checkout package.json`.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 
-const manifest = 'package.json';
-const ours = 'dist/.package.json';
-const published = ['name', 'version', 'description', 'license', 'private', 'type', 'engines', 'exports', 'files'];
+const manifestPath = 'package.json';
+const backupPath = 'dist/.package.json';
+const publishedMembers = [
+  'name',
+  'version',
+  'description',
+  'license',
+  'private',
+  'type',
+  'engines',
+  'exports',
+  'files',
+];
 
 type Manifest = Record<string, unknown> & { dependencies: { jose: string } };
 
-function prepare(): void {
-  const text = readFileSync(manifest, 'utf8');
-  const whole = JSON.parse(text) as Manifest;
-  const members = Object.entries(whole).filter(([name]) => published.includes(name));
-  const { jose } = whole.dependencies;
-  writeFileSync(ours, text);
-  writeFileSync(manifest, `${JSON.stringify({ ...Object.fromEntries(members), dependencies: { jose } }, null, 2)}\n`);
+function writePublishedManifest(): void {
+  const text = readFileSync(manifestPath, 'utf8');
+  const manifest = JSON.parse(text) as Manifest;
+  const members = Object.entries(manifest).filter(([name]) => publishedMembers.includes(name));
+  const { jose } = manifest.dependencies;
+  const published = { ...Object.fromEntries(members), dependencies: { jose } };
+  writeFileSync(backupPath, text);
+  writeFileSync(manifestPath, `${JSON.stringify(published, null, 2)}\n`);
 }
 
 const [event] = process.argv.slice(2);
-if (event === 'prepack') prepare();
-if (event === 'postpack' && existsSync(ours)) renameSync(ours, manifest);
+if (event === 'prepack') writePublishedManifest();
+if (event === 'postpack' && existsSync(backupPath)) renameSync(backupPath, manifestPath);

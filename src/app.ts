@@ -1,26 +1,30 @@
 import { apiInfo } from './api-info.ts';
-import { adminKeys } from './features/signing-keys/signing-keys.feature.ts';
+import { signingKeyEndpoints } from './features/signing-keys/signing-keys.endpoints.ts';
 import { roleEndpoints } from './features/roles/roles.endpoints.ts';
 import { adminUsers } from './features/users/users.feature.ts';
 import { apiKeys } from './features/api-keys/api-keys.feature.ts';
 import { auditLog } from './features/audit/audit.feature.ts';
 import { csrfEndpoints } from './features/csrf/csrf.endpoints.ts';
-import { discovery } from './features/discovery/discovery.endpoints.ts';
-import { docs } from './features/docs/docs.endpoints.ts';
-import { emailChange } from './features/email-change/email-change.feature.ts';
-import { emailVerification } from './features/email-verification/email-verification.feature.ts';
-import { health } from './features/health/health.endpoints.ts';
-import { linkPages } from './features/link-pages/link-pages.endpoints.ts';
+import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
+import { docsEndpoints } from './features/docs/docs.endpoints.ts';
+import { makeConfirmEmailChange } from './features/email-change/confirm-email-change.ts';
+import { emailChangeEndpoints } from './features/email-change/email-change.endpoints.ts';
+import { makeUndoEmailChange } from './features/email-change/undo-email-change.ts';
+import { emailVerificationEndpoints } from './features/email-verification/email-verification.endpoints.ts';
+import { makeVerifyEmail } from './features/email-verification/verify-email.ts';
+import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts';
+import { healthEndpoints } from './features/health/health.endpoints.ts';
 import { logoutEndpoints } from './features/logout/logout.endpoints.ts';
 import { makeEndSession } from './features/logout/logout.ts';
-import { myAccount } from './features/account/account.feature.ts';
+import { accountEndpoints } from './features/account/account.endpoints.ts';
 import { mySessions } from './features/sessions/sessions.feature.ts';
-import { oauth } from './features/oauth/oauth.feature.ts';
-import { openApi } from './features/openapi/openapi.endpoints.ts';
+import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
+import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { loginEndpoints } from './features/login/login.endpoints.ts';
 import { makeLogin } from './features/login/login.ts';
-import { passwordReset } from './features/password-reset/password-reset.feature.ts';
-import { problem } from './features/problem-pages/problem-pages.endpoints.ts';
+import { passwordResetEndpoints } from './features/password-reset/password-reset.endpoints.ts';
+import { makeResetPassword } from './features/password-reset/reset-password.ts';
+import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refreshEndpoints } from './features/refresh/refresh.endpoints.ts';
 import { makeFindRotatableSession, makeRefresh } from './features/refresh/refresh.ts';
 import { signUpEndpoints } from './features/sign-up/sign-up.endpoints.ts';
@@ -35,15 +39,18 @@ export function makeApp(deps: AppDeps) {
   const parts = makeContainer(deps);
   const { keyring, signingKeyWorker, emailWorker, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
   const { log, checkResponses = false } = deps;
-  const change = emailChange(parts);
-  const verification = emailVerification({ ...parts, ...change });
-  const reset = passwordReset(parts);
+  const confirmEmailChange = makeConfirmEmailChange(parts);
+  const verifyEmail = makeVerifyEmail({ ...parts, confirmEmailChange });
+  const undoEmailChange = makeUndoEmailChange(parts);
+  const resetPassword = makeResetPassword(parts);
   const login = makeLogin(parts);
   const refresh = makeRefresh(parts);
   const findRotatableSession = makeFindRotatableSession(parts);
   const endSession = makeEndSession(parts);
-  const clients = oauth({ ...parts, login, refresh, findRotatableSession, endSession });
-  parts.answerAsks({ ...verification.answers, ...reset.answers });
+  const passwordGrantEnabled = parts.passwordGrant;
+  const authentication = { verify, findApiKey: parts.findApiKey };
+  const sessions = { login, refresh, findRotatableSession, endSession };
+  const clients = oauthEndpoints({ ...parts, ...sessions, authentication, passwordGrantEnabled });
 
   const endpoints: readonly Endpoint[] = [
     ...signUpEndpoints(parts),
@@ -51,27 +58,31 @@ export function makeApp(deps: AppDeps) {
     ...refreshEndpoints({ ...parts, refresh }),
     ...logoutEndpoints(parts),
     ...csrfEndpoints(parts),
-    ...myAccount(parts),
-    ...verification.endpoints,
-    ...reset.endpoints,
-    ...change.endpoints,
+    ...accountEndpoints(parts),
+    ...emailVerificationEndpoints({ ...parts, verifyEmail }),
+    ...passwordResetEndpoints({ ...parts, resetPassword }),
+    ...emailChangeEndpoints({ ...parts, undoEmailChange }),
     // An app that shows pages of its own has its own APP_URL.
-    ...(parts.appUrl === baseUrl ? linkPages({ ...parts, ...verification, ...reset, ...change }) : []),
+    ...(parts.appUrl === baseUrl ? linkPageEndpoints({ ...parts, verifyEmail, resetPassword, undoEmailChange }) : []),
     ...mySessions(parts),
     ...apiKeys(parts),
     ...auditLog(parts),
     ...adminUsers(parts),
     ...roleEndpoints(parts),
-    ...adminKeys(parts),
-    ...clients.endpoints,
-    ...discovery({ ...parts, ...clients }),
-    ...health(parts),
-    ...openApi(() => document()),
-    ...docs,
-    problem(baseUrl, () => [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition)),
+    ...signingKeyEndpoints(parts),
+    ...clients,
+    ...discoveryEndpoints({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
+    ...healthEndpoints(parts),
+    ...openApiEndpoints(() => document()),
+    ...docsEndpoints,
+    ...problemPageEndpoints(baseUrl, () =>
+      [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition),
+    ),
   ];
 
-  const { passwordFlow } = clients;
+  const passwordFlow = passwordGrantEnabled
+    ? { tokenUrl: `${baseUrl}/token`, scopes: parts.describedScopes }
+    : undefined;
   const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
   const express = makeExpress(endpoints, { ...parts, log, verify, checkResponses });
   metrics.watch({ ...parts, pool: deps.infrastructure.pool });

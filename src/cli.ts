@@ -1,19 +1,19 @@
 import { audit, auditUsage } from './cli/audit.ts';
+import { emails, emailsUsage } from './cli/emails.ts';
 import { keys, keysUsage } from './cli/keys.ts';
-import { mails, mailsUsage } from './cli/mails.ts';
 import { migrate } from './cli/migrate.ts';
 import { openapi } from './cli/openapi.ts';
 import { UsageError } from './cli/usage-error.ts';
 import { users, usersUsage } from './cli/users.ts';
-import { explain } from './platform/process-lifecycle.ts';
+import { describeFatalError } from './platform/process-lifecycle.ts';
 
 const usage = `Usage: npm run cli -- <command>
 
-  migrate    apply the migrations that the database lacks
-  keys       list, rotate, revoke and rewrap the signing keys; keys --help
-  mails      list the mails that wait, and retry those that were given up; mails --help
-  users      make an administrator, import accounts from a file; users --help
-  audit      export the audit trail; audit --help
+  migrate    apply the pending migrations
+  keys       list, rotate, revoke and rewrap the signing keys; see keys --help
+  emails     list unsent emails and retry failed ones; see emails --help
+  users      create an administrator or import accounts; see users --help
+  audit      export the audit trail; see audit --help
   openapi    print the OpenAPI document as YAML
 `;
 
@@ -33,18 +33,18 @@ const withoutArguments = (work: () => Promise<void>): Command => ({
 const commands: Record<string, Command> = {
   migrate: withoutArguments(migrate),
   keys: { usage: keysUsage, run: keys },
-  mails: { usage: mailsUsage, run: mails },
+  emails: { usage: emailsUsage, run: emails },
   users: { usage: usersUsage, run: users },
   audit: { usage: auditUsage, run: audit },
   openapi: withoutArguments(openapi),
 };
 
-// Read by hand: one kid in 64 begins with a hyphen, and is no option.
+// Without parseArgs, because a kid can begin with a hyphen.
 const words = process.argv.slice(2);
-const help = words.some((word) => word === '--help' || word === '-h');
-const [name = '', ...args] = words.filter((word) => word !== '--help' && word !== '-h');
+const isHelp = (word: string) => word === '--help' || word === '-h';
+const [name = '', ...args] = words.filter((word) => !isHelp(word));
 const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-if (help) {
+if (words.some(isHelp)) {
   process.stdout.write(command?.usage ?? usage);
   process.exit(0);
 }
@@ -53,6 +53,11 @@ try {
   await command.run(args);
 } catch (error) {
   const isUsage = error instanceof UsageError;
-  process.stderr.write(isUsage ? (command?.usage ?? usage) : `${explain(error)}\n`);
+  process.stderr.write(
+    isUsage
+      ? (command?.usage ?? usage)
+      : `${describeFatalError(error)}
+`,
+  );
   process.exit(isUsage ? 2 : 1);
 }

@@ -1,10 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { SigningAlg } from './core/signing-keys/signing-key.ts';
 import {
   audience,
   choice,
   duration,
   durationOrOff,
+  integer,
   mailbox,
   masterKeys,
   origins,
@@ -15,44 +17,43 @@ import {
   smtpUrl,
   trustProxy,
   url,
-  whole,
 } from './lib/config-values.ts';
 
 export type Mode = 'production' | 'development';
 
-/** Every setting: its kind, its default, its bounds. `.env.example` says what each is for. */
-export const settings = (mode: Mode, poolThreads: number) => {
+/** The type, default and bounds of each environment variable. `.env.example` describes their purpose. */
+export const configSchema = (mode: Mode, poolThreads: number) => {
   const development = mode === 'development';
-  const hashes = Math.max(1, Math.min(availableParallelism() - 1, poolThreads - 1));
+  const defaultHashConcurrency = Math.max(1, Math.min(availableParallelism() - 1, poolThreads - 1));
   const publicUrl = plainUrl.refine((text) => development || text.startsWith('https://'), {
-    error: 'must be https in production',
+    error: 'must be an https URL in production',
   });
   return z.object({
     HOST: z.string().default('0.0.0.0'),
-    PORT: whole(3000, 0, 65_535),
-    METRICS_PORT: whole(9464, 0, 65_535),
+    PORT: integer(3000, 0, 65_535),
+    METRICS_PORT: integer(9464, 0, 65_535),
     ISSUER: publicUrl,
     AUDIENCE: audience.optional(),
     DATABASE_URL: postgresUrl,
     DATABASE_DIRECT_URL: postgresUrl.optional(),
     DATABASE_STATEMENT_NAMES: choice('on', 'off').default('on'),
-    DATABASE_POOL_MAX: whole(10, 1, 1000),
+    DATABASE_POOL_MAX: integer(10, 1, 1000),
     DATABASE_TIMEOUT: duration('5s', '1s', '5m'),
     REDIS_URL: redisUrl.optional(),
     MASTER_KEYS: masterKeys,
-    JWT_ALG: choice('ES256', 'EdDSA', 'RS256', 'PS256').default('ES256'),
+    JWT_ALG: choice(...SigningAlg.options).default('ES256'),
     ACCESS_TTL: duration('15m', '1m', '1h'),
     REFRESH_TTL: duration('30d', '1s', '400d'),
     SESSION_TTL: duration('30d', '1s', '3650d'),
     REFRESH_GRACE_PERIOD: duration('30s', '0', '60s'),
     SIGNING_KEY_ROTATION: durationOrOff('90d', '1s', '3650d'),
     JWKS_MAX_AGE: duration('5m', '1s', '1d'),
-    ARGON2_MEMORY_KIB: whole(65_536, 8, 4_194_304),
-    ARGON2_ITERATIONS: whole(3, 1, 100),
-    ARGON2_PARALLELISM: whole(4, 1, 64),
-    HASH_CONCURRENCY: whole(hashes, 1, 1000),
-    HASH_QUEUE_MAX: whole(100, 0, 100_000),
-    PASSWORD_MIN_LENGTH: whole(8, 8, 64),
+    ARGON2_MEMORY_KIB: integer(65_536, 8, 4_194_304),
+    ARGON2_ITERATIONS: integer(3, 1, 100),
+    ARGON2_PARALLELISM: integer(4, 1, 64),
+    HASH_CONCURRENCY: integer(defaultHashConcurrency, 1, 1000),
+    HASH_QUEUE_MAX: integer(100, 0, 100_000),
+    PASSWORD_MIN_LENGTH: integer(8, 8, 64),
     PASSWORD_BLOCKLIST_FILE: z.string().optional(),
     HIBP_URL: url('an http or https URL', 'https:', 'http:').optional(),
     PASSWORD_GRANT: choice('on', 'off').default(development ? 'on' : 'off'),
@@ -61,13 +62,14 @@ export const settings = (mode: Mode, poolThreads: number) => {
     SMTP_URL: smtpUrl.optional(),
     MAIL_FROM: development ? mailbox.prefault('Keyturn <keyturn@localhost>') : mailbox.optional(),
     APP_URL: publicUrl.optional(),
-    LOCKOUT_ATTEMPTS: whole(5, 1, 1_000_000),
-    LOCKOUT_TOTAL: whole(50, 1, 1_000_000),
+    LOCKOUT_ATTEMPTS: integer(5, 1, 1_000_000),
+    LOCKOUT_TOTAL: integer(50, 1, 1_000_000),
     LOCKOUT_DURATION: duration('15m', '1s', '30d'),
     RATE_LIMIT_LOGIN: rate('20/15m'),
+    RATE_LIMIT_REGISTER: rate('30/1h'),
     RATE_LIMIT_REFRESH: rate('60/1m'),
-    RATE_LIMIT_MAIL: rate('5/15m'),
-    RATE_LIMIT_DEFAULT: rate('300/1m'),
+    RATE_LIMIT_MAIL: rate('10/15m'),
+    RATE_LIMIT_DEFAULT: rate('600/1m'),
     AUDIT_RETENTION: durationOrOff('400d', '30d', '3650d'),
     CORS_ORIGINS: origins.optional(),
     COOKIE_SAMESITE: choice('lax', 'strict', 'none').default('lax'),
@@ -78,8 +80,8 @@ export const settings = (mode: Mode, poolThreads: number) => {
   });
 };
 
-/** OWASP's floor for Argon2id: any of its equivalent pairs of memory and iterations (Password Storage Cheat Sheet). */
-const argon2Floor: readonly (readonly [memoryKib: number, iterations: number])[] = [
+/** The minimum for Argon2id in OWASP's Password Storage Cheat Sheet: any of these equivalent pairs. */
+const argon2Minimums: readonly (readonly [memoryKib: number, iterations: number])[] = [
   [47_104, 1],
   [19_456, 2],
   [12_288, 3],
@@ -87,9 +89,9 @@ const argon2Floor: readonly (readonly [memoryKib: number, iterations: number])[]
   [7_168, 5],
 ];
 
-export type Parsed = z.output<ReturnType<typeof settings>>;
+export type Parsed = z.output<ReturnType<typeof configSchema>>;
 
-/** Whose change the audit trail tells: not where things are, how much of them there is, and what is logged. */
+/** The security-relevant variables, whose changes are audited. Locations, capacities and logging are not. */
 export const auditedNames = [
   'ISSUER',
   'AUDIENCE',
@@ -114,6 +116,7 @@ export const auditedNames = [
   'LOCKOUT_TOTAL',
   'LOCKOUT_DURATION',
   'RATE_LIMIT_LOGIN',
+  'RATE_LIMIT_REGISTER',
   'RATE_LIMIT_REFRESH',
   'RATE_LIMIT_MAIL',
   'RATE_LIMIT_DEFAULT',
@@ -123,29 +126,31 @@ export const auditedNames = [
   'TRUST_PROXY',
 ] as const satisfies readonly (keyof Parsed)[];
 
-/** What production needs besides, where it sends mail; development prints its mails. */
-export function missingForMail(mode: Mode, raw: Partial<Record<string, string>>): string[] {
+/** What is missing to send emails. Development prints them instead. */
+export function emailErrors(mode: Mode, raw: Partial<Record<string, string>>): string[] {
   if (mode === 'development') return [];
-  if (raw['SMTP_URL']) return raw['MAIL_FROM'] ? [] : ['MAIL_FROM is required with SMTP_URL: who the mails are from'];
+  if (raw['SMTP_URL']) return raw['MAIL_FROM'] ? [] : ['MAIL_FROM is required with SMTP_URL: the sender of the emails'];
   if (raw['EMAIL_VERIFICATION'] === 'off') return [];
-  return ['SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent'];
+  return ['SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email'];
 }
 
-/** What each setting allows by itself, and all of them together do not. */
-export function contradictions(parsed: Parsed, poolThreads: number): string[] {
-  const faults: string[] = [];
+/** Errors of values that are valid on their own but not together. */
+export function combinationErrors(parsed: Parsed, poolThreads: number): string[] {
+  const errors: string[] = [];
   const { ARGON2_MEMORY_KIB: memory, ARGON2_ITERATIONS: iterations } = parsed;
-  if (!argon2Floor.some(([m, t]) => memory >= m && iterations >= t))
-    faults.push(
-      `ARGON2_MEMORY_KIB ${memory} with ARGON2_ITERATIONS ${iterations} is weaker than OWASP's floor (19456, 2)`,
+  if (!argon2Minimums.some(([m, t]) => memory >= m && iterations >= t))
+    errors.push(
+      `ARGON2_MEMORY_KIB ${memory} with ARGON2_ITERATIONS ${iterations} is weaker than OWASP's minimum, such as 19456 with 2`,
     );
   if (parsed.ARGON2_MEMORY_KIB < 8 * parsed.ARGON2_PARALLELISM)
-    faults.push('ARGON2_MEMORY_KIB must be at least 8 times ARGON2_PARALLELISM (RFC 9106 section 3.1)');
+    errors.push('ARGON2_MEMORY_KIB must be at least 8 times ARGON2_PARALLELISM (RFC 9106 section 3.1)');
   if (parsed.HASH_CONCURRENCY >= poolThreads)
-    faults.push(
-      `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} would fill the thread pool of ${poolThreads}: start through npm start, which sizes it, or set UV_THREADPOOL_SIZE`,
+    errors.push(
+      `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} fills the thread pool of ${poolThreads}. Run npm start, which sets its size, or set UV_THREADPOOL_SIZE`,
     );
   if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER.startsWith('http:'))
-    faults.push('COOKIE_SAMESITE none needs an https ISSUER: browsers take such a cookie only if it is Secure');
-  return faults;
+    errors.push(
+      'COOKIE_SAMESITE=none requires an https ISSUER, because browsers accept such cookies only if they are Secure',
+    );
+  return errors;
 }

@@ -2,26 +2,27 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { type Mailbox, masterKeys, plainUrl, postgresUrl } from './lib/config-values.ts';
 import { StartupError } from './lib/errors.ts';
-import { auditedNames, contradictions, missingForMail, type Mode, type Parsed, settings } from './config-schema.ts';
+import { auditedNames, combinationErrors, configSchema, emailErrors, type Mode, type Parsed } from './config-schema.ts';
 
 export type { Mode };
 
-/** Every setting's name, as it stands in the environment and in `.env.example`. */
-export type Setting = keyof z.input<ReturnType<typeof settings>>;
+/** The names of the environment variables in `.env.example`. */
+export type VariableName = keyof z.input<ReturnType<typeof configSchema>>;
 
 /** Durations are in seconds, memory in KiB, lengths in code points. */
-export type Config = ReturnType<typeof arrange>;
+export type Config = ReturnType<typeof toConfig>;
 
-/** Values for settings that the environment leaves out; a function is called only then. */
-export type Defaults = Partial<Record<Setting, () => string | Promise<string>>>;
+/** Values of missing variables. A function is called only if its variable is missing. */
+export type Deerrors = Partial<Record<VariableName, () => string | Promise<string>>>;
 
 export class ConfigError extends StartupError {
-  constructor(faults: string[]) {
-    super(`Keyturn cannot start with these settings:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  constructor(errors: readonly string[]) {
+    super(`The configuration is invalid:\n${errors.map((error) => `  - ${error}`).join('\n')}`);
   }
 }
 
-const secretSettings: readonly Setting[] = [
+/** Each of these can also be read from a file, which `NAME_FILE` names. */
+const secretNames: readonly VariableName[] = [
   'DATABASE_URL',
   'DATABASE_DIRECT_URL',
   'REDIS_URL',
@@ -31,22 +32,22 @@ const secretSettings: readonly Setting[] = [
 
 const withoutSlash = (url: string): string => url.replace(/\/$/, '');
 
-/** How mails leave; undefined where none are sent. */
+/** How emails are sent; undefined if none are. */
 export type EmailConfig = { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
 
-function mailOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): EmailConfig {
+function emailConfigOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): EmailConfig {
   if (from && url !== undefined) return { kind: 'smtp', url, from };
   return from && mode === 'development' ? { kind: 'console', from } : undefined;
 }
 
-function arrange(mode: Mode, parsed: Parsed) {
+function toConfig(mode: Mode, parsed: Parsed) {
   return {
     host: parsed.HOST,
     port: parsed.PORT,
-    /** 0: no metrics. */
+    /** 0 disables metrics. */
     metricsPort: parsed.METRICS_PORT,
     issuer: parsed.ISSUER,
-    /** The issuer without a slash at its end: what every link begins with. */
+    /** The issuer without a trailing slash, for URLs. */
     baseUrl: withoutSlash(parsed.ISSUER),
     audience: (parsed.AUDIENCE ?? parsed.ISSUER).split(',').map((audience) => audience.trim()),
     database: {
@@ -64,7 +65,7 @@ function arrange(mode: Mode, parsed: Parsed) {
     refreshTtlSeconds: parsed.REFRESH_TTL,
     sessionTtlSeconds: parsed.SESSION_TTL,
     refreshGracePeriodSeconds: parsed.REFRESH_GRACE_PERIOD,
-    /** Undefined: off. */
+    /** Undefined: no automatic rotation. */
     signingKeyRotationSeconds: parsed.SIGNING_KEY_ROTATION,
     jwksMaxAgeSeconds: parsed.JWKS_MAX_AGE,
     hashing: {
@@ -80,8 +81,8 @@ function arrange(mode: Mode, parsed: Parsed) {
     passwordGrant: parsed.PASSWORD_GRANT === 'on',
     registrationOpen: parsed.REGISTRATION === 'open',
     emailVerification: parsed.EMAIL_VERIFICATION,
-    mail: mailOf(mode, parsed),
-    /** Without a slash at its end: what the links in mails begin with. */
+    mail: emailConfigOf(mode, parsed),
+    /** The start of links in emails, without a trailing slash. */
     appUrl: withoutSlash(parsed.APP_URL ?? parsed.ISSUER),
     lockout: {
       attempts: parsed.LOCKOUT_ATTEMPTS,
@@ -90,13 +91,14 @@ function arrange(mode: Mode, parsed: Parsed) {
     },
     rateLimits: {
       login: parsed.RATE_LIMIT_LOGIN,
+      register: parsed.RATE_LIMIT_REGISTER,
       refresh: parsed.RATE_LIMIT_REFRESH,
       mail: parsed.RATE_LIMIT_MAIL,
       default: parsed.RATE_LIMIT_DEFAULT,
     },
-    /** What security depends on, by name; `MASTER_KEYS` aside. */
+    /** The security-relevant variables except `MASTER_KEYS`, by name. */
     auditedSettings: Object.fromEntries(auditedNames.map((name) => [name, JSON.stringify(parsed[name]) ?? ''])),
-    /** Undefined: for ever. */
+    /** Undefined: events are kept forever. */
     auditRetentionSeconds: parsed.AUDIT_RETENTION,
     corsOrigins: parsed.CORS_ORIGINS ?? [],
     cookieSameSite: parsed.COOKIE_SAMESITE,
@@ -109,72 +111,72 @@ function arrange(mode: Mode, parsed: Parsed) {
 
 type Environment = Record<string, string | undefined>;
 
-/** `NAME`, or the content of the file that `NAME_FILE` names; an empty value counts as none. */
-function readSetting(environment: Environment, name: Setting, faults: string[]): string | undefined {
+/** Reads `NAME` or, for secrets, the file that `NAME_FILE` names. An empty value counts as missing. Adds to `errors`. */
+function readVariable(environment: Environment, name: VariableName, errors: string[]): string | undefined {
   const [value, file] = [environment[name] || undefined, environment[`${name}_FILE`] || undefined];
-  if (!file || !secretSettings.includes(name)) return value;
-  if (value) faults.push(`${name} and ${name}_FILE are both set`);
+  if (!file || !secretNames.includes(name)) return value;
+  if (value) errors.push(`${name} and ${name}_FILE are both set; remove one of them`);
   try {
     return readFileSync(file, 'utf8').trim();
   } catch {
-    faults.push(`${name}_FILE names a file that cannot be read`);
+    errors.push(`${name}_FILE names a file that cannot be read`);
     return value;
   }
 }
 
 /**
- * Reads the settings (docs: `.env.example`). The only reader of the process's environment.
- * @throws ConfigError that names every fault at once, never a secret's value
+ * Reads the configuration from the environment. Only this file reads the environment.
+ * @throws ConfigError with all errors, and without the values of secrets
  */
 export async function loadConfig(
   mode: Mode,
-  defaults: Defaults = {},
+  deerrors: Deerrors = {},
   environment: Environment = process.env,
 ): Promise<Config> {
   const poolThreads = Number(environment['UV_THREADPOOL_SIZE'] ?? 4);
-  const schema = settings(mode, poolThreads);
-  const faults: string[] = [];
+  const schema = configSchema(mode, poolThreads);
+  const errors: string[] = [];
   const raw: Environment = {};
   for (const name of schema.keyof().options) {
-    raw[name] = readSetting(environment, name, faults) ?? (await defaults[name]?.());
+    raw[name] = readVariable(environment, name, errors) ?? (await deerrors[name]?.());
   }
   if (mode === 'development') raw['ISSUER'] ??= `http://localhost:${raw['PORT'] ?? 3000}`;
   const parsed = schema.safeParse(raw);
   for (const { path, message } of parsed.error?.issues ?? []) {
     const name = path.join('.');
-    faults.push(raw[name] === undefined ? `${name} is required in ${mode}` : `${name} ${message}`);
+    errors.push(raw[name] === undefined ? `${name} is required in ${mode}` : `${name} ${message}`);
   }
-  faults.push(...missingForMail(mode, raw));
-  if (parsed.success) faults.push(...contradictions(parsed.data, poolThreads));
-  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-  return arrange(mode, parsed.data);
+  errors.push(...emailErrors(mode, raw));
+  if (parsed.success) errors.push(...combinationErrors(parsed.data, poolThreads));
+  if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
+  return toConfig(mode, parsed.data);
 }
 
-/** Postgres itself, for migrations and the operator: needs no other setting. @throws ConfigError */
+/** Reads the URL of Postgres itself, for migrations and the command line. Requires no other variable. @throws ConfigError */
 export function loadDirectUrl(environment: Environment = process.env): string {
-  const faults: string[] = [];
+  const errors: string[] = [];
   const [direct, pooled] = (['DATABASE_DIRECT_URL', 'DATABASE_URL'] as const).map((name) =>
-    readSetting(environment, name, faults),
+    readVariable(environment, name, errors),
   );
   const parsed = postgresUrl.safeParse(direct ?? pooled);
   if (!parsed.success)
-    faults.push(`${direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL'} must be a URL that starts with postgresql://`);
-  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+    errors.push(`${direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL'} must be a URL that starts with postgresql://`);
+  if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
   return parsed.data;
 }
 
-/** For what opens signing keys, and needs no other setting. @throws ConfigError */
+/** Reads MASTER_KEYS. Requires no other variable. @throws ConfigError */
 export function loadMasterKeys(environment: Environment = process.env): Buffer[] {
-  const faults: string[] = [];
-  const text = readSetting(environment, 'MASTER_KEYS', faults);
+  const errors: string[] = [];
+  const text = readVariable(environment, 'MASTER_KEYS', errors);
   const parsed = masterKeys.safeParse(text);
-  if (text === undefined) faults.push('MASTER_KEYS is required');
-  else faults.push(...(parsed.error?.issues ?? []).map(({ message }) => `MASTER_KEYS ${message}`));
-  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  if (text === undefined) errors.push('MASTER_KEYS is required');
+  else errors.push(...(parsed.error?.issues ?? []).map(({ message }) => `MASTER_KEYS ${message}`));
+  if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
   return parsed.data;
 }
 
-/** What links begin with, as the service has it, and no other setting. @throws ConfigError */
+/** Reads the start of links in emails, like the service. Requires no other variable. @throws ConfigError */
 export function loadAppUrl(environment: Environment = process.env): string {
   const name = environment['APP_URL'] ? 'APP_URL' : 'ISSUER';
   const text = environment[name] || undefined;

@@ -6,11 +6,13 @@ import { recordSettings } from './core/audit/config-changes.store.ts';
 import { makeRecordDenial } from './core/audit/denied-requests.ts';
 import { makeKeyring } from './core/signing-keys/keyring.ts';
 import { deriveMasterKeys } from './lib/master-keys.ts';
-import { keyTimes } from './core/signing-keys/key-lifecycle.ts';
-import { keysChannel } from './core/signing-keys/signing-keys.store.ts';
+import { keyTimingOf } from './core/signing-keys/key-timing.ts';
+import { signingKeysChannel } from './core/signing-keys/signing-keys.sql.ts';
 import { makeSigningKeyWorker } from './core/signing-keys/signing-key-worker.ts';
-import { type ResolveEmailRequest, type Answers, makeEmailCipher, makeOutbox } from './core/email/outbox.ts';
-import { makeOneTimeTokens } from './core/one-time-tokens/one-time-token.ts';
+import { makeEmailCipher } from './core/email/email-cipher.ts';
+import { makeOutbox } from './core/email/outbox.ts';
+import { makeResolveEmailRequest } from './core/email/resolve-email-request.ts';
+import { makeOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts';
 import { grantScopes, ownScopes } from './core/authorization/scopes.ts';
 import { makeEmailWorker } from './core/email/email-worker.ts';
 import { makeCreateSession } from './core/sessions/create-session.ts';
@@ -20,17 +22,16 @@ import { makeTokenTransport } from './http/token-transport.ts';
 import { makeReadAccessToken, makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
-import { makeHashNewPassword } from './core/users/hash-new-password.ts';
-import { makeLockoutStore } from './core/users/lockout.store.ts';
+import { makeHashNewPassword } from './core/users/new-password.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
-import { makeCountRequest } from './http/rate-limit.ts';
-import { SharedCounters } from './http/rate-limit-store.ts';
+import { makeMemoryCounters, makeSharedCounters } from './http/rate-limits/counters.ts';
+import { makeRateLimiter } from './http/rate-limits/rate-limit.ts';
 import type { Clock } from './lib/clock.ts';
 import { makeBreachLookup } from './platform/breached-passwords.ts';
 import { makeHasher } from './platform/password-hashing/password-hasher.ts';
 import type { Logger } from './platform/log.ts';
-import { answers } from './platform/postgres.ts';
+import { isResponding } from './platform/postgres.ts';
 import { openListener } from './platform/postgres-listener.ts';
 import type { Infrastructure } from './infrastructure.ts';
 
@@ -51,13 +52,14 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const authorization = makeAuthorization({ clock });
   const audit = makeAudit({ clock });
   const masterKeys = deriveMasterKeys(config.masterKeys);
-  const times = keyTimes(config);
-  const keyring = makeKeyring({ db, masterKeys, alg: config.jwtAlg, times, log });
+  const timing = keyTimingOf(config);
+  const keyring = makeKeyring({ db, audit, masterKeys, alg: config.jwtAlg, timing, log });
   const signingKeyWorker = makeSigningKeyWorker({
-    tend: keyring.tend,
-    pollSeconds: times.pollSeconds,
-    listen: (onNews) => openListener({ url: config.database.directUrl, channel: keysChannel, onNews, log }),
-    log,
+    maintain: keyring.maintain,
+    pollSeconds: timing.pollSeconds,
+    listen: (onNotification) =>
+      openListener({ url: config.database.directUrl, channel: signingKeysChannel, onNotification, log }),
+    runner: { log, countRun: metrics.jobRan },
   });
   const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
   const hasher = makeHasher(config.hashing, metrics.waitedForHash);
@@ -69,22 +71,27 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const signAccessToken = makeSignAccessToken(accessTokens);
   const apiKeySecrets = makeApiKeySecrets(masterKeys);
   const emailCipher = makeEmailCipher(masterKeys);
-  const asked: Partial<Answers> = {};
-  const answer: ResolveEmailRequest = (tx, ask) => {
-    const answerThis = asked[ask.kind];
-    if (!answerThis) throw new Error(`nobody answers what was asked: ${ask.kind}`);
-    return answerThis(tx, ask);
-  };
-  const emailWorker = makeEmailWorker({ ...infrastructure, emailCipher, answer, appUrl: config.appUrl, log });
   const outbox = makeOutbox({
     emailCipher,
     recipientKey: masterKeys[0].recipient,
     clock,
-    sendsMail: infrastructure.mailer !== undefined,
-    onMail: () => emailWorker.wake(),
+    isEnabled: infrastructure.mailer !== undefined,
+    onEnqueued: () => emailWorker.wake(),
+  });
+  const oneTimeTokens = makeOneTimeTokens(db, masterKeys, clock);
+  const emailWorker = makeEmailWorker({
+    db,
+    mailer: infrastructure.mailer,
+    emailCipher,
+    resolveEmailRequest: makeResolveEmailRequest({ outbox, oneTimeTokens, audit }),
+    appUrl: config.appUrl,
+    log,
+    metrics,
   });
   const checkPassword = makeCheckPassword({
-    store: makeLockoutStore(db, config.lockout),
+    db,
+    audit,
+    limits: config.lockout,
     lockoutKey: masterKeys[0].lockout,
     metrics,
   });
@@ -103,7 +110,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     passwordPolicy,
     ratchet,
     grantScopes,
-    databaseAnswers: () => answers(db),
+    databaseAnswers: () => isResponding(db),
     redisIsUp: redis?.isUp,
     hashQueue: hasher.queue,
     activeKey() {
@@ -116,13 +123,12 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     liftLockout: makeLiftLockout(masterKeys[0].lockout),
     apiKeySecrets,
     findApiKey: makeFindApiKey(db, apiKeySecrets),
-    oneTimeTokens: makeOneTimeTokens(db, masterKeys, clock),
+    oneTimeTokens,
     outbox,
-    /** Who finds out for whom the asks of the outbox are: each feature its own. */
-    answerAsks: (more: Partial<Answers>) => void Object.assign(asked, more),
-    count: makeCountRequest({
+    rateLimiter: makeRateLimiter({
       rateLimits: config.rateLimits,
-      openCounters: (group) => redis && new SharedCounters(redis, `keyturn:limit:${group}:`),
+      openCounters: (name, windowSeconds) =>
+        redis ? makeSharedCounters(redis, `keyturn:limit:${name}:`, windowSeconds) : makeMemoryCounters(windowSeconds),
       onLimited: metrics.limited,
     }),
     tokenTransport: makeTokenTransport({ ...config, ratchet, masterKeys }),

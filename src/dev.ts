@@ -1,19 +1,19 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from './config.ts';
-import { randomSecret } from './lib/secrets.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './dev/embedded-postgres.ts';
+import { welcomeText } from './dev/welcome.ts';
+import { randomSecret } from './lib/secrets.ts';
 import { applyMigrations } from './platform/migrations.ts';
-import { runUntilSignalled } from './platform/process-lifecycle.ts';
+import { runUntilSignaled } from './platform/process-lifecycle.ts';
 import { startService } from './service.ts';
-import { welcome } from './dev/welcome.ts';
 
-const folder = '.data';
+const dataFolder = '.data';
 
-/** Made at the first start and kept: sessions and signing keys outlive a restart. */
-async function keptMasterKey(): Promise<string> {
-  const file = join(folder, 'master-key');
-  await mkdir(folder, { recursive: true });
+/** Reads the master key, or creates it at the first start, so that sessions and signing keys survive restarts. */
+async function loadOrCreateMasterKey(): Promise<string> {
+  const file = join(dataFolder, 'master-key');
+  await mkdir(dataFolder, { recursive: true });
   try {
     return (await readFile(file, 'utf8')).trim();
   } catch (error) {
@@ -24,17 +24,17 @@ async function keptMasterKey(): Promise<string> {
   }
 }
 
-await runUntilSignalled(async () => {
+await runUntilSignaled(async () => {
   let postgres: EmbeddedPostgres | undefined;
   const startPostgres = async () => {
-    postgres = await startEmbeddedPostgres({ directory: join(folder, 'postgres'), durable: true });
+    postgres = await startEmbeddedPostgres({ directory: join(dataFolder, 'postgres'), durable: true });
     return postgres.url;
   };
   try {
-    const config = await loadConfig('development', { DATABASE_URL: startPostgres, MASTER_KEYS: keptMasterKey });
+    const config = await loadConfig('development', { DATABASE_URL: startPostgres, MASTER_KEYS: loadOrCreateMasterKey });
     await applyMigrations(config.database.directUrl);
     const service = await startService(config);
-    const ready = service.ready.then(() => process.stdout.write(welcome(config.issuer)));
+    const ready = service.ready.then(() => process.stdout.write(welcomeText(config.issuer)));
     return {
       ready: ready.then(() => {}),
       stop: async () => {

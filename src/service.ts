@@ -2,39 +2,33 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
-import { makeMaintainAuditPartitions } from './core/audit/audit-partitions.ts';
-import { purgeTraces } from './core/audit/audit-partitions.store.ts';
 import type { Keyring } from './core/signing-keys/keyring.ts';
-import { purgeApiKeys } from './core/api-keys/api-keys.store.ts';
-import { purgeEmails } from './core/email/outbox-delivery.store.ts';
-import { purgeTokens } from './core/one-time-tokens/one-time-tokens.store.ts';
-import { purgeSessions } from './core/sessions/purge-sessions.sql.ts';
-import { purgeLockouts } from './core/users/lockout.store.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
 import { listen } from './http/server/server.ts';
-import { systemClock } from './lib/clock.ts';
 import { openInfrastructure } from './infrastructure.ts';
+import { makeJobs } from './jobs.ts';
+import { systemClock } from './lib/clock.ts';
+import { type RunningJob, startJobs } from './platform/job-runner.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
-import { pendingMigrations } from './platform/migrations.ts';
 import { serveMetrics } from './platform/metrics-server.ts';
+import { pendingMigrations } from './platform/migrations.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
-import { type Purge, startJobs } from './platform/purge.ts';
 import { drain, waitAtMost } from './platform/process-lifecycle.ts';
 
 export interface Service {
   port: number;
   log: Logger;
-  /** Resolves when it is migrated and has its keys; rejects where it never will, or is stopped before. */
+  /** Resolves when migrations are applied and signing keys are loaded. Rejects if that can never happen, or after `stop`. */
   ready: Promise<void>;
-  /** Finishes what is in flight, at most SHUTDOWN_GRACE long, then lets go of everything. */
+  /** Finishes the requests in flight and closes everything, within SHUTDOWN_GRACE. */
   stop(): Promise<void>;
 }
 
-/** Of SHUTDOWN_GRACE, kept for letting go of a database that may hang. */
-const lastSeconds = 0.5;
+/** The part of SHUTDOWN_GRACE that remains for closing connections, which can hang. */
+const closeSeconds = 0.5;
 
-/** Listens first: the process answers `/healthz` and says in `/readyz` what it waits for. */
+/** Starts the service. It listens before it is ready, so that `/healthz` and `/readyz` respond during startup. */
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
   const infrastructure = openInfrastructure(config, log);
@@ -46,25 +40,13 @@ export async function startService(config: Config): Promise<Service> {
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
   const stopping = new AbortController();
-  let purge: Purge | undefined;
+  let jobs: Pick<RunningJob, 'stop'> | undefined;
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
     signingKeyWorker.start();
     emailWorker.start();
-    const { durationSeconds } = config.lockout;
-    purge = startJobs(
-      [
-        makeMaintainAuditPartitions({ ...config, db, log }),
-        (batch) => purgeTraces(db, config.auditRetentionSeconds, batch),
-        (batch) => purgeSessions(db, batch),
-        (batch) => purgeLockouts(db, durationSeconds, batch),
-        (batch) => purgeTokens(db, batch),
-        (batch) => purgeApiKeys(db, batch),
-        (batch) => purgeEmails(db, batch),
-      ],
-      log,
-    );
+    jobs = startJobs(makeJobs({ db, config, log }), { log, countRun: metrics.jobRan });
     void recordSettings().catch((error: unknown) =>
-      log.warn({ reason: sentenceOf(error) }, 'a change of the settings may not be in the audit trail'),
+      log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
     );
   });
   return {
@@ -74,18 +56,18 @@ export async function startService(config: Config): Promise<Service> {
     async stop() {
       readiness.draining = true;
       stopping.abort();
-      const graceSeconds = config.shutdownGraceSeconds - lastSeconds;
+      const graceSeconds = config.shutdownGraceSeconds - closeSeconds;
       await Promise.all([drain(server, graceSeconds), waitAtMost(graceSeconds, emailWorker.stop())]);
       metricsServer?.close();
       await waitAtMost(
-        lastSeconds,
-        Promise.all([purge?.stop(), signingKeyWorker.stop()]).then(() => infrastructure.close()),
+        closeSeconds,
+        Promise.all([jobs?.stop(), signingKeyWorker.stop()]).then(() => infrastructure.close()),
       );
     },
   };
 }
 
-interface StartUp {
+interface Startup {
   db: Database;
   keyring: Keyring;
   readiness: Readiness;
@@ -93,19 +75,21 @@ interface StartUp {
   signal: AbortSignal;
 }
 
-/** Waits for the database and its migrations, then loads the signing keys; as long as it takes, or until `signal`. */
-async function becomeReady({ db, keyring, readiness, log, signal }: StartUp): Promise<void> {
-  let told = '';
+const retryMs = 1000;
+
+/** Waits for the database and its migrations and loads the signing keys. Retries until `signal` aborts. */
+async function becomeReady({ db, keyring, readiness, log, signal }: Startup): Promise<void> {
+  let lastLogged = '';
   for (;;) {
-    const obstacle = await tryToBecomeReady(db, keyring, readiness);
-    if (obstacle === undefined) return;
-    if (obstacle !== told) log.warn({ reason: obstacle }, 'not ready yet; trying again every second');
-    told = obstacle;
-    await sleep(1000, undefined, { signal, ref: false });
+    const reason = await tryToBecomeReady(db, keyring, readiness);
+    if (reason === undefined) return;
+    if (reason !== lastLogged) log.warn({ reason }, 'not ready; retrying every second');
+    lastLogged = reason;
+    await sleep(retryMs, undefined, { signal, ref: false });
   }
 }
 
-/** Undefined when ready, else what is in the way and may go away by itself. @throws what no waiting mends */
+/** Returns why the service is not ready yet; undefined if it is ready. @throws on failures that a retry cannot fix */
 async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readiness): Promise<string | undefined> {
   try {
     const pending = await pendingMigrations(queryText(db));
@@ -114,7 +98,7 @@ async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readi
     await keyring.load();
     return undefined;
   } catch (error) {
-    if (error instanceof DatabaseUnavailable) return `the database does not answer: ${sentenceOf(error)}`;
+    if (error instanceof DatabaseUnavailable) return `the database is unavailable: ${sentenceOf(error)}`;
     throw error;
   }
 }

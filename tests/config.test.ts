@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type Setting } from '../src/config.ts';
+import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type VariableName } from '../src/config.ts';
 
 type Environment = Record<string, string | undefined>;
 
@@ -17,19 +17,19 @@ const required: Environment = {
 const load = (environment: Environment = {}, mode: Mode = 'production'): Promise<Config> =>
   loadConfig(mode, {}, { ...required, UV_THREADPOOL_SIZE: '8', ...environment });
 
-/** The faults that a start with these settings is refused for, a line each. */
-async function fieldErrors(environment: Environment, mode: Mode = 'production'): Promise<string[]> {
+/** The errors of an invalid environment, one per line of the message. */
+async function errorsOf(environment: Environment, mode: Mode = 'production'): Promise<string[]> {
   const error = await load(environment, mode).then(
     () => undefined,
-    (refused: unknown) => refused,
+    (rejection: unknown) => rejection,
   );
-  if (!(error instanceof ConfigError)) throw new Error(`not refused with a ConfigError: ${String(error)}`);
-  const [head, ...faults] = error.message.split('\n');
-  expect(head).toBe('Keyturn cannot start with these settings:');
-  return faults.map((fault) => fault.replace(/^ {2}- /, ''));
+  if (!(error instanceof ConfigError)) throw new Error(`expected a ConfigError: ${String(error)}`);
+  const [head, ...errors] = error.message.split('\n');
+  expect(head).toBe('The configuration is invalid:');
+  return errors.map((line) => line.replace(/^ {2}- /, ''));
 }
 
-test('the defaults are those of the documentation', async () => {
+test('the defaults are the documented ones', async () => {
   expect(await load()).toEqual({
     host: '0.0.0.0',
     port: 3000,
@@ -70,9 +70,10 @@ test('the defaults are those of the documentation', async () => {
     lockout: { attempts: 5, total: 50, durationSeconds: 900 },
     rateLimits: {
       login: { count: 20, windowSeconds: 900 },
+      register: { count: 30, windowSeconds: 3600 },
       refresh: { count: 60, windowSeconds: 60 },
-      mail: { count: 5, windowSeconds: 900 },
-      default: { count: 300, windowSeconds: 60 },
+      mail: { count: 10, windowSeconds: 900 },
+      default: { count: 600, windowSeconds: 60 },
     },
     auditedSettings: expect.objectContaining({ JWT_ALG: '"ES256"', ACCESS_TTL: '900' }),
     auditRetentionSeconds: 34_560_000,
@@ -85,7 +86,7 @@ test('the defaults are those of the documentation', async () => {
   });
 });
 
-test('development asks for nothing but a database and a key', async () => {
+test('development requires only DATABASE_URL and MASTER_KEYS', async () => {
   const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, PORT: '4000' };
   const config = await loadConfig('development', {}, environment);
   expect(config).toMatchObject({
@@ -100,14 +101,14 @@ test('development asks for nothing but a database and a key', async () => {
   });
 });
 
-test('an empty value counts as none', async () => {
+test('an empty value counts as missing', async () => {
   expect(await load({ PORT: '', AUDIENCE: '', HIBP_URL: '', LOG_LEVEL: '' })).toEqual(await load());
-  expect(await fieldErrors({ ISSUER: '' })).toEqual(['ISSUER is required in production']);
+  expect(await errorsOf({ ISSUER: '' })).toEqual(['ISSUER is required in production']);
 });
 
-test('every fault is named at once, and no secret', async () => {
+test('one message lists all errors and contains no secret', async () => {
   const secret = 'hunter2-canary';
-  const faults = await fieldErrors({
+  const errors = await errorsOf({
     ISSUER: undefined,
     TRUST_PROXY: undefined,
     DATABASE_URL: `mysql://root:${secret}@db/keyturn`,
@@ -121,11 +122,11 @@ test('every fault is named at once, and no secret', async () => {
   });
   const names =
     'ACCESS_TTL DATABASE_DIRECT_URL DATABASE_URL ISSUER JWT_ALG LOG_LEVEL MASTER_KEYS PORT SMTP_URL TRUST_PROXY';
-  expect(faults.map((fault) => fault.split(' ')[0] ?? '').sort()).toEqual(names.split(' '));
-  expect(faults).toEqual(
+  expect(errors.map((error) => error.split(' ')[0] ?? '').sort()).toEqual(names.split(' '));
+  expect(errors).toEqual(
     expect.arrayContaining(['ISSUER is required in production', 'TRUST_PROXY is required in production']),
   );
-  expect(faults.join('\n')).not.toMatch(new RegExp(`${secret}|${masterKey}`));
+  expect(errors.join('\n')).not.toMatch(new RegExp(`${secret}|${masterKey}`));
 });
 
 describe('values', () => {
@@ -165,11 +166,11 @@ describe('values', () => {
       'https://app.example.com, http://localhost:5173',
       { corsOrigins: ['https://app.example.com', 'http://localhost:5173'] },
     ],
-  ])('%s may be %s', async (name, value, expected) => {
+  ])('%s accepts %s', async (name, value, expected) => {
     expect(await load({ [name]: value })).toMatchObject(expected);
   });
 
-  test.each<[Setting, string]>([
+  test.each<[VariableName, string]>([
     ['PORT', '-1|65536|3000.5|0x10|3e3| 1|http'],
     ['ACCESS_TTL', '59s|61m|15|15 m|15M|-1m|1.5h|1h30m'],
     ['REFRESH_GRACE_PERIOD', '61s|2m|-1s|30'],
@@ -205,10 +206,10 @@ describe('values', () => {
       'CORS_ORIGINS',
       '*|null|app.example.com|https://app.example.com/|https://APP.example.com|https://a.example:443|ftp://a|https://a.example,|https://*.a.example',
     ],
-  ])('%s is refused by name where it is wrong', async (name, values) => {
+  ])('an invalid %s is reported by name', async (name, values) => {
     for (const value of values.split('|')) {
-      const faults = await fieldErrors({ [name]: value });
-      expect([value, faults.length > 0, faults.filter((fault) => !fault.startsWith(`${name} must be `))]).toEqual([
+      const errors = await errorsOf({ [name]: value });
+      expect([value, errors.length > 0, errors.filter((error) => !error.startsWith(`${name} must be `))]).toEqual([
         value,
         true,
         [],
@@ -217,7 +218,7 @@ describe('values', () => {
   });
 });
 
-describe('contradictions', () => {
+describe('combinations', () => {
   const argon2 = (m: number, t: number, p = 1) => ({
     ARGON2_MEMORY_KIB: `${m}`,
     ARGON2_ITERATIONS: `${t}`,
@@ -231,7 +232,7 @@ describe('contradictions', () => {
     [9216, 4],
     [7168, 5],
     [65_536, 3],
-  ])('Argon2 with %i KiB and %i iterations is strong enough', async (m, t) => {
+  ])('Argon2 with %i KiB and %i iterations is accepted', async (m, t) => {
     expect((await load(argon2(m, t))).hashing).toMatchObject({ memoryKib: m, iterations: t, parallelism: 1 });
   });
 
@@ -241,43 +242,48 @@ describe('contradictions', () => {
     [12_287, 3],
     [8, 100],
     [1_000, 10],
-  ])('Argon2 with %i KiB and %i iterations is weaker than OWASP allows', async (m, t) => {
-    expect(await fieldErrors(argon2(m, t))).toEqual([
-      `ARGON2_MEMORY_KIB ${m} with ARGON2_ITERATIONS ${t} is weaker than OWASP's floor (19456, 2)`,
+  ])('Argon2 with %i KiB and %i iterations is rejected as too weak', async (m, t) => {
+    expect(await errorsOf(argon2(m, t))).toEqual([
+      `ARGON2_MEMORY_KIB ${m} with ARGON2_ITERATIONS ${t} is weaker than OWASP's minimum, such as 19456 with 2`,
     ]);
   });
 
-  test('a cookie for pages of other sites needs https', async () => {
+  test('COOKIE_SAMESITE=none requires an https ISSUER', async () => {
     const settings = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, COOKIE_SAMESITE: 'none' };
-    await expect(loadConfig('development', {}, settings)).rejects.toThrow(/COOKIE_SAMESITE none needs an https ISSUER/);
+    await expect(loadConfig('development', {}, settings)).rejects.toThrow(
+      /COOKIE_SAMESITE=none requires an https ISSUER/,
+    );
     expect((await load({ COOKIE_SAMESITE: 'none' })).cookieSameSite).toBe('none');
   });
 
-  test.each([undefined, 'optional', 'required'])('EMAIL_VERIFICATION %s needs a way for mails', async (value) => {
-    expect(await fieldErrors({ EMAIL_VERIFICATION: value, SMTP_URL: undefined })).toEqual([
-      'SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent',
-    ]);
-    expect(await fieldErrors({ EMAIL_VERIFICATION: value, MAIL_FROM: undefined })).toEqual([
-      'MAIL_FROM is required with SMTP_URL: who the mails are from',
-    ]);
-  });
+  test.each([undefined, 'optional', 'required'])(
+    'production with EMAIL_VERIFICATION=%s requires SMTP_URL and MAIL_FROM',
+    async (value) => {
+      expect(await errorsOf({ EMAIL_VERIFICATION: value, SMTP_URL: undefined })).toEqual([
+        'SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email',
+      ]);
+      expect(await errorsOf({ EMAIL_VERIFICATION: value, MAIL_FROM: undefined })).toEqual([
+        'MAIL_FROM is required with SMTP_URL: the sender of the emails',
+      ]);
+    },
+  );
 
-  test('with EMAIL_VERIFICATION=off no mail is sent, but where there is a way for it', async () => {
+  test('EMAIL_VERIFICATION=off makes SMTP_URL optional', async () => {
     const settings = { EMAIL_VERIFICATION: 'off', SMTP_URL: undefined, MAIL_FROM: undefined };
     expect((await load(settings)).mail).toBeUndefined();
     expect((await load({ EMAIL_VERIFICATION: 'off' })).mail).toMatchObject({ kind: 'smtp' });
   });
 
-  test('as many hashes as the thread pool has threads are refused, as DNS and files would wait', async () => {
-    expect(await fieldErrors({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '4' })).toEqual([
-      expect.stringMatching(/^HASH_CONCURRENCY 4 would fill the thread pool of 4: /),
+  test('a HASH_CONCURRENCY that fills the thread pool is rejected', async () => {
+    expect(await errorsOf({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '4' })).toEqual([
+      expect.stringMatching(/^HASH_CONCURRENCY 4 fills the thread pool of 4\. /),
     ]);
-    expect(await fieldErrors({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: undefined })).toHaveLength(1);
+    expect(await errorsOf({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: undefined })).toHaveLength(1);
     expect((await load({ HASH_CONCURRENCY: '4', UV_THREADPOOL_SIZE: '8' })).hashing.concurrency).toBe(4);
   });
 });
 
-test('migrations ask for the direct URL first, and for nothing else', () => {
+test('migrations require only DATABASE_DIRECT_URL or DATABASE_URL, in that order', () => {
   expect(loadDirectUrl({ DATABASE_URL: databaseUrl, DATABASE_DIRECT_URL: 'postgres://direct/db' })).toBe(
     'postgres://direct/db',
   );

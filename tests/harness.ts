@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
-import { type Config, loadConfig, type Setting } from '../src/config.ts';
+import { type Config, loadConfig, type VariableName } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
 import type { EmailWorker } from '../src/core/email/email-worker.ts';
 import type { Keyring } from '../src/core/signing-keys/keyring.ts';
@@ -27,6 +27,7 @@ export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2',
 /** For tests of other things: they all come from one address. */
 export const generousLimits = {
   RATE_LIMIT_LOGIN: '1000000/1m',
+  RATE_LIMIT_REGISTER: '1000000/1m',
   RATE_LIMIT_REFRESH: '1000000/1m',
   RATE_LIMIT_MAIL: '1000000/1m',
   RATE_LIMIT_DEFAULT: '1000000/1m',
@@ -34,7 +35,7 @@ export const generousLimits = {
   LOCKOUT_TOTAL: '1000000',
 } as const;
 
-export type Settings = Partial<Record<Setting, string>>;
+export type Settings = Partial<Record<VariableName, string>>;
 
 export interface SteppedClock extends Clock {
   step(seconds: number): void;

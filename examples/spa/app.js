@@ -1,80 +1,94 @@
-// The files of keyturn/client lie next to this one: cp -r node_modules/keyturn/dist/client keyturn-client
+// Copy the client next to this file first: cp -r node_modules/keyturn/dist/client keyturn-client
 import { createClient } from './keyturn-client/index.js';
 import { service } from './config.js';
 
 const element = (id) => document.getElementById(id);
-const form = element('signed-out');
+const form = element('login');
 
-const why = {
-  logged_out: 'You are signed out.',
-  expired: 'You were away for long. Please sign in again.',
-  revoked: 'You were signed out from elsewhere.',
+const signedOutMessages = {
+  logged_out: 'You are logged out.',
+  expired: 'Your session has expired. Please log in again.',
+  revoked: 'Your session was ended on another device or by an administrator.',
   reused: 'Your session was used from two places. If that was not you, change your password.',
-  unknown_session: 'Please sign in again.',
-  invalid: 'Please sign in again.',
+  unknown_session: 'Please log in again.',
+  invalid: 'Please log in again.',
 };
 
-const client = createClient({ baseUrl: service, transport: 'cookie', onSignedIn: showAccount, onSignedOut: showForm });
+const client = createClient({
+  baseUrl: service,
+  transport: 'cookie',
+  onSignedIn: showAccount,
+  onSignedOut: (reason) => showLogin(signedOutMessages[reason]),
+});
 
-function show(isSignedIn, message) {
-  element('signed-in').hidden = !isSignedIn;
-  form.hidden = isSignedIn;
-  element('message').textContent = message;
+function showLogin(message) {
+  element('user').textContent = '';
+  showMessage(message);
+  form.hidden = false;
+  element('account').hidden = true;
 }
 
-function showForm(reason) {
-  element('who').textContent = '';
-  show(false, reason ? why[reason] : 'Sign in, or register.');
-}
-
-function showAccount() {
-  return attempt(async () => {
-    const { display_name: name, email } = await (await client.fetch('/me')).json();
-    element('who').textContent = `${name} (${email})`;
-    show(true, `Welcome, ${name}.`);
+async function showAccount() {
+  await run(async () => {
+    const response = await client.fetch('/me');
+    const { display_name: name, email } = await response.json();
+    element('user').textContent = `${name} (${email})`;
+    showMessage(`Welcome, ${name}.`);
+    form.hidden = true;
+    element('account').hidden = false;
   });
 }
 
-/** Runs what a button asks for, and says what is wrong. */
-async function attempt(action) {
-  element('message').textContent = 'One moment…';
+function showMessage(message) {
+  element('message').textContent = message;
+}
+
+/** Runs an action and shows its error, if any. */
+async function run(action) {
+  showMessage('One moment…');
   try {
     await action();
   } catch (error) {
-    if (error.code === 'signed_out') return; // `onSignedOut` has said so
-    const message = error.isTemporary ? 'The service cannot be reached. Please try again.' : error.detail;
-    const faults = (error.errors ?? []).map((fault) => `${fault.path} ${fault.message}`);
-    element('message').textContent = [message ?? String(error), ...faults].join(' ');
+    if (error.code !== 'signed_out') showMessage(describe(error)); // `onSignedOut` has shown why
   }
 }
+
+function describe(error) {
+  if (error.isTemporary) return 'The service is unavailable. Please try again.';
+  const fieldErrors = (error.errors ?? []).map(({ path, message }) => `${path} ${message}`);
+  return [error.detail ?? String(error), ...fieldErrors].join(' ');
+}
+
+function updateForm() {
+  const isNew = element('is-new').checked;
+  element('name').hidden = !isNew;
+  form.display_name.disabled = !isNew;
+  form.password.autocomplete = isNew ? 'new-password' : 'current-password';
+  form.querySelector('button').textContent = isNew ? 'Sign up' : 'Log in';
+}
+
+element('is-new').addEventListener('change', updateForm);
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
   const fields = Object.fromEntries(new FormData(form));
-  void attempt(async () => {
+  void run(async () => {
     await (element('is-new').checked ? client.register(fields) : client.login(fields));
     form.reset();
-    showName();
+    updateForm();
   });
 });
 
-function showName() {
-  const isNew = element('is-new').checked;
-  element('name').hidden = form.display_name.disabled = !isNew;
-  form.password.autocomplete = isNew ? 'new-password' : 'current-password';
-  form.querySelector('button').textContent = isNew ? 'Register' : 'Sign in';
-}
+element('log-out').addEventListener('click', () => {
+  // Only the service can delete the cookie.
+  const message = 'The service is unavailable. To log out completely, reload this page and log out again.';
+  client.logout().catch(() => showMessage(message));
+});
 
-element('is-new').addEventListener('change', showName);
-element('sign-out').addEventListener('click', () =>
-  client.logout().catch(() => {
-    // Only the service can take the cookie away: until it hears of it, a reload signs in again.
-    element('message').textContent = 'The service could not be told. Reload this page, and sign out again.';
-  }),
-);
-element('sign-out-everywhere').addEventListener('click', () => attempt(() => client.logoutAll()));
+element('log-out-everywhere').addEventListener('click', () => run(() => client.logoutAll()));
 
-void attempt(async () => {
+// On page load, restore the session. `onSignedIn` shows the account.
+void run(async () => {
   const session = await client.resume();
-  if (!session && form.hidden) showForm(); // nobody was signed in, so nobody was signed out
+  if (!session && form.hidden) showLogin('Log in or sign up.');
 });

@@ -1,2 +1,2 @@
-/** Where the service is. This page's origin must stand in its `CORS_ORIGINS`, and be of the same site. */
+/** The URL of the service. The origin of this page must be on the same site and in the service's `CORS_ORIGINS`. */
 export const service = 'http://localhost:3000';

@@ -5,27 +5,27 @@ import { z } from 'zod';
 import { readTrail } from '../core/audit/audit-events.store.ts';
 import { toEvent } from '../features/audit/audit.ts';
 import { systemClock } from '../lib/clock.ts';
-import { type EventId, minId } from '../lib/ids.ts';
 import { StartupError } from '../lib/errors.ts';
+import { type EventId, minId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { UsageError } from './usage-error.ts';
 
 export const auditUsage = `Usage: npm run cli -- audit <command>
 
-  export    print the audit trail, the oldest event first: one JSON object a line, as GET /admin/audit gives it
+  export    print the audit trail, oldest event first, one JSON object per line, as in GET /admin/audit
 
-    --since TIME    from this time on, such as 2026-11-01T00:00:00Z; the beginning, else
-    --until TIME    before this time; when the command was started, else
-    --out FILE      a file to write, for you alone to read; - is the standard output, where it goes without
+    --since TIME    the earliest time, such as 2026-11-01T00:00:00Z (default: the beginning)
+    --until TIME    the time before which to stop (default: now)
+    --out FILE      the file to write, readable only by you; - is the standard output (default: -)
 
-It needs DATABASE_DIRECT_URL or DATABASE_URL. docs/audit.md tells what the events mean.
+Requires DATABASE_DIRECT_URL or DATABASE_URL. docs/audit.md describes the events.
 `;
 
-/** So many events are held in memory. */
+/** The number of events in memory at a time. */
 const pageSize = 1000;
 
-interface Words {
+interface ExportOptions {
   since: EventId;
   until: EventId;
   /** `-` is the standard output. */
@@ -38,28 +38,31 @@ const idAt = (time: string): EventId => {
   return minId(Date.parse(data));
 };
 
-function wordsOf(args: string[]): Words {
+function parseOptions(args: string[]): ExportOptions {
   const options = { since: { type: 'string' }, until: { type: 'string' }, out: { type: 'string' } } as const;
   try {
     const { since, until, out = '-' } = parseArgs({ args, options }).values;
-    const untilId = until === undefined ? minId<EventId>(systemClock.nowMs() + 1) : idAt(until);
-    return { since: since === undefined ? minId(0) : idAt(since), until: untilId, out };
+    return {
+      since: since === undefined ? minId(0) : idAt(since),
+      until: until === undefined ? minId(systemClock.nowMs() + 1) : idAt(until),
+      out,
+    };
   } catch {
     throw new UsageError();
   }
 }
 
-/** Runs a command's words. @throws UsageError, or StartRefused with a sentence */
+/** Exports the audit trail. @throws UsageError, StartupError */
 export async function audit([command, ...args]: string[]): Promise<void> {
   if (command !== 'export') throw new UsageError();
-  const words = wordsOf(args);
-  const count = await withDatabase({ timeoutSeconds: 60, repeats: true }, (db) => exportTrail(db, words));
-  const told = `${count} ${count === 1 ? 'event' : 'events'}.\n`;
-  (words.out === '-' ? process.stderr : process.stdout).write(told);
+  const options = parseOptions(args);
+  const count = await withDatabase({ timeoutSeconds: 60, namedStatements: true }, (db) => exportTrail(db, options));
+  const summary = `${count} ${count === 1 ? 'event' : 'events'}.\n`;
+  (options.out === '-' ? process.stderr : process.stdout).write(summary);
 }
 
-/** Writes page by page, as fast as they are taken, and gives the number of events. */
-async function exportTrail(db: Database, { since, until, out }: Words): Promise<number> {
+/** Writes page by page, no faster than the output accepts them. Returns the number of events. */
+async function exportTrail(db: Database, { since, until, out }: ExportOptions): Promise<number> {
   let count = 0;
   const lines = async function* () {
     let after: EventId | undefined;
@@ -74,8 +77,8 @@ async function exportTrail(db: Database, { since, until, out }: Words): Promise<
   };
   const written = out === '-' ? pipeline(lines, process.stdout, { end: false }) : pipeline(lines, openFile(out));
   await written.catch((cause: NodeJS.ErrnoException) => {
-    if (cause.syscall === undefined) throw cause; // the database's, and no fault of the file
-    throw new StartupError(`${out === '-' ? 'The output' : out} cannot be written: ${cause.code}.`, { cause });
+    if (cause.syscall === undefined) throw cause; // not an error of the file
+    throw new StartupError(`Cannot write ${out === '-' ? 'to the standard output' : out}: ${cause.code}.`, { cause });
   });
   return count;
 }

@@ -1,24 +1,17 @@
 import { parseArgs } from 'node:util';
 import { loadAppUrl, loadMasterKeys } from '../config.ts';
-import { deriveMasterKeys } from '../lib/master-keys.ts';
-import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-token.ts';
-import { type AdminOutcome, makeAdmin } from '../core/users/create-admin.store.ts';
+import { makeAudit } from '../core/audit/audit.ts';
+import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-tokens.ts';
+import { type AdminOutcome, makeCreateAdmin, type NewAdmin } from '../core/users/create-admin.ts';
 import { EmailAddress } from '../core/users/email-address.ts';
-import { createUnusableHash } from '../core/users/unusable-hash.ts';
 import { DisplayName } from '../core/users/user.ts';
 import { systemClock } from '../lib/clock.ts';
-import { newId, type UserId } from '../lib/ids.ts';
 import { StartupError } from '../lib/errors.ts';
+import { deriveMasterKeys } from '../lib/master-keys.ts';
 import { withDatabase } from './database.ts';
 import { UsageError } from './usage-error.ts';
 
-interface Words {
-  email: EmailAddress;
-  displayName: string;
-  mayBeUnverified: boolean;
-}
-
-function split(args: string[]): { address: string; name: string; unverified: boolean } {
+function splitArgs(args: string[]): { address: string; name: string; unverified: boolean } {
   try {
     const options = {
       name: { type: 'string', default: 'Administrator' },
@@ -33,48 +26,57 @@ function split(args: string[]): { address: string; name: string; unverified: boo
   }
 }
 
-function wordsOf(args: string[]): Words {
-  const { address, name, unverified: mayBeUnverified } = split(args);
+function parseAdmin(args: string[]): NewAdmin {
+  const { address, name, unverified } = splitArgs(args);
   const [email, displayName] = [EmailAddress.safeParse(address), DisplayName.safeParse(name)];
-  const faults = [
+  const errors = [
     ...(email.error?.issues ?? []).map(({ message }) => `EMAIL ${message}`),
     ...(displayName.error?.issues ?? []).map(({ message }) => `--name ${message}`),
   ];
-  if (!email.success || !displayName.success) throw new StartupError(`${faults.join('; ')}.`);
-  return { email: email.data, displayName: displayName.data, mayBeUnverified };
+  if (!email.success || !displayName.success) throw new StartupError(`${errors.join('; ')}.`);
+  return { email: email.data, displayName: displayName.data, allowUnverified: unverified };
 }
 
-/** Makes an administrator, and prints a link to set the password where there is none. @throws UsageError, or StartRefused */
+/** Creates an administrator and prints a link to set the password of an account that has none. @throws UsageError, StartupError */
 export async function createAdmin(args: string[]): Promise<void> {
-  const words = wordsOf(args);
-  const { email } = words;
+  const admin = parseAdmin(args);
   const [appUrl, masterKeys] = [loadAppUrl(), deriveMasterKeys(loadMasterKeys())];
-  const outcome = await withDatabase({ timeoutSeconds: 10, repeats: false }, (db) => {
+  const outcome = await withDatabase({ timeoutSeconds: 10, namedStatements: false }, (db) => {
     const tokens = makeOneTimeTokens(db, masterKeys, systemClock);
-    const admin = { ...words, id: newId<UserId>(systemClock.nowMs()), createUnusableHash: createUnusableHash() };
-    return makeAdmin(db, admin, async (tx, id) => {
-      const { text } = await tokens.issue(tx, id, 'password_reset', email);
-      return `${appUrl}/reset-password?token=${encodeURIComponent(text)}`;
-    });
+    return makeCreateAdmin({
+      db,
+      audit: makeAudit({ clock: systemClock }),
+      clock: systemClock,
+      async issueLink(tx, userId, email) {
+        const { text } = await tokens.issue(tx, userId, 'password_reset', email);
+        return `${appUrl}/reset-password?token=${encodeURIComponent(text)}`;
+      },
+    })(admin);
   });
-  process.stdout.write(`${tell(outcome, email)}\n`);
+  process.stdout.write(`${describeOutcome(outcome, admin.email)}\n`);
 }
 
-function tell(outcome: AdminOutcome, email: EmailAddress): string {
-  if (outcome.kind === 'disabled') throw new StartupError(`The account of ${email} is disabled. Enable it first.`);
-  if (outcome.kind === 'reserved')
-    throw new StartupError(`${email} is kept for an account that may still take it back. Try again in three days.`);
-  if (outcome.kind === 'unverified')
-    throw new StartupError(
-      `There is an account of ${email}, but nobody has confirmed the address: whoever registered it would be the ` +
-        'administrator. Have it confirmed first, or say --unverified if you know whose it is.',
-    );
-  const { kind, link } = outcome;
-  const told = {
-    made: `Made an account for ${email}, an administrator.`,
-    granted: `${email} is an administrator from now on, in tokens from the next login.`,
-    already: `${email} is an administrator already.`,
-  }[kind];
-  if (link === undefined) return told;
-  return `${told} Set its password within the hour, by this link, which is good once:\n${link}`;
+function describeOutcome(outcome: AdminOutcome, email: EmailAddress): string {
+  switch (outcome.kind) {
+    case 'disabled':
+      throw new StartupError(`The account ${email} is disabled. Enable it first.`);
+    case 'reserved':
+      throw new StartupError(
+        `${email} is reserved for an account that can still undo a change of its email address. Try again in three days.`,
+      );
+    case 'unverified':
+      throw new StartupError(
+        `The account ${email} exists, but its email address is not verified, so anyone may have registered it. ` +
+          'Verify the address first, or use --unverified if you know the owner of the account.',
+      );
+    case 'created':
+      return withLink(`Created the administrator ${email}.`, outcome.link);
+    case 'granted':
+      return withLink(`${email} is now an administrator. New access tokens apply from the next login.`, outcome.link);
+    case 'already_admin':
+      return withLink(`${email} is already an administrator.`, outcome.link);
+  }
 }
+
+const withLink = (text: string, link: string | undefined): string =>
+  link === undefined ? text : `${text} Set the password within an hour with this link, which works once:\n${link}`;

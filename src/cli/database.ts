@@ -6,27 +6,29 @@ import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf
 import { openPool } from '../platform/postgres-pool.ts';
 
 export interface CliDatabaseOptions {
-  /** How long a statement may take. */
+  /** The maximum duration of a statement. */
   timeoutSeconds: number;
-  /** Whether one connection runs the same statements again and again, which must then have names. */
-  repeats: boolean;
+  /** Whether to use prepared statements, for commands that repeat the same statements. */
+  namedStatements: boolean;
 }
 
 /**
- * Runs a command's work on one connection to Postgres itself, whose migrations are applied.
- * @throws StartRefused with a sentence where the database cannot be used
+ * Runs a command on one direct connection to Postgres.
+ * @throws StartupError if the database is unavailable or lacks migrations
  */
 export async function withDatabase<Result>(
-  { timeoutSeconds, repeats }: CliDatabaseOptions,
+  { timeoutSeconds, namedStatements }: CliDatabaseOptions,
   work: (db: Database) => Promise<Result>,
 ): Promise<Result> {
-  const settings = { url: loadDirectUrl(), poolMax: 1, timeoutSeconds, pooled: true, statementNames: repeats };
-  const log = makeLogger({ level: 'silent', pretty: false });
-  const db = openDatabase(
-    settings,
-    openPool(settings, () => {}),
-    log,
-  );
+  const config = {
+    url: loadDirectUrl(),
+    poolMax: 1,
+    timeoutSeconds,
+    pooled: true,
+    statementNames: namedStatements,
+  };
+  const pool = openPool(config, () => {});
+  const db = openDatabase(config, pool, makeLogger({ level: 'silent', pretty: false }));
   try {
     const pending = await pendingMigrations(queryText(db));
     if (pending.length > 0)
@@ -34,7 +36,7 @@ export async function withDatabase<Result>(
     return await work(db);
   } catch (cause) {
     if (!(cause instanceof DatabaseUnavailable)) throw cause;
-    throw new StartupError(`The database cannot be used: ${sentenceOf(cause)}`, { cause });
+    throw new StartupError(`The database is unavailable: ${sentenceOf(cause)}`, { cause });
   } finally {
     await db.$disconnect();
   }

@@ -2,98 +2,99 @@ import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { type ImportOutcome, importUsers, refusedLines } from '../core/user-import/import-users.ts';
-import { type ImportUsersStore, makeImportUsersStore, type Progress } from '../core/user-import/import-users.store.ts';
+import { makeAudit } from '../core/audit/audit.ts';
+import { forgetImport, refusedLines } from '../core/user-import/import-progress.ts';
+import { type ImportOutcome, makeImportUsers } from '../core/user-import/import-users.ts';
 import { monotonicMs, systemClock } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
 import { type LineFile, openLineFile } from '../platform/line-file.ts';
+import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { makeProgressBar } from './progress-bar.ts';
 import { UsageError } from './usage-error.ts';
 
-/** Some lines were refused, and all others taken. */
-const exitRefused = 3;
+/** Some lines were refused and all others were imported. */
+const exitCodeRefused = 3;
 const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 
-interface Words {
+interface ImportArgs {
   path: string;
-  /** `-` is the standard output. */
+  /** The path of the report; `-` is the standard output. */
   report: string;
   again: boolean;
 }
 
-function wordsOf(args: string[]): Words {
+function parseImportArgs(args: string[]): ImportArgs {
   try {
     const options = { report: { type: 'string' }, again: { type: 'boolean', default: false } } as const;
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
     const [path, ...rest] = positionals;
     if (!path || rest.length > 0) throw new UsageError();
     const report = values.report ?? `${path}.refused.ndjson`;
-    if (resolve(report) === resolve(path)) throw new UsageError(); // it would be overwritten
+    if (resolve(report) === resolve(path)) throw new UsageError(); // the report would overwrite the file
     return { path, report, again: values.again };
   } catch {
     throw new UsageError();
   }
 }
 
-/** Imports the file that the words name, and tells what became of it. @throws UsageError, or StartRefused with a sentence */
+/** Imports the accounts of a file and prints a summary. @throws UsageError, StartupError */
 export async function importFile(args: string[]): Promise<void> {
-  const words = wordsOf(args);
-  const file = await openLineFile(words.path);
+  const { path, report, again } = parseImportArgs(args);
+  const file = await openLineFile(path);
   try {
-    // Statements are named, as each runs a thousand times; each may take as long as a busy database needs.
-    await withDatabase({ timeoutSeconds: 60, repeats: true }, async (db) => {
-      const store = makeImportUsersStore(db, file.sha256, systemClock);
-      if (words.again) await store.forget();
-      const outcome = await runImport(store, file);
-      requireEnd(outcome, words.path);
-      await tellEnd(store, outcome.progress, words);
+    await withDatabase({ timeoutSeconds: 60, namedStatements: true }, async (db) => {
+      if (again) await forgetImport(db, file.sha256);
+      const outcome = await runImport(db, file);
+      requireFinished(outcome, path);
+      const { lines, imported, refused } = outcome.progress;
+      if (refused > 0) {
+        await writeReport(db, file, report);
+        process.exitCode = exitCodeRefused;
+      }
+      const where = refused > 0 && report !== '-' ? ` ${report} lists the reasons.` : '';
+      const output = report === '-' ? process.stderr : process.stdout;
+      output.write(`${imported} imported, ${refused} refused, of ${lines} lines.${where}\n`);
     });
   } finally {
     await file.close();
   }
 }
 
-async function runImport(store: ImportUsersStore, file: LineFile): Promise<ImportOutcome> {
+async function runImport(db: Database, file: LineFile): Promise<ImportOutcome> {
+  const importUsers = makeImportUsers({ db, audit: makeAudit({ clock: systemClock }), clock: systemClock });
   const bar = makeProgressBar(process.stderr, file.size, monotonicMs);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   for (const signal of stopSignals) process.once(signal, onSignal);
-  const deps = { store, file, nowMs: systemClock.nowMs(), tell: bar.show, stop: stop.signal };
-  return importUsers(deps).finally(() => {
+  return importUsers({ file, onProgress: bar.show, signal: stop.signal }).finally(() => {
     for (const signal of stopSignals) process.off(signal, onSignal);
     bar.clear();
   });
 }
 
-function requireEnd({ kind, progress: { lines } }: ImportOutcome, path: string): void {
-  const upTo = `Every line up to line ${lines} is dealt with`;
-  if (kind === 'stopped') throw new StartupError(`Stopped. ${upTo}; run the same again to go on.`);
-  if (kind === 'changed') throw new StartupError(`${path} was changed while it was read. ${upTo}; the rest is not.`);
+function requireFinished({ kind, progress: { lines } }: ImportOutcome, path: string): void {
+  if (kind === 'stopped')
+    throw new StartupError(`The import was stopped after line ${lines}. Run the same command to resume it.`);
+  if (kind === 'changed')
+    throw new StartupError(
+      `${path} was changed while it was read. Lines up to line ${lines} are imported. Import the rest as a new file.`,
+    );
   if (kind === 'overtaken')
-    throw new StartupError('Another process imports the same file, and goes on. This one has left it to that.');
+    throw new StartupError(
+      'Another process is importing the same file. This process has stopped, and the other continues.',
+    );
 }
 
-async function tellEnd(store: ImportUsersStore, { lines, taken, refused }: Progress, words: Words): Promise<void> {
-  const toOutput = words.report === '-';
-  const told = `${taken} taken, ${refused} refused, of ${lines} lines.`;
-  const where = refused > 0 && !toOutput ? ` Why is in ${words.report}.` : '';
-  if (refused > 0) {
-    await writeReport(store, words.report);
-    process.exitCode = exitRefused;
-  }
-  (toOutput ? process.stderr : process.stdout).write(`${told}${where}\n`);
-}
-
-/** One JSON object a refused line, with its number and every reason. */
-async function writeReport(store: ImportUsersStore, path: string): Promise<void> {
+/** Writes one JSON object per refused line, with its number and all reasons. */
+async function writeReport(db: Database, file: LineFile, path: string): Promise<void> {
   const lines = async function* () {
-    for await (const refused of refusedLines(store)) yield `${JSON.stringify(refused)}\n`;
+    for await (const refused of refusedLines(db, file.sha256)) yield `${JSON.stringify(refused)}\n`;
   };
   if (path === '-') return pipeline(lines, process.stdout, { end: false });
   await pipeline(lines, createWriteStream(path, { mode: 0o600 })).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.syscall === undefined) throw cause; // the database's, and no fault of the report
-    const told = `The report ${path} cannot be written: ${cause.code}.`;
-    throw new StartupError(`${told} The import is done; run the same again with --report.`, { cause });
+    if (cause.syscall === undefined) throw cause; // not an error of the report
+    const message = `Cannot write the report ${path}: ${cause.code}. The import is finished.`;
+    throw new StartupError(`${message} Run the same command with another --report.`, { cause });
   });
 }

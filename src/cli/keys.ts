@@ -1,8 +1,16 @@
 import { loadMasterKeys } from '../config.ts';
-import { deriveMasterKeys } from '../lib/master-keys.ts';
-import { askForRotation, listKeys, revokeKey, type RotationAnswer } from '../core/signing-keys/key-operations.store.ts';
-import { rewrapKeys } from '../core/signing-keys/rewrap.ts';
+import { makeAudit } from '../core/audit/audit.ts';
+import {
+  commandLine,
+  listKeys,
+  requestRotation,
+  revokeKey,
+  type Rotation,
+} from '../core/signing-keys/operator-actions.ts';
+import { rewrapKeys } from '../core/signing-keys/rewrap-keys.ts';
+import { systemClock } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
+import { deriveMasterKeys, type MasterKeys } from '../lib/master-keys.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { table } from './table.ts';
@@ -10,34 +18,40 @@ import { UsageError } from './usage-error.ts';
 
 export const keysUsage = `Usage: npm run cli -- keys <command>
 
-  list          print the signing keys, without the private ones
-  rotate        let the next key sign as soon as verifiers can know it
-  revoke KID    destroy a key at once: what it signed is refused from now on
-  rewrap        encrypt every signing key under the first of MASTER_KEYS
+  list          print the signing keys, without their private halves
+  rotate        activate the next key as soon as every verifier can have it
+  revoke KID    revoke a leaked key: its tokens are rejected immediately
+  rewrap        encrypt every signing key with the first of MASTER_KEYS
 
-They need DATABASE_DIRECT_URL or DATABASE_URL, and rewrap needs MASTER_KEYS, too.
+Requires DATABASE_DIRECT_URL or DATABASE_URL. rewrap also requires MASTER_KEYS.
 `;
 
-type Work = (db: Database) => Promise<string>;
+/** Runs against the database and returns the text to print. */
+type Command = (db: Database) => Promise<string>;
 
-/** What a command's words ask for, read in full before anything is done. */
-function workOf([command, kid, ...rest]: string[]): Work {
+const audit = makeAudit({ clock: systemClock });
+
+/** Parses all arguments before anything changes. @throws UsageError */
+function parseCommand([command, kid, ...rest]: string[]): Command {
   if (rest.length > 0 || (kid !== undefined) !== (command === 'revoke')) throw new UsageError();
   if (command === 'list') return list;
   if (command === 'rotate') return rotate;
   if (command === 'revoke' && kid) return (db) => revoke(db, kid);
-  if (command === 'rewrap') return rewrapUnder(deriveMasterKeys(loadMasterKeys()));
+  if (command === 'rewrap') {
+    const masterKeys = deriveMasterKeys(loadMasterKeys());
+    return (db) => rewrap(db, masterKeys);
+  }
   throw new UsageError();
 }
 
-/** Prints what it did. @throws UsageError, or StartRefused with a sentence */
+/** Lists or changes the signing keys. @throws UsageError, StartupError */
 export async function keys(args: string[]): Promise<void> {
-  const work = workOf(args);
-  const told = await withDatabase({ timeoutSeconds: 10, repeats: false }, work);
-  process.stdout.write(`${told}\n`);
+  const command = parseCommand(args);
+  const text = await withDatabase({ timeoutSeconds: 10, namedStatements: false }, command);
+  process.stdout.write(`${text}\n`);
 }
 
-const list: Work = async (db) => {
+const list: Command = async (db) => {
   const rows = (await listKeys(db)).map(({ kid, alg, status, since, masterKeyId }) => [
     kid,
     alg,
@@ -45,45 +59,44 @@ const list: Work = async (db) => {
     since.toISOString(),
     status === 'revoked' ? '-' : masterKeyId,
   ]);
-  if (rows.length === 0) return 'There are no signing keys: the first process that starts makes them.';
+  if (rows.length === 0) return 'There are no signing keys. The first process that starts creates them.';
   return table([['KID', 'ALG', 'STATUS', 'SINCE', 'MASTER KEY'], ...rows]);
 };
 
-const rotate: Work = async (db) => {
-  const answers = await askForRotation(db);
-  if (answers.length === 0) throw new StartupError('There is no next signing key: start a process, which makes one.');
-  return answers.map(tellRotation).join('\n');
+const rotate: Command = async (db) => {
+  const rotations = await db.transaction((tx) => requestRotation(tx, audit, commandLine));
+  if (rotations.length === 0) throw new StartupError('There is no next signing key. Start a process to create one.');
+  return rotations.map(describeRotation).join('\n');
 };
 
-function tellRotation(answer: RotationAnswer): string {
-  const { kid, readyAt } = answer;
-  if (answer.kind === 'done')
-    return (
-      `${kid} took over at ${answer.activatedAt.toISOString()}: nothing to do. ` +
-      `The one after it can sign from ${readyAt.toISOString()}: ask again then.`
-    );
-  if (answer.ready) return `${kid} takes over now, in every running process within seconds.`;
-  return `${kid} takes over at ${readyAt.toISOString()}, when every verifier can know it.`;
+function describeRotation(rotation: Rotation): string {
+  const { kid } = rotation;
+  if (rotation.kind === 'just_rotated') {
+    const [activatedAt, nextReadyAt] = [rotation.activatedAt.toISOString(), rotation.nextReadyAt.toISOString()];
+    return `${kid} became active at ${activatedAt}. Nothing to do. The next rotation is possible from ${nextReadyAt}.`;
+  }
+  if (rotation.isReady) return `${kid} becomes active in every running process within seconds.`;
+  return `${kid} becomes active at ${rotation.readyAt.toISOString()}, when every verifier can have it.`;
 }
 
 async function revoke(db: Database, kid: string): Promise<string> {
-  const result = await revokeKey(db, kid);
-  if (result.kind === 'unknown') throw new StartupError(`There is no signing key ${kid}: keys list names them.`);
-  if (result.kind === 'already') return `${kid} was revoked at ${result.revokedAt.toISOString()}: nothing to do.`;
-  const told = `Revoked ${kid}, which was ${result.was}. Its private half is destroyed, and what it signed is refused here.`;
-  const caches = 'Verifiers elsewhere may keep it for twice JWKS_MAX_AGE.';
-  if (result.was !== 'active') return `${told}\n${caches}`;
-  const heir = result.successor
-    ? `${result.successor} signs from now on.`
-    : 'There was no next key: a running process makes a new one at once.';
-  return `${told}\n${heir} ${caches}`;
+  const result = await db.transaction((tx) => revokeKey(tx, audit, kid, commandLine));
+  if (result.kind === 'not_found') throw new StartupError(`Signing key ${kid} does not exist. Run keys list.`);
+  if (result.kind === 'already_revoked')
+    return `${kid} was already revoked at ${result.revokedAt.toISOString()}. Nothing to do.`;
+  const { previousStatus, activated } = result;
+  const lines = [
+    `Revoked ${kid}, which was ${previousStatus}. Its private half is destroyed and its tokens are rejected.`,
+  ];
+  if (previousStatus === 'active')
+    lines.push(activated ? `${activated} is active now.` : 'No next key existed. A running process creates a new key.');
+  lines.push('Other verifiers can accept the revoked key for twice JWKS_MAX_AGE.');
+  return lines.join('\n');
 }
 
-const rewrapUnder =
-  (masterKeys: Parameters<typeof rewrapKeys>[1]): Work =>
-  async (db) => {
-    const moved = await rewrapKeys(db, masterKeys);
-    const under = `master key ${masterKeys[0].id}`;
-    if (moved.length === 0) return `Every signing key is under ${under} already.`;
-    return moved.map((kid) => `${kid} is now under ${under}`).join('\n');
-  };
+async function rewrap(db: Database, masterKeys: MasterKeys): Promise<string> {
+  const kids = await rewrapKeys(db, audit, masterKeys);
+  const masterKey = `master key ${masterKeys[0].id}`;
+  if (kids.length === 0) return `Every signing key is already encrypted with ${masterKey}.`;
+  return kids.map((kid) => `${kid} is now encrypted with ${masterKey}.`).join('\n');
+}

@@ -1,11 +1,11 @@
 import { makeApp } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { toYaml } from '../features/openapi/openapi.endpoints.ts';
+import { openInfrastructure } from '../infrastructure.ts';
 import { systemClock } from '../lib/clock.ts';
 import { makeLogger } from '../platform/log.ts';
-import { openInfrastructure } from '../infrastructure.ts';
 
-/** The document of an app with the default settings. The app is put together and never started: nothing connects. */
+/** Returns the OpenAPI document of an app with the default configuration. The app is never started, so nothing connects. */
 export async function makeOpenApiYaml(): Promise<string> {
   const environment = { DATABASE_URL: 'postgresql://nowhere', MASTER_KEYS: Buffer.alloc(32).toString('base64url') };
   const config = await loadConfig('development', {}, environment);

@@ -1,6 +1,6 @@
-import type { Progress } from '../core/user-import/import-users.store.ts';
+import type { ImportProgress } from '../core/user-import/import-progress.ts';
 
-/** What of a terminal, or of what is none, a bar needs. */
+/** The part of a stream that the progress bar uses. */
 export interface Screen {
   isTTY?: boolean;
   columns?: number;
@@ -8,8 +8,8 @@ export interface Screen {
 }
 
 export interface ProgressBar {
-  show: (progress: Progress) => void;
-  /** Leaves the line free for what is told next. */
+  show: (progress: ImportProgress) => void;
+  /** Clears the line for the next output. */
   clear: () => void;
 }
 
@@ -20,13 +20,13 @@ const grouped = (count: number) => count.toLocaleString('en-US');
 const timeLeft = (seconds: number) =>
   seconds < 90 ? `${Math.ceil(seconds)} s left` : `${Math.ceil(seconds / 60)} min left`;
 
-/** A line that shows how far a file has come; nothing where nobody looks. `nowMs` is of a clock that never steps back. */
+/** Shows the progress of an import on one line of a terminal, and nothing otherwise. `nowMs` reads a monotonic clock. */
 export function makeProgressBar(screen: Screen, fileBytes: number, nowMs: () => number): ProgressBar {
   if (!screen.isTTY) return { show: () => {}, clear: () => {} };
-  let first: { atMs: number; progress: Progress } | undefined;
+  let first: { atMs: number; progress: ImportProgress } | undefined;
 
-  /** How fast it is, of what this run did: an earlier one may have done the most. */
-  const paceOf = (progress: Progress): string[] => {
+  /** The speed of this run. Earlier runs may have imported a part of the file. */
+  const paceOf = (progress: ImportProgress): string[] => {
     first ??= { atMs: nowMs(), progress };
     const seconds = (nowMs() - first.atMs) / 1000;
     const bytes = progress.nextByte - first.progress.nextByte;
@@ -40,7 +40,7 @@ export function makeProgressBar(screen: Screen, fileBytes: number, nowMs: () => 
       const done = fileBytes > 0 ? progress.nextByte / fileBytes : 1;
       const cells = Math.floor(done * barCells);
       const bar = `${'█'.repeat(cells)}${'░'.repeat(barCells - cells)} ${Math.floor(done * 100)} %`;
-      const counts = `${grouped(progress.taken)} taken, ${grouped(progress.refused)} refused`;
+      const counts = `${grouped(progress.imported)} imported, ${grouped(progress.refused)} refused`;
       const line = [bar, counts, ...paceOf(progress)].join('  ');
       screen.write(`${toLineStart}${line.slice(0, Math.max(0, (screen.columns ?? 80) - 1))}`);
     },

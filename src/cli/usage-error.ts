@@ -1,2 +1,2 @@
-/** The arguments are none that the command knows: its usage is the answer. */
+/** The arguments are invalid. The command line prints the usage and exits with 2. */
 export class UsageError extends Error {}

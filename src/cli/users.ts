@@ -4,27 +4,26 @@ import { UsageError } from './usage-error.ts';
 
 export const usersUsage = `Usage: npm run cli -- users <command>
 
-  create-admin EMAIL    make an administrator: a new account, or one that is there
+  create-admin EMAIL    create an administrator, or make an existing account one
 
-    --name NAME         the display name of a new account; Administrator, else
-    --unverified        also of an account whose address nobody has confirmed; anybody may have registered it
+    --name NAME         the display name of a new account (default: Administrator)
+    --unverified        allow an existing account whose email address is not verified
 
-  import FILE.ndjson    take accounts from a file, one JSON object a line
+  import FILE.ndjson    import accounts from a file with one JSON object per line
 
-    --report PATH       where to write the refused lines; FILE.ndjson.refused.ndjson, else. - is the standard output
-    --again             begin at the first line, though this very file was imported before
+    --report PATH       the file for refused lines; - is the standard output (default: FILE.ndjson.refused.ndjson)
+    --again             import the file again from its first line
 
-They need DATABASE_DIRECT_URL or DATABASE_URL; create-admin needs MASTER_KEYS and ISSUER or APP_URL, too.
+Requires DATABASE_DIRECT_URL or DATABASE_URL. create-admin also requires MASTER_KEYS, and APP_URL or ISSUER.
 
-There is no default account. A new administrator gets no password: create-admin prints a link to set one, good once, for an
-hour; run it again for another. docs/authorization.md tells what an administrator may do.
+create-admin prints a link to set the password of an account that has none. The link can be used once, within an hour. Run the
+command again for a new link. docs/authorization.md describes the permissions of administrators.
 
-docs/migrating-users.md tells what a line of an import holds.
-An import that was cut off goes on where it was: run the same again. It exits with 0 when every line was taken, and with 3
-when lines were refused, which the report names.
+import resumes an interrupted import of the same file. It exits with 0 if every line was imported and with 3 if lines were refused.
+docs/migrating-users.md describes the file format.
 `;
 
-/** Runs a command's words. @throws UsageError, or StartRefused with a sentence */
+/** Creates administrators or imports accounts. @throws UsageError, StartupError */
 export async function users([command, ...args]: string[]): Promise<void> {
   if (command === 'create-admin') return createAdmin(args);
   if (command === 'import') return importFile(args);

@@ -1,47 +1,48 @@
-/** Why a session is over. `logged_out`: here or in another tab. The others are what the service says of the refresh token. */
+/** Why the user is signed out. `logged_out`: in this tab or another one. The service reports the other reasons. */
 export type SignedOutReason = 'logged_out' | 'expired' | 'revoked' | 'reused' | 'unknown_session' | 'invalid';
 
-/** One fault of a request. */
-export interface Fault {
+/** One invalid field of a request. */
+export interface FieldError {
   path: string;
   message: string;
 }
 
-/** What this library calls what the service has no say in. */
-export type OwnCode =
-  | 'network' // no answer came through
+/** Codes of errors that do not come from the service. */
+export type ClientErrorCode =
+  | 'network' // no response
   | 'timeout'
-  | 'bad_answer' // an answer, but not of the service: a proxy's page, or half of one
-  | 'storage_failed'
-  | 'signed_out'
-  | 'superseded' // a later sign-out took its place
-  | 'foreign_address'; // an access token was about to go where it must not
+  | 'invalid_response' // truncated, or not from the service: for example, a proxy's error page
+  | 'storage_failed' // the app's `TokenStorage` threw
+  | 'signed_out' // no user is signed in
+  | 'superseded' // a logout canceled the call
+  | 'url_not_allowed'; // `fetch` got a URL that is not in `baseUrl` or `apis`
 
 export interface ErrorMembers {
   status?: number | undefined;
   detail?: string | undefined;
-  errors?: readonly Fault[] | undefined;
+  errors?: readonly FieldError[] | undefined;
   reason?: SignedOutReason | undefined;
   requestId?: string | undefined;
   retryAfterSeconds?: number | undefined;
   cause?: unknown;
 }
 
-const temporaryCodes = ['network', 'timeout', 'bad_answer', 'storage_failed'];
+const temporaryCodes = ['network', 'timeout', 'invalid_response', 'storage_failed'];
 const temporaryStatuses = [408, 425, 429];
 
-/** Programs decide by `code`; `detail` is a sentence for people. No token ever stands in it. */
+/** The error of every rejected promise. Programs decide by `code`. No member contains a token. */
 export class KeyturnError extends Error {
   override readonly name = 'KeyturnError';
-  /** Of the service's problem document, or an `OwnCode`. */
+  /** The `code` of the service's problem document, or a `ClientErrorCode`. */
   readonly code: string;
   readonly status: number | undefined;
+  /** A sentence for the user. */
   readonly detail: string;
-  /** Every fault of the request, where `code` is `validation_failed`. */
-  readonly errors: readonly Fault[];
-  /** Where `code` is `signed_out` or `invalid_refresh_token`. */
+  /** The invalid fields if `code` is `validation_failed`. */
+  readonly errors: readonly FieldError[];
+  /** Set if `code` is `signed_out` or `invalid_refresh_token`. */
   readonly reason: SignedOutReason | undefined;
-  /** What the service's log has this request under. */
+  /** Identifies the request in the service's log. */
   readonly requestId: string | undefined;
   readonly retryAfterSeconds: number;
 
@@ -62,10 +63,12 @@ export class KeyturnError extends Error {
     const { code, status = 0 } = this;
     return temporaryCodes.includes(code) || temporaryStatuses.includes(status) || status >= 500;
   }
-  /** The same, so many seconds later. */
-  after(seconds: number): KeyturnError {
-    const { code, status, detail, errors, reason, requestId, retryAfterSeconds } = this;
-    const left = { retryAfterSeconds: retryAfterSeconds - seconds };
-    return new KeyturnError(code, { status, detail, errors, reason, requestId, ...left });
-  }
+}
+
+export const hasCode = (error: unknown, code: string): error is KeyturnError =>
+  error instanceof KeyturnError && error.code === code;
+
+export function withRetryAfter(error: KeyturnError, retryAfterSeconds: number): KeyturnError {
+  const { code, status, detail, errors, reason, requestId } = error;
+  return new KeyturnError(code, { status, detail, errors, reason, requestId, retryAfterSeconds });
 }

@@ -1,48 +1,54 @@
-// keyturn/client: what a client of the service must do, as code. It needs `fetch`, `AbortController` and `setTimeout`, so
-// it runs in browsers, React Native and Node.
+// keyturn/client keeps the users of an app signed in. It needs only `fetch`, `AbortController` and `setTimeout`, so it
+// runs in browsers, React Native and Node.
+import type { Session } from './access-token.ts';
 import { makeAuthorizedFetch } from './authorized-fetch.ts';
-import { type Fetch, makeCallService } from './call.ts';
-import { KeyturnError, type SignedOutReason } from './errors.ts';
-import { persist } from './persist.ts';
-import type { Session } from './held.ts';
+import { hasCode, type SignedOutReason } from './errors.ts';
+import { type Fetch, makeSendRequest } from './request.ts';
+import { retry } from './retry.ts';
 import { makeSession } from './session.ts';
-import { cookie, storedToken, type TokenStorage } from './vault.ts';
+import { makeBodyTransport, makeCookieTransport, type TokenStorage } from './token-transport.ts';
 
-export { type Fault, KeyturnError, type OwnCode, type SignedOutReason } from './errors.ts';
-export type { Session } from './held.ts';
-export type { TokenStorage } from './vault.ts';
+export type { Session } from './access-token.ts';
+export { type ClientErrorCode, type FieldError, KeyturnError, type SignedOutReason } from './errors.ts';
+export type { TokenStorage } from './token-transport.ts';
 
 interface CommonOptions {
-  /** Where the service is, such as `https://auth.example.com`. */
+  /** The URL of the service, such as `https://auth.example.com`. */
   baseUrl: string;
-  /** Base URLs of your APIs, which get the access token, too. No other address does. */
+  /** Base URLs of your APIs. `fetch` sends the access token only to these and to the service. */
   apis?: readonly string[];
-  /** Somebody is signed in, or somebody else: after a login, a reload, or a login in another tab. */
+  /** Called when a user signs in or the signed-in user changes: after a login or a reload, in this tab or another. */
   onSignedIn?: (session: Session) => void;
-  /** Nobody is signed in any more. */
+  /** Called when the user is signed out. */
   onSignedOut?: (reason: SignedOutReason) => void;
-  /** For one try; at most 15 s, so that a second one still is inside the service's leeway of 30 s. */
-  timeoutMs?: number;
-  /** How long `accessToken`, `fetch` and `logout` go on trying while the service cannot be reached. */
-  patienceMs?: number;
   /**
-   * What tabs have in common that share a storage or a cookie: they take turns, and tell one another. In a page the
-   * `baseUrl`; elsewhere each client is alone.
+   * Time limit of one attempt, 8 seconds by default. The maximum of 15 seconds leaves time for a second attempt within
+   * the service's grace period of 30 seconds.
    */
-  tabsName?: string;
+  timeoutMs?: number;
+  /** How long `accessToken`, `fetch` and `logout` retry while the service is unreachable. 30 seconds by default. */
+  retryTimeoutMs?: number;
+  /**
+   * Names the lock and the broadcast channel of the tabs that share a storage or a cookie. Defaults to `baseUrl` in a
+   * page; without a document, clients are not synchronized.
+   */
+  channelName?: string;
   fetch?: Fetch;
 }
 
 export type ClientOptions = CommonOptions &
   (
-    | { /** The refresh token travels in bodies, and the app keeps it. */ transport: 'body'; storage: TokenStorage }
-    | { /** The browser keeps it, where no script can read it. */ transport: 'cookie' }
+    | {
+        /** The app stores the refresh token and sends it in request bodies. */ transport: 'body';
+        storage: TokenStorage;
+      }
+    | { /** The browser stores the refresh token in a cookie that scripts cannot read. */ transport: 'cookie' }
   );
 
 export interface Credentials {
   email: string;
   password: string;
-  /** Narrows what the access token may do; elevated scopes must be named. */
+  /** Limits the scopes of the session. Elevated scopes are granted only if they are listed here. */
   scope?: string;
 }
 
@@ -52,7 +58,7 @@ export interface Registration {
   display_name: string;
 }
 
-/** An account, as `GET /me` answers it. */
+/** An account, as returned by `GET /me`. */
 export interface User {
   id: string;
   email: string;
@@ -67,50 +73,52 @@ export interface User {
 
 /** Every promise rejects with a `KeyturnError`. */
 export interface Client {
-  /** Makes an account and signs it in. */
+  /** Creates an account and signs the user in. */
   register(registration: Registration): Promise<User>;
   login(credentials: Credentials): Promise<Session>;
-  /** Who was signed in before the page was loaded; null for nobody. */
+  /** Restores the session after a reload or restart. Returns null if no user is signed in. */
   resume(): Promise<Session | null>;
-  /** Forgets the session at once. Rejects where the service could not be told: then the session lives on there. */
+  /** Signs out here at once. Rejects if the service is unreachable: the session then still exists there. */
   logout(): Promise<void>;
-  /** Ends every session of the user, on every device. Where it rejects, none has ended. */
+  /** Revokes every session of the user, on all devices. If it rejects, none is revoked. */
   logoutAll(): Promise<void>;
-  /** One that is good for a call now, refreshed where need be. Do not keep it. */
+  /** Returns a valid access token, after a refresh if necessary. Do not keep it. */
   accessToken(): Promise<string>;
   /**
-   * `fetch` with the access token, for the service (a path such as `/me`) and for `apis`. After a 401 it refreshes and
-   * repeats, once, unless the body is a stream.
+   * Works like `fetch` and adds the access token. Takes a path of the service, such as `/me`, or a URL below `apis`.
+   * After a 401 it refreshes and retries once, unless the body is a stream.
    */
   fetch: Fetch;
-  /** As far as this page knows. */
+  /** The current session as this page knows it. */
   readonly session: Session | null;
-  /** Stops to listen to other tabs. */
+  /** Stops listening to other tabs. */
   close(): void;
 }
 
-const longestTimeoutMs = 15_000;
+const maxTimeoutMs = 15_000;
 
-/** @throws RangeError for a time-out that would outlive the service's leeway */
+/** @throws RangeError if `timeoutMs` is out of range */
 export function createClient(options: ClientOptions): Client {
-  const { timeoutMs = 8000, patienceMs = 30_000, apis = [], transport, onSignedIn, onSignedOut } = options;
-  if (!(timeoutMs > 0 && timeoutMs <= longestTimeoutMs)) throw new RangeError('timeoutMs must be from 1 to 15000');
+  const { timeoutMs = 8000, retryTimeoutMs = 30_000, apis = [], transport, onSignedIn, onSignedOut } = options;
+  if (!(timeoutMs > 0 && timeoutMs <= maxTimeoutMs)) throw new RangeError('timeoutMs must be from 1 to 15000');
   const withoutSlash = (url: string) => url.replace(/\/+$/, '');
   const baseUrl = withoutSlash(options.baseUrl);
-  const { fetch: send = (input, init) => globalThis.fetch(input, init) } = options;
+  const { fetch: plainFetch = (input, init) => globalThis.fetch(input, init) } = options;
   const credentials = transport === 'cookie' ? 'include' : 'omit';
-  const call = makeCallService({ baseUrl, send, credentials, timeoutMs });
+  const sendRequest = makeSendRequest({ baseUrl, fetch: plainFetch, credentials, timeoutMs });
   const session = makeSession({
-    call,
-    vault: transport === 'cookie' ? cookie(call) : storedToken(options.storage, call),
-    tabsName: options.tabsName ?? ('document' in globalThis ? baseUrl : undefined),
-    patienceMs,
+    sendRequest,
+    transport:
+      transport === 'cookie' ? makeCookieTransport(sendRequest) : makeBodyTransport(options.storage, sendRequest),
+    channelName: options.channelName ?? ('document' in globalThis ? baseUrl : undefined),
+    retryTimeoutMs,
     onSignedIn: (signedIn) => onSignedIn?.(signedIn),
     onSignedOut: (reason) => onSignedOut?.(reason),
   });
-  const { accessToken, refused, current } = session;
-  const fetch = makeAuthorizedFetch({ send, baseUrl, apis: apis.map(withoutSlash), accessToken, refused });
-  const callAuthorized = makeCallService({ baseUrl, send: fetch, credentials, timeoutMs });
+  const { accessToken, rejectToken } = session;
+  const allowedApis = apis.map(withoutSlash);
+  const fetch = makeAuthorizedFetch({ fetch: plainFetch, baseUrl, apis: allowedApis, accessToken, rejectToken });
+  const sendAuthorized = makeSendRequest({ baseUrl, fetch, credentials, timeoutMs });
 
   return {
     accessToken,
@@ -120,19 +128,19 @@ export function createClient(options: ClientOptions): Client {
     async resume() {
       try {
         await accessToken();
-        return current();
+        return session.session();
       } catch (error) {
-        if (error instanceof KeyturnError && error.code === 'signed_out') return null;
+        if (hasCode(error, 'signed_out')) return null;
         throw error;
       }
     },
     logout: () => session.signOut(),
     async logoutAll() {
-      await persist(() => callAuthorized('/logout/all', {}), { patienceMs });
-      await session.signOut({ isToldAlready: true });
+      await retry(() => sendAuthorized('/logout/all', {}), { retryTimeoutMs });
+      await session.signOut({ isRevoked: true });
     },
     get session() {
-      return current();
+      return session.session();
     },
     close: session.close,
   };

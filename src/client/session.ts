@@ -1,179 +1,191 @@
-import type { CallService } from './call.ts';
-import { KeyturnError, type SignedOutReason } from './errors.ts';
-import { type Held, isFresh, isUsable, isWithin, readHeld, type Session, sessionOf } from './held.ts';
-import { persist } from './persist.ts';
-import { openTabs } from './tabs.ts';
-import type { Vault } from './vault.ts';
+import {
+  type AccessToken,
+  isFresh,
+  isUsable,
+  isWithin,
+  parseAccessToken,
+  type Session,
+  sessionOf,
+} from './access-token.ts';
+import { hasCode, KeyturnError, type SignedOutReason, withRetryAfter } from './errors.ts';
+import type { ResponseBody, SendRequest } from './request.ts';
+import { retry } from './retry.ts';
+import { makeTabSync } from './tab-sync.ts';
+import type { TokenTransport } from './token-transport.ts';
 
-export interface SessionOptions {
-  call: CallService;
-  vault: Vault;
-  tabsName: string | undefined;
-  patienceMs: number;
+export interface SessionDeps {
+  sendRequest: SendRequest;
+  transport: TokenTransport;
+  channelName: string | undefined;
+  retryTimeoutMs: number;
   onSignedIn: (session: Session) => void;
   onSignedOut: (reason: SignedOutReason) => void;
 }
 
-/** A 401 that a new token does not cure has another reason: no more often does one cause a refresh. */
-const forcedEveryMs = 30_000;
+/** Limits refreshes after a 401: if a new token does not help, the 401 has another reason. */
+const minForcedRefreshIntervalMs = 30_000;
 
-type Answer = Record<string, unknown>;
+const signedOutError = (reason: SignedOutReason) =>
+  new KeyturnError('signed_out', { detail: 'No user is signed in. Log in again.', reason });
 
-const signedOut = (reason: SignedOutReason) =>
-  new KeyturnError('signed_out', { detail: 'Nobody is signed in.', reason });
-
-const isSuperseded = (error: unknown) => error instanceof KeyturnError && error.code === 'superseded';
-
-const requireCurrent = (signal: AbortSignal): void => {
+const throwIfAborted = (signal: AbortSignal): void => {
   if (signal.aborted) throw new KeyturnError('superseded');
 };
 
-/** The state of one session: which access token is good, and how another is had. */
-export function makeSession({ call, vault, tabsName, patienceMs, onSignedIn, onSignedOut }: SessionOptions) {
-  let held: Held | undefined;
-  /** Why nobody is signed in; undefined also while that is not known yet. */
-  let outBecause: SignedOutReason | undefined;
-  /** Whom the app believes to be signed in. */
-  let toldId: string | undefined;
-  let refreshing: Promise<Held> | undefined;
-  let forcedAtMs = -Infinity;
-  /** The answer that said when to come again. */
-  let rest: { sinceMs: number; error: KeyturnError } | undefined;
-  /** Ends with a sign-out: what was asked for before is not kept. */
-  let era = new AbortController();
+/** Holds the state of one session: its access token, how to refresh it, and why the user is signed out. */
+export function makeSession(deps: SessionDeps) {
+  const { sendRequest, transport, channelName, retryTimeoutMs, onSignedIn, onSignedOut } = deps;
+  let current: AccessToken | undefined;
+  /** Undefined while a user is signed in, and until the client knows whether one is. */
+  let signedOutReason: SignedOutReason | undefined;
+  /** The session that the app knows of. */
+  let announcedId: string | undefined;
+  let refreshing: Promise<AccessToken> | undefined;
+  let lastForcedRefreshAtMs = -Infinity;
+  /** The last error with a Retry-After. */
+  let throttled: { sinceMs: number; error: KeyturnError } | undefined;
+  /** Aborted by a sign-out, so that late responses to earlier requests are discarded. */
+  let lifetime = new AbortController();
 
-  /** Forgets at once. `isNews`: even if this page has not said yet that anybody is signed in. */
-  const end = (reason: SignedOutReason, isNews = false): void => {
-    if (isNews || toldId !== undefined) queueMicrotask(() => onSignedOut(reason));
-    held = toldId = undefined;
-    outBecause = reason;
-    refreshing = rest = undefined;
-    era.abort();
-    era = new AbortController();
+  const endSession = (reason: SignedOutReason, { alwaysAnnounce = false } = {}): void => {
+    if (alwaysAnnounce || announcedId !== undefined) queueMicrotask(() => onSignedOut(reason));
+    current = announcedId = undefined;
+    signedOutReason = reason;
+    refreshing = throttled = undefined;
+    lifetime.abort();
+    lifetime = new AbortController();
   };
 
-  const tabs = openTabs(tabsName, (news) => {
-    if (news.kind === 'signed_in') {
-      if (outBecause === undefined) return;
-      outBecause = undefined; // its own storage says by whom
+  const tabs = makeTabSync(channelName, (message) => {
+    if (message.kind === 'signed_in') {
+      if (signedOutReason === undefined) return;
+      signedOutReason = undefined; // the refresh below finds out which user signed in
       accessToken().catch(() => {});
-    } else if (held && held.sessionId === news.sessionId) {
-      if (news.kind === 'signed_out') end(news.reason);
-      else if (news.held.askedAtMs > held.askedAtMs) held = news.held;
+    } else if (current && current.sessionId === message.sessionId) {
+      if (message.kind === 'signed_out') endSession(message.reason);
+      else if (message.accessToken.requestedAtMs > current.requestedAtMs) current = message.accessToken;
     }
   });
 
-  /** Keeps what an answer brought: the refresh token first, so that no crash can lose it. */
-  const keep = async (answer: Answer, askedAtMs: number, signal: AbortSignal): Promise<Held> => {
-    const fresh = readHeld(answer, askedAtMs);
-    await vault.keep(answer);
-    requireCurrent(signal);
-    held = fresh;
-    outBecause = rest = undefined;
-    if (toldId !== fresh.sessionId) queueMicrotask(() => onSignedIn(sessionOf(fresh)));
-    toldId = fresh.sessionId;
-    return fresh;
+  /** Stores the refresh token before the access token is used, so that a crash cannot lose it. */
+  const accept = async (body: ResponseBody, requestedAtMs: number, signal: AbortSignal): Promise<AccessToken> => {
+    const received = parseAccessToken(body, requestedAtMs);
+    await transport.store(body);
+    throwIfAborted(signal);
+    current = received;
+    signedOutReason = throttled = undefined;
+    if (announcedId !== received.sessionId) queueMicrotask(() => onSignedIn(sessionOf(received)));
+    announcedId = received.sessionId;
+    return received;
   };
 
-  /** One try, of one tab at a time. */
-  const tryRefresh = async (signal: AbortSignal): Promise<Held> => {
-    requireCurrent(signal);
-    if (held && isFresh(held)) return held; // another tab was faster
-    const askedAtMs = Date.now();
-    if (rest && isWithin(rest.sinceMs, rest.error.retryAfterSeconds * 1000))
-      throw rest.error.after((askedAtMs - rest.sinceMs) / 1000);
-    const presented = await vault.read();
-    requireCurrent(signal);
-    if (presented === undefined) {
-      end('logged_out');
-      throw signedOut('logged_out');
+  /** Ends the session if the service rejected the refresh token; otherwise only throws. */
+  const handleRefreshError = async (error: unknown, credential: string, signal: AbortSignal): Promise<never> => {
+    if (!(error instanceof KeyturnError)) throw error;
+    const { code, status, reason = 'invalid', retryAfterSeconds } = error;
+    if (retryAfterSeconds > 0) throttled = { sinceMs: Date.now(), error };
+    if (status !== 401 || code !== 'invalid_refresh_token') throw error;
+    const isRemoved = await transport.removeRejected(credential);
+    throwIfAborted(signal);
+    if (!isRemoved) throw new KeyturnError('superseded'); // a newer token is stored: try again with it
+    if (announcedId !== undefined) tabs.broadcast({ kind: 'signed_out', sessionId: announcedId, reason });
+    endSession(reason, { alwaysAnnounce: true });
+    throw signedOutError(reason);
+  };
+
+  const attemptRefresh = async (signal: AbortSignal): Promise<AccessToken> => {
+    throwIfAborted(signal);
+    if (current && isFresh(current)) return current; // another tab has refreshed
+    const requestedAtMs = Date.now();
+    if (throttled && isWithin(throttled.sinceMs, throttled.error.retryAfterSeconds * 1000)) {
+      const { sinceMs, error } = throttled;
+      throw withRetryAfter(error, error.retryAfterSeconds - (requestedAtMs - sinceMs) / 1000);
+    }
+    const credential = await transport.read();
+    throwIfAborted(signal);
+    if (credential === undefined) {
+      endSession('logged_out');
+      throw signedOutError('logged_out');
     }
     try {
-      const fresh = await keep(await vault.present('/refresh', presented, signal), askedAtMs, signal);
-      tabs.tell({ kind: 'refreshed', sessionId: fresh.sessionId, held: fresh });
-      return fresh;
+      const received = await accept(await transport.send('/refresh', credential, signal), requestedAtMs, signal);
+      tabs.broadcast({ kind: 'refreshed', sessionId: received.sessionId, accessToken: received });
+      return received;
     } catch (error) {
-      if (!(error instanceof KeyturnError)) throw error;
-      const { code, status, reason = 'invalid', retryAfterSeconds } = error;
-      if (retryAfterSeconds > 0) rest = { sinceMs: Date.now(), error };
-      if (status !== 401 || code !== 'invalid_refresh_token') throw error;
-      const isForgotten = await vault.forget(presented);
-      requireCurrent(signal);
-      if (!isForgotten) throw new KeyturnError('superseded'); // somebody else stored a newer one meanwhile
-      if (toldId !== undefined) tabs.tell({ kind: 'signed_out', sessionId: toldId, reason });
-      end(reason, true);
-      throw signedOut(reason);
+      return handleRefreshError(error, credential, signal);
     }
   };
 
-  /** One for all who ask at the same time. */
-  const refresh = (): Promise<Held> => {
+  /** Concurrent callers share one refresh. */
+  const refresh = (): Promise<AccessToken> => {
     if (refreshing) return refreshing;
-    const { signal } = era;
-    const attempt = () => tabs.inTurn(() => tryRefresh(signal));
-    const mine = persist(attempt, { patienceMs, signal }).finally(() => {
-      if (refreshing === mine) refreshing = undefined;
+    const { signal } = lifetime;
+    const attempt = () => tabs.runExclusively(() => attemptRefresh(signal));
+    const started = retry(attempt, { retryTimeoutMs, signal }).finally(() => {
+      if (refreshing === started) refreshing = undefined;
     });
-    refreshing = mine;
-    return mine;
+    refreshing = started;
+    return started;
   };
 
   async function accessToken(): Promise<string> {
     for (;;) {
-      if (outBecause !== undefined) throw signedOut(outBecause);
-      if (held && isFresh(held)) return held.accessToken;
-      const renewal = refresh();
-      if (held && isUsable(held)) {
-        renewal.catch(() => {}); // while the service is away, what is still good is good
-        return held.accessToken;
+      if (signedOutReason !== undefined) throw signedOutError(signedOutReason);
+      if (current && isFresh(current)) return current.token;
+      const refreshed = refresh();
+      if (current && isUsable(current)) {
+        refreshed.catch(() => {}); // during an outage the token stays usable until it expires
+        return current.token;
       }
       try {
-        return (await renewal).accessToken;
+        return (await refreshed).token;
       } catch (error) {
-        if (!isSuperseded(error)) throw error;
+        if (!hasCode(error, 'superseded')) throw error;
       }
     }
   }
 
   return {
     accessToken,
-    current: (): Session | null => (held ? sessionOf(held) : null),
+    session: (): Session | null => (current ? sessionOf(current) : null),
     close: () => tabs.close(),
 
-    /** A service refused this token. Whether another one is worth a try. */
-    refused: (token: string): boolean => {
-      if (held?.accessToken !== token || held.usableMs === 0) return true;
-      if (isWithin(forcedAtMs, forcedEveryMs)) return false;
-      forcedAtMs = Date.now();
-      held = { ...held, freshMs: 0, usableMs: 0 };
+    /** Marks a token as rejected by a service. Returns whether a retry with another token is worthwhile. */
+    rejectToken: (token: string): boolean => {
+      if (current?.token !== token || current.usableForMs === 0) return true;
+      if (isWithin(lastForcedRefreshAtMs, minForcedRefreshIntervalMs)) return false;
+      lastForcedRefreshAtMs = Date.now();
+      current = { ...current, refreshAfterMs: 0, usableForMs: 0 };
       return true;
     },
 
-    /** A login or a registration. Until it succeeds, whoever was signed in remains so. */
+    /** Logs in or registers. If the request fails, the previous user stays signed in. */
     signIn(path: '/login' | '/register', body: object): Promise<{ session: Session; user: unknown }> {
-      const { signal } = era;
-      return tabs.inTurn(async () => {
-        requireCurrent(signal);
-        const askedAtMs = Date.now();
-        // The service ends the session that this one replaces.
-        const headers: Record<string, string> = held ? { authorization: `Bearer ${held.accessToken}` } : {};
-        const answer = await call(path, { body, headers });
-        const session = sessionOf(await keep(answer, askedAtMs, signal));
-        tabs.tell({ kind: 'signed_in' });
-        return { session, user: answer['user'] };
+      const { signal } = lifetime;
+      return tabs.runExclusively(async () => {
+        throwIfAborted(signal);
+        const requestedAtMs = Date.now();
+        // With this header the service also revokes the session that the login replaces.
+        const headers: Record<string, string> = current ? { authorization: `Bearer ${current.token}` } : {};
+        const response = await sendRequest(path, { body, headers });
+        const session = sessionOf(await accept(response, requestedAtMs, signal));
+        tabs.broadcast({ kind: 'signed_in' });
+        return { session, user: response['user'] };
       });
     },
 
-    async signOut({ isToldAlready = false } = {}): Promise<void> {
-      if (toldId !== undefined) tabs.tell({ kind: 'signed_out', sessionId: toldId, reason: 'logged_out' });
-      end('logged_out');
-      const presented = await tabs.alone(() => vault.take());
-      if (presented === undefined || isToldAlready) return;
-      const tell = async () => {
-        // Where somebody has logged in since, the cookie is theirs; that login has ended this session.
-        if (!(vault.isShared && held)) await vault.present('/logout', presented);
+    /** Signs out here at once, then revokes the session at the service unless it is already revoked. */
+    async signOut({ isRevoked = false } = {}): Promise<void> {
+      if (announcedId !== undefined)
+        tabs.broadcast({ kind: 'signed_out', sessionId: announcedId, reason: 'logged_out' });
+      endSession('logged_out');
+      const credential = await tabs.runInOrder(() => transport.take());
+      if (credential === undefined || isRevoked) return;
+      const revoke = async () => {
+        // If a user has logged in since, the shared cookie is theirs, and that login has revoked this session.
+        if (!(transport.sharesCookie && current)) await transport.send('/logout', credential);
       };
-      await persist(() => tabs.inTurn(tell), { patienceMs });
+      await retry(() => tabs.runExclusively(revoke), { retryTimeoutMs });
     },
   };
 }

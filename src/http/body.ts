@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { ClientDisconnected } from '../core/request-info.ts';
 import {
   FormExpected,
   MalformedForm,
@@ -9,9 +10,6 @@ import {
 } from './errors.ts';
 
 const bodyLimitBytes = 16 * 1024;
-
-/** The client went away in the middle of its request; there is nobody to answer. */
-export class ClientGone extends Error {}
 
 function readBytes(req: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -24,8 +22,8 @@ function readBytes(req: IncomingMessage): Promise<Buffer> {
       else reject(new PayloadTooLarge());
     });
     req.on('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
-    req.on('error', () => reject(new ClientGone('the client went away')));
-    req.on('close', () => req.complete || reject(new ClientGone('the client went away')));
+    req.on('error', () => reject(new ClientDisconnected('the client disconnected')));
+    req.on('close', () => req.complete || reject(new ClientDisconnected('the client disconnected')));
   });
 }
 
@@ -33,16 +31,15 @@ const jsonType = /^application\/json *(; *charset="?utf-8"? *)?$/i;
 const formType = /^application\/x-www-form-urlencoded *(; *charset="?utf-8"? *)?$/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** What stands in the way of reading a body as `type`: undefined where nothing does. */
+/** Returns why the body cannot be read as `type`; undefined if it can. */
 function mismatch({ headers }: IncomingMessage, type: RegExp): string | undefined {
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') return 'content encoding';
   return type.test(headers['content-type'] ?? '') ? undefined : 'content type';
 }
 
 /**
- * The JSON value of a request's body, at most 16 KiB. Strict about its bytes: a decoder that replaced what is not UTF-8
- * would make different passwords one.
- * @throws UnsupportedMediaType, PayloadTooLarge, MalformedJson, ClientGone
+ * Reads a JSON body of at most 16 KiB. Invalid UTF-8 is an error: replacing it would make different passwords equal.
+ * @throws UnsupportedMediaType, PayloadTooLarge, MalformedJson, ClientDisconnected
  */
 export async function readJson(req: IncomingMessage): Promise<unknown> {
   const reason = mismatch(req, jsonType);
@@ -55,10 +52,10 @@ export async function readJson(req: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** The parameters of a form, as its sender wrote them. */
+/** The parameters of a form, not validated. */
 export type Form = Readonly<Record<string, string>>;
 
-/** @throws where a `%` has no two digits after it, and at what is not UTF-8 */
+/** @throws URIError for incomplete escapes and invalid UTF-8 */
 export const decodeFormText = (text: string): string => decodeURIComponent(text.replaceAll('+', ' '));
 
 function pairsOf(bytes: Buffer): [name: string, value: string][] {
@@ -72,25 +69,25 @@ function pairsOf(bytes: Buffer): [name: string, value: string][] {
 }
 
 /**
- * The parameters of a request's body as a browser sends a form, at most 16 KiB. RFC 6749 section 3.2: "Request and
- * response parameters MUST NOT be included more than once", or two readers could take two different values for it.
- * @throws FormExpected, PayloadTooLarge, MalformedForm, RepeatedParameter, ClientGone
+ * Reads a URL-encoded form of at most 16 KiB. RFC 6749 section 3.2: "Request and response parameters MUST NOT be included more than
+ * once". Otherwise two parsers could use two different values.
+ * @throws FormExpected, PayloadTooLarge, MalformedForm, RepeatedParameter, ClientDisconnected
  */
 export async function readForm(req: IncomingMessage): Promise<Form> {
   const reason = mismatch(req, formType);
   if (reason !== undefined) throw new FormExpected(reason);
   const bytes = await readBytes(req);
   const form = new Map<string, string>();
-  for (const [name, value] of malformedUnless(() => pairsOf(bytes))) {
+  for (const [name, value] of parsePairs(bytes)) {
     if (form.has(name)) throw new RepeatedParameter(name);
     form.set(name, value);
   }
   return Object.fromEntries(form);
 }
 
-function malformedUnless<Value>(read: () => Value): Value {
+function parsePairs(bytes: Buffer): [name: string, value: string][] {
   try {
-    return read();
+    return pairsOf(bytes);
   } catch {
     throw new MalformedForm('syntax');
   }

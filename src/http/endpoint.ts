@@ -15,7 +15,7 @@ import {
   RepeatedParameter,
   UnsupportedMediaType,
 } from './errors.ts';
-import type { RateLimitGroup } from './rate-limit.ts';
+import type { Ceiling, RateLimitRule } from './rate-limits/rate-limit.ts';
 import type { ResponseWithHeaders } from './response.ts';
 
 type Schema = z.ZodType | undefined;
@@ -70,6 +70,13 @@ export interface ErrorFormat {
   outcomeOf: (definition: ErrorDefinition) => { status: number; code: string; body: unknown };
 }
 
+type RateLimitRules = RateLimitRule | readonly RateLimitRule[];
+
+/** Chooses the limits by the body. A method, so that its type fits `Endpoint` whatever the body is. */
+interface ChooseRateLimit<Body> {
+  choose(body: Body): RateLimitRules;
+}
+
 interface Declaration<
   RequiredScopes extends Scopes,
   Body extends Schema,
@@ -89,12 +96,10 @@ interface Declaration<
   scopes?: RequiredScopes;
   /** For public endpoints: a valid access token with this scope identifies the principal. */
   optionalAuth?: string;
-  /** Defaults to `default`. `none` is for probes, which must answer even if their clients send too many requests. */
-  rateLimit?: RateLimitGroup | 'none';
-  /** Chooses the rate limit group by the body. Requires `rateLimitKey`. */
-  rateLimitOf?(body: Parsed<Body>): RateLimitGroup;
-  /** The key that requests are counted by. Defaults to the client's address. */
-  rateLimitKey?(body: Parsed<Body>, browser: BrowserHeaders): string | undefined;
+  /** The limit on all requests of the client. Defaults to `default`. */
+  ceiling?: Ceiling;
+  /** Limits on certain outcomes, such as wrong passwords. */
+  rateLimit?: RateLimitRules | ChooseRateLimit<Parsed<Body>>['choose'];
   body?: Body;
   /** Defaults to JSON. The schema of a form receives a record of strings. */
   bodyType?: 'form';
@@ -138,10 +143,9 @@ type Returned<Response extends Schema, Alternatives extends readonly Alternative
 /** A declaration without its type parameters. */
 export type Endpoint = Omit<
   Declaration<Scopes, Schema, Schema, Schema, Schema, readonly AlternativeResponse[]>,
-  'handle' | 'rateLimitKey' | 'rateLimitOf'
+  'handle' | 'rateLimit'
 > & {
-  rateLimitOf?(body: unknown): RateLimitGroup;
-  rateLimitKey?(body: unknown, browser: BrowserHeaders): string | undefined;
+  rateLimit?: RateLimitRules | ChooseRateLimit<unknown>['choose'];
   handle(input: Input<Scopes, unknown, unknown, unknown>): unknown;
 };
 
@@ -164,7 +168,7 @@ const bodyErrors = {
 
 /** Every error that an endpoint can return: those that it declares and those that follow from its shape. */
 export function errorsOf(endpoint: Endpoint): readonly ApiErrorClass[] {
-  const { scopes, rateLimit, body, bodyType = 'json', query, params, errors = [] } = endpoint;
+  const { scopes, ceiling, body, bodyType = 'json', query, params, errors = [] } = endpoint;
   return [
     ...new Set([
       ...(scopes ? [InvalidAccessToken, InsufficientScope, ValidationFailed, NotReady] : []),
@@ -172,7 +176,7 @@ export function errorsOf(endpoint: Endpoint): readonly ApiErrorClass[] {
       ...(query ? [ValidationFailed] : []),
       ...(params ? [NotFound] : []),
       ...errors,
-      ...(rateLimit === 'none' ? [] : [RateLimited]),
+      ...(ceiling === 'none' ? [] : [RateLimited]),
       InternalError,
     ]),
   ];

@@ -6,12 +6,11 @@ import { NotFound, ValidationFailed } from '../core/errors.ts';
 import type { RequestInfo } from '../core/request-info.ts';
 import { ApiError } from '../lib/errors.ts';
 import { fieldErrorsOf } from '../lib/field-errors.ts';
-import { countedAddress } from '../lib/network.ts';
 import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
 import { readForm, readJson } from './body.ts';
-import { type BrowserHeaders, browserHeadersOf } from './csrf.ts';
+import { browserHeadersOf } from './csrf.ts';
 import { type Endpoint, errorsOf } from './endpoint.ts';
-import type { CountRequest } from './rate-limit.ts';
+import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
 import { returnedParts, schemaOf, send } from './response.ts';
 
@@ -24,7 +23,7 @@ export interface DeniedRequest {
 }
 
 export interface EndpointOptions extends Authentication {
-  count: CountRequest;
+  rateLimiter: RateLimiter;
   /** For tests: parses each response by its schema and fails on undeclared errors. */
   checkResponses: boolean;
   /** Called before the response, which does not wait for it. */
@@ -36,8 +35,7 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
   const context = contextOf(res);
   context.route = endpoint.path;
   context.renderError = endpoint.renderError;
-  const browser = browserHeadersOf(req);
-  const readBody = await countRequest(endpoint, options, { context, browser }, req, res);
+  await options.rateLimiter.countRequest(endpoint.ceiling ?? 'default', context, res);
   const found = findPrincipal(endpoint, options, req);
   const principal = found instanceof Promise ? await found : found;
   try {
@@ -46,16 +44,17 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
     const input = {
       params: parseParams(endpoint, req),
       query: parsePart('query', endpoint.query, req.query),
-      body: await readBody(),
+      body: await readBody(endpoint, context, req),
       principal,
       request: context,
-      browser,
+      browser: browserHeadersOf(req),
       get credentials() {
         return credentialsOf(req);
       },
     };
-    const returned = options.checkResponses ? await checkedHandle(endpoint, input) : await endpoint.handle(input);
-    send(endpoint, returned, req, res);
+    const handle = async () => (options.checkResponses ? checkedHandle(endpoint, input) : endpoint.handle(input));
+    const rules = rateLimitRules(endpoint, input.body);
+    send(endpoint, await options.rateLimiter.countOutcome(rules, context, res, handle), req, res);
   } catch (error) {
     if (principal && error instanceof ApiError && error.definition.challenges)
       options.onDenied?.({ operationId: endpoint.operationId, principal, request: context, error });
@@ -63,30 +62,14 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
   }
 }
 
-/**
- * Counts the request before any work is done for it, and returns a function that reads the body. If the body decides the key,
- * it is read first; a request with an unreadable body counts for the address. @throws RateLimited
- */
-async function countRequest(
-  endpoint: Endpoint,
-  options: EndpointOptions,
-  { context, browser }: { context: RequestContext; browser: BrowserHeaders },
-  req: Request,
-  res: Response,
-): Promise<() => unknown> {
-  const { rateLimit = 'default' } = endpoint;
-  const [read] = endpoint.rateLimitKey ? await Promise.allSettled([readBody(endpoint, context, req)]) : [];
-  const key = read?.status === 'fulfilled' ? endpoint.rateLimitKey?.(read.value, browser) : undefined;
-  const group = (read?.status === 'fulfilled' && endpoint.rateLimitOf?.(read.value)) || rateLimit;
-  if (group !== 'none') await options.count(group, key ?? countedAddress(context.ip), req, res);
-  if (read?.status === 'rejected') throw read.reason;
-  return () => (read ? read.value : readBody(endpoint, context, req));
-}
-
 /** Returns a promise only if the request needs a lookup: a refresh awaits nothing here. */
 function findPrincipal({ scopes, optionalAuth }: Endpoint, options: EndpointOptions, req: Request) {
   if (scopes !== undefined) return authenticate(credentialsOf(req), options);
   return optionalAuth === undefined ? undefined : authenticateOptional(req, options.verify, optionalAuth);
+}
+
+function rateLimitRules({ rateLimit = [] }: Endpoint, body: unknown): readonly RateLimitRule[] {
+  return [typeof rateLimit === 'function' ? rateLimit(body) : rateLimit].flat();
 }
 
 const sessionFacts = ({ userId, sessionId }: Principal) => ({ userId, ...(sessionId && { sessionId }) });

@@ -22,9 +22,8 @@ function problemDocument({ definition, extras }: ApiError, context: RequestConte
   };
 }
 
-/** The rate limiter sets `Retry-After` on the response; other errors carry their own. */
-function failedRequest(res: Response, { id, form }: RequestContext, { extras }: ApiError): FailedRequest {
-  const retryAfter = extras.headers?.['Retry-After'] ?? res.getHeader('Retry-After');
+function failedRequest({ id, form }: RequestContext, { extras }: ApiError): FailedRequest {
+  const retryAfter = extras.headers?.['Retry-After'];
   return { requestId: id, form, retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter) };
 }
 
@@ -34,7 +33,7 @@ function sendError(res: Response, error: ApiError, baseUrl: string): void {
   context.errorCode = definition.code;
   context.annotate({ reason });
   const response =
-    context.renderError?.(error, failedRequest(res, context, error)) ?? problemDocument(error, context, baseUrl);
+    context.renderError?.(error, failedRequest(context, error)) ?? problemDocument(error, context, baseUrl);
   const payload = typeof response.body === 'string' ? response.body : JSON.stringify(response.body);
   res.writeHead(response.status ?? definition.status, {
     'Content-Length': Buffer.byteLength(payload),

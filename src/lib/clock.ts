@@ -1,6 +1,6 @@
-/** The only reader of the time. Postgres decides what has expired; this clock stamps tokens and measures durations. */
+/** The wall clock. It provides the timestamps of tokens and ids; the clock of Postgres decides what has expired. */
 export interface Clock {
-  /** Seconds since the epoch, whole (NumericDate, RFC 7519 section 2). */
+  /** Whole seconds since the epoch (NumericDate, RFC 7519 section 2). */
   nowSeconds(): number;
   /** Milliseconds since the epoch. */
   nowMs(): number;
@@ -11,8 +11,8 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
 };
 
-/** Milliseconds on a clock that never steps back; good for differences only. */
+/** Milliseconds on a monotonic clock, for durations only. */
 export const monotonicMs = (): number => performance.now();
 
-/** A time around `ms`, a fifth more or less, so that processes that start together do not act together. */
+/** Varies a delay by up to 20%, so that processes that start together do not act at the same times. */
 export const jittered = (ms: number): number => ms * (0.8 + 0.4 * Math.random());

@@ -1,10 +1,10 @@
-// Kinds of settings: each a text from the environment that becomes a value, or a sentence that says what it must be.
+// Types of environment variables: zod schemas that parse text. An error message completes the sentence "NAME must be…".
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import { fromBase64Url } from './secrets.ts';
 
-export const whole = (fallback: number, min: number, max: number) =>
+export const integer = (fallback: number, min: number, max: number) =>
   z
     .string()
     .default(String(fallback))
@@ -29,13 +29,13 @@ export const duration = (fallback: string, min: string, max: string) => {
     });
 };
 
-/** A duration, or `off`, which is undefined. */
+/** A duration; undefined for `off`. */
 export const durationOrOff = (fallback: string, min: string, max: string) =>
   z.union([z.literal('off').transform(() => undefined), duration(fallback, min, max)], {
     error: `must be off or a duration such as ${fallback}, from ${min} to ${max}`,
   });
 
-/** So many in a window of so long: `20/15m`. */
+/** A maximum number per time window: `20/15m`. */
 export const rate = (fallback: string) =>
   z
     .string()
@@ -44,26 +44,25 @@ export const rate = (fallback: string) =>
       const [, count, window] = /^([1-9]\d{0,8})\/(\w+)$/.exec(text) ?? [];
       const windowSeconds = parseDuration(window ?? '') ?? 0;
       if (windowSeconds >= 1 && windowSeconds <= 86_400) return { count: Number(count), windowSeconds };
-      context.addIssue({ code: 'custom', message: `must be a count and a window of 1s to 1d, such as ${fallback}` });
+      context.addIssue({ code: 'custom', message: `must be a number and a window of 1s to 1d, such as ${fallback}` });
       return z.NEVER;
     });
 
 const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 
-/** Exact web origins, as a browser writes them into `Origin` (RFC 6454 section 6.2). */
+/** Web origins exactly as browsers send them in `Origin` (RFC 6454 section 6.2). */
 export const origins = z
   .string()
   .transform((text) => text.split(',').map((origin) => origin.trim()))
   .refine((list) => list.every(isOrigin), {
-    error: 'must be origins such as https://app.example.com, in lower case, without path, separated by commas',
+    error: 'must be lowercase origins without a path, such as https://app.example.com, separated by commas',
   });
 
-export const url = (what: string, ...protocols: string[]) =>
-  z
-    .string()
-    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), { error: `must be ${what}` });
+export const url = (description: string, ...protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    error: `must be ${description}`,
+  });
 
-/** What clients would throw at. */
 const canBeDecoded = (text: string): boolean => {
   try {
     return typeof decodeURIComponent(text) === 'string';
@@ -72,19 +71,19 @@ const canBeDecoded = (text: string): boolean => {
   }
 };
 
-/** What the client of Redis would throw at: a database that is no number, a user or password that cannot be decoded. */
-const isRedisAddress = (text: string) => {
+/** The Redis client throws for a database that is not a number and for credentials that cannot be decoded. */
+const isValidRedisUrl = (text: string) => {
   if (!URL.canParse(text)) return false;
   const { pathname, username, password } = new URL(text);
   return /^\/?\d*$/.test(pathname) && canBeDecoded(username) && canBeDecoded(password);
 };
 
 export const redisUrl = url('a URL that starts with redis:// or rediss://', 'redis:', 'rediss:').refine(
-  isRedisAddress,
-  { error: 'must be a URL whose path is the number of a database, with user and password percent-encoded' },
+  isValidRedisUrl,
+  { error: 'must be a URL whose path is a database number, with percent-encoded credentials' },
 );
 
-const isSmtpAddress = (text: string) => {
+const isValidSmtpUrl = (text: string) => {
   if (!URL.canParse(text)) return false;
   const { hostname, pathname, search, hash, username, password } = new URL(text);
   return (
@@ -96,17 +95,17 @@ const isSmtpAddress = (text: string) => {
   );
 };
 
-export const smtpUrl = url('a URL that starts with smtp:// or smtps://', 'smtp:', 'smtps:').refine(isSmtpAddress, {
-  error: 'must be a URL of a host and no path, query or fragment, with user and password percent-encoded',
+export const smtpUrl = url('a URL that starts with smtp:// or smtps://', 'smtp:', 'smtps:').refine(isValidSmtpUrl, {
+  error: 'must be a URL with a host, percent-encoded credentials and no path, query or fragment',
 });
 
-/** Who mails come from. */
+/** The sender of emails. */
 export interface Mailbox {
   name: string;
   address: string;
 }
 
-/** An address, or a name and an address in angle brackets: nothing of RFC 5322 that would need quotes. */
+/** An address, or a name and an address in angle brackets. Names that RFC 5322 would require to be quoted are not supported. */
 const mailboxPattern =
   /^(?:(?<name>[^\p{Cc}<>"(),:;@[\]\\]*[^\p{Cc}\s<>"(),:;@[\]\\]) *<(?<inBrackets>[^<>]+)>|(?<bare>[^<>]+))$/u;
 const addressPattern = /^(?=.{1,64}@)[\w!#$%&'*+/=?^`{|}~.-]+@[a-z\d]([a-z\d.-]{0,251}[a-z\d])?$/i;
@@ -117,14 +116,14 @@ export const mailbox = z.string().transform((text, context): Mailbox => {
   if (addressPattern.test(address)) return { name, address };
   context.addIssue({
     code: 'custom',
-    message: 'must be an address, or a plain name and an address: Keyturn <no-reply@example.com>',
+    message: 'must be an email address, or a name and an email address: Keyturn <no-reply@example.com>',
   });
   return z.NEVER;
 });
 
 export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
 
-/** What paths are put behind: for an issuer RFC 8414 section 2 asks for it. */
+/** A URL to which paths are appended. RFC 8414 section 2 requires this form of an issuer. */
 export const plainUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#@\s]/.test(text), {
   error: 'must be without query, fragment, user and white space',
 });
@@ -143,8 +142,8 @@ export const masterKeys = z
 
 const isNetwork = (text: string) => {
   const [address = '', bits, ...rest] = text.split('/');
-  const longest = isIP(address) === 6 ? 128 : 32;
-  return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && +bits <= longest));
+  const maxBits = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && +bits <= maxBits));
 };
 
 export const trustProxy = z.string().transform((text, context): false | number | string[] => {
@@ -154,7 +153,7 @@ export const trustProxy = z.string().transform((text, context): false | number |
   if (networks.every(isNetwork)) return networks;
   context.addIssue({
     code: 'custom',
-    message: 'must be off, a number of hops from 1, or a list of addresses or CIDRs',
+    message: 'must be off, a number of hops from 1 to 99, or a list of IP addresses or CIDRs',
   });
   return z.NEVER;
 });

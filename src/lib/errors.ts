@@ -1,18 +1,18 @@
 /** The public part of an error, stable for clients. `detail` is one sentence for people; it never says whether an account exists. */
 export interface ErrorDefinition {
   readonly status: number;
-  /** Programs decide by it. */
+  /** Identifies the error for programs. */
   readonly code: string;
   readonly title: string;
   readonly detail: string;
-  /** Whether the response carries `WWW-Authenticate`. */
+  /** Whether the response has `WWW-Authenticate`. */
   readonly challenges?: boolean;
 }
 
 export interface ErrorExtras {
   /** Replaces the definition's `detail`. */
   readonly detail?: string;
-  /** Further members of the problem document, such as `errors`. */
+  /** Additional members of the problem document, such as `errors`. */
   readonly members?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -82,5 +82,5 @@ export interface FieldError {
   message: string;
 }
 
-/** The process cannot start until the operator acts. The message says what to do. */
+/** The process or command cannot work until the operator acts. The message says what to do. */
 export class StartupError extends Error {}

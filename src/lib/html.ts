@@ -1,4 +1,4 @@
-/** A piece of markup: what stands in it from strangers is escaped already. */
+/** Markup that is safe to insert, because untrusted text in it is escaped. */
 export class Html {
   readonly markup: string;
 
@@ -11,7 +11,7 @@ type Piece = Html | string | number | readonly Html[];
 
 const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 
-/** For text between tags and in quoted attributes. */
+/** Escapes text for element content and quoted attributes. */
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character] ?? '');
 
 function markupOf(piece: Piece): string {
@@ -19,7 +19,7 @@ function markupOf(piece: Piece): string {
   return typeof piece === 'object' ? piece.map(({ markup }) => markup).join('') : escapeHtml(String(piece));
 }
 
-/** html`<p>${text}</p>`: text is escaped, and only what this made is not. */
+/** Builds markup: html`<p>${text}</p>`. Escapes every value that is not `Html`. */
 export const html = (strings: TemplateStringsArray, ...pieces: readonly Piece[]): Html =>
   new Html(
     strings.map((string, index) => string + (index < pieces.length ? markupOf(pieces[index] ?? '') : '')).join(''),

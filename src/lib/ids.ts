@@ -7,10 +7,10 @@ export type UserId = Branded<'UserId'>;
 export type SessionId = Branded<'SessionId'>;
 export type EventId = Branded<'EventId'>;
 export type OneTimeTokenId = Branded<'OneTimeTokenId'>;
-export type EmailId = Branded<'MailId'>;
+export type EmailId = Branded<'EmailId'>;
 export type ApiKeyId = Branded<'ApiKeyId'>;
 
-/** A new UUIDv7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 random bits. */
+/** Creates a UUIDv7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 random bits. */
 export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId | EmailId | ApiKeyId>(
   nowMs: number,
 ): Id {
@@ -21,11 +21,11 @@ export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId |
   return idFromBytes(bytes) as Id;
 }
 
-/** What no id of that time or later lies below. */
+/** The smallest id with this time: ids of this time or later are not less. */
 export const minId = <Id extends EventId>(ms: number): Id =>
   idFromBytes(Buffer.from(ms.toString(16).padStart(12, '0').padEnd(32, '0'), 'hex')) as Id;
 
-/** 16 bytes to a UUID's lower-case text. */
+/** Formats 16 bytes as a lowercase UUID. */
 export function idFromBytes(bytes: Buffer): string {
   const hex = bytes.toString('hex', 0, 16);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
@@ -33,7 +33,7 @@ export function idFromBytes(bytes: Buffer): string {
 
 export const idToBytes = (id: string): Buffer => Buffer.from(id.replaceAll('-', ''), 'hex');
 
-/** The id that a text names, in its one lower-case form; undefined where it is no UUID. */
+/** Parses a UUID and normalizes it to lowercase; undefined for other text. */
 export function parseId<Id extends UserId | SessionId | ApiKeyId>(text: string): Id | undefined {
   return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text) ? (text.toLowerCase() as Id) : undefined;
 }

@@ -1,4 +1,4 @@
-/** Runs work of one key one after the other, in the order in which it came; work of other keys does not wait. */
+/** Runs work with the same key one at a time, in order. Work with different keys runs concurrently. */
 export function makeKeyedMutex() {
   const tails = new Map<string, Promise<unknown>>();
   return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {

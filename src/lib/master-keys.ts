@@ -1,31 +1,31 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { randomSecret, sha256, subkey } from './secrets.ts';
 
-/** The subkeys of one master key (HKDF-SHA-256). The master key itself is used for nothing else. */
+/** The subkeys of a master key (HKDF-SHA-256). The master key itself is used for nothing else. */
 export interface MasterKey {
-  /** Names the master key without telling it. */
+  /** Identifies the master key without revealing it. */
   readonly id: string;
-  /** Proves that this service made a refresh token. */
+  /** Authenticates refresh tokens. */
   readonly mac: Buffer;
-  /** Derives the next refresh token from the last. */
+  /** Derives the next refresh token from the current one. */
   readonly ratchet: Buffer;
   /** Encrypts signing keys. */
   readonly encryption: Buffer;
-  /** Makes the CSRF tokens of sessions. */
+  /** Derives the CSRF tokens of sessions. */
   readonly csrf: Buffer;
-  /** Keys the counters of failed logins. */
+  /** Keys the HMACs under which failed logins are counted. */
   readonly lockout: Buffer;
-  /** Proves that this service made a one-time token or an API key. */
+  /** Authenticates one-time tokens and API keys. */
   readonly opaque: Buffer;
-  /** Encrypts mails that wait. */
+  /** Encrypts the emails in the outbox. */
   readonly mail: Buffer;
-  /** Keys the counters of mails by address. */
+  /** Keys the HMACs under which emails are counted per address. */
   readonly recipient: Buffer;
-  /** Makes fingerprints of the settings. */
+  /** Keys the fingerprints of the configuration. */
   readonly settings: Buffer;
 }
 
-/** The first makes, all verify: `MASTER_KEYS`. */
+/** `MASTER_KEYS`. The first encrypts and signs; all decrypt and verify. */
 export type MasterKeys = readonly [MasterKey, ...MasterKey[]];
 
 export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
@@ -48,7 +48,7 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
 const [nonceBytes, tagBytes] = [12, 16];
 
 /**
- * AES-256-GCM under a subkey: nonce, ciphertext, tag. `name` is authenticated, so that what is sealed cannot be moved to
+ * Encrypts with AES-256-GCM and returns nonce, ciphertext and tag. `name` is authenticated, so that the result cannot be moved to
  * another row.
  */
 export function seal(key: Uint8Array, name: string, plain: Uint8Array): Buffer {
@@ -57,7 +57,7 @@ export function seal(key: Uint8Array, name: string, plain: Uint8Array): Buffer {
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** @throws where the key, the name or a byte is not what `seal` had */
+/** Decrypts the result of `seal`. @throws if the key, the name or any byte differs */
 export function unseal(key: Uint8Array, name: string, sealed: Uint8Array): Buffer {
   const bytes = Buffer.from(sealed);
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), {

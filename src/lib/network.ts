@@ -3,12 +3,12 @@ import ipaddr from 'ipaddr.js';
 
 declare const brand: unique symbol;
 
-/** A client's network: an IPv4 /24 or an IPv6 /56, as text. One household or office, not one machine. */
+/** The network of a client, about one household or office: an IPv4 /24 or an IPv6 /56, as text. */
 export type Network = string & { readonly [brand]: 'Network' };
 
 /**
- * The address in a text that a socket or a proxy gave, without a port, IPv4 where it is mapped into IPv6. Undefined
- * where there is none: a header may hold anything.
+ * Parses the address that a socket or a proxy reports. Removes the port and converts IPv4-mapped IPv6 to IPv4. Undefined for other
+ * text, because a header can contain anything.
  */
 export function parseAddress(text: string): string | undefined {
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
@@ -16,7 +16,7 @@ export function parseAddress(text: string): string | undefined {
   return isIP(unzoned) === 0 ? undefined : ipaddr.process(unzoned).toString();
 }
 
-/** The network of an address, as `parseAddress` gives it. */
+/** The network of an address that `parseAddress` returned. */
 export function networkOf(address: string): Network {
   const parsed = ipaddr.process(address);
   if (parsed instanceof ipaddr.IPv4) return `${parsed.octets.slice(0, 3).join('.')}.0/24` as Network;
@@ -24,6 +24,6 @@ export function networkOf(address: string): Network {
   return `${[a, b, c, d & 0xff00].map((group) => group.toString(16)).join(':')}::/56` as Network;
 }
 
-/** What rate limits count by: an IPv4 address, or an IPv6 /56, as one household has many addresses of it. */
+/** The key of rate limits: an IPv4 address, or an IPv6 /56, because one household has many addresses of it. */
 export const countedAddress = (address: string): string =>
   ipaddr.IPv4.isValidFourPartDecimal(address) ? address : networkOf(address);

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Logger } from './log.ts';
 
 /**
- * The Pwned Passwords range lookup: only the first five digits of the SHA-1 leave this process, and padding hides from
- * the network how many passwords share them. Fails open, or an outage there would stop every sign-up here.
+ * Looks up passwords in a Pwned Passwords range API. Only the first five digits of the SHA-1 leave this process, and padding hides the
+ * number of matches from the network. Accepts the password if the lookup fails, so that an outage there does not stop sign-ups here.
  */
 export function makeBreachLookup(
   url: string,
@@ -17,26 +17,25 @@ export function makeBreachLookup(
       const suffixes = await fetchSuffixes(`${base}/${digest.slice(0, 5)}`, timeoutMs);
       return suffixes.has(digest.slice(5));
     } catch (error) {
-      log.warn({ reason: String(error) }, 'the breached-password service did not answer; the password was accepted');
+      log.warn({ reason: String(error) }, 'the breached-password lookup failed; the password was accepted');
       return false;
     }
   };
 }
 
-async function fetchSuffixes(address: string, timeoutMs: number): Promise<Set<string>> {
-  const response = await fetch(address, {
+async function fetchSuffixes(url: string, timeoutMs: number): Promise<Set<string>> {
+  const response = await fetch(url, {
     headers: { 'Add-Padding': 'true', 'User-Agent': 'keyturn' },
     signal: AbortSignal.timeout(timeoutMs),
   });
   const body = await response.text();
-  if (!response.ok) throw new Error(`The breached-password service answered with status ${response.status}.`);
+  if (!response.ok) throw new Error(`The breached-password service responded with status ${response.status}.`);
   const suffixes = new Set<string>();
   for (const line of body.split(/\r?\n/)) {
     if (line === '') continue;
     const [, suffix, count] = /^([0-9A-F]{35}):(\d+)$/i.exec(line) ?? [];
-    if (suffix === undefined)
-      throw new Error('The breached-password service answered with something else than a range.');
-    // Padding lines have a count of 0 and a made-up suffix.
+    if (suffix === undefined) throw new Error('The response of the breached-password service is not a range.');
+    // Padding lines have a count of 0 and a random suffix.
     if (Number(count) > 0) suffixes.add(suffix.toUpperCase());
   }
   return suffixes;

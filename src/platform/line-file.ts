@@ -3,68 +3,72 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { StartupError } from '../lib/errors.ts';
 
-/** Longer ones are passed over without being kept. */
+/** Longer lines are skipped without being kept in memory. */
 export const maxLineBytes = 64 * 1024;
 const chunkBytes = 256 * 1024;
 const [lineFeed, carriageReturn] = [0x0a, 0x0d];
 const byteOrderMark = Buffer.from('\ufeff');
 
 export interface Line {
-  /** From 1. */
+  /** Starts at 1. */
   number: number;
-  /** Without its line break; undefined where it is too long. Good until the next line is asked for. */
+  /** Without the line break; undefined if the line is too long. Valid until the next line is read. */
   bytes: Buffer | undefined;
-  /** Where the next line begins, in bytes from the start of the file. */
+  /** The offset of the next line. */
   end: number;
 }
 
-/** Where to go on: so many lines are behind, and the next one begins at that byte. */
-export interface Place {
+/** A position between two lines. */
+export interface LinePosition {
+  /** The offset of the next line. */
   nextByte: number;
+  /** The number of lines before it. */
   lines: number;
 }
 
-/** A text file that is read line by line, from any line on, and that must not change meanwhile. */
+/** A text file that is read line by line, from any line, and that must not change while it is read. */
 export interface LineFile {
   size: number;
-  sha256: Buffer;
-  linesFrom(place: Place): AsyncGenerator<Line>;
+  sha256: Uint8Array<ArrayBuffer>;
+  linesFrom(position: LinePosition): AsyncGenerator<Line>;
   isUnchanged(): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** @throws StartRefused where it is no file that can be read */
+/** @throws StartupError if the file cannot be read, or is not a regular file */
 export async function openLineFile(path: string): Promise<LineFile> {
-  // Not to wait for a writer, where it is a pipe.
+  // O_NONBLOCK, because opening a pipe waits for a writer.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
-    throw new StartupError(`${path} cannot be read: ${cause.code ?? cause.message}`, { cause });
+    throw new StartupError(`Cannot read ${path}: ${cause.code ?? cause.message}.`, { cause });
   });
-  const state = async () => {
+  const stateOf = async () => {
     const { size, mtimeNs } = await file.stat({ bigint: true });
     return `${size} ${mtimeNs}`;
   };
-  const opened = await file.stat();
-  if (!opened.isFile()) {
+  const stats = await file.stat();
+  if (!stats.isFile()) {
     await file.close();
-    throw new StartupError(`${path} is no file: an import that can be resumed needs one, and no pipe.`);
+    throw new StartupError(
+      `${path} is not a regular file. Write the data to a file, so that the import can be resumed.`,
+    );
   }
-  const before = await state();
+  const initialState = await stateOf();
   return {
-    size: opened.size,
+    size: stats.size,
     sha256: await digestOf(file),
-    linesFrom: (place) => linesOf(file, place),
-    isUnchanged: async () => (await state()) === before,
+    linesFrom: (position) => linesOf(file, position),
+    isUnchanged: async () => (await stateOf()) === initialState,
     close: () => file.close(),
   };
 }
 
-async function digestOf(file: FileHandle): Promise<Buffer> {
+async function digestOf(file: FileHandle): Promise<Uint8Array<ArrayBuffer>> {
   const digest = createHash('sha256');
   for await (const chunk of chunksOf(file, 0)) digest.update(chunk);
-  return digest.digest();
+  return new Uint8Array(digest.digest());
 }
 
-/** One buffer for all, so that memory does not grow with the file. */
+/** Reuses one buffer, so that memory does not grow with the file. */
 async function* chunksOf(file: FileHandle, from: number): AsyncGenerator<Buffer> {
   const chunk = Buffer.allocUnsafe(chunkBytes);
   for (let position = from; ;) {
@@ -75,7 +79,7 @@ async function* chunksOf(file: FileHandle, from: number): AsyncGenerator<Buffer>
   }
 }
 
-/** Joins the parts of a line that chunks cut, as long as it is not too long. */
+/** Joins the parts of lines that span chunks. Drops the parts of a line that is too long. */
 function makeJoiner() {
   let parts: Buffer[] = [];
   let length = 0;
@@ -95,13 +99,13 @@ function makeJoiner() {
   };
 }
 
-async function* linesOf(file: FileHandle, { nextByte, lines }: Place): AsyncGenerator<Line> {
+async function* linesOf(file: FileHandle, { nextByte, lines }: LinePosition): AsyncGenerator<Line> {
   const joiner = makeJoiner();
   let [number, position] = [lines, nextByte];
   const lineOf = (last: Buffer, end: number): Line => {
     const bytes = joiner.finish(last);
     number += 1;
-    return { number, bytes: bytes && textOf(bytes, number), end };
+    return { number, bytes: bytes && contentOf(bytes, number), end };
   };
   for await (const chunk of chunksOf(file, nextByte)) {
     let start = 0;
@@ -115,9 +119,8 @@ async function* linesOf(file: FileHandle, { nextByte, lines }: Place): AsyncGene
   if (!joiner.isEmpty()) yield lineOf(Buffer.alloc(0), position);
 }
 
-/** Without the carriage return of Windows, and the mark that its editors put before the first line. */
-function textOf(bytes: Buffer, number: number): Buffer {
-  const start =
-    number === 1 && bytes.subarray(0, byteOrderMark.length).equals(byteOrderMark) ? byteOrderMark.length : 0;
-  return bytes.subarray(start, bytes.at(-1) === carriageReturn ? -1 : undefined);
+/** Removes a carriage return at the end and, from the first line, a byte order mark. Windows editors write both. */
+function contentOf(bytes: Buffer, number: number): Buffer {
+  const hasMark = number === 1 && bytes.subarray(0, byteOrderMark.length).equals(byteOrderMark);
+  return bytes.subarray(hasMark ? byteOrderMark.length : 0, bytes.at(-1) === carriageReturn ? -1 : undefined);
 }

@@ -2,21 +2,21 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type { Logger };
 
-/** C0 and C1 controls and DEL: what a terminal may obey. JSON escapes only the first 32. */
+/** C0 and C1 controls and DEL, which terminals may interpret. JSON escapes only the first 32. */
 // oxlint-disable-next-line no-control-regex
 const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
-/** A text that strangers chose, with nothing in it that a terminal or a line-based reader would obey. */
+/** Escapes control characters in text from clients, so that it cannot control a terminal or forge log lines. */
 const printable = (text: string): string =>
   text.replace(controls, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-/** A fault of ours: its kind, sentence and stack, and nothing of what it carries besides. */
-const serializeFault = (error: unknown) =>
+/** Logs the type, message and stack of an error and none of its other properties, which may contain secrets. */
+const serializeError = (error: unknown) =>
   error instanceof Error
     ? { type: error.name, message: printable(error.message), stack: (error.stack ?? '').split('\n').map(printable) }
     : { type: typeof error };
 
-/** One line a record for people: time, level, message, then the fields, then the stack of a fault. */
+/** Writes one line per record for people: time, level, message and fields, followed by the stack of an error. */
 const prettyStdout: DestinationStream = {
   write(line) {
     const { level, time, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
@@ -29,16 +29,16 @@ const prettyStdout: DestinationStream = {
 };
 
 /**
- * JSON lines on stdout. What is logged is named field by field where it is logged: no header, body, query or URL is ever
- * passed here, so there is nothing to redact.
+ * Writes JSON lines to stdout. Callers name each field that they log and never pass headers, bodies, queries or URLs, so nothing has to
+ * be redacted.
  */
-export function makeLogger(options: { level: string; pretty: boolean }): Logger {
-  const settings = {
-    level: options.level,
+export function makeLogger({ level, pretty }: { level: string; pretty: boolean }): Logger {
+  const options = {
+    level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (level: string) => ({ level }) },
-    serializers: { err: serializeFault },
+    formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: serializeError },
   };
-  return options.pretty ? pino(settings, prettyStdout) : pino(settings);
+  return pretty ? pino(options, prettyStdout) : pino(options);
 }

@@ -5,14 +5,14 @@ import { collectDefaultMetrics, type Registry } from 'prom-client';
 import type { Logger } from './log.ts';
 
 export interface MetricsServer {
-  /** 0 where the port was taken. */
+  /** 0 if the port was in use. */
   port: number;
   close(): void;
 }
 
 /**
- * `GET /metrics` in Prometheus' text format, on a listener of its own, never on the public one. A port that is taken
- * is told and stops nothing: people get in without metrics, too.
+ * Serves `GET /metrics` in the Prometheus text format, on a separate port that is not public. If the port is in use, the service runs
+ * without metrics, because they are not worth an outage.
  */
 export async function serveMetrics(
   registry: Registry,
@@ -33,7 +33,7 @@ export async function serveMetrics(
     await once(server, 'listening');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    log.error({ port, reason: code }, 'no metrics: the port cannot be had; set METRICS_PORT');
+    log.error({ port, reason: code }, 'metrics are disabled because the port is unavailable; set METRICS_PORT');
     return { port: 0, close: () => {} };
   }
   return {

@@ -2,17 +2,17 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 export type RefreshOutcome = 'rotated' | 'unchanged' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
 
-/** What is looked at when somebody asks. */
+/** Values that are read when the metrics are scraped. */
 export interface Gauges {
   hashQueue: () => { running: number; waiting: number };
   pool: { totalCount: number; idleCount: number; waitingCount: number };
-  /** The key that signs, and for how long it has; undefined before the keys are loaded. */
+  /** The active signing key and how long it has signed; undefined before the keys are loaded. */
   activeKey: () => { kid: string; ageSeconds: number } | undefined;
-  /** Undefined where there is no Redis to be up. */
+  /** Undefined without `REDIS_URL`. */
   redisIsUp: (() => boolean) | undefined;
 }
 
-/** What one process counts. Each label has a bounded set of values: nothing that a stranger sends makes a new series. */
+/** The metrics of one process. Each label has a bounded set of values, so that no request can create a new series. */
 export type Metrics = ReturnType<typeof makeMetrics>;
 
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -36,7 +36,7 @@ export function makeMetrics(version: string) {
 
   const requests = histogram(
     'http_request_duration_seconds',
-    'Requests by method, route as declared, and status (499: the client left)',
+    'Requests by method, declared route and status (499: the client disconnected)',
     requestSeconds,
     'method',
     'route',
@@ -44,13 +44,18 @@ export function makeMetrics(version: string) {
   );
   const refreshes = counter('refreshes_total', 'Refreshes by outcome', 'outcome');
   const logins = counter('logins_total', 'Logins by outcome', 'outcome');
-  const lockOuts = counter('lockouts_total', 'E-mail addresses that became locked, by scope', 'scope');
-  const limited = counter('rate_limited_total', 'Requests that were answered 429, by limit group', 'group');
-  const mails = counter('mails_total', 'Mails by kind and outcome of an attempt', 'kind', 'outcome');
-  const waiting = new Gauge(common('mails_waiting', 'Mails that wait, as this process last saw'));
-  const oldestWaiting = new Gauge(common('mail_oldest_waiting_seconds', 'How long the oldest of them has waited'));
-  const hashWaits = histogram('hash_wait_seconds', 'How long passwords waited for their turn', waitSeconds);
-  const poolWaits = histogram('database_pool_wait_seconds', 'How long statements waited for a connection', waitSeconds);
+  const lockOuts = counter('lockouts_total', 'Email addresses that were locked, by scope', 'scope');
+  const limited = counter('rate_limited_total', 'Requests that were rejected with 429, by limit group', 'group');
+  const emails = counter('emails_total', 'Delivery attempts of emails by kind and outcome', 'kind', 'outcome');
+  const waiting = new Gauge(common('emails_waiting', 'Emails in the outbox at the last check of this process'));
+  const oldestWaiting = new Gauge(common('email_oldest_waiting_seconds', 'Age of the oldest email in the outbox'));
+  const jobRuns = counter('job_runs_total', 'Runs of background jobs by outcome', 'job', 'outcome');
+  const hashWaits = histogram('hash_wait_seconds', 'Time that passwords waited in the hash queue', waitSeconds);
+  const poolWaits = histogram(
+    'database_pool_wait_seconds',
+    'Time that statements waited for a connection',
+    waitSeconds,
+  );
   const build = new Gauge({ ...common('build_info', 'Always 1'), labelNames: ['version', 'node'] });
   build.set({ version, node: process.version }, 1);
 
@@ -62,23 +67,27 @@ export function makeMetrics(version: string) {
     loggedIn: (outcome: string): void => logins.inc({ outcome }),
     lockedOut: (scope: 'network' | 'anywhere'): void => lockOuts.inc({ scope }),
     limited: (group: string): void => limited.inc({ group }),
-    emailAttempted: (kind: string, outcome: 'sent' | 'retried' | 'failed'): void => mails.inc({ kind, outcome }),
+    emailAttempted: (kind: string, outcome: 'sent' | 'retried' | 'failed'): void => emails.inc({ kind, outcome }),
     emailsWaiting({ count, oldestSeconds }: { count: number; oldestSeconds: number }): void {
       waiting.set(count);
       oldestWaiting.set(oldestSeconds);
     },
+    jobRan: (job: string, outcome: 'succeeded' | 'failed'): void => jobRuns.inc({ job, outcome }),
     waitedForHash: (seconds: number): void => hashWaits.observe(seconds),
     waitedForConnection: (seconds: number): void => poolWaits.observe(seconds),
 
     watch({ hashQueue, pool, activeKey, redisIsUp }: Gauges): void {
-      gauge('hash_running', 'Passwords that are being hashed', () => hashQueue().running);
-      gauge('hash_queue_depth', 'Passwords that wait for their turn', () => hashQueue().waiting);
-      gauge('database_pool_connections', 'Connections of this process', () => pool.totalCount);
-      gauge('database_pool_busy', 'Connections in use', () => pool.totalCount - pool.idleCount);
+      gauge('hash_running', 'Password hashes that are being computed', () => hashQueue().running);
+      gauge('hash_queue_depth', 'Passwords that wait in the hash queue', () => hashQueue().waiting);
+      gauge('database_pool_connections', 'Database connections of this process', () => pool.totalCount);
+      gauge('database_pool_busy', 'Database connections in use', () => pool.totalCount - pool.idleCount);
       gauge('database_pool_waiting', 'Statements that wait for a connection', () => pool.waitingCount);
-      if (redisIsUp) gauge('redis_up', '0: this process counts rate limits for itself', () => (redisIsUp() ? 1 : 0));
+      if (redisIsUp)
+        gauge('redis_up', 'Whether Redis is available; if 0, this process counts rate limits alone', () =>
+          redisIsUp() ? 1 : 0,
+        );
       new Gauge({
-        ...common('signing_key_age_seconds', 'How long the active key has signed'),
+        ...common('signing_key_age_seconds', 'How long the active signing key has signed'),
         labelNames: ['kid'],
         collect() {
           this.reset();

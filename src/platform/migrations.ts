@@ -1,4 +1,4 @@
-// Applies prisma/migrations as `prisma migrate deploy` would, which needs a native engine that a server should not carry.
+// Applies prisma/migrations like `prisma migrate deploy`, which requires a native engine (docs/decisions/0006-built-in-migration-runner.md).
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { StartupError } from '../lib/errors.ts';
 
-const OURS = new URL('../../prisma/migrations/', import.meta.url);
-const PRISMAS_LOCK = 72_707_369; // the key that `prisma migrate` takes too, so that the two exclude each other
+const migrationsFolder = new URL('../../prisma/migrations/', import.meta.url);
+/** The advisory lock of `prisma migrate`, so that the two never run concurrently. */
+const prismaLockKey = 72_707_369;
 
-const CREATE_TABLE = `
+const createTableSql = `
   CREATE TABLE IF NOT EXISTS _prisma_migrations (
     id                  VARCHAR(36)  PRIMARY KEY NOT NULL,
     checksum            VARCHAR(64)  NOT NULL,
@@ -27,23 +28,23 @@ interface Migration {
   checksum: string;
 }
 
-interface Row {
+interface AppliedMigration {
   migration_name: string;
   checksum: string;
   finished_at: Date | null;
 }
 
-/** The names of the migrations that this process knows, in order. */
-export async function knownMigrations(directory: URL | string = OURS): Promise<string[]> {
+/** The names of the migrations of this release, in order. */
+export async function knownMigrations(directory: URL | string = migrationsFolder): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true });
   const folders = entries.filter((entry) => entry.isDirectory());
   return folders.map((folder) => folder.name).sort();
 }
 
-/** The names that a database still lacks. Newer ones there are fine: they belong to the next release. */
+/** The migrations that a database lacks. Migrations of a newer release in the database are ignored. */
 export async function pendingMigrations(
   query: <T>(sql: string) => Promise<T[]>,
-  directory: URL | string = OURS,
+  directory: URL | string = migrationsFolder,
 ): Promise<string[]> {
   const known = await knownMigrations(directory);
   const [table] = await query<{ exists: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "exists"`);
@@ -55,8 +56,11 @@ export async function pendingMigrations(
   return known.filter((name) => !names.has(name));
 }
 
-/** Resolves to the names of those that it applied. Safe in any number of processes at once. @throws StartRefused */
-export async function applyMigrations(databaseUrl: string, directory: URL | string = OURS): Promise<string[]> {
+/** Applies the pending migrations and returns their names. Safe to run in several processes concurrently. @throws StartupError */
+export async function applyMigrations(
+  databaseUrl: string,
+  directory: URL | string = migrationsFolder,
+): Promise<string[]> {
   const folder = typeof directory === 'string' ? directory : fileURLToPath(directory);
   const names = await knownMigrations(folder);
   const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
@@ -80,26 +84,26 @@ async function readMigration(folder: string, name: string): Promise<Migration> {
 }
 
 async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
-  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED'); // what others did while we waited for the lock must show
+  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED'); // sees what other processes committed while this one waited for the lock
   try {
     const result = await work();
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch(() => {}); // a lost connection has undone it already
+    await client.query('ROLLBACK').catch(() => {}); // a lost connection has already rolled back
     throw error;
   }
 }
 
 async function applyNext(client: pg.Client, migrations: Migration[]): Promise<string | undefined> {
-  await client.query('SELECT pg_advisory_xact_lock($1)', [PRISMAS_LOCK]);
-  await client.query(CREATE_TABLE);
-  const { rows } = await client.query<Row>(
+  await client.query('SELECT pg_advisory_xact_lock($1)', [prismaLockKey]);
+  await client.query(createTableSql);
+  const { rows } = await client.query<AppliedMigration>(
     'SELECT migration_name, checksum, finished_at FROM _prisma_migrations WHERE rolled_back_at IS NULL',
   );
-  refuseFailed(rows);
+  requireFinished(rows);
   const checksums = new Map(rows.map((row) => [row.migration_name, row.checksum]));
-  refuseEdited(migrations, checksums);
+  requireUnchanged(migrations, checksums);
   const next = migrations.find((migration) => !checksums.has(migration.name));
   if (next) await apply(client, next);
   return next?.name;
@@ -107,7 +111,7 @@ async function applyNext(client: pg.Client, migrations: Migration[]): Promise<st
 
 async function apply(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {
   await client.query(sql).catch((cause: Error) => {
-    throw new Error(`Migration ${name} failed and was undone: ${cause.message}`, { cause });
+    throw new Error(`Migration ${name} failed and was rolled back: ${cause.message}`, { cause });
   });
   await client.query(
     `INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
@@ -116,20 +120,20 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
   );
 }
 
-function refuseFailed(rows: Row[]): void {
+function requireFinished(rows: AppliedMigration[]): void {
   const failed = rows.find((row) => row.finished_at === null)?.migration_name;
   if (failed === undefined) return;
   throw new Error(
-    `Migration ${failed} was begun by another tool and not finished: undo what it left in the database, then run ` +
-      `UPDATE _prisma_migrations SET rolled_back_at = now() WHERE migration_name = '${failed}' and start again.`,
+    `Migration ${failed} was started by another tool and not finished. Undo its changes in the database, then run ` +
+      `UPDATE _prisma_migrations SET rolled_back_at = now() WHERE migration_name = '${failed}' and try again.`,
   );
 }
 
-function refuseEdited(migrations: Migration[], applied: Map<string, string>): void {
+function requireUnchanged(migrations: Migration[], applied: Map<string, string>): void {
   const edited = migrations.find(({ name, checksum }) => (applied.get(name) ?? checksum) !== checksum);
   if (!edited) return;
   throw new Error(
-    `Migration ${edited.name} was edited after it had been applied to this database: ` +
-      `restore its migration.sql, and put the change into a new migration.`,
+    `Migration ${edited.name} was edited after it was applied to this database. ` +
+      `Restore its migration.sql and put the change into a new migration.`,
   );
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** How many files and sockets this process may have open; Infinity where the system does not tell. */
+/** The maximum number of files and sockets that this process can open; Infinity if the system does not report it. */
 export function openFilesMax(): number {
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];

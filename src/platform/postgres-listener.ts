@@ -6,22 +6,22 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-export interface Listening {
-  /** Postgres itself: LISTEN holds on to its connection, which a pooler in transaction mode takes away. */
+export interface ListenerOptions {
+  /** The URL of Postgres itself, because LISTEN keeps its connection, which a pooler in transaction mode does not allow. */
   url: string;
   channel: string;
-  /** Called for each notification, and after each connect, as any number may have been missed before. */
-  onNews: () => void;
+  /** Called for each notification and after each connect, because notifications may have been missed before. */
+  onNotification: () => void;
   log: Logger;
 }
 
-const connectWithinMs = 5000;
-const reconnectAfterMs = 1000;
-/** A server that vanished without a word is noticed by TCP; whoever listens polls as well. */
-const keepAliveAfterMs = 10_000;
+const connectTimeoutMs = 5000;
+const reconnectDelayMs = 1000;
+/** TCP keep-alive detects a server that vanished. Until then the caller's polling covers the gap. */
+const keepAliveDelayMs = 10_000;
 
-/** Listens on a connection of its own, for ever; one log line when it is lost and one when it is back. */
-export function openListener({ url, channel, onNews, log }: Listening): Listener {
+/** Listens on a dedicated connection and reconnects forever. Logs once when the connection is lost and once when it is back. */
+export function openListener({ url, channel, onNotification, log }: ListenerOptions): Listener {
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -31,23 +31,27 @@ export function openListener({ url, channel, onNews, log }: Listening): Listener
     if (which !== client || closed) return;
     client = undefined;
     void which.end().catch(() => {});
-    if (!lost) log.warn({ reason: error?.message ?? 'closed' }, 'not listening to Postgres; polling goes on');
+    if (!lost)
+      log.warn(
+        { reason: error?.message ?? 'closed' },
+        'lost the connection that listens for notifications; polling continues',
+      );
     lost = true;
-    timer = setTimeout(connect, jittered(reconnectAfterMs)).unref();
+    timer = setTimeout(connect, jittered(reconnectDelayMs)).unref();
   };
 
   const connect = () => {
     const mine = new pg.Client({
       connectionString: url,
-      connectionTimeoutMillis: connectWithinMs,
+      connectionTimeoutMillis: connectTimeoutMs,
       keepAlive: true,
-      keepAliveInitialDelayMillis: keepAliveAfterMs,
+      keepAliveInitialDelayMillis: keepAliveDelayMs,
       application_name: 'keyturn-listen',
     });
     client = mine;
     mine.on('error', (error) => lose(mine, error));
     mine.on('end', () => lose(mine));
-    mine.on('notification', onNews);
+    mine.on('notification', onNotification);
     void (async () => {
       try {
         await mine.connect();
@@ -55,9 +59,9 @@ export function openListener({ url, channel, onNews, log }: Listening): Listener
       } catch (error) {
         return lose(mine, error as Error);
       }
-      if (lost) log.info('listening to Postgres again');
+      if (lost) log.info('listening for notifications again');
       lost = false;
-      onNews();
+      onNotification();
     })();
   };
 

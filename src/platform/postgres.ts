@@ -153,18 +153,23 @@ export const sentenceOf = (error: unknown): string =>
     .split('\n')
     .findLast((line) => line.trim() !== '') ?? 'unknown';
 
-/** Runs statements that are constants of ours, as `migrations.ts` takes them. */
+/** Runs constant statements, such as those of `migrations.ts`. @throws DatabaseUnavailable */
 export const queryText =
   (db: Database) =>
-  <Row>(text: string): Promise<Row[]> =>
-    db.$queryRawUnsafe<Row[]>(text);
+  async <Row>(text: string): Promise<Row[]> => {
+    try {
+      return await db.$queryRawUnsafe<Row[]>(text);
+    } catch (error) {
+      throw translateDatabaseError(error);
+    }
+  };
 
-/** Whether Postgres answers within a second; never throws. */
-export async function answers(db: Database): Promise<boolean> {
+/** Whether Postgres responds within a second. Never throws. */
+export async function isResponding(db: Database): Promise<boolean> {
   const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), 1000).unref());
-  const answered = db.$queryRaw`SELECT 1 AS one`.then(
+  const responded = db.$queryRaw`SELECT 1 AS one`.then(
     () => true,
     () => false,
   );
-  return Promise.race([answered, late]);
+  return Promise.race([responded, late]);
 }

@@ -5,7 +5,7 @@ import { StartupError } from '../lib/errors.ts';
 
 const connections = new WeakMap<Server, Set<Socket>>();
 
-/** Lets `drain` end what was opened in advance and never used, which Node takes for a request that is about to come. */
+/** Tracks connections, so that `drain` can close those that were never used. Node waits for a first request on them. */
 export function watchConnections(server: Server): Server {
   const sockets = new Set<Socket>();
   connections.set(server, sockets);
@@ -18,8 +18,8 @@ function closeUnused(server: Server): void {
 }
 
 /**
- * Stops a server: no new connections, requests in flight finish, idle keep-alive connections go at once, what is left
- * after `graceSeconds` is cut. (`server.close()` alone waits for a keep-alive connection to time out.)
+ * Stops a server: accepts no new connections, closes idle ones, finishes the requests in flight, and closes all connections after
+ * `graceSeconds`. (`server.close()` alone waits until idle connections time out.)
  */
 export function drain(server: Server, graceSeconds: number): Promise<void> {
   return new Promise((resolve) => {
@@ -34,36 +34,36 @@ export function drain(server: Server, graceSeconds: number): Promise<void> {
   });
 }
 
-/** Waits for `work`, but no longer than `seconds`: what hangs then ends with the process. */
+/** Waits for `work`, but at most `seconds`. Work that hangs ends with the process. */
 export async function waitAtMost(seconds: number, work: Promise<unknown>): Promise<void> {
   await Promise.race([work, sleep(seconds * 1000, undefined, { ref: false })]);
 }
 
-export interface Running {
-  /** Rejects where the process can never do its work. */
+export interface RunningProcess {
+  /** Rejects if the process can never become ready. */
   ready: Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts, waits for SIGTERM or SIGINT, stops, and exits 0; exits 1 with one message where it cannot start. */
-export async function runUntilSignalled(start: () => Promise<Running>): Promise<never> {
-  // Kept listening: a terminal and npm both pass Ctrl-C on, and the second must not cut what the first began.
-  const signalled = new Promise<void>((resolve) => process.on('SIGTERM', resolve).on('SIGINT', resolve));
+/** Starts, waits for SIGTERM or SIGINT, stops and exits with 0. Prints one message and exits with 1 if the start fails. */
+export async function runUntilSignaled(start: () => Promise<RunningProcess>): Promise<never> {
+  // The handlers stay, because the terminal and npm both send SIGINT on Ctrl-C and the second one must not interrupt the shutdown.
+  const signaled = new Promise<void>((resolve) => process.on('SIGTERM', resolve).on('SIGINT', resolve));
   try {
     const running = await start();
-    await Promise.race([signalled, running.ready.then(() => signalled)]);
+    await Promise.race([signaled, running.ready.then(() => signaled)]);
     await running.stop();
     process.exit(0);
   } catch (error) {
-    process.stderr.write(`${explain(error)}\n`);
+    process.stderr.write(`${describeFatalError(error)}\n`);
     process.exit(1);
   }
 }
 
-/** What to tell the operator of a fault that ends the process. */
-export function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+/** The message to print for an error that ends the process: what is wrong and what to do, or the stack of an unexpected error. */
+export function describeFatalError(error: unknown): string {
+  if (!(error instanceof Error)) return `Error: ${String(error)}`;
   const { code, port } = error as NodeJS.ErrnoException & { port?: number };
-  if (code === 'EADDRINUSE') return `Port ${port} is taken by another program: stop it, or set PORT.`;
-  return error instanceof StartupError ? error.message : (error.stack ?? error.message);
+  if (code === 'EADDRINUSE') return `Error: Port ${port} is in use. Stop the other program, or set PORT.`;
+  return error instanceof StartupError ? `Error: ${error.message}` : (error.stack ?? error.message);
 }

@@ -1,93 +1,85 @@
-import { createClient, ErrorReply } from '@redis/client';
+import { createClient } from 'redis';
 import type { Logger } from './log.ts';
 
-/** A Redis that may go away. Nobody waits for it for longer than `patienceMs`, and while it is away nobody waits at all. */
+type Reply = string | number | (string | number)[];
+
+/** A Redis that may become unavailable. Commands take at most `timeoutMs`; while Redis is known to be down they are not sent. */
 export interface Redis {
-  /** Whether it answered last. */
+  /** Whether the last command succeeded. */
   isUp: () => boolean;
-  /** Sends one command. @throws where it does not answer, at once where that is known */
-  send(...command: string[]): Promise<string | number | (string | number)[]>;
-  /** Calls back before Redis counts as up, each time: what was loaded into it may be gone. */
-  onUp(listener: () => Promise<void>): void;
+  /** Sends one command. Rejects if Redis reports an error or does not reply in time. */
+  send(...command: string[]): Promise<Reply>;
   close(): void;
 }
 
-/** How long a command may take. Twice of it, for a script that has to be loaded anew, stays below 300 ms. */
-const patienceMs = 140;
-/** Counted in parts, of which an event loop that is blocked takes one: a burst of requests is no fault of Redis. */
-const partsOfPatience = 5;
-const probeEveryMs = 1000;
-/** A connection that carried nothing for so long is dead, and is replaced: a good one carries a PING every second. */
-const silenceMs = 5000;
+const timeoutMs = 140;
+/** The timeout is split into steps. A blocked event loop delays a step, so a burst of requests does not look like a dead Redis. */
+const timeoutSteps = 5;
+const probeIntervalMs = 1000;
+/** A connection without traffic for this long is replaced: a working one transports a PING every second. */
+const maxSilenceMs = 5000;
 
-const withinPatience = async <Reply>(reply: Promise<Reply>): Promise<Reply> => {
+const withTimeout = async <Value>(reply: Promise<Value>): Promise<Value> => {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const wait = (parts: number) => {
-      if (parts === 0) return reject(new Error(`no answer within ${patienceMs} ms`));
-      timer = setTimeout(wait, patienceMs / partsOfPatience, parts - 1);
+  const timeout = new Promise<never>((_, reject) => {
+    const wait = (steps: number) => {
+      if (steps === 0) return reject(new Error(`no reply within ${timeoutMs} ms`));
+      timer = setTimeout(wait, timeoutMs / timeoutSteps, steps - 1);
     };
-    wait(partsOfPatience);
+    wait(timeoutSteps);
   });
-  return Promise.race([reply, late]).finally(() => clearTimeout(timer));
+  return Promise.race([reply, timeout]).finally(() => clearTimeout(timer));
 };
 
-/** Connects in the background, for ever; one log line when Redis goes and one when it is back. */
+/** Connects in the background and keeps trying. Logs one line when Redis becomes unavailable and one when it is available again. */
 export function openRedis(url: string, log: Logger): Redis {
   const client = createClient({
     url,
     name: 'keyturn',
-    // A command that waits for Redis to come back would keep its request waiting, too.
+    // Commands that wait for a reconnection would delay their requests.
     disableOfflineQueue: true,
-    pingInterval: probeEveryMs,
-    socket: { connectTimeout: 1000, socketTimeout: silenceMs, reconnectStrategy: probeEveryMs },
+    pingInterval: probeIntervalMs,
+    socket: { connectTimeout: 1000, socketTimeout: maxSilenceMs, reconnectStrategy: probeIntervalMs },
   });
-  const listeners: (() => Promise<void>)[] = [];
   let state: 'unknown' | 'up' | 'down' = 'unknown';
   let closed = false;
-  /** Whether a probe still waits for its answer: on a dead connection they would pile up. */
-  let asked = false;
+  /** Whether a probe has not been answered yet. On a dead connection probes would pile up. */
+  let probing = false;
 
-  const lose = (error: unknown) => {
+  const markDown = (error: unknown) => {
     const { code, message } = error as NodeJS.ErrnoException;
     if (state !== 'down' && !closed)
-      log.warn({ reason: code ?? message }, 'Redis is away: each process counts for itself');
+      log.warn({ reason: code ?? message }, 'Redis is unavailable: each process counts on its own');
     state = 'down';
   };
 
-  /** Asks for what the counters need, which is more than PING: a replica, or one that is full, refuses it. */
+  /** Writes, as the counters do. PING would also succeed on a replica and on a full Redis. */
   const probe = async () => {
-    if (state === 'up' || asked || !client.isReady) return;
+    if (state === 'up' || probing || !client.isReady) return;
     try {
-      const answer = client.sendCommand(['SET', 'keyturn:probe', '1', 'PX', '1000']);
-      asked = true;
-      const forget = () => void (asked = false);
-      answer.then(forget, forget);
-      await withinPatience(answer);
-      await Promise.all(listeners.map((listener) => listener()));
-      if (state === 'down') log.info('Redis is back: all processes count together');
+      const reply = client.sendCommand(['SET', 'keyturn:probe', '1', 'PX', '1000']);
+      probing = true;
+      const finish = () => void (probing = false);
+      reply.then(finish, finish);
+      await withTimeout(reply);
+      if (state === 'down') log.info('Redis is available again: all processes count together');
       state = 'up';
     } catch (error) {
-      lose(error);
+      markDown(error);
     }
   };
 
-  client.on('error', lose).on('ready', () => void probe());
-  const timer = setInterval(() => void probe(), probeEveryMs).unref();
-  client.connect().catch(lose);
+  client.on('error', markDown).on('ready', () => void probe());
+  const timer = setInterval(() => void probe(), probeIntervalMs).unref();
+  client.connect().catch(markDown);
 
   return {
     isUp: () => state === 'up',
-    onUp(listener) {
-      listeners.push(listener);
-      if (state === 'up') state = 'unknown';
-      void probe();
-    },
     async send(...command) {
       try {
-        return (await withinPatience(client.sendCommand(command))) as string | number | (string | number)[];
+        return (await withTimeout(client.sendCommand(command))) as Reply;
       } catch (error) {
-        if (!(error instanceof ErrorReply && error.message.startsWith('NOSCRIPT'))) lose(error);
+        markDown(error);
         throw error;
       }
     },

@@ -1,25 +1,25 @@
 import type { JWTPayload } from 'jose';
 import { InvalidTokenError } from './errors.ts';
 
-/** What a good access token says (RFC 9068 section 2.2). Claims that are not named here are passed on as they came. */
+/** The claims of a valid access token (RFC 9068 section 2.2). Other claims of the token are included unchanged. */
 export interface AccessClaims {
   iss: string;
   /** The user's id. */
   sub: string;
   aud: string | string[];
-  /** Seconds since the epoch, as are `iat` and `auth_time`. */
+  /** Seconds since the epoch, like `iat` and `auth_time`. */
   exp: number;
   iat: number;
   jti: string;
-  /** `first-party`, or the id of the API key that the token was given for. */
+  /** `first-party`, or the id of the API key that the token was issued to. */
   client_id: string;
-  /** The `scope` claim, split. Decide by these; roles are for people to look at. */
+  /** The `scope` claim as a list. Use scopes for access decisions; roles are informational. */
   scopes: readonly string[];
   roles: readonly string[];
-  /** The session; a token that no person's login stands behind has none. */
+  /** The session. Missing from tokens of API keys. */
   sid?: string;
   auth_time?: number;
-  /** How the login was done (RFC 8176): `pwd`, … */
+  /** The authentication methods of the login (RFC 8176), such as `pwd`. */
   amr: readonly string[];
   email_verified: boolean;
   [claim: string]: unknown;
@@ -29,46 +29,44 @@ export interface AccessClaims {
 export const requiredClaims = ['iss', 'sub', 'aud', 'exp', 'iat', 'jti', 'client_id'];
 
 const isString = (value: unknown): value is string => typeof value === 'string';
-const isText = (value: unknown): value is string => isString(value) && value !== '';
+const isNonEmptyString = (value: unknown): value is string => isString(value) && value !== '';
 const isNumber = (value: unknown): value is number => typeof value === 'number';
 const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean';
-const isTextList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isString);
-const isAudience = (value: unknown): value is string | string[] => isText(value) || isTextList(value);
+const isStringList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isString);
+const isAudience = (value: unknown): value is string | string[] => isNonEmptyString(value) || isStringList(value);
 
-/** A claim that may be left out is checked where it stands. */
-const kinds: readonly [name: string, is: (value: unknown) => boolean, optional?: 'optional'][] = [
-  ['iss', isText],
-  ['sub', isText],
+/** Optional claims are checked only if they are present. */
+const claimTypes: readonly [name: string, isValid: (value: unknown) => boolean, optional?: 'optional'][] = [
+  ['iss', isNonEmptyString],
+  ['sub', isNonEmptyString],
   ['aud', isAudience],
   ['exp', isNumber],
   ['iat', isNumber],
-  ['jti', isText],
-  ['client_id', isText],
-  ['roles', isTextList],
-  ['amr', isTextList],
+  ['jti', isNonEmptyString],
+  ['client_id', isNonEmptyString],
+  ['roles', isStringList],
+  ['amr', isStringList],
   ['email_verified', isBoolean],
-  ['sid', isText, 'optional'],
+  ['sid', isNonEmptyString, 'optional'],
   ['auth_time', isNumber, 'optional'],
 ];
 
-function assertKinds(claims: JWTPayload): asserts claims is AccessClaims {
-  for (const [name, is, optional] of kinds) {
+function assertClaimTypes(claims: JWTPayload): asserts claims is AccessClaims {
+  for (const [name, isValid, optional] of claimTypes) {
     const value = claims[name];
-    if (!is(value) && !(optional && value === undefined)) throw new InvalidTokenError(`"${name}" is of another type`);
+    if (!isValid(value) && !(optional && value === undefined))
+      throw new InvalidTokenError(`"${name}" is missing or has the wrong type`);
   }
 }
 
-/**
- * Holds verified claims to their types, so that no handler meets a number where it expects a name. Adds to the object
- * itself: nobody else has it, and a copy would cost more than all the checks.
- */
-export function readClaims(claims: JWTPayload): AccessClaims {
+/** Checks the types of verified claims and fills in defaults. In place: a copy costs more than the checks. */
+export function parseClaims(claims: JWTPayload): AccessClaims {
   const { scope = '', roles = [], amr = [], email_verified: verified = false } = claims;
-  if (!isString(scope)) throw new InvalidTokenError('"scope" is of another type');
+  if (!isString(scope)) throw new InvalidTokenError('"scope" is not a string');
   claims['scopes'] = scope.split(' ').filter(Boolean);
   claims['roles'] = roles;
   claims['amr'] = amr;
   claims['email_verified'] = verified;
-  assertKinds(claims);
+  assertClaimTypes(claims);
   return claims;
 }

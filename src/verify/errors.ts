@@ -1,21 +1,21 @@
-/** The token is not good for this service: answer 401, and the client refreshes. */
+/** The token is not valid for this service. Respond with 401; the client then refreshes. */
 export class InvalidTokenError extends Error {
   readonly code = 'invalid_token';
-  /** For the log: a caller that may not enter learns no more than that. */
+  /** For the log. Do not send it to the client. */
   readonly reason: string;
   constructor(reason: string, options?: ErrorOptions) {
-    super(`The access token is refused: ${reason}`, options);
+    super(`The access token is invalid: ${reason}`, options);
     this.name = 'InvalidTokenError';
     this.reason = reason;
   }
 }
 
-/** Nothing can be judged without the issuer's keys: answer 503. A 401 would send people to the login for an outage. */
+/** No token can be verified without the issuer's keys. Respond with 503: after a 401, users would have to log in. */
 export class KeysUnavailableError extends Error {
   readonly code = 'keys_unavailable';
   readonly retryAfterSeconds: number;
   constructor(retryAfterSeconds: number, options?: ErrorOptions) {
-    super('The keys of the issuer cannot be had', options);
+    super('The keys of the issuer are unavailable', options);
     this.name = 'KeysUnavailableError';
     this.retryAfterSeconds = retryAfterSeconds;
   }

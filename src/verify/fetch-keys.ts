@@ -1,6 +1,6 @@
 import { importJWK, type CryptoKey, type JWK } from 'jose';
 
-/** A key of the issuer with the one algorithm that it verifies (RFC 8725 section 3.1). */
+/** A key of the issuer and the only algorithm that it is used with (RFC 8725 section 3.1). */
 export interface VerificationKey {
   alg: string;
   key: CryptoKey;
@@ -8,7 +8,7 @@ export interface VerificationKey {
 
 export interface FetchedKeys {
   keys: Map<string, VerificationKey>;
-  /** `max-age` of the answer. */
+  /** The `max-age` of the response. */
   maxAgeSeconds: number | undefined;
 }
 
@@ -16,7 +16,7 @@ export type Fetch = (url: string, options: { signal: AbortSignal; redirect: 'err
 
 export interface KeySource {
   issuer: string;
-  /** Asked for in the issuer's metadata where it is not given. */
+  /** If undefined, taken from the issuer's metadata. */
   jwksUri: string | undefined;
   timeoutMs: number;
   fetch: Fetch;
@@ -26,11 +26,11 @@ type Json = Record<string, unknown>;
 
 async function get({ fetch, timeoutMs }: KeySource, url: string) {
   const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' });
-  if (response.status !== 200) throw new Error(`${url} answered ${response.status}`);
+  if (response.status !== 200) throw new Error(`${url} responded with ${response.status}`);
   return { body: (await response.json()) as Json, headers: response.headers };
 }
 
-/** RFC 8414 section 3.1: the well-known path stands between the host and the issuer's own path. */
+/** RFC 8414 section 3.1: the well-known path comes between the host and the path of the issuer. */
 export function metadataUrl(issuer: string): string {
   const { origin, pathname } = new URL(issuer);
   return `${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/$/, '')}`;
@@ -38,18 +38,15 @@ export function metadataUrl(issuer: string): string {
 
 async function discover(source: KeySource): Promise<string> {
   const { issuer, jwks_uri: jwksUri } = (await get(source, metadataUrl(source.issuer))).body;
-  // RFC 8414 section 3.3: else any server could speak for any issuer.
-  if (issuer !== source.issuer) throw new Error(`The metadata of ${source.issuer} is of another issuer`);
-  if (typeof jwksUri !== 'string') throw new Error(`The metadata of ${source.issuer} names no jwks_uri`);
+  // RFC 8414 section 3.3: prevents a server from impersonating another issuer.
+  if (issuer !== source.issuer) throw new Error(`The metadata of ${source.issuer} has a different issuer`);
+  if (typeof jwksUri !== 'string') throw new Error(`The metadata of ${source.issuer} has no jwks_uri`);
   if (new URL(source.issuer).protocol === 'https:' && new URL(jwksUri).protocol !== 'https:')
     throw new Error(`The jwks_uri of ${source.issuer} is not https`);
   return jwksUri;
 }
 
-/**
- * Left out are keys for something else, that name no algorithm, or that cannot be read; and above all secret ones: with
- * HS256 whoever can verify can forge.
- */
+/** Returns undefined unless the key is a public signature key with an `alg`. A symmetric key could also sign. */
 async function importKey(jwk: JWK | null): Promise<[string, VerificationKey] | undefined> {
   const { kid, alg, use = 'sig' } = jwk ?? {};
   if (!jwk || !kid || !alg || use !== 'sig') return undefined;
@@ -57,13 +54,13 @@ async function importKey(jwk: JWK | null): Promise<[string, VerificationKey] | u
   return key === undefined || key instanceof Uint8Array || key.type !== 'public' ? undefined : [kid, { alg, key }];
 }
 
-/** Asks the issuer for its keys. @throws for whatever is not a set with at least one key to verify with */
+/** Fetches the issuer's keys. @throws if the response is not a JWK Set with at least one usable key */
 export async function fetchKeys(source: KeySource): Promise<FetchedKeys> {
   const { body, headers } = await get(source, source.jwksUri ?? (await discover(source)));
-  if (!Array.isArray(body['keys'])) throw new Error('The answer is no JWK Set');
+  if (!Array.isArray(body['keys'])) throw new Error('The response is not a JWK Set');
   const imported = await Promise.all((body['keys'] as (JWK | null)[]).map(importKey));
   const keys = new Map(imported.filter((entry) => entry !== undefined));
-  if (keys.size === 0) throw new Error('The JWK Set has no key to verify with');
+  if (keys.size === 0) throw new Error('The JWK Set contains no usable key');
   const [, maxAge] = /(?:^|[\s,])max-age=(\d{1,9})/i.exec(headers.get('cache-control') ?? '') ?? [];
   return { keys, maxAgeSeconds: maxAge === undefined ? undefined : Number(maxAge) };
 }

@@ -1,11 +1,11 @@
-// keyturn/verify: checks the access tokens of a Keyturn service, in the services behind it.
+// keyturn/verify verifies the access tokens of a Keyturn service in your own services.
 export type { AccessClaims } from './claims.ts';
 export { InvalidTokenError, KeysUnavailableError } from './errors.ts';
 export {
   type AuthOptions,
-  authOf,
   type AuthRequest,
-  type Guard,
+  getAuth,
+  type Middleware,
   requireAuth,
   requireOwner,
   requireScope,

@@ -1,51 +1,51 @@
 import { InvalidTokenError, KeysUnavailableError } from './errors.ts';
 import type { FetchedKeys, VerificationKey } from './fetch-keys.ts';
 
-/** Where the issuer's answer says nothing; the service's own default, too. */
+/** Used if the response has no `max-age`. The same as the service's default. */
 const defaultMaxAgeSeconds = 300;
-/** However long the issuer allows: a key that it withdrew must go at some time. */
+/** Limits the `max-age` of the issuer, so that a revoked key is dropped. */
 const maxMaxAgeSeconds = 3600;
-/** How soon to ask again while there are no keys at all, and nothing can be answered. */
+/** The shorter cooldown while there are no keys at all. */
 const firstRetrySeconds = 1;
 
 export interface KeySetOptions {
   fetchKeys: () => Promise<FetchedKeys>;
-  /** The least time between two fetches that unknown `kid`s, or failures, bring about. */
+  /** The minimum time between two fetches because of unknown `kid`s or errors. */
   cooldownSeconds: number;
-  /** How long the last good set serves after it has gone stale, while the issuer does not answer. */
+  /** How long stale keys are used while the issuer is down. */
   staleIfErrorSeconds: number;
   nowMs: () => number;
 }
 
-interface Held {
+interface CachedKeys {
   keys: ReadonlyMap<string, VerificationKey>;
   fetchedAtMs: number;
   maxAgeMs: number;
 }
 
 export interface KeySet {
-  /** The key of this name. @throws InvalidTokenError for an unknown one, KeysUnavailableError where nobody can tell */
+  /** @throws InvalidTokenError for an unknown `kid`, KeysUnavailableError if the keys cannot be fetched */
   find(kid: string): VerificationKey | Promise<VerificationKey>;
 }
 
 /**
- * The issuer's keys, in memory. Up to their `max-age` they are served as they are; up to twice that, they are served
- * while a fetch goes on behind (RFC 5861 section 3); then the fetch is awaited. Where it fails, the old set serves on
- * (RFC 5861 section 4) until `staleIfErrorSeconds` are over.
+ * Caches the issuer's keys. Up to twice their `max-age`, stale keys are used while a fetch runs in the background
+ * (RFC 5861 section 3); after that the fetch is awaited. If it fails, the stale keys are used for
+ * `staleIfErrorSeconds` (RFC 5861 section 4).
  */
 export function makeKeySet({ fetchKeys, cooldownSeconds, staleIfErrorSeconds, nowMs }: KeySetOptions): KeySet {
-  let held: Held | undefined;
+  let cached: CachedKeys | undefined;
   let pending: Promise<void> | undefined;
-  let triedAtMs = Number.NEGATIVE_INFINITY;
+  let lastFetchAtMs = Number.NEGATIVE_INFINITY;
   let failure: unknown;
 
-  /** One at a time, and whoever needs it waits for the same one. A failure is kept, not thrown. */
+  /** Concurrent callers share one fetch. Never rejects; stores the error in `failure`. */
   const refetch = (): Promise<void> => {
     pending ??= (async () => {
-      triedAtMs = nowMs();
+      lastFetchAtMs = nowMs();
       try {
         const { keys, maxAgeSeconds = defaultMaxAgeSeconds } = await fetchKeys();
-        held = { keys, fetchedAtMs: nowMs(), maxAgeMs: Math.min(maxAgeSeconds, maxMaxAgeSeconds) * 1000 };
+        cached = { keys, fetchedAtMs: nowMs(), maxAgeMs: Math.min(maxAgeSeconds, maxMaxAgeSeconds) * 1000 };
         failure = undefined;
       } catch (error) {
         failure = error;
@@ -56,30 +56,30 @@ export function makeKeySet({ fetchKeys, cooldownSeconds, staleIfErrorSeconds, no
     return pending;
   };
 
-  const pauseSeconds = () => (held ? cooldownSeconds : Math.min(cooldownSeconds, firstRetrySeconds));
-  const mayFetch = () => pending !== undefined || nowMs() - triedAtMs >= pauseSeconds() * 1000;
-  const ageMs = ({ fetchedAtMs }: Held) => nowMs() - fetchedAtMs;
-  const isUsable = (set: Held) => ageMs(set) < set.maxAgeMs + staleIfErrorSeconds * 1000;
-  const unavailable = () => new KeysUnavailableError(Math.ceil(pauseSeconds()), { cause: failure });
+  const waitSeconds = () => (cached ? cooldownSeconds : Math.min(cooldownSeconds, firstRetrySeconds));
+  const mayFetch = () => pending !== undefined || nowMs() - lastFetchAtMs >= waitSeconds() * 1000;
+  const ageMs = ({ fetchedAtMs }: CachedKeys) => nowMs() - fetchedAtMs;
+  const isUsable = (set: CachedKeys) => ageMs(set) < set.maxAgeMs + staleIfErrorSeconds * 1000;
+  const unavailable = () => new KeysUnavailableError(Math.ceil(waitSeconds()), { cause: failure });
 
   const lookUp = async (kid: string): Promise<VerificationKey> => {
-    const isOld = !held || ageMs(held) >= 2 * held.maxAgeMs;
-    // Known to be down: nobody waits for the next time-out as long as the old set serves.
-    const isDown = failure !== undefined && held !== undefined && isUsable(held);
-    if (held && ageMs(held) >= held.maxAgeMs && mayFetch() && (!isOld || isDown)) void refetch();
+    const isOld = !cached || ageMs(cached) >= 2 * cached.maxAgeMs;
+    // During an outage no request waits for the next timeout while the cached keys are usable.
+    const isDown = failure !== undefined && cached !== undefined && isUsable(cached);
+    if (cached && ageMs(cached) >= cached.maxAgeMs && mayFetch() && (!isOld || isDown)) void refetch();
     else if (isOld && mayFetch()) await refetch();
-    if (!held || !isUsable(held)) throw unavailable();
-    const known = held.keys.get(kid);
+    if (!cached || !isUsable(cached)) throw unavailable();
+    const known = cached.keys.get(kid);
     if (known) return known;
     if (mayFetch()) await refetch();
-    const found = held.keys.get(kid);
+    const found = cached.keys.get(kid);
     if (found) return found;
-    throw failure === undefined ? new InvalidTokenError('no key of that name') : unavailable();
+    throw failure === undefined ? new InvalidTokenError('unknown "kid"') : unavailable();
   };
 
   return {
     find(kid) {
-      const known = held && ageMs(held) < held.maxAgeMs ? held.keys.get(kid) : undefined;
+      const known = cached && ageMs(cached) < cached.maxAgeMs ? cached.keys.get(kid) : undefined;
       return known ?? lookUp(kid);
     },
   };

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** As the service itself says it, so that clients need to know one set of codes; its `type` leads to the issuer's page. */
+/** Uses the codes of the service, so that clients handle one set of codes. `type` is a page of the issuer. */
 export interface Problem {
   status: number;
   code: string;
@@ -13,9 +13,9 @@ export const problems = {
     status: 401,
     code: 'invalid_access_token',
     title: 'Invalid access token',
-    detail: 'The request bears no access token.',
+    detail: 'The request has no access token.',
   },
-  severalTokens: {
+  multipleTokens: {
     status: 400,
     code: 'validation_failed',
     title: 'Invalid request',
@@ -25,29 +25,29 @@ export const problems = {
     status: 401,
     code: 'invalid_access_token',
     title: 'Invalid access token',
-    detail: 'The access token is malformed or expired, or it is meant for another service.',
+    detail: 'The access token is malformed, expired or intended for another service.',
   },
   insufficientScope: {
     status: 403,
     code: 'insufficient_scope',
     title: 'Insufficient scope',
-    detail: 'The access token does not hold the scope that this needs.',
+    detail: 'The access token does not have the required scope.',
   },
   notFound: {
     status: 404,
     code: 'not_found',
     title: 'Not found',
-    detail: 'There is nothing here, or nothing that you may see.',
+    detail: 'The resource does not exist, or you do not have access to it.',
   },
   notReady: {
     status: 503,
     code: 'not_ready',
     title: 'Not ready',
-    detail: 'Access tokens cannot be checked at the moment. Repeat the request later.',
+    detail: 'Access tokens cannot be verified at the moment. Try again later.',
   },
 } as const satisfies Record<string, Problem>;
 
-/** Answers with a problem document (RFC 9457). Says false: the request goes no further. */
+/** Sends a problem document (RFC 9457). Returns false: the middleware must not call `next`. */
 export function sendProblem(
   res: ServerResponse,
   issuer: string,

@@ -1,22 +1,21 @@
 import { type CryptoKey, errors, type JWSHeaderParameters, jwtVerify } from 'jose';
-import { type AccessClaims, readClaims, requiredClaims } from './claims.ts';
-import { systemNowMs } from './clock.ts';
+import { type AccessClaims, parseClaims, requiredClaims } from './claims.ts';
 import { InvalidTokenError } from './errors.ts';
 import { type Fetch, fetchKeys, type VerificationKey } from './fetch-keys.ts';
 import { makeKeySet } from './key-set.ts';
 
 export interface VerifierOptions {
-  /** The `iss` of good tokens, to the letter: `ISSUER` of the service. */
+  /** The exact `iss` of the tokens: `ISSUER` of the service. */
   issuer: string;
-  /** What this service is called in `aud`; one of several is enough. */
+  /** The name of your service in `aud`. If it is a list, a token needs only one of its names. */
   audience: string | readonly string[];
-  /** Where the keys are. Left out, the issuer's metadata says so (RFC 8414). */
+  /** The URL of the keys. Defaults to the one in the issuer's metadata (RFC 8414). */
   jwksUri?: string;
-  /** How far two clocks may be apart. */
+  /** The maximum clock skew. */
   clockToleranceSeconds?: number;
-  /** The least time between two fetches that unknown `kid`s bring about, whatever floods of them come. */
+  /** The minimum time between two fetches because of unknown `kid`s or errors. */
   cooldownSeconds?: number;
-  /** How long the last good keys serve after they have gone stale, while the issuer is down. */
+  /** How long stale keys are used while the issuer is down. */
   staleIfErrorSeconds?: number;
   timeoutSeconds?: number;
   fetch?: Fetch;
@@ -25,28 +24,30 @@ export interface VerifierOptions {
 
 export interface Verifier {
   readonly issuer: string;
-  /** The claims of a good access token. @throws InvalidTokenError, KeysUnavailableError */
+  /** Returns the claims of a valid access token. @throws InvalidTokenError, KeysUnavailableError */
   readonly verify: (token: string) => Promise<AccessClaims>;
 }
 
-/** Ten times what the service issues; what is longer is not looked at. */
+const systemNowMs = (): number => Date.now();
+
+/** Ten times the length of the service's tokens. Longer tokens are rejected without parsing. */
 const maxTokenLength = 8192;
-/** jose reads over spaces and line ends in what should be base64url. */
+/** jose ignores white space in base64url. */
 const compactForm = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const isLoopback = (host: string) => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(host);
 
 function checkIssuer(issuer: string): void {
-  if (!URL.canParse(issuer)) throw new TypeError(`issuer is no address: ${issuer}`);
+  if (!URL.canParse(issuer)) throw new TypeError(`issuer is not a URL: ${issuer}`);
   const { protocol, hostname, search, hash } = new URL(issuer);
   if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname)))
-    throw new TypeError(`issuer must be https: ${issuer}`);
-  if (search || hash) throw new TypeError(`issuer has no query and no fragment: ${issuer}`);
+    throw new TypeError(`issuer must use https: ${issuer}`);
+  if (search || hash) throw new TypeError(`issuer must not have a query or a fragment: ${issuer}`);
 }
 
 /**
- * Verifies the service's access tokens as RFC 9068 section 4 asks, without calling back. A key verifies with its own
- * algorithm and no other; a token's `alg` must equal it, and its `jwk`, `jku`, `x5c` and `x5u` are never looked at.
+ * Creates a verifier for the service's access tokens (RFC 9068 section 4). Each key is used only with its own algorithm,
+ * which must equal the `alg` of the token. Ignores `jwk`, `jku`, `x5c` and `x5u`.
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuer, jwksUri, clockToleranceSeconds = 5, cooldownSeconds = 10, staleIfErrorSeconds = 3600 } = options;
@@ -54,21 +55,21 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const audience = [options.audience].flat();
   checkIssuer(issuer);
   if (audience.length === 0 || audience.includes('')) throw new TypeError('audience is missing');
-  if (jwksUri !== undefined && !URL.canParse(jwksUri)) throw new TypeError(`jwksUri is no address: ${jwksUri}`);
+  if (jwksUri !== undefined && !URL.canParse(jwksUri)) throw new TypeError(`jwksUri is not a URL: ${jwksUri}`);
   const source = { issuer, jwksUri, timeoutMs: timeoutSeconds * 1000, fetch };
   const keys = makeKeySet({ fetchKeys: () => fetchKeys(source), cooldownSeconds, staleIfErrorSeconds, nowMs });
   const expected = { issuer, audience, typ: 'at+jwt', requiredClaims, clockTolerance: clockToleranceSeconds };
-  // jose reads the clock itself, which costs less than to hand it a time.
+  // Without `currentDate` jose reads the clock itself, which is faster.
   const expectedNow = () => (nowMs === systemNowMs ? expected : { ...expected, currentDate: new Date(nowMs()) });
 
   const checkAlg = (found: VerificationKey, alg: unknown): CryptoKey => {
-    if (alg !== found.alg) throw new InvalidTokenError('"alg" is not the key’s');
+    if (alg !== found.alg) throw new InvalidTokenError('"alg" is not the algorithm of the key');
     return found.key;
   };
   const keyFor = ({ kid, alg, crit }: JWSHeaderParameters): CryptoKey | Promise<CryptoKey> => {
-    // RFC 7515 section 4.1.11: no extension is understood here.
-    if (crit !== undefined) throw new InvalidTokenError('"crit"');
-    if (typeof kid !== 'string') throw new InvalidTokenError('no "kid"');
+    // RFC 7515 section 4.1.11: the verifier supports no extension.
+    if (crit !== undefined) throw new InvalidTokenError('unsupported "crit"');
+    if (typeof kid !== 'string') throw new InvalidTokenError('missing "kid"');
     const found = keys.find(kid);
     return found instanceof Promise ? found.then((key) => checkAlg(key, alg)) : checkAlg(found, alg);
   };
@@ -77,9 +78,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
     issuer,
     async verify(token) {
       if (token.length > maxTokenLength) throw new InvalidTokenError('too long');
-      if (!compactForm.test(token)) throw new InvalidTokenError('not a JWS of three parts');
+      if (!compactForm.test(token)) throw new InvalidTokenError('not a compact JWS');
       try {
-        return readClaims((await jwtVerify(token, keyFor, expectedNow())).payload);
+        return parseClaims((await jwtVerify(token, keyFor, expectedNow())).payload);
       } catch (error) {
         if (error instanceof errors.JOSEError) throw new InvalidTokenError(error.message, { cause: error });
         throw error;

@@ -92,5 +92,5 @@ test.each([
 test('a file that cannot be written is told in a sentence', async () => {
   const { code, stdout, stderr } = await run('export', '--out', join(folder, 'no', 'such', 'folder'));
   expect([code, stdout]).toEqual([1, '']);
-  expect(stderr).toMatch(/^.*folder cannot be written: ENOENT\.\n$/);
+  expect(stderr).toMatch(/^Error: Cannot write .*folder: ENOENT\.\n$/);
 });

@@ -50,7 +50,7 @@ const field = () => page.getByLabel('New password');
 
 async function set(newPassword: string): Promise<void> {
   await field().fill(newPassword);
-  await press('Set this password');
+  await press('Set password');
 }
 
 const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true } satisfies BrowserContextOptions;
@@ -61,20 +61,20 @@ const ofStatus = /^Failed to load resource: the server responded with a status o
 const complaints = () => watched.complaints.filter((complaint) => !ofStatus.test(complaint));
 
 const headings: Record<string, string> = {
-  verify: 'Confirm your e-mail address',
-  'verify-done': 'Your address is confirmed',
-  reset: 'Choose a new password',
-  'reset-refused': 'Choose a new password',
-  'reset-done': 'Your password is set',
-  undo: 'Undo the change of your e-mail address',
-  'undo-done': 'The change is undone',
-  incomplete: 'This link is not complete',
-  invalid: 'This link is not good any more',
+  verify: 'Verify your email address',
+  'verify-done': 'Your email address is verified',
+  reset: 'Set a new password',
+  'reset-refused': 'Set a new password',
+  'reset-done': 'Your password was reset',
+  undo: 'Undo the change of your email address',
+  'undo-done': 'Your email address was restored',
+  incomplete: 'This link is incomplete',
+  invalid: 'This link is no longer valid',
   busy: 'The service is busy',
-  down: 'The service is not available',
+  down: 'The service is unavailable',
   faulty: 'Something went wrong',
   limited: 'Too many attempts',
-  unreadable: 'This was not understood',
+  unreadable: 'Invalid request',
 };
 
 /** How people come to each state of each page. */
@@ -82,7 +82,7 @@ const states: Record<string, () => Promise<unknown>> = {
   verify: () => open('verify-email', tokens.good),
   'verify-done': async () => {
     await open('verify-email', tokens.good);
-    await press('Confirm this address');
+    await press('Verify email address');
   },
   reset: () => open('reset-password', tokens.good),
   'reset-refused': async () => {
@@ -109,20 +109,20 @@ const states: Record<string, () => Promise<unknown>> = {
   },
   down: async () => {
     await open('verify-email', tokens.down);
-    await press('Confirm this address');
+    await press('Verify email address');
   },
   faulty: async () => {
     await open('verify-email', tokens.faulty);
-    await press('Confirm this address');
+    await press('Verify email address');
   },
   limited: async () => {
-    await page.goto(`${limited.baseUrl}/verify-email?token=${tokens.good}`);
-    await press('Confirm this address');
+    await page.goto(`${limited.baseUrl}/verify-email?token=${tokens.invalid}`);
+    await press('Verify email address');
   },
   unreadable: async () => {
     await open('verify-email', tokens.good);
     await page.evaluate(`document.forms[0].enctype = 'text/plain'`);
-    await press('Confirm this address');
+    await press('Verify email address');
   },
 };
 
@@ -131,8 +131,8 @@ describe('with JavaScript off', () => {
     await newPage({ ...phone, ...withoutScript });
     await open('verify-email', tokens.good);
     expect(served.followed).toEqual([]);
-    await press('Confirm this address');
-    expect(await heading()).toBe('Your address is confirmed');
+    await press('Verify email address');
+    expect(await heading()).toBe('Your email address is verified');
     expect(served.followed).toEqual([{ link: 'verify-email', token: tokens.good }]);
   });
 
@@ -144,12 +144,12 @@ describe('with JavaScript off', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('alert').waitFor();
     expect(await page.getByRole('alert').innerText()).toMatch(/most commonly used/);
-    expect([await page.title(), await field().inputValue()]).toEqual(['Error: Choose a new password', '']);
+    expect([await page.title(), await field().inputValue()]).toEqual(['Error: Set a new password', '']);
     // The field has the focus already.
     await page.keyboard.type(password);
     await page.keyboard.press('Tab');
     await page.keyboard.press('Space');
-    await page.getByText('Your password is set').waitFor();
+    await page.getByText('Your password was reset').waitFor();
     expect(served.followed).toEqual([{ link: 'reset-password', token: tokens.good, newPassword: password }]);
   });
 
@@ -157,7 +157,7 @@ describe('with JavaScript off', () => {
     await newPage(withoutScript);
     await open('reset-password', tokens.good);
     await field().pressSequentially('short');
-    await page.getByRole('button', { name: 'Set this password' }).click();
+    await page.getByRole('button', { name: 'Set password' }).click();
     expect(
       await field().evaluate((input) => (input as unknown as { validity: { tooShort: boolean } }).validity.tooShort),
     ).toBe(true);
@@ -169,7 +169,7 @@ describe('with JavaScript off', () => {
     await newPage({ ...phone, ...withoutScript });
     await open('undo-email-change', tokens.good);
     await press('Undo the change');
-    expect(await heading()).toBe('The change is undone');
+    expect(await heading()).toBe('Your email address was restored');
     expect(served.followed).toEqual([{ link: 'undo-email-change', token: tokens.good }]);
   });
 
@@ -184,7 +184,10 @@ describe('with JavaScript off', () => {
     await open('reset-password', tokens.good, '/tenant');
     await set('password1');
     await set(password);
-    expect([await heading(), page.url()]).toEqual(['Your password is set', `${baseUrl}/tenant/reset-password/confirm`]);
+    expect([await heading(), page.url()]).toEqual([
+      'Your password was reset',
+      `${baseUrl}/tenant/reset-password/confirm`,
+    ]);
   });
 });
 

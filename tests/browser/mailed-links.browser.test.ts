@@ -43,19 +43,19 @@ async function press(name: string): Promise<void> {
 }
 async function setPassword(text: string): Promise<void> {
   await page.getByLabel('New password').fill(text);
-  await press('Set this password');
+  await press('Set password');
 }
 
 test('a new account confirms its address; the link that was used says so', async () => {
   const { email, access_token: token } = await app.register();
   const mail = await app.nextMail(email);
   await open(mail);
-  await press('Confirm this address');
-  expect(await heading()).toBe('Your address is confirmed');
+  await press('Verify email address');
+  expect(await heading()).toBe('Your email address is verified');
   expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
   await open(mail);
-  await press('Confirm this address');
-  expect(await heading()).toBe('This link is not good any more');
+  await press('Verify email address');
+  expect(await heading()).toBe('This link is no longer valid');
   expect(askedOrigins()).toEqual([app.config.baseUrl]);
 });
 
@@ -65,9 +65,9 @@ test('a password that was forgotten is set anew', async () => {
   await app.post('/forgot-password', { email });
   await open(await app.nextMail(email));
   await setPassword('AdaLovelace1');
-  expect(await page.getByRole('alert').innerText()).toMatch(/too close to your name/);
+  expect(await page.getByRole('alert').innerText()).toMatch(/too similar to your name/);
   await setPassword(newPassword);
-  expect(await heading()).toBe('Your password is set');
+  expect(await heading()).toBe('Your password was reset');
   expect((await app.login(email, newPassword)).status).toBe(200);
   expect(askedOrigins()).toEqual([app.config.baseUrl]);
 });
@@ -78,11 +78,11 @@ test('an account that was moved away comes back to its owner', async () => {
   const next = freshEmail();
   await app.post('/me/email', { new_email: next, current_password: password }, token);
   await open(await app.nextMail(next));
-  await press('Confirm this address');
+  await press('Verify email address');
   expect((await app.login(next)).status).toBe(200);
   await open(await app.nextMail(email));
   await press('Undo the change');
-  expect(await heading()).toBe('The change is undone');
+  expect(await heading()).toBe('Your email address was restored');
   expect((await app.login(next)).status).toBe(401);
   await open(await app.nextMail(email));
   await setPassword(newPassword);

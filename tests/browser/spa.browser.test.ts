@@ -62,25 +62,25 @@ async function openApp(device = context): Promise<Page> {
   return page;
 }
 
-const who = (page: Page) => page.locator('#who').textContent();
-const shownSignedIn = (page: Page) => page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
-const shownSignedOut = (page: Page) => page.getByLabel('E-mail').waitFor();
+const who = (page: Page) => page.locator('#user').textContent();
+const shownSignedIn = (page: Page) => page.getByRole('button', { name: 'Log out', exact: true }).waitFor();
+const shownSignedOut = (page: Page) => page.getByLabel('Email').waitFor();
 
 async function register(page: Page): Promise<string> {
   const email = freshEmail();
   await page.getByLabel('I am new here').check();
-  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill(password);
   await page.getByLabel('Your name').fill('Ada Lovelace');
-  await page.getByRole('button', { name: 'Register' }).click();
+  await page.getByRole('button', { name: 'Sign up' }).click();
   await shownSignedIn(page);
   return email;
 }
 
 async function signIn(page: Page, email: string): Promise<void> {
-  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Log in' }).click();
   await shownSignedIn(page);
 }
 
@@ -142,7 +142,7 @@ test('a sign-out in one tab is one in all of them, and ends the session at once'
   const email = await register(first);
   const second = await openApp();
   await shownSignedIn(second);
-  await first.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await first.getByRole('button', { name: 'Log out', exact: true }).click();
   await shownSignedOut(first);
   await shownSignedOut(second);
   await expect(untilRevoked(email)).resolves.toBe('logout');
@@ -166,21 +166,23 @@ test('signing out everywhere ends the session of another device, which is told a
   const phone = await openApp(await newDevice({ width: 360, height: 740 }));
   await signIn(phone, email);
   await screenshot(phone, 'spa-phone');
-  await laptop.getByRole('button', { name: 'Sign out everywhere' }).click();
+  await laptop.getByRole('button', { name: 'Log out everywhere' }).click();
   await shownSignedOut(laptop);
   await phone.reload();
   await shownSignedOut(phone);
-  expect(await phone.locator('#message').textContent()).toBe('You were signed out from elsewhere.');
+  expect(await phone.locator('#message').textContent()).toBe(
+    'Your session was ended on another device or by an administrator.',
+  );
   expect((await sessionsOf(email)).map(({ revokedReason }) => revokedReason)).toEqual(['logout_all', 'logout_all']);
 });
 
 test('a wrong password says so, and signs nobody in', async () => {
   const page = await openApp();
   const email = await register(page);
-  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
-  await page.getByLabel('E-mail').fill(email);
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill('not it');
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Log in' }).click();
   await page.getByText('The e-mail address or the password is not right.').waitFor();
   expect(await context.cookies(origins.auth)).toEqual([]);
 });

@@ -1,16 +1,16 @@
-// The promise that all others serve: whatever the network does, nobody is signed out who did not sign out.
+// The most important guarantee of the client: no network fault signs a user out.
 import { expect, test } from '@jest/globals';
 import { createClient, KeyturnError } from '../../src/client/index.ts';
 import { freshEmail, password } from '../harness.ts';
 import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { generationOf } from '../support/refresh-tokens.ts';
 import { atOnce, startWorkers } from '../support/workers.ts';
-import { makeStorage } from './world.ts';
+import { displayName, makeStorage } from './support.ts';
 
-const [apps, turnsEach] = [100, 100];
+const [appCount, refreshesPerApp] = [100, 100];
 const retryNow = { 'retry-after': '0' };
 
-/** Every fifth request suffers, each from one of these. */
+/** Every fifth request gets one of these. */
 const faults: Fault[] = [
   'loseRequest',
   'loseAnswer',
@@ -25,10 +25,10 @@ const faults: Fault[] = [
   { status: 504, seen: true },
 ];
 const faultRate = 0.2;
-/** Rare, as each costs a whole time-out. */
-const silenceRate = 0.004;
+/** Low, because each of these waits for a timeout. */
+const swallowRate = 0.004;
 
-/** mulberry32: the same weather in every run. */
+/** mulberry32: the same faults in every run. */
 function makeRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -39,45 +39,45 @@ function makeRandom(seed: number): () => number {
   };
 }
 
-test('10,000 refreshes through a network that loses, cuts, delays and doubles: nobody is signed out', async () => {
+test('10,000 refreshes over a faulty network sign no user out', async () => {
   const workers = await startWorkers();
   const random = makeRandom(20_261_122);
-  let suffered = 0;
+  let faultCount = 0;
   const proxies = await atOnce(2, (index) =>
     startFaultyProxy(workers.at(index).baseUrl, ({ path }) => {
       if (path !== '/refresh') return undefined;
       const roll = random();
-      if (roll < silenceRate) return 'swallowAnswer';
+      if (roll < swallowRate) return 'swallowAnswer';
       if (roll > faultRate) return undefined;
-      suffered += 1;
+      faultCount += 1;
       return faults[Math.floor(random() * faults.length)];
     }),
   );
   const signedOut: string[] = [];
-  const gaveUp: string[] = [];
+  const failures: string[] = [];
   let refreshed = 0;
-  const liveApp = async (index: number) => {
+  const runApp = async (index: number) => {
     const storage = makeStorage();
-    // Each start has nothing but the storage, and meets another process of the service.
-    const start = (turn: number, timeoutMs = 2000) =>
+    // A restarted app has only its storage, and connects to the other process of the service.
+    const start = (run: number, timeoutMs = 2000) =>
       createClient({
-        baseUrl: proxies[(index + turn) % 2]?.baseUrl ?? '',
+        baseUrl: proxies[(index + run) % 2]?.baseUrl ?? '',
         transport: 'body',
         storage,
         timeoutMs,
-        patienceMs: 25_000,
+        retryTimeoutMs: 25_000,
         onSignedOut: (reason) => void signedOut.push(reason),
       });
-    const registration = { email: freshEmail(), password, display_name: 'Ada Lovelace' };
+    const registration = { email: freshEmail(), password, display_name: displayName };
     const { id } = await start(0, 15_000).register(registration);
     const [first = ''] = storage.writes;
-    for (let turn = 1; turn <= turnsEach; turn += 1) {
-      const client = start(turn);
+    for (let run = 1; run <= refreshesPerApp; run += 1) {
+      const client = start(run);
       try {
         await client.accessToken();
         refreshed += 1;
       } catch (error) {
-        gaveUp.push(error instanceof KeyturnError ? error.code : String(error));
+        failures.push(error instanceof KeyturnError ? error.code : String(error));
       }
     }
     const me = await start(0).fetch('/me');
@@ -88,18 +88,24 @@ test('10,000 refreshes through a network that loses, cuts, delays and doubles: n
     };
   };
   try {
-    const lives = await atOnce(apps, liveApp);
-    expect({ signedOut, gaveUp, refreshed }).toEqual({ signedOut: [], gaveUp: [], refreshed: apps * turnsEach });
-    expect(suffered).toBeGreaterThan(apps * turnsEach * 0.15);
-    for (const { id, me, generations } of lives) {
+    const results = await atOnce(appCount, runApp);
+    expect({ signedOut, failures, refreshed }).toEqual({
+      signedOut: [],
+      failures: [],
+      refreshed: appCount * refreshesPerApp,
+    });
+    expect(faultCount).toBeGreaterThan(appCount * refreshesPerApp * 0.15);
+    for (const { id, me, generations } of results) {
       expect(me).toBe(id);
-      // Not one step of the chain was skipped or taken twice, for a token that was stored.
-      expect([...new Set(generations)]).toEqual(Array.from({ length: turnsEach + 2 }, (_, generation) => generation));
+      // No generation was skipped.
+      expect([...new Set(generations)]).toEqual(
+        Array.from({ length: refreshesPerApp + 2 }, (_, generation) => generation),
+      );
     }
     const { rows } = await workers.sql.query(
       'SELECT count(*)::int AS sessions, count(revoked_at)::int AS revoked, min(generation) AS generation FROM sessions',
     );
-    expect(rows).toEqual([{ sessions: apps, revoked: 0, generation: turnsEach + 1 }]);
+    expect(rows).toEqual([{ sessions: appCount, revoked: 0, generation: refreshesPerApp + 1 }]);
   } finally {
     await Promise.all(proxies.map((proxy) => proxy.close()));
     await workers.close();

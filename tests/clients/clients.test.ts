@@ -1,16 +1,25 @@
-// openapi.yaml as its readers use it: clients that generators made of it, compiled strictly, on a walk through the API
-// of the built service.
+// Clients that are generated from openapi.yaml with the commands of docs/clients.md. A program in each language compiles
+// strictly and calls the API of the built service from registration to logout.
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshEmail, password } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
-import { sortByToolchain } from '../support/toolchains.ts';
-import { compile, documented, folderOf, generate, type Generator, generators, prepare, walk } from './generators.ts';
+import { partitionByToolchain } from '../support/toolchains.ts';
+import {
+  codeBlocks,
+  compile,
+  folderOf,
+  generate,
+  type Generator,
+  generators,
+  prepare,
+  runProgram,
+} from './generators.ts';
 import { compileMistakes, mistakes } from './mistakes.ts';
 
-/** What every client prints, whatever its language. */
-const walked = (email: string) => [
+/** The output of every program. */
+const expectedSteps = (email: string) => [
   {
     step: 'register',
     status: 201,
@@ -30,8 +39,8 @@ const walked = (email: string) => [
   { step: 'me after logout', status: 401, code: 'invalid_access_token' },
 ];
 
-const { here, absent, notes } = sortByToolchain(generators);
-for (const { name } of absent) test.todo(`${name} is not run: its toolchain is missing`);
+const { available, unavailable, notes } = partitionByToolchain(generators);
+for (const { name } of unavailable) test.todo(`${name} is not run because its toolchain is missing`);
 
 let database: TestDatabase;
 let service: ServiceProcess;
@@ -46,58 +55,58 @@ afterAll(async () => {
   process.stdout.write(`\n${notes.join('\n')}\n\n`);
 });
 
-/** Notes how long it took, for people. */
-async function timed(generator: Generator, step: (generator: Generator) => Promise<unknown>): Promise<void> {
+/** Runs a step and records its duration. */
+async function measure(generator: Generator, step: (generator: Generator) => Promise<unknown>): Promise<void> {
   const startedAt = performance.now();
   await step(generator);
   notes.push(`${generator.name}: ${step.name} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 }
 
-test('docs/clients.md has the commands of these generators, and of no others', async () => {
-  expect(Object.keys(await documented('sh')).sort()).toEqual(generators.map(({ name }) => name).sort());
+test('docs/clients.md documents exactly the tested generators', async () => {
+  expect(Object.keys(await codeBlocks('sh')).sort()).toEqual(generators.map(({ name }) => name).sort());
 });
 
 test.each([
   ['openapi-generator/pom.xml', 'xml'],
   ['openapi-python-client/openapi-python-client.yaml', 'yaml'],
-] as const)('%s holds what docs/clients.md shows of it', async (file, language) => {
-  const words = (text: string) => text.replace(/\s+/g, ' ').trim();
-  const shown = Object.values(await documented(language)).map(words);
-  expect(shown).toEqual([expect.stringMatching(/\S/)]);
-  expect(words(await readFile(`tests/clients/${file}`, 'utf8'))).toContain(shown[0]);
+] as const)('%s contains the code in docs/clients.md', async (file, language) => {
+  const collapseSpaces = (text: string) => text.replace(/\s+/g, ' ').trim();
+  const blocks = Object.values(await codeBlocks(language)).map(collapseSpaces);
+  expect(blocks).toEqual([expect.stringMatching(/\S/)]);
+  expect(collapseSpaces(await readFile(`tests/clients/${file}`, 'utf8'))).toContain(blocks[0]);
 });
 
-describe.each(here)('$name', (generator) => {
-  test('installs what is pinned', async () => {
-    await expect(timed(generator, prepare)).resolves.toBeUndefined();
+describe.each(available)('$name', (generator) => {
+  test('installs the pinned packages', async () => {
+    await expect(measure(generator, prepare)).resolves.toBeUndefined();
   });
 
-  test('generates by the command of docs/clients.md', async () => {
-    await expect(timed(generator, generate)).resolves.toBeUndefined();
+  test('generates the client with the documented command', async () => {
+    await expect(measure(generator, generate)).resolves.toBeUndefined();
   });
 
-  test('the walk and the generated code compile, strictly where the language can', async () => {
-    await expect(timed(generator, compile)).resolves.toBeUndefined();
+  test('the program and the generated code compile', async () => {
+    await expect(measure(generator, compile)).resolves.toBeUndefined();
   });
 
-  test('the walk from registration to logout meets what its types promise', async () => {
+  test('the program calls the API from registration to logout', async () => {
     const email = freshEmail();
-    expect(await walk(generator, service.baseUrl, email, password)).toEqual(walked(email));
+    expect(await runProgram(generator, service.baseUrl, email, password)).toEqual(expectedSteps(email));
   });
 
   if (generator.name === 'openapi-fetch')
-    describe('with a mistake', () => {
-      let faults: Record<string, string>;
+    describe('type errors', () => {
+      let errors: Record<string, string>;
       beforeAll(async () => {
-        faults = await compileMistakes(folderOf(generator));
+        errors = await compileMistakes(folderOf(generator));
       });
 
-      test.each(Object.entries(mistakes))('%s does not compile', (mistake, [, , words]) => {
-        expect(faults[mistake]).toContain(words);
+      test.each(Object.entries(mistakes))('%s does not compile', (mistake, [, , message]) => {
+        expect(errors[mistake]).toContain(message);
       });
 
-      test('nothing else has faults', () => {
-        expect(Object.keys(faults).sort()).toEqual(Object.keys(mistakes).sort());
+      test('only the mistakes have errors', () => {
+        expect(Object.keys(errors).sort()).toEqual(Object.keys(mistakes).sort());
       });
     });
 });

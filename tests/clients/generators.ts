@@ -1,4 +1,4 @@
-// The generators that docs/clients.md names: what each needs, how its client is compiled, and how it is walked.
+// The generators in docs/clients.md, and how to compile and run a program with each generated client.
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, rm } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
@@ -12,22 +12,21 @@ const cache = 'node_modules/.cache/keyturn/clients';
 type Command = readonly [program: string, ...args: string[]];
 
 export interface Generator {
-  /** Its folder beside this file, and the word after `sh` where the page has its command. */
+  /** The folder next to this file, and the name of the command's code block in docs/clients.md. */
   name: string;
-  /** Programs without which it is not run. */
-  needs: readonly string[];
-  /** Puts the pinned packages into the folder. */
+  requires: readonly string[];
+  /** Installs the pinned packages into the folder. */
   install?(folder: string): Promise<unknown>;
   compile: readonly Command[];
-  walk: Command;
+  program: Command;
 }
 
-const ci = (folder: string) => runIn(folder, ['npm', 'ci', '--prefer-offline']);
+const npmCi = (folder: string) => runIn(folder, ['npm', 'ci', '--prefer-offline']);
 const typescript = {
-  needs: ['npm', 'npx'],
-  install: ci,
+  requires: ['npm', 'npx'],
+  install: npmCi,
   compile: [['npx', 'tsc', '--pretty', 'false']],
-  walk: ['node', 'built/walk.js'],
+  program: ['node', 'built/walk.js'],
 } as const;
 
 export const generators: readonly Generator[] = [
@@ -35,40 +34,40 @@ export const generators: readonly Generator[] = [
   { name: 'hey-api', ...typescript },
   {
     name: 'openapi-python-client',
-    needs: ['python3'],
+    requires: ['python3'],
     install: async (folder) => installPython(join(folder, 'venv'), join(folder, 'requirements.txt')),
     compile: [
       ['python', '-m', 'compileall', '-q', 'keyturn'],
       ['mypy', '--strict', '--follow-imports', 'silent', 'walk.py'],
     ],
-    walk: ['python', 'walk.py'],
+    program: ['python', 'walk.py'],
   },
   {
     name: 'openapi-generator',
-    needs: ['mvn', 'java'],
-    // What was generated is compiled, and not once more.
+    requires: ['mvn', 'java'],
+    // Does not generate the client again.
     compile: [['mvn', '--quiet', '--batch-mode', '-Dcodegen.skip', 'package']],
-    walk: ['java', '-cp', 'target/walk.jar:target/dependency/*', 'Walk'],
+    program: ['java', '-cp', 'target/walk.jar:target/dependency/*', 'Walk'],
   },
   {
     name: 'oapi-codegen',
-    needs: ['go'],
+    requires: ['go'],
     compile: [
       ['go', 'build', '-mod=readonly', '-o', 'walk', '.'],
       ['go', 'vet', '.'],
     ],
-    walk: ['./walk'],
+    program: ['./walk'],
   },
 ];
 
 export const folderOf = ({ name }: Generator): string => resolve(cache, name);
 
-/** What it printed. Where it fails, all of it is told: compilers talk on either stream. */
+/** Runs a command and returns its standard output. Errors contain both streams, because compilers use either. */
 export async function runIn(folder: string, [program, ...args]: Command): Promise<string> {
   const env = {
     ...process.env,
     PATH: `${join(folder, binOf('venv'))}${delimiter}${process.env['PATH']}`,
-    // The page may name no other versions than those that are installed here.
+    // Prevents downloads, so that the documented versions must equal the installed ones.
     npm_config_yes: 'false',
     ...(program === 'sh' ? { PIP_NO_INDEX: '1' } : {}),
   };
@@ -80,30 +79,31 @@ export async function runIn(folder: string, [program, ...args]: Command): Promis
   }
 }
 
-/** The page's blocks of code by the word after their language. */
-export async function documented(language: string): Promise<Record<string, string>> {
+/** Returns the code blocks of docs/clients.md in a language, by their names. */
+export async function codeBlocks(language: string): Promise<Record<string, string>> {
   const blocks = (await readFile(page, 'utf8')).matchAll(/^```(\w+) (\S+)\n(.*?)^```/gms);
   return Object.fromEntries(
-    [...blocks].filter(([, named]) => named === language).map(([, , name = '', code = '']) => [name, code]),
+    [...blocks]
+      .filter(([, blockLanguage]) => blockLanguage === language)
+      .map(([, , name = '', code = '']) => [name, code]),
   );
 }
 
-/** What was generated or compiled before. */
-const made = ['keyturn', 'keyturn.d.ts', 'built', 'target', 'walk'];
+const generatedPaths = ['keyturn', 'keyturn.d.ts', 'built', 'target', 'walk'];
 
-/** Makes its folder, which later runs find again, and installs what is pinned. */
+/** Creates a cached folder for the generator and installs the pinned packages. */
 export async function prepare(generator: Generator): Promise<void> {
   const folder = folderOf(generator);
   await mkdir(folder, { recursive: true });
-  for (const name of made) await rm(join(folder, name), { recursive: true, force: true });
+  for (const name of generatedPaths) await rm(join(folder, name), { recursive: true, force: true });
   await cp(join('tests/clients', generator.name), folder, { recursive: true });
   await cp('openapi.yaml', join(folder, 'openapi.yaml'));
   await generator.install?.(folder);
 }
 
-/** Generates by the page's command. */
+/** Generates the client with the command of docs/clients.md. */
 export async function generate(generator: Generator): Promise<void> {
-  const { [generator.name]: command } = await documented('sh');
+  const { [generator.name]: command } = await codeBlocks('sh');
   if (command === undefined) throw new Error(`${page} has no command for ${generator.name}`);
   await runIn(folderOf(generator), ['sh', '-e', '-c', command]);
 }
@@ -112,9 +112,9 @@ export async function compile(generator: Generator): Promise<void> {
   for (const command of generator.compile) await runIn(folderOf(generator), command);
 }
 
-/** The lines that its program prints. */
-export async function walk(generator: Generator, baseUrl: string, email: string, password: string) {
-  const printed = await runIn(folderOf(generator), [...generator.walk, baseUrl, email, password]);
+/** Runs the program and parses the lines that it prints. */
+export async function runProgram(generator: Generator, baseUrl: string, email: string, password: string) {
+  const printed = await runIn(folderOf(generator), [...generator.program, baseUrl, email, password]);
   return printed
     .trim()
     .split('\n')

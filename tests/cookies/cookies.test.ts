@@ -345,3 +345,17 @@ test('over http the cookie is named refresh_token and is not Secure', async () =
     await own.close();
   }
 });
+
+test('requests from foreign pages do not exhaust the refresh limit', async () => {
+  const own = await startApp({ ...httpsSettings, COOKIE_SAMESITE: 'none', RATE_LIMIT_REFRESH: '2/1m' });
+  try {
+    const page = await openPage(own);
+    const forged = from(page, { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' });
+    const statuses: number[] = [];
+    for (let times = 0; times < 4; times += 1) statuses.push((await own.call('post', '/refresh', forged)).status);
+    expect(statuses).toEqual([403, 403, 403, 403]);
+    expect((await own.call('post', '/refresh', from(page))).status).toBe(200);
+  } finally {
+    await own.close();
+  }
+});

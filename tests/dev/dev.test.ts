@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** What `npm run dev` runs after its build, in a process group of its own, as a terminal would. */
+/** Runs `npm run dev` without its build, in its own process group, like a terminal. */
 async function startDev(environment: Record<string, string> = {}) {
   const child = spawn(process.execPath, [resolve('bin/keyturn.cjs'), 'dev'], {
     cwd: folder,
@@ -37,7 +37,7 @@ async function startDev(environment: Record<string, string> = {}) {
   await new Promise<void>((done, failed) => {
     const read = (chunk: Buffer) => {
       output += chunk.toString();
-      if (output.includes('Ctrl-C stops everything')) done();
+      if (output.includes('Press Ctrl-C to stop')) done();
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
@@ -67,7 +67,7 @@ async function whenGone(pid: number): Promise<void> {
   expect(isRunning(pid)).toBe(false);
 }
 
-test('the printed lines work when pasted; Ctrl-C stops all of it; a second start keeps the data; a crash blocks nothing', async () => {
+test('npm run dev prints working commands, keeps its data, stops on Ctrl-C and recovers from a crash', async () => {
   const first = await startDev();
   const lines = first
     .output()
@@ -92,7 +92,7 @@ test('the printed lines work when pasted; Ctrl-C stops all of it; a second start
   expect((await second.login(email)).status).toBe(200);
   expect((await second.refresh(String(refreshed?.['refresh_token']))).status).toBe(200);
   await expect(startDev({ PORT: '0' })).rejects.toThrow(
-    /^Postgres did not start in \S+: another Keyturn development server \(pid \d+\) is using this folder\n$/,
+    /^Error: Postgres did not start in \S+: another Keyturn development server \(pid \d+\) uses this folder\. [^\n]+\n$/,
   );
   await second.signal('SIGKILL');
 
@@ -102,7 +102,7 @@ test('the printed lines work when pasted; Ctrl-C stops all of it; a second start
   expect(await third.signal('SIGTERM')).toBe(0);
 }, 60_000);
 
-test('a database of your own is used where DATABASE_URL names one', async () => {
+test('npm run dev uses the database of DATABASE_URL', async () => {
   const database = await createDatabase();
   const dev = await startDev({ DATABASE_URL: database.url });
   const { email } = await dev.register();

@@ -11,31 +11,31 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-const ask = ({ access_token: token }: Pick<Account, 'access_token'>, newEmail: string, secret = password) =>
+const requestChange = ({ access_token: token }: Pick<Account, 'access_token'>, newEmail: string, secret = password) =>
   app.post('/me/email', { new_email: newEmail, current_password: secret }, token);
 const verify = (token: string | undefined) => app.post('/verify-email', { token });
 const undo = (token: string | undefined) => app.post('/undo-email-change', { token });
 const emailOf = async ({ user }: Account) =>
   (await app.sql.query<{ email: string }>('SELECT email FROM users WHERE id = $1', [user.id])).rows[0]?.email;
 
-/** An account whose first letter has been read. */
+/** Registers an account and reads its first email. */
 async function register(): Promise<Account> {
   const account = await app.register();
   await app.nextMail(account.email);
   return account;
 }
 
-/** A change that has taken effect, with the undo link that the old address got last. */
-async function moved(account: Account, newEmail = freshEmail()) {
-  expect((await ask(account, newEmail)).status).toBe(202);
+/** Changes the email address of an account and returns the new one. */
+async function changeEmail(account: Account, newEmail = freshEmail()) {
+  expect((await requestChange(account, newEmail)).status).toBe(202);
   expect((await verify((await app.nextMail(newEmail)).token)).status).toBe(204);
   return newEmail;
 }
 
-test('it takes effect when the new address is confirmed; the old one is told before and after', async () => {
+test('a change takes effect when the new address is confirmed, and the old address is notified before and after', async () => {
   const account = await register();
   const newEmail = freshEmail();
-  expect((await ask(account, newEmail)).status).toBe(202);
+  expect((await requestChange(account, newEmail)).status).toBe(202);
   const [confirmation, notice] = [await app.nextMail(newEmail), await app.nextMail(account.email)];
   expect(confirmation.link).toContain('/verify-email?token=');
   expect(notice.link).toContain('/undo-email-change?token=');
@@ -56,21 +56,21 @@ test('it takes effect when the new address is confirmed; the old one is told bef
   expect(rows).toEqual([{ type: 'email.change_asked' }, { type: 'email.changed' }]);
 });
 
-test('it needs the password, a live session and another address', async () => {
+test('a change requires the password, a live session and a different address', async () => {
   const account = await app.register();
-  expect((await ask(account, freshEmail(), 'not the one')).status).toBe(401);
+  expect((await requestChange(account, freshEmail(), 'not the one')).status).toBe(401);
   expect((await app.post('/me/email', { new_email: freshEmail(), current_password: password })).status).toBe(401);
-  expect((await ask(account, account.email.toUpperCase())).body).toMatchObject({
+  expect((await requestChange(account, account.email.toUpperCase())).body).toMatchObject({
     status: 400,
     code: 'validation_failed',
   });
-  expect((await ask(account, 'nobody')).status).toBe(400);
+  expect((await requestChange(account, 'nobody')).status).toBe(400);
   await app.post('/logout/all', undefined, account.access_token);
-  expect((await ask(account, freshEmail())).status).toBe(401);
+  expect((await requestChange(account, freshEmail())).status).toBe(401);
   expect(await app.mails(account.email)).toHaveLength(1);
 });
 
-test('wrong passwords count for the lock-out', async () => {
+test('wrong passwords count towards the lockout', async () => {
   const strict = await startApp({ LOCKOUT_ATTEMPTS: '2' });
   const { access_token: token, email } = await strict.register();
   const guess = () => strict.post('/me/email', { new_email: freshEmail(), current_password: 'a guess' }, token);
@@ -80,11 +80,11 @@ test('wrong passwords count for the lock-out', async () => {
 });
 
 test.each(['before', 'after'])(
-  'undone %s it took effect, it ends every session and forces a new password',
+  'undoing a change %s it took effect revokes every session and requires a new password',
   async (when) => {
     const account = await register();
     const newEmail = freshEmail();
-    await ask(account, newEmail);
+    await requestChange(account, newEmail);
     const link = await app.nextMail(account.email);
     const confirmation = await app.nextMail(newEmail);
     if (when === 'after') await verify(confirmation.token);
@@ -103,35 +103,35 @@ test.each(['before', 'after'])(
   },
 );
 
-test('whoever moves an account twice leaves its owner the way back, and keeps none', async () => {
+test('after two changes by an attacker, the owner can undo both and the attacker cannot undo', async () => {
   const account = await register();
-  const second = await moved(account);
-  const ofOwner = await app.nextMail(account.email);
-  await moved(account);
-  const ofThief = await app.nextMail(second);
-  expect((await undo(ofOwner.token)).status).toBe(204);
+  const second = await changeEmail(account);
+  const ownerEmail = await app.nextMail(account.email);
+  await changeEmail(account);
+  const attackerEmail = await app.nextMail(second);
+  expect((await undo(ownerEmail.token)).status).toBe(204);
   expect(await emailOf(account)).toBe(account.email);
-  expect((await undo(ofThief.token)).status).toBe(400);
+  expect((await undo(attackerEmail.token)).status).toBe(400);
   expect(await emailOf(account)).toBe(account.email);
 });
 
-test.each(['asked for', 'done'])(
-  'a thief whose second move is %s cannot void the owner’s way back by undoing it',
+test.each(['requested', 'confirmed'])(
+  'an attacker who undoes their own %s change does not void the undo link of the owner',
   async (state) => {
     const account = await register();
-    const second = await moved(account);
-    const ofOwner = await app.nextMail(account.email);
-    if (state === 'done') await moved(account);
-    else await ask(account, freshEmail());
+    const second = await changeEmail(account);
+    const ownerEmail = await app.nextMail(account.email);
+    if (state === 'confirmed') await changeEmail(account);
+    else await requestChange(account, freshEmail());
     expect((await undo((await app.nextMail(second)).token)).status).toBe(204);
-    const toSetPassword = await app.nextMail(second);
+    const resetEmail = await app.nextMail(second);
     expect(await emailOf(account)).toBe(second);
     const taken = await app.post('/register', { email: account.email, password, display_name: 'Eve' });
     expect(taken.status).toBe(409);
 
-    expect((await undo(ofOwner.token)).status).toBe(204);
+    expect((await undo(ownerEmail.token)).status).toBe(204);
     expect(await emailOf(account)).toBe(account.email);
-    const body = { token: toSetPassword.token, new_password: next };
+    const body = { token: resetEmail.token, new_password: next };
     expect((await app.post('/reset-password', body)).status).toBe(400);
     const { rows } = await app.sql.query('SELECT purpose, email FROM one_time_tokens WHERE user_id = $1', [
       account.user.id,
@@ -140,10 +140,10 @@ test.each(['asked for', 'done'])(
   },
 );
 
-test('the time to undo begins when the change has happened', async () => {
+test('the lifetime of undo links starts when the change takes effect', async () => {
   const account = await register();
   const newEmail = freshEmail();
-  await ask(account, newEmail);
+  await requestChange(account, newEmail);
   const first = await app.nextMail(account.email);
   await app.sql.query(
     `UPDATE one_time_tokens SET created_at = created_at - interval '50 minutes', expires_at = expires_at - interval '50 minutes'
@@ -164,24 +164,24 @@ test('the time to undo begins when the change has happened', async () => {
   expect((await undo(first.token)).status).toBe(204);
 });
 
-test('an address that can still be taken back is nobody else’s to register, nor to move to', async () => {
+test('an address that an undo link can restore cannot be registered or taken by another account', async () => {
   const account = await register();
-  await moved(account);
+  await changeEmail(account);
   const link = await app.nextMail(account.email);
   const taken = await app.post('/register', { email: account.email, password, display_name: 'Eve' });
   expect(taken.body).toMatchObject({ status: 409, code: 'email_taken' });
-  const thief = await app.register();
-  await ask(thief, account.email);
+  const attacker = await app.register();
+  await requestChange(attacker, account.email);
   expect((await app.nextMail(account.email)).link).toBeUndefined();
   expect((await undo(link.token)).status).toBe(204);
   expect(await emailOf(account)).toBe(account.email);
 });
 
-test('registrations that race a change of address never stand in the way of its undoing', async () => {
+test('concurrent registrations of the old address never prevent the undo', async () => {
   for (let round = 0; round < 10; round += 1) {
     const account = await register();
     const newEmail = freshEmail();
-    await ask(account, newEmail);
+    await requestChange(account, newEmail);
     const { token } = await app.nextMail(newEmail);
     const body = { email: account.email, password, display_name: 'Eve' };
     const [confirmed, ...registered] = await Promise.all([
@@ -194,28 +194,28 @@ test('registrations that race a change of address never stand in the way of its 
   }
 });
 
-test('the owner may move back by themselves', async () => {
+test('the owner can change back to the old address', async () => {
   const account = await register();
-  await moved(account);
-  await moved(account, account.email);
+  await changeEmail(account);
+  await changeEmail(account, account.email);
   expect(await emailOf(account)).toBe(account.email);
 });
 
-test('an address that has an account cannot be taken, and the caller does not learn that it has', async () => {
+test('a change to an address with an account returns the same response as one to a free address', async () => {
   const [account, other] = [await register(), await register()];
-  const [free, taken] = [await ask(account, freshEmail()), await ask(account, other.email)];
+  const [free, taken] = [await requestChange(account, freshEmail()), await requestChange(account, other.email)];
   expect([taken.status, taken.text]).toEqual([free.status, free.text]);
-  const letter = await app.nextMail(other.email);
-  expect(letter.link).toBeUndefined();
-  expect(letter.text).not.toContain('Ada');
+  const notice = await app.nextMail(other.email);
+  expect(notice.link).toBeUndefined();
+  expect(notice.text).not.toContain('Ada');
 });
 
-test('of two accounts that move to one address, one gets it', async () => {
+test('of two accounts that confirm the same address, one gets it', async () => {
   const accounts = [await register(), await register()];
   const wanted = freshEmail();
   const tokens: (string | undefined)[] = [];
   for (const account of accounts) {
-    await ask(account, wanted);
+    await requestChange(account, wanted);
     tokens.push((await app.nextMail(wanted)).token);
   }
   const statuses = (await Promise.all(tokens.map(verify))).map(({ status }) => status);
@@ -224,31 +224,31 @@ test('of two accounts that move to one address, one gets it', async () => {
   expect(emails.filter((email) => email === wanted)).toHaveLength(1);
 });
 
-test('20 undo at once: one does', async () => {
+test('of 20 concurrent undo requests, one succeeds', async () => {
   const account = await register();
-  await moved(account);
+  await changeEmail(account);
   const { token } = await app.nextMail(account.email);
   const statuses = (await Promise.all(Array.from({ length: 20 }, () => undo(token)))).map(({ status }) => status);
   expect(statuses.toSorted((a, b) => a - b)).toEqual([204, ...Array.from({ length: 19 }, () => 400)]);
 });
 
-test('a session writes to strangers ten times an hour at the most', async () => {
+test('an account can request ten email changes an hour', async () => {
   const account = await register();
   const statuses: number[] = [];
-  for (let asked = 0; asked < 11; asked += 1) statuses.push((await ask(account, freshEmail())).status);
+  for (let count = 0; count < 11; count += 1) statuses.push((await requestChange(account, freshEmail())).status);
   expect(statuses).toEqual([...Array.from({ length: 10 }, () => 202), 429]);
-  expect((await ask(account, freshEmail())).headers).toMatchObject({ 'retry-after': '3600' });
+  expect((await requestChange(account, freshEmail())).headers).toMatchObject({ 'retry-after': '3600' });
 });
 
-test('a stranger is written to ten times an hour at the most, however many accounts ask, and no link is voided for it', async () => {
+test('an address receives ten emails of a kind an hour, whichever accounts request them, and its link stays valid', async () => {
   const [stranger, owner] = [freshEmail(), await register()];
-  await ask(owner, stranger);
+  await requestChange(owner, stranger);
   const { token } = await app.nextMail(stranger);
   const statuses: number[] = [];
   for (let accounts = 0; accounts < 2; accounts += 1) {
     const account = await register();
-    for (let asked = 0; asked < 6; asked += 1) {
-      statuses.push((await ask(account, stranger)).status);
+    for (let count = 0; count < 6; count += 1) {
+      statuses.push((await requestChange(account, stranger)).status);
       await app.mails();
     }
   }
@@ -258,9 +258,9 @@ test('a stranger is written to ten times an hour at the most, however many accou
   expect((await verify(token)).status).toBe(204);
 });
 
-test('a deleted account leaves no link and no letter', async () => {
+test('deleting an account deletes its tokens and unsent emails', async () => {
   const account = await register();
-  await ask(account, freshEmail());
+  await requestChange(account, freshEmail());
   await app.post('/me/delete', { current_password: password }, account.access_token);
   for (const table of ['mails', 'one_time_tokens', 'audit_personal_data', 'sessions'])
     expect((await app.sql.query(`SELECT 1 FROM ${table} WHERE user_id = $1`, [account.user.id])).rows).toEqual([]);

@@ -12,26 +12,26 @@ const eventsOf = async (app: TestApp, userId: string) =>
     )
   ).rows.map(({ type, outcome, reason }) => [type, outcome, ...(reason ? [reason] : [])].join(' '));
 
-describe('where it is optional', () => {
+describe('with EMAIL_VERIFICATION=optional', () => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startApp();
   });
   afterAll(() => app.close());
 
-  test('a new account is logged in at once, and gets a link that confirms its address', async () => {
+  test('a new account is logged in and receives a link that verifies its address', async () => {
     const { email, user, access_token: token } = await app.register();
     expect(user).toMatchObject({ email_verified: false });
-    const letter = await app.nextMail(email);
-    expect(letter.link).toBe(`http://localhost:3000/verify-email?token=${letter.token}`);
-    const answer = await verify(app, letter.token);
-    expect(answer.status).toBe(204);
-    expect(answer.headers).toMatchObject({ 'cache-control': 'no-store' });
+    const message = await app.nextMail(email);
+    expect(message.link).toBe(`http://localhost:3000/verify-email?token=${message.token}`);
+    const response = await verify(app, message.token);
+    expect(response.status).toBe(204);
+    expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
     expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
     expect(await eventsOf(app, user.id)).toEqual(['account.registered success', 'email.verified success']);
   });
 
-  test('the next access token says so', async () => {
+  test('the next access token has email_verified', async () => {
     const { email, refresh_token: refreshToken } = await app.register();
     await verify(app, (await app.nextMail(email)).token);
     const { access_token: token } = (await app.refresh(refreshToken)).body;
@@ -39,7 +39,7 @@ describe('where it is optional', () => {
     expect(claims).toMatchObject({ email_verified: true });
   });
 
-  test('resend writes to an account that waits, and to nobody else', async () => {
+  test('resend sends an email only to an unverified account', async () => {
     const [waiting, verified] = [await app.register(), await app.register()];
     await verify(app, (await app.nextMail(verified.email)).token);
     await app.nextMail(waiting.email);
@@ -50,9 +50,9 @@ describe('where it is optional', () => {
     expect((await verify(app, (await app.nextMail(waiting.email)).token)).status).toBe(204);
   });
 
-  test('nobody’s mailbox is flooded: ten letters of a kind an hour, and the last link stays good', async () => {
+  test('an address receives ten verification emails an hour, and the last link stays valid', async () => {
     const { email } = await app.register();
-    for (let asked = 0; asked < 14; asked += 1) {
+    for (let count = 0; count < 14; count += 1) {
       await app.post('/verify-email/resend', { email });
       await app.mails();
     }
@@ -60,73 +60,73 @@ describe('where it is optional', () => {
     expect((await verify(app, (await app.nextMail(email)).token)).status).toBe(204);
   });
 
-  test('a taken address is told so', async () => {
+  test('registering a taken address returns 409', async () => {
     const { email } = await app.register();
-    const answer = await app.post('/register', { email, password, display_name: 'Eve' });
-    expect(answer.body).toMatchObject({ status: 409, code: 'email_taken' });
+    const response = await app.post('/register', { email, password, display_name: 'Eve' });
+    expect(response.body).toMatchObject({ status: 409, code: 'email_taken' });
   });
 });
 
-describe('where it is required', () => {
+describe('with EMAIL_VERIFICATION=required', () => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startApp({ EMAIL_VERIFICATION: 'required' });
   });
   afterAll(() => app.close());
 
-  const enrol = (email: string, extra = {}) =>
+  const register = (email: string, extra = {}) =>
     app.post('/register', { email, password, display_name: 'Ada Lovelace', ...extra });
 
-  test('a new account has no session until its address is confirmed', async () => {
+  test('a new account cannot log in until its address is verified', async () => {
     const email = freshEmail();
-    const answer = await enrol(email);
-    expect(answer.status).toBe(202);
-    expect(Object.keys(answer.body)).toEqual(['message']);
+    const response = await register(email);
+    expect(response.status).toBe(202);
+    expect(Object.keys(response.body)).toEqual(['message']);
     expect((await app.login(email)).body).toMatchObject({ status: 403, code: 'email_not_verified' });
     expect((await app.login(email, 'a wrong password')).body).toMatchObject({ status: 401 });
     expect((await verify(app, (await app.nextMail(email)).token)).status).toBe(204);
     expect((await app.login(email)).status).toBe(200);
   });
 
-  test('a registration by cookie sets none', async () => {
-    const answer = await enrol(freshEmail(), { transport: 'cookie' });
-    expect(answer.status).toBe(202);
-    expect(answer.headers['set-cookie']).toBeUndefined();
+  test('a registration with cookie transport sets no cookie', async () => {
+    const response = await register(freshEmail(), { transport: 'cookie' });
+    expect(response.status).toBe(202);
+    expect(response.headers['set-cookie']).toBeUndefined();
   });
 
-  test('a taken address gets the same answer, and a letter that says so in place of a link to confirm', async () => {
+  test('registering a taken address returns the same response and emails its owner a reset link', async () => {
     const email = freshEmail();
-    const first = await enrol(email);
+    const first = await register(email);
     await verify(app, (await app.nextMail(email)).token);
-    const again = await enrol(email, { password: 'another of the good mares', display_name: 'Eve' });
+    const again = await register(email, { password: 'another of the good mares', display_name: 'Eve' });
     expect([again.status, again.text]).toEqual([first.status, first.text]);
-    const letter = await app.nextMail(email);
-    expect(letter.link).toContain('/reset-password?token=');
-    expect(letter.text).not.toContain('Eve');
+    const message = await app.nextMail(email);
+    expect(message.link).toContain('/reset-password?token=');
+    expect(message.text).not.toContain('Eve');
     expect((await app.login(email)).status).toBe(200);
     expect((await app.login(email, 'another of the good mares')).status).toBe(401);
   });
 
-  test('whoever registers somebody else’s address first does not keep it from them', async () => {
+  test('the owner of an address can take over an account that someone else registered with it', async () => {
     const email = freshEmail();
-    await enrol(email, { password: 'what the squatter has chosen' });
+    await register(email, { password: 'the password of the squatter' });
     const squatted = await app.nextMail(email);
-    await enrol(email);
+    await register(email);
     const { token } = await app.nextMail(email);
     expect((await app.post('/reset-password', { token, new_password: password })).status).toBe(204);
     expect((await verify(app, squatted.token)).status).toBe(400);
-    expect((await app.login(email, 'what the squatter has chosen')).status).toBe(401);
+    expect((await app.login(email, 'the password of the squatter')).status).toBe(401);
     expect((await app.login(email)).status).toBe(200);
   });
 
-  test('of 20 registrations of one address at once one makes the account, and all are answered alike', async () => {
+  test('of 20 concurrent registrations of one address, one creates the account, and all return the same response', async () => {
     const email = freshEmail();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => enrol(email)));
-    expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
+    const responses = await Promise.all(Array.from({ length: 20 }, () => register(email)));
+    expect(new Set(responses.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
     expect((await app.sql.query('SELECT 1 FROM users WHERE email = $1', [email])).rows).toHaveLength(1);
   });
 
-  test('a login that is refused for it does not count as a failure', async () => {
+  test('a correct password for an unverified account does not count as a failed login', async () => {
     const strict = await startApp({ EMAIL_VERIFICATION: 'required', LOCKOUT_ATTEMPTS: '2' });
     const email = freshEmail();
     await strict.post('/register', { email, password, display_name: 'Ada' });
@@ -137,7 +137,7 @@ describe('where it is required', () => {
   });
 });
 
-test('where it is off no link is mailed at the registration', async () => {
+test('with EMAIL_VERIFICATION=off, a registration sends no email', async () => {
   const app = await startApp({ EMAIL_VERIFICATION: 'off' });
   const { email } = await app.register();
   expect(await app.mails(email)).toEqual([]);
@@ -153,8 +153,8 @@ test('links begin with APP_URL, whatever the Host header says', async () => {
     body: { email, password, display_name: 'Ada' },
     headers: { host: 'evil.test', 'x-forwarded-host': 'evil.test', origin: 'http://localhost:3000' },
   });
-  const letter = await app.nextMail(email);
-  expect(letter.link).toMatch(/^https:\/\/app\.example\.com\/account\/verify-email\?token=kto_[\w-]{86}$/);
-  expect(JSON.stringify(letter)).not.toContain('evil.test');
+  const message = await app.nextMail(email);
+  expect(message.link).toMatch(/^https:\/\/app\.example\.com\/account\/verify-email\?token=kto_[\w-]{86}$/);
+  expect(JSON.stringify(message)).not.toContain('evil.test');
   await app.close();
 });

@@ -76,9 +76,9 @@ def before_call(context, case, kwargs):
 # Rules that JSON Schema has no words for: a request that is well-formed by the document may break them.
 not_text = "must be valid Unicode text without NUL"
 weak = (
-    "This password is one of the most commonly used, which attackers try first. Choose another one.",
-    "This password is too close to your e-mail address. Choose one that cannot be guessed from it.",
-    "This password is too close to your name. Choose one that cannot be guessed from it.",
+    "This is one of the most commonly used passwords, which attackers try first. Choose another one.",
+    "This password is too similar to your email address. Choose another one.",
+    "This password is too similar to your name. Choose another one.",
 )
 unsayable = {
     "refresh_token": ("is needed, here or in the cookie",),

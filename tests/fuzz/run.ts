@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
 
 /** Nothing that answers the thousandth request in a minute unlike the first. */
 const unlimited = Object.fromEntries([
-  ...['LOGIN', 'REFRESH', 'MAIL', 'DEFAULT'].map((group) => [`RATE_LIMIT_${group}`, '1000000/1m']),
+  ...['LOGIN', 'REGISTER', 'REFRESH', 'MAIL', 'DEFAULT'].map((group) => [`RATE_LIMIT_${group}`, '1000000/1m']),
   ...['ATTEMPTS', 'TOTAL'].map((count) => [`LOCKOUT_${count}`, '1000000']),
 ]) as Record<string, string>;
 

@@ -6,7 +6,7 @@ import { freshEmail, password, type Settings, startApp, type TestApp } from '../
 import { unlimited } from './attack.ts';
 import { send } from './wire.ts';
 
-const connectionsMax = 4;
+const maxConnections = 4;
 const health = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n';
 
 let app: TestApp;
@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 const start = async (settings: Settings = {}) => {
-  app = await startApp({ ...unlimited, ...settings }, { limits: { connectionsMax } });
+  app = await startApp({ ...unlimited, ...settings }, { limits: { maxConnections } });
 };
 
 /** A connection that the service has accepted, and that has said this. */
@@ -55,7 +55,7 @@ describe('over the bound', () => {
 
   test('who hoards connections, used or not, shuts nobody out', async () => {
     await start();
-    for (let index = 0; index < 3 * connectionsMax; index += 1) await open(index % 2 ? health : '');
+    for (let index = 0; index < 3 * maxConnections; index += 1) await open(index % 2 ? health : '');
     expect((await send(app.baseUrl, '/healthz')).status).toBe(200);
   });
 
@@ -72,7 +72,7 @@ describe('over the bound', () => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ email: freshEmail(), password }),
       });
-    const logins = Array.from({ length: connectionsMax }, login);
+    const logins = Array.from({ length: maxConnections }, login);
     await sleep(100);
     const refused = await open(health);
     await waitUntilLast(refused);

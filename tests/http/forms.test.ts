@@ -21,7 +21,7 @@ const endpoints: Endpoint[] = [
     ...declared,
     path: '/strict',
     body: z.strictObject({ name: z.string(), age: z.string().regex(/^\d+$/).optional() }),
-    rateLimit: 'mail',
+    rateLimit: { group: 'mail', counts: ['success'] },
     errors: [NotReady],
     renderError: ({ definition, extras }, { requestId, retryAfterSeconds, form }) => ({
       ...(definition.status === 413 ? { status: 400 } : {}),

@@ -100,9 +100,9 @@ describe('10,000 idle connections', () => {
       `10,000 idle connections: ${open} stand; resident ${beforeMb} MB, then ${duringMb} MB; ` +
         `open files ${filesBefore}, then ${filesDuring}; /healthz ${JSON.stringify(took)} ms`,
     );
-    expect(open).toBeGreaterThan(defaultLimits.connectionsMax * 0.9);
-    expect(open).toBeLessThanOrEqual(defaultLimits.connectionsMax);
-    expect(filesDuring - filesBefore > defaultLimits.connectionsMax + 20).toBe(false);
+    expect(open).toBeGreaterThan(defaultLimits.maxConnections * 0.9);
+    expect(open).toBeLessThanOrEqual(defaultLimits.maxConnections);
+    expect(filesDuring - filesBefore > defaultLimits.maxConnections + 20).toBe(false);
     expect(duringMb - beforeMb).toBeLessThan(150);
     expect(took.p95).toBeLessThan(boundMs);
 

@@ -7,7 +7,7 @@ import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
 import { unlimited } from './attack.ts';
 import { send } from './wire.ts';
 
-const limits = { headersMs: 400, requestMs: 800, keepAliveMs: 500, answerMs: 600, lingerMs: 200, sweepMs: 50 };
+const limits = { headersMs: 400, requestMs: 800, keepAliveMs: 500, responseMs: 600, lingerMs: 200, sweepMs: 50 };
 
 let app: TestApp;
 beforeAll(async () => {
@@ -113,8 +113,8 @@ describe('a client has so long for', () => {
 
   test('taking its answers', async () => {
     const { ms } = await letGo(head('GET /openapi.json').repeat(200), { deaf: true });
-    expect(ms).toBeGreaterThan(limits.answerMs);
-    expect(ms).toBeLessThan(limits.answerMs + slackMs);
+    expect(ms).toBeGreaterThan(limits.responseMs);
+    expect(ms).toBeLessThan(limits.responseMs + slackMs);
   });
 
   test('hearing that it is refused, though it sends on', async () => {
@@ -134,7 +134,7 @@ describe('who is not slow is not cut:', () => {
   });
 
   test('a request that the service takes longer for than it would wait for a client', async () => {
-    const shortest = { headersMs: 100, requestMs: 200, keepAliveMs: 100, answerMs: 100, lingerMs: 100, sweepMs: 20 };
+    const shortest = { headersMs: 100, requestMs: 200, keepAliveMs: 100, responseMs: 100, lingerMs: 100, sweepMs: 20 };
     const slow = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '40', ARGON2_PARALLELISM: '1' };
     const slowApp = await startApp({ ...unlimited, ...slow }, { limits: shortest });
     const startedMs = performance.now();
@@ -168,7 +168,7 @@ test('without such settings: 10 s for headers, 20 s for a request, longer than a
   const { headersTimeout, requestTimeout, keepAliveTimeout } = usual.server;
   expect({ headersTimeout, requestTimeout }).toEqual({ headersTimeout: 10_000, requestTimeout: 20_000 });
   expect(keepAliveTimeout).toBeGreaterThan(60_000);
-  expect(defaultLimits).toMatchObject({ answerMs: 30_000, lingerMs: 1000, sweepMs: 1000 });
+  expect(defaultLimits).toMatchObject({ responseMs: 30_000, lingerMs: 1000, sweepMs: 1000 });
   const { headers } = await send(usual.baseUrl, '/healthz', { headers: { connection: 'keep-alive' } });
   expect(Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1])).toBeGreaterThan(60);
   await usual.close();

@@ -1,28 +1,27 @@
-// Strangers verify: every program of examples/verify against real tokens of the real service, and against tokens that
-// it would never sign.
+// The programs in examples/verify with tokens of the real service and with forged tokens.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { freePort } from '../support/free-port.ts';
-import { sortByToolchain } from '../support/toolchains.ts';
+import { partitionByToolchain } from '../support/toolchains.ts';
 import { audience, type Issuer, startIssuer } from './issuer.ts';
-import { makeTable } from './table.ts';
-import { type Alg, build, type Running, start, type Verifier, verifiers } from './verifiers.ts';
+import { makeResultTable } from './result-table.ts';
+import { type Alg, build, type RunningVerifier, start, type Verifier, verifiers } from './verifiers.ts';
 
-const buildMinutesMax = 10;
-/** What a verifier may wait until it asks for an unknown key, and a little more. */
+const maxBuildMinutes = 10;
+/** How long a verifier may wait before it fetches the keys again for an unknown kid. */
 const cooldownSeconds = 10;
-const patienceSeconds = 15;
+const maxUnknownKeySeconds = 15;
 
-jest.setTimeout(buildMinutesMax * 60_000);
+jest.setTimeout(maxBuildMinutes * 60_000);
 
 type Tokens = string | string[] | Promise<string | string[]>;
 
 const now = () => Math.floor(Date.now() / 1000);
 
-/** Every case, with the answer that is right. */
-const cases: [name: string, right: 200 | 401 | 403, tokens: (issuer: Issuer) => Tokens][] = [
-  ['of a login', 200, async ({ register }) => (await register()).access_token],
+/** Every kind of token, with the correct response status. */
+const cases: [name: string, expectedStatus: 200 | 401 | 403, makeTokens: (issuer: Issuer) => Tokens][] = [
+  ['login', 200, async ({ register }) => (await register()).access_token],
   [
-    'of a refresh',
+    'refresh',
     200,
     async ({ register, app }) => (await app.refresh((await register()).refresh_token)).body.access_token,
   ],
@@ -31,67 +30,70 @@ const cases: [name: string, right: 200 | 401 | 403, tokens: (issuer: Issuer) => 
     401,
     ({ forge }) => [forge.sign({ exp: now() - 30 }), forge.sign({ exp: 0 }), forge.sign({ exp: undefined })],
   ],
-  ['not valid yet', 401, ({ forge }) => forge.sign({ nbf: now() + 600 })],
+  ['not yet valid', 401, ({ forge }) => forge.sign({ nbf: now() + 600 })],
   [
-    'other audience',
+    'wrong audience',
     401,
     ({ forge }) => ['https://files.example.com', `${audience}/`, '', [], undefined].map((aud) => forge.sign({ aud })),
   ],
   [
-    'other issuer',
+    'wrong issuer',
     401,
     ({ forge, url }) => ['https://auth.example.com', `${url}/`, '', undefined].map((iss) => forge.sign({ iss })),
   ],
-  ['changed', 401, ({ forge }) => forge.changed()],
+  ['modified', 401, ({ forge }) => forge.modified()],
   ['alg none', 401, ({ forge }) => forge.unsigned()],
-  ['HS256', 401, ({ forge }) => forge.confused()],
-  ['other typ', 401, ({ forge }) => ['JWT', 'dpop+jwt', '', undefined].map((typ) => forge.sign({}, { typ }))],
+  ['HS256', 401, ({ forge }) => forge.signedWithPublicKey()],
+  ['wrong typ', 401, ({ forge }) => ['JWT', 'dpop+jwt', '', undefined].map((typ) => forge.sign({}, { typ }))],
   ['unknown crit', 401, ({ forge }) => forge.sign({}, { crit: ['x'], x: 1 })],
-  ['other key', 401, ({ forge }) => forge.signAsStranger()],
+  ['wrong key', 401, ({ forge }) => forge.signAsAttacker()],
   [
-    'key inside',
+    'embedded key',
     401,
     ({ forge }) =>
-      Promise.all([forge.signAsStranger({ jwk: 'theirs' }), forge.signAsStranger({ jwk: 'theirs', kid: undefined })]),
+      Promise.all([
+        forge.signAsAttacker({ embedsKey: true }),
+        forge.signAsAttacker({ embedsKey: true, kid: undefined }),
+      ]),
   ],
-  ['no JWT', 401, () => ['.', '..', 'a.b.c', 'x'.repeat(2000)]],
+  ['malformed', 401, () => ['.', '..', 'a.b.c', 'x'.repeat(2000)]],
   [
-    'no scope',
+    'missing scope',
     403,
     ({ forge }) => ['sessions', 'profiles my-profile', 'PROFILE', '', undefined].map((scope) => forge.sign({ scope })),
   ],
 ];
 const otherAlgs = ['RS256', 'PS256', 'EdDSA'] as const;
-const audienceList = 'one of several audiences';
+const audienceList = 'list of audiences';
 const columns = [
   ...cases.map(([name]) => name),
   audienceList,
-  'rotated',
+  'new key',
   'retired key',
-  'unseen key',
+  'unknown key',
   'issuer down',
   ...otherAlgs,
 ];
 
 const startedAt = performance.now();
-const seconds = (count: number) => `${count.toFixed(0)} s`;
-const table = makeTable();
-const { here, absent, notes } = sortByToolchain(verifiers);
+const formatSeconds = (seconds: number) => `${seconds.toFixed(0)} s`;
+const table = makeResultTable();
+const { available, unavailable, notes } = partitionByToolchain(verifiers);
 notes.forEach(table.note);
 
 let issuer: Issuer;
-const running = new Map<string, Running>();
+const running = new Map<string, RunningVerifier>();
 
-/** One that does not start with an algorithm that it does not know is not started. */
+/** Starts the issuer and the verifiers. A verifier may exit if it does not support the algorithm. */
 async function startAll(alg: Alg): Promise<void> {
   issuer = await startIssuer(alg);
   const env = { ISSUER: issuer.url, AUDIENCE: audience, JWT_ALG: alg };
-  const each = async (verifier: Verifier) => {
+  const startOne = async (verifier: Verifier) => {
     const started = start(verifier, { ...env, PORT: String(await freePort()) });
     if (verifier.algs.includes(alg)) running.set(verifier.name, await started);
     else await started.then((one) => running.set(verifier.name, one)).catch(() => undefined);
   };
-  await Promise.all(here.map(each));
+  await Promise.all(available.map(startOne));
 }
 
 async function stopAll(): Promise<void> {
@@ -100,99 +102,98 @@ async function stopAll(): Promise<void> {
   await issuer?.close();
 }
 
-const ask = async (name: string, token: string): Promise<number> => {
+const sendToken = async (name: string, token: string): Promise<number> => {
   const verifier = running.get(name);
-  if (!verifier) throw new Error(`${name} does not run`);
-  return verifier.orders(token);
+  if (!verifier) throw new Error(`${name} is not running`);
+  return verifier.getOrders(token);
 };
 
-/** Every status that tokens of one kind are answered with: `[right]`, or the verifier is not right. */
-async function answers(name: string, column: string, right: number, tokens: Tokens): Promise<number[]> {
-  const said = new Set<number>();
-  for (const token of [await tokens].flat()) said.add(await ask(name, token));
-  table.record(name, column, [...said], said.size === 1 && said.has(right));
-  return [...said];
+/** Sends the tokens, records the result and returns the distinct statuses. */
+async function statusesFor(name: string, column: string, expectedStatus: number, tokens: Tokens): Promise<number[]> {
+  const statuses = new Set<number>();
+  for (const token of [await tokens].flat()) statuses.add(await sendToken(name, token));
+  table.record(name, column, [...statuses], statuses.size === 1 && statuses.has(expectedStatus));
+  return [...statuses];
 }
 
 beforeAll(async () => {
-  const queue = [...here];
-  // As many at a time as build without waiting for each other's processor.
-  const work = async () => {
+  const queue = [...available];
+  const buildNext = async () => {
     for (let verifier = queue.pop(); verifier; verifier = queue.pop())
-      table.note(`built ${verifier.name} in ${seconds(await build(verifier))}`);
+      table.note(`built ${verifier.name} in ${formatSeconds(await build(verifier))}`);
   };
-  await Promise.all([work(), work()]);
+  await Promise.all([buildNext(), buildNext()]);
 });
 afterAll(() => {
-  table.note(`all in ${seconds((performance.now() - startedAt) / 1000)}`);
+  table.note(`total ${formatSeconds((performance.now() - startedAt) / 1000)}`);
   table.print(columns);
 });
 
-for (const { name } of absent) test.todo(`${name} is not run: its toolchain is missing`);
+for (const { name } of unavailable) test.todo(`${name} is not run because its toolchain is missing`);
 
 describe('with ES256, the default', () => {
-  let old: string;
+  let oldToken: string;
   beforeAll(async () => {
     await startAll('ES256');
-    old = (await issuer.register()).access_token;
+    oldToken = (await issuer.register()).access_token;
   });
   afterAll(stopAll);
 
-  describe.each(here)('$name', ({ name, noAudienceList }) => {
-    test('answers 401 without a token', async () => {
-      expect(await running.get(name)?.orders()).toBe(401);
+  describe.each(available)('$name', ({ name, rejectsAudienceList }) => {
+    test('returns 401 without a token', async () => {
+      expect(await running.get(name)?.getOrders()).toBe(401);
     });
 
-    test.each(cases)('%s: %i', async (column, right, tokens) => {
-      expect(await answers(name, column, right, tokens(issuer))).toEqual([right]);
+    test.each(cases)('token of the kind "%s": returns %i', async (column, expectedStatus, makeTokens) => {
+      expect(await statusesFor(name, column, expectedStatus, makeTokens(issuer))).toEqual([expectedStatus]);
     });
 
-    test(`${audienceList}: ${noAudienceList ? 'refused, as it knows no lists' : 200}`, async () => {
-      const right = noAudienceList ? 401 : 200;
+    const expectedStatus = rejectsAudienceList ? 401 : 200;
+    test(`returns ${expectedStatus} for a token with a list of audiences`, async () => {
       const token = issuer.forge.sign({ aud: ['https://files.example.com', audience] });
-      expect(await answers(name, audienceList, right, token)).toEqual([right]);
+      expect(await statusesFor(name, audienceList, expectedStatus, token)).toEqual([expectedStatus]);
     });
   });
 
-  describe('after a rotation', () => {
-    let young: string;
+  describe('after a key rotation', () => {
+    let newToken: string;
     beforeAll(async () => {
-      await issuer.rotate();
-      young = (await issuer.register()).access_token;
+      await issuer.rotateKey();
+      newToken = (await issuer.register()).access_token;
       const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid;
-      if (kidOf(young) === kidOf(old)) throw new Error('the service signs with the same key still');
+      if (kidOf(newToken) === kidOf(oldToken)) throw new Error('The service still signs with the old key.');
     });
-    test.each(here)('$name takes a token of the new key at once', async ({ name }) => {
-      expect(await answers(name, 'rotated', 200, young)).toEqual([200]);
+    test.each(available)('$name accepts a token of the new key immediately', async ({ name }) => {
+      expect(await statusesFor(name, 'new key', 200, newToken)).toEqual([200]);
     });
-    test.each(here)('$name takes tokens of the old key still', async ({ name }) => {
-      expect(await answers(name, 'retired key', 200, old)).toEqual([200]);
+    test.each(available)('$name still accepts a token of the old key', async ({ name }) => {
+      expect(await statusesFor(name, 'retired key', 200, oldToken)).toEqual([200]);
     });
   });
 
-  describe('after a key that nobody could know in advance', () => {
-    let unseen: string;
+  describe('after a rotation to a key that was not published in advance', () => {
+    let token: string;
     beforeAll(async () => {
-      await new Promise((wake) => setTimeout(wake, cooldownSeconds * 1000));
-      await issuer.signWithUnseenKey();
-      unseen = (await issuer.register()).access_token;
+      await new Promise((resolve) => setTimeout(resolve, cooldownSeconds * 1000));
+      await issuer.rotateToUnpublishedKey();
+      token = (await issuer.register()).access_token;
     });
-    test.each(here)(`$name takes its tokens within ${patienceSeconds} seconds`, async ({ name }) => {
-      const deadline = performance.now() + patienceSeconds * 1000;
-      while ((await ask(name, unseen)) !== 200 && performance.now() < deadline)
-        await new Promise((wake) => setTimeout(wake, 250));
-      expect(await answers(name, 'unseen key', 200, unseen)).toEqual([200]);
+    test.each(available)(`$name accepts its tokens within ${maxUnknownKeySeconds} seconds`, async ({ name }) => {
+      const deadline = performance.now() + maxUnknownKeySeconds * 1000;
+      while ((await sendToken(name, token)) !== 200 && performance.now() < deadline)
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      expect(await statusesFor(name, 'unknown key', 200, token)).toEqual([200]);
     });
   });
 
   describe('while the issuer is down', () => {
-    let good: string;
+    let token: string;
     beforeAll(async () => {
-      good = (await issuer.register()).access_token;
+      token = (await issuer.register()).access_token;
       await issuer.stop();
     });
-    test.each(here)('$name verifies by the keys that it has', async ({ name }) => {
-      expect(await answers(name, 'issuer down', 200, good)).toEqual([200]);
+    test.each(available)('$name verifies with its cached keys', async ({ name }) => {
+      expect(await statusesFor(name, 'issuer down', 200, token)).toEqual([200]);
     });
   });
 });
@@ -201,21 +202,21 @@ describe.each(otherAlgs)('with %s', (alg) => {
   beforeAll(() => startAll(alg));
   afterAll(stopAll);
 
-  test.each(here.filter(({ algs }) => algs.includes(alg)))(
-    '$name takes good tokens and no others',
+  test.each(available.filter(({ algs }) => algs.includes(alg)))(
+    '$name accepts valid tokens and rejects forged ones',
     async ({ name }) => {
-      const { access_token: good } = await issuer.register();
-      expect(await answers(name, alg, 200, good)).toEqual([200]);
-      for (const token of [...issuer.forge.changed(), ...issuer.forge.confused()])
-        expect(await ask(name, token)).toBe(401);
+      const { access_token: token } = await issuer.register();
+      expect(await statusesFor(name, alg, 200, token)).toEqual([200]);
+      for (const forged of [...issuer.forge.modified(), ...issuer.forge.signedWithPublicKey()])
+        expect(await sendToken(name, forged)).toBe(401);
     },
   );
 
-  const unable = here.filter(({ algs }) => !algs.includes(alg));
-  if (unable.length > 0)
-    test.each(unable)('$name cannot do it, and lets nobody in', async ({ name }) => {
-      const { access_token: good } = await issuer.register();
-      expect(running.has(name) ? await ask(name, good) : 401).toBe(401);
+  const unsupporting = available.filter(({ algs }) => !algs.includes(alg));
+  if (unsupporting.length > 0)
+    test.each(unsupporting)('$name does not support the algorithm and rejects every token', async ({ name }) => {
+      const { access_token: token } = await issuer.register();
+      expect(running.has(name) ? await sendToken(name, token) : 401).toBe(401);
       table.record(name, alg, ['no'], true);
     });
 });

@@ -1,4 +1,4 @@
-// The real service, and the keys in its database: what it would never sign is signed with them.
+// The real service, and tokens that are forged with the signing key in its database.
 import { createHmac, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { type Account, startApp, type TestApp } from '../harness.ts';
 import { deriveMasterKeys, unseal } from '../../src/lib/master-keys.ts';
@@ -19,28 +19,28 @@ const decode = (part = ''): Members => JSON.parse(Buffer.from(part, 'base64url')
 export interface Issuer {
   url: string;
   app: TestApp;
-  /** A new account of it, with real tokens. */
+  /** Creates an account and returns it with its tokens. */
   register: () => Promise<Account>;
   forge: Forge;
-  /** The next key, which has been published for long, signs from now on. */
-  rotate: () => Promise<void>;
-  /** A key signs that no verifier has seen, as after two revocations in a row. */
-  signWithUnseenKey: () => Promise<void>;
-  /** It answers no more; `close` comes all the same. */
+  /** Activates the next key, which is already published. */
+  rotateKey: () => Promise<void>;
+  /** Activates a key that no verifier has seen, as after two revocations in a row. */
+  rotateToUnpublishedKey: () => Promise<void>;
+  /** Stops the service. `close` must still be called. */
   stop: () => Promise<void>;
   close(): Promise<void>;
 }
 
-/** Makes tokens out of a real one; what is undefined is left out. */
+/** Makes tokens from a real one. Members that are undefined are removed. */
 export interface Forge {
-  /** Signed with the service's own key. */
+  /** Signs with the key of the service. */
   sign(claims?: Members, header?: Members): string;
-  /** Signed with an attacker's key, under these headers. */
-  signAsStranger(header?: Members): Promise<string>;
-  /** HS256, with the public key as the secret, in each form that a careless library may take it. */
-  confused(): string[];
+  /** Signs with the key of an attacker, which `embedsKey` adds to the header as `jwk`. */
+  signAsAttacker(options?: { embedsKey?: boolean; kid?: undefined }): Promise<string>;
+  /** Signs with HS256 and the public key as the secret, in all encodings that a library might use. */
+  signedWithPublicKey(): string[];
   unsigned(): string[];
-  changed(): string[];
+  modified(): string[];
 }
 
 function makeForge(token: string, key: SigningKey, privateKey: KeyObject): Forge {
@@ -51,20 +51,18 @@ function makeForge(token: string, key: SigningKey, privateKey: KeyObject): Forge
     return `${input}.${sign(input).toString('base64url')}`;
   };
   const publicKey = createPublicKey(privateKey);
-  const none = () => Buffer.alloc(0);
+  const emptySignature = () => Buffer.alloc(0);
   const bytes = Buffer.from(signature, 'base64url');
   const flipped = Buffer.from(bytes.map((byte, index) => (index === 20 ? byte ^ 1 : byte)));
   return {
     sign: (moreClaims, moreHeader) => assemble((input) => key.sign(input), moreClaims, moreHeader),
-    async signAsStranger(moreHeader = {}) {
-      const theirs = await generateSigningKey(key.alg);
-      const stranger = makeSigningKey(theirs.kid, key.alg, theirs.privateKey);
-      const named = Object.fromEntries(
-        Object.entries(moreHeader).map(([name, value]) => [name, value === 'theirs' ? stranger.publicJwk : value]),
-      );
-      return assemble((input) => stranger.sign(input), {}, named);
+    async signAsAttacker({ embedsKey = false, ...moreHeader } = {}) {
+      const generated = await generateSigningKey(key.alg);
+      const attackerKey = makeSigningKey(generated.kid, key.alg, generated.privateKey);
+      const jwk = embedsKey ? { jwk: attackerKey.publicJwk } : {};
+      return assemble((input) => attackerKey.sign(input), {}, { ...jwk, ...moreHeader });
     },
-    confused: () =>
+    signedWithPublicKey: () =>
       [
         publicKey.export({ type: 'spki', format: 'pem' }),
         publicKey.export({ type: 'spki', format: 'pem' }).toString().trim(),
@@ -73,13 +71,13 @@ function makeForge(token: string, key: SigningKey, privateKey: KeyObject): Forge
         '',
       ].map((secret) => assemble((input) => createHmac('sha256', secret).update(input).digest(), {}, { alg: 'HS256' })),
     unsigned: () => [
-      ...['none', 'None', 'NONE', ''].map((alg) => assemble(none, {}, { alg })),
+      ...['none', 'None', 'NONE', ''].map((alg) => assemble(emptySignature, {}, { alg })),
       `${base64url({ ...header, alg: 'none' })}.${body}.${signature}`,
       `${base64url({ typ: 'at+jwt', alg: 'none' })}.${body}.`,
       `${head}.${body}.`,
       `${head}.${body}`,
     ],
-    changed: () => [
+    modified: () => [
       `${head}.${body}.${flipped.toString('base64url')}`,
       `${head}.${body}.${Buffer.alloc(bytes.length).toString('base64url')}`,
       `${head}.${base64url({ ...claims, sub: '01a203e7-b2fc-7d4c-bf05-000000000000' })}.${signature}`,
@@ -88,19 +86,19 @@ function makeForge(token: string, key: SigningKey, privateKey: KeyObject): Forge
   };
 }
 
-/** The active key of the service, opened with its master key. */
-async function openActiveKey({ sql }: TestApp): Promise<[SigningKey, KeyObject]> {
+/** Decrypts the active key of the service with its master key. */
+async function decryptActiveKey({ sql }: TestApp): Promise<[SigningKey, KeyObject]> {
   const { rows } = await sql.query<{ kid: string; alg: Alg; sealed_key: Buffer }>(
     `SELECT kid, alg, sealed_key FROM signing_keys WHERE status = 'active'`,
   );
   const [row] = rows;
-  if (!row) throw new Error('there is no active key');
+  if (!row) throw new Error('The service has no active key.');
   const der = unseal(masterKey.encryption, row.kid, row.sealed_key);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   return [makeSigningKey(row.kid, row.alg, privateKey), privateKey];
 }
 
-/** Starts the service on an address of its own, which is its issuer. */
+/** Starts the service on a new port. Its URL is the issuer. */
 export async function startIssuer(alg: Alg): Promise<Issuer> {
   const database: TestDatabase = await createDatabase();
   const port = await freePort();
@@ -110,8 +108,8 @@ export async function startIssuer(alg: Alg): Promise<Issuer> {
 
   let app = await open();
   let stopped: Promise<void> | undefined;
-  /** The service reads its keys at the start. */
-  const restart = async (change: (app: TestApp) => Promise<unknown>) => {
+  /** Changes the keys in the database and restarts the service, because it reads its keys at the start. */
+  const restartWith = async (change: (app: TestApp) => Promise<unknown>) => {
     await change(app);
     await app.close();
     app = await open();
@@ -123,14 +121,14 @@ export async function startIssuer(alg: Alg): Promise<Issuer> {
       return app;
     },
     register: () => app.register(),
-    forge: makeForge(token, ...(await openActiveKey(app))),
-    rotate: () =>
-      restart(async ({ sql }) => {
+    forge: makeForge(token, ...(await decryptActiveKey(app))),
+    rotateKey: () =>
+      restartWith(async ({ sql }) => {
         await sql.query(`UPDATE signing_keys SET status = 'retired', retired_at = now() WHERE status = 'active'`);
         await sql.query(`UPDATE signing_keys SET status = 'active', activated_at = now() WHERE status = 'next'`);
       }),
-    signWithUnseenKey: () =>
-      restart(async ({ sql }) => {
+    rotateToUnpublishedKey: () =>
+      restartWith(async ({ sql }) => {
         await sql.query(`DELETE FROM signing_keys WHERE status = 'next'`);
         await sql.query(`UPDATE signing_keys SET status = 'retired', retired_at = now() WHERE status = 'active'`);
       }),

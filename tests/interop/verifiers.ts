@@ -1,4 +1,4 @@
-// The programs of examples/verify: what each needs, how it is built and started, and which JWT_ALG it can do.
+// The programs in examples/verify: how to build and start each one, and which algorithms it supports.
 import { execFile, type ExecFileOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
@@ -9,58 +9,57 @@ import { installPython } from '../support/python.ts';
 
 const run = promisify(execFile);
 const cache = 'node_modules/.cache/keyturn/interop';
-const startSecondsMax = 60;
+const maxStartSeconds = 60;
 
 export type Alg = 'ES256' | 'EdDSA' | 'RS256' | 'PS256';
 
 export interface Verifier {
-  /** Its folder in examples/verify. */
+  /** The folder in examples/verify. */
   name: string;
-  /** Programs without which it is not run. */
-  needs: readonly string[];
+  requires: readonly string[];
   build(folder: string): Promise<unknown>;
   start: readonly [string, ...string[]];
   algs: readonly Alg[];
-  /** What it cannot do, and says so: HAProxy reads one audience, not a list. */
-  noAudienceList?: true;
+  /** HAProxy does not support a list in `aud`. */
+  rejectsAudienceList?: true;
 }
 
-const inFolder = (folder: string): ExecFileOptions => ({ cwd: folder, maxBuffer: 1 << 26 });
-const install = (folder: string, ...more: string[]) =>
-  run('npm', ['install', '--prefer-offline', '--no-save', '--no-package-lock', ...more], inFolder(folder));
-const ci = (folder: string) => run('npm', ['ci', '--prefer-offline'], inFolder(folder));
+const optionsFor = (folder: string): ExecFileOptions => ({ cwd: folder, maxBuffer: 1 << 26 });
+const npmInstall = (folder: string, ...packages: string[]) =>
+  run('npm', ['install', '--prefer-offline', '--no-save', '--no-package-lock', ...packages], optionsFor(folder));
+const npmCi = (folder: string) => run('npm', ['ci', '--prefer-offline'], optionsFor(folder));
 
 export const verifiers: readonly Verifier[] = [
   {
     name: 'node-keyturn',
-    needs: ['npm'],
+    requires: ['npm'],
     async build(folder) {
       await Promise.all(
         (await readdir(folder)).filter((name) => name.endsWith('.tgz')).map((name) => rm(join(folder, name))),
       );
       await rm(join(folder, 'node_modules/keyturn'), { recursive: true, force: true });
-      await install(folder, await packKeyturn(resolve(folder)));
+      await npmInstall(folder, await packKeyturn(resolve(folder)));
     },
     start: ['node', 'server.js'],
     algs: ['ES256', 'EdDSA', 'RS256', 'PS256'],
   },
   {
     name: 'node-jose',
-    needs: ['npm'],
-    build: ci,
+    requires: ['npm'],
+    build: npmCi,
     start: ['node', 'server.js'],
     algs: ['ES256', 'EdDSA', 'RS256', 'PS256'],
   },
   {
     name: 'node-express-oauth2-jwt-bearer',
-    needs: ['npm'],
-    build: ci,
+    requires: ['npm'],
+    build: npmCi,
     start: ['node', 'server.js'],
     algs: ['ES256', 'EdDSA', 'RS256', 'PS256'],
   },
   {
     name: 'python-fastapi',
-    needs: ['python3'],
+    requires: ['python3'],
     async build(folder) {
       installPython(join(folder, 'venv'), join(folder, 'requirements.txt'));
     },
@@ -69,38 +68,38 @@ export const verifiers: readonly Verifier[] = [
   },
   {
     name: 'go',
-    needs: ['go'],
-    build: (folder) => run('go', ['build', '-mod=readonly', '-o', 'orders', '.'], inFolder(folder)),
+    requires: ['go'],
+    build: (folder) => run('go', ['build', '-mod=readonly', '-o', 'orders', '.'], optionsFor(folder)),
     start: ['./orders'],
     algs: ['ES256', 'EdDSA', 'RS256', 'PS256'],
   },
   {
     name: 'java',
-    needs: ['mvn', 'java'],
-    build: (folder) => run('mvn', ['--quiet', '--batch-mode', 'package'], inFolder(folder)),
+    requires: ['mvn', 'java'],
+    build: (folder) => run('mvn', ['--quiet', '--batch-mode', 'package'], optionsFor(folder)),
     start: ['java', '-cp', 'target/orders.jar:target/dependency/*', 'Orders'],
     algs: ['ES256', 'RS256', 'PS256'],
   },
   {
     name: 'rust',
-    needs: ['cargo'],
-    build: (folder) => run('cargo', ['build', '--quiet', '--locked'], inFolder(folder)),
+    requires: ['cargo'],
+    build: (folder) => run('cargo', ['build', '--quiet', '--locked'], optionsFor(folder)),
     start: ['target/debug/orders'],
     algs: ['ES256', 'EdDSA', 'RS256', 'PS256'],
   },
   {
     name: 'haproxy',
-    needs: ['haproxy'],
+    requires: ['haproxy'],
     build: () => Promise.resolve(),
     start: ['./start.sh'],
     algs: ['ES256', 'RS256'],
-    noAudienceList: true,
+    rejectsAudienceList: true,
   },
 ];
 
 const folderOf = ({ name }: Verifier) => join(cache, name);
 
-/** Builds in a copy that later runs find again. The seconds that it took. */
+/** Builds in a cached copy. Returns the duration in seconds. */
 export async function build(verifier: Verifier): Promise<number> {
   const startedAt = performance.now();
   const folder = folderOf(verifier);
@@ -110,17 +109,17 @@ export async function build(verifier: Verifier): Promise<number> {
   return (performance.now() - startedAt) / 1000;
 }
 
-export interface Running {
-  /** The status of `GET /orders`. */
-  orders(token?: string): Promise<number>;
+export interface RunningVerifier {
+  /** Sends `GET /orders` and returns the response status. */
+  getOrders(token?: string): Promise<number>;
   stop: () => Promise<void>;
 }
 
-/** Starts it with these settings and waits until it answers. */
+/** Starts a program and waits until it responds. */
 export async function start(verifier: Verifier, env: { ISSUER: string; AUDIENCE: string; JWT_ALG: Alg; PORT: string }) {
   const [program, ...args] = verifier.start;
   const cwd = resolve(folderOf(verifier));
-  // A group of its own: HAProxy's workers end with the script that started them.
+  // Starts a process group, so that the workers of HAProxy are also stopped.
   const child = spawn(program, args, {
     cwd,
     env: { ...process.env, ...env, POLL_SECONDS: '2' },
@@ -129,11 +128,11 @@ export async function start(verifier: Verifier, env: { ISSUER: string; AUDIENCE:
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()));
-  const ended = once(child, 'close');
-  const end = () => child.pid !== undefined && child.exitCode === null && process.kill(-child.pid, 'SIGTERM');
-  process.once('exit', end);
+  const closed = once(child, 'close');
+  const terminate = () => child.pid !== undefined && child.exitCode === null && process.kill(-child.pid, 'SIGTERM');
+  process.once('exit', terminate);
 
-  const orders = async (token?: string): Promise<number> => {
+  const getOrders = async (token?: string): Promise<number> => {
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const response = await fetch(`http://127.0.0.1:${env.PORT}/orders`, {
       headers: { ...headers, connection: 'close' },
@@ -141,19 +140,19 @@ export async function start(verifier: Verifier, env: { ISSUER: string; AUDIENCE:
     await response.arrayBuffer();
     return response.status;
   };
-  const running: Running = {
-    orders,
+  const running: RunningVerifier = {
+    getOrders,
     async stop() {
-      process.off('exit', end);
-      end();
-      await ended;
+      process.off('exit', terminate);
+      terminate();
+      await closed;
     },
   };
-  for (let tries = 0; tries < startSecondsMax * 10; tries += 1) {
-    if (child.exitCode !== null) throw new Error(`${verifier.name} ended with ${child.exitCode}:\n${output}`);
-    if (await orders().catch(() => undefined)) return running;
-    await new Promise((wake) => setTimeout(wake, 100));
+  for (let tries = 0; tries < maxStartSeconds * 10; tries += 1) {
+    if (child.exitCode !== null) throw new Error(`${verifier.name} exited with ${child.exitCode}:\n${output}`);
+    if (await getOrders().catch(() => undefined)) return running;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   await running.stop();
-  throw new Error(`${verifier.name} did not answer in ${startSecondsMax} s:\n${output}`);
+  throw new Error(`${verifier.name} did not respond within ${maxStartSeconds} s:\n${output}`);
 }

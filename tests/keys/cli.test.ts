@@ -46,13 +46,13 @@ describe('rotate', () => {
   test('says when the next key takes over, where verifiers cannot know it yet; and then it does', async () => {
     const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
     const readyAt = (await readKeyRows(app.sql)).find(({ kid }) => kid === next)?.readyAt;
-    const told = `${next} takes over at ${readyAt?.toISOString()}, when every verifier can know it.\n`;
+    const told = `${next} becomes active at ${readyAt?.toISOString()}, when every verifier can have it.\n`;
     expect(await succeeded('rotate')).toBe(told);
     expect(await succeeded('rotate')).toBe(told);
     expect(await keyOf(app.sql, 'active')).toBe(active);
     expect((await keyEvents(app.sql)).slice(2)).toEqual([{ type: 'asked', kid: next, reason: 'cli' }]);
     await letKeysPass(app.sql, 660);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await keyOf(app.sql, 'active')).toBe(next);
   });
 
@@ -62,18 +62,18 @@ describe('rotate', () => {
     const already = (await keyEvents(app.sql)).length;
     const answers = await atOnce(10, () => succeeded('rotate'));
     await until(() => app.keyring.active().kid === next, 2000);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     const events = (await keyEvents(app.sql)).slice(already);
     expect(events.map(({ type }) => type)).toEqual(['asked', 'retired', 'activated', 'made']);
     expect(await keyOf(app.sql, 'active')).toBe(next);
     for (const answer of answers)
       expect(answer).toMatch(
-        new RegExp(`^${next} (takes over now, in every running process|took over at ${time.source}: nothing)`),
+        new RegExp(`^${next} (becomes active in every running process|became active at ${time.source}\\. Nothing)`),
       );
-    expect(answers.filter((answer) => answer.includes('takes over now'))).not.toEqual([]);
+    expect(answers.filter((answer) => answer.includes('becomes active in every running process'))).not.toEqual([]);
     // Nor later: nobody has asked for the one after it.
     await letKeysPass(app.sql, 660);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await keyOf(app.sql, 'active')).toBe(next);
   }, 60_000);
 });
@@ -84,13 +84,13 @@ describe('revoke', () => {
     const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
     const told = await succeeded('revoke', active);
     expect(told).toContain(`Revoked ${active}, which was active.`);
-    expect(told).toContain(`${next} signs from now on.`);
+    expect(told).toContain(`${next} is active now.`);
     await until(() => app.keyring.active().kid === next, 1000);
     expect((await app.get('/me', token)).status).toBe(401);
     expect(kidOf((await app.register()).access_token)).toBe(next);
     expect(await publishedBy(app)).not.toContain(active);
     expect(await succeeded('revoke', active)).toMatch(
-      new RegExp(`^${active} was revoked at ${time.source}: nothing to do`),
+      new RegExp(`^${active} was already revoked at ${time.source}\\. Nothing to do`),
     );
     expect(await succeeded('list')).toMatch(new RegExp(`${active} +ES256 +revoked +${time.source} +-\n$`));
   });
@@ -100,7 +100,7 @@ describe('revoke', () => {
       expect(await keys('revoke', kid)).toEqual({
         code: 1,
         stdout: '',
-        stderr: `There is no signing key ${kid}: keys list names them.\n`,
+        stderr: `Error: Signing key ${kid} does not exist. Run keys list.\n`,
       });
   });
 });
@@ -114,11 +114,11 @@ describe('rewrap', () => {
     const first = await rewrap(later, former);
     expect([first.code, first.stderr]).toEqual([0, '']);
     expect(first.stdout.trimEnd().split('\n').sort()).toEqual(
-      open.map(({ kid }) => `${kid} is now under master key ${idOf(later)}`).sort(),
+      open.map(({ kid }) => `${kid} is now encrypted with master key ${idOf(later)}.`).sort(),
     );
     expect(await rewrap(later, former)).toMatchObject({
       code: 0,
-      stdout: `Every signing key is under master key ${idOf(later)} already.\n`,
+      stdout: `Every signing key is already encrypted with master key ${idOf(later)}.\n`,
     });
     const rewrapped = (await keyEvents(app.sql)).filter(({ type }) => type === 'rewrapped');
     expect(rewrapped).toHaveLength(open.length);
@@ -126,7 +126,7 @@ describe('rewrap', () => {
     expect(await publishedBy(restarted)).toEqual(await publishedBy(app));
     await restarted.close();
     await expect(startApp({ MASTER_KEYS: text(former) }, { databaseUrl: database.url })).rejects.toThrow(
-      /does not hold the master key .* Append the former master key to MASTER_KEYS/,
+      /does not contain master key .* Append the old master key to MASTER_KEYS/,
     );
   });
 
@@ -134,13 +134,13 @@ describe('rewrap', () => {
     const before = await readKeyRows(app.sql);
     const { code, stdout, stderr } = await rewrap(former);
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^MASTER_KEYS does not hold the master key [\da-f]{16} .*Append[^\n]*\n$/);
+    expect(stderr).toMatch(/^Error: MASTER_KEYS does not contain master key [\da-f]{16}, .*Append[^\n]*\n$/);
     expect(await readKeyRows(app.sql)).toEqual(before);
   });
 
   test('needs MASTER_KEYS, and says so', async () => {
     const { code, stderr } = await keys('rewrap');
-    expect([code, stderr]).toEqual([1, 'Keyturn cannot start with these settings:\n  - MASTER_KEYS is required\n']);
+    expect([code, stderr]).toEqual([1, 'Error: The configuration is invalid:\n  - MASTER_KEYS is required\n']);
   });
 });
 
@@ -156,7 +156,7 @@ test('a database that is down, or not there yet, is a sentence without a passwor
   nowhere.port = '1';
   const { code, stdout, stderr } = await runCli({ DATABASE_URL: nowhere.href }, 'keys', 'list');
   expect([code, stdout]).toEqual([1, '']);
-  expect(stderr).toMatch(/^The database cannot be used: [^\n]+\n$/);
+  expect(stderr).toMatch(/^Error: The database is unavailable: [^\n]+\n$/);
   expect(stderr).not.toContain(nowhere.password);
 });
 
@@ -169,7 +169,7 @@ test('a database without the migrations is a sentence that says what to run', as
   const { code, stderr } = await runCli({ DATABASE_URL: old.url }, 'keys', 'list');
   expect([code, stderr]).toEqual([
     1,
-    expect.stringMatching(/^Migrations are not applied: \d+_key_rotation\. Run npm run db:migrate\.\n$/),
+    expect.stringMatching(/^Error: Migrations are not applied: \d+_key_rotation\. Run npm run db:migrate\.\n$/),
   ]);
   await old.drop();
 });
@@ -183,7 +183,7 @@ test('before the first start there is nothing to list, and nothing to rotate', a
   });
   expect(await runCli(environment, 'keys', 'rotate')).toMatchObject({
     code: 1,
-    stderr: 'There is no next signing key: start a process, which makes one.\n',
+    stderr: 'Error: There is no next signing key. Start a process to create one.\n',
   });
   await empty.drop();
 });

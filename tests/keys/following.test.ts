@@ -4,7 +4,9 @@ import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { revokeKey } from '../../src/core/signing-keys/key-operations.store.ts';
+import { makeAudit } from '../../src/core/audit/audit.ts';
+import { commandLine, revokeKey } from '../../src/core/signing-keys/operator-actions.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { openDatabase } from '../../src/platform/postgres.ts';
 import { openPool } from '../../src/platform/postgres-pool.ts';
 import { makeLogger } from '../../src/platform/log.ts';
@@ -58,7 +60,8 @@ async function revoke(kid: string): Promise<void> {
     openPool(pool, () => {}),
     makeLogger({ level: 'silent', pretty: false }),
   );
-  await revokeKey(db, kid).finally(() => db.$disconnect());
+  const audit = makeAudit({ clock: systemClock });
+  await db.transaction((tx) => revokeKey(tx, audit, kid, commandLine)).finally(() => db.$disconnect());
 }
 
 const listeners = async ({ sql }: TestApp): Promise<number> =>
@@ -101,7 +104,7 @@ test('a revoked next key is replaced by one that waits its full time', async () 
   await revoke(next);
   await until(() => !app.keyring.find(next) && app.keyring.published().length === 2, 5000);
   await app.sql.query('UPDATE signing_keys SET asked_at = clock_timestamp()');
-  await app.keyring.tend();
+  await app.keyring.maintain();
   expect(await keyOf(app.sql, 'active')).toBe(active);
 });
 
@@ -114,11 +117,11 @@ test('where LISTEN is refused the poll follows within seconds; the log says it o
   expect(ms).toBeGreaterThan(50);
   expect(await listeners(app)).toBe(0);
   await until(() => app.keyring.published().length === 2, 8000);
-  expect(said(/not listening to Postgres/)).toHaveLength(1);
+  expect(said(/lost the connection that listens/)).toHaveLength(1);
 
   gate.open();
   await until(async () => (await listeners(app)) === 1, 5000);
-  await until(() => said(/listening to Postgres again/).length === 1, 2000);
+  await until(() => said(/listening for notifications again/).length === 1, 2000);
   const second = await keyOf(app.sql, 'active');
   await revoke(second);
   expect(await until(() => !app.keyring.find(second), 3000)).toBeLessThan(1000);
@@ -141,9 +144,9 @@ test('a token of a key that is not known makes a process look, once a second at 
     // A key that signs as soon as it is made, which only revocations bring about.
     for (const status of ['next', 'active'] as const) {
       await revoke(await keyOf(other.sql, status));
-      if (status === 'next') await other.keyring.tend();
+      if (status === 'next') await other.keyring.maintain();
     }
-    await other.keyring.tend();
+    await other.keyring.maintain();
     ({ access_token: token } = await other.register());
     await until(async () => (await deaf.get('/me', token)).status === 200, 1500);
   }
@@ -173,18 +176,18 @@ test('while the database is down the JWKS is served and the key stays active; it
   const sql = new pg.Pool({ connectionString: database.url, max: 1 });
   await letKeysPass(sql, 3600);
   await sql.end();
-  await until(() => said(/the signing keys stay as they are/).length > 0, 5000);
+  await until(() => said(/background job failed/).length > 0, 5000);
   await new Promise((resolve) => setTimeout(resolve, 2500)); // two polls more
   expect(await publishedBy(app)).toEqual(jwks);
   expect(app.keyring.active().kid).toBe(active);
   expect((await app.get('/me', token)).status).toBe(503);
-  expect(said(/the signing keys stay as they are/)).toHaveLength(1);
+  expect(said(/background job failed/)).toHaveLength(1);
 
   gate.open();
   await until(() => app.keyring.active().kid !== active, 5000);
   expect((await app.get('/me', token)).status).toBe(200);
-  await until(() => said(/the signing keys are looked after again/).length === 1, 2000);
-  expect(said(/another key signs from now on/)).toHaveLength(1);
+  await until(() => said(/background job succeeded again/).length === 1, 2000);
+  expect(said(/signing with a different key/)).toHaveLength(1);
 });
 
 test('a process that stops lets go of its connection for LISTEN', async () => {

@@ -65,11 +65,11 @@ describe('a rotation', () => {
     const account = await app.register();
     const [first, second] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
     await letKeysPass(app.sql, 90 * daySeconds - 60);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await keyOf(app.sql, 'active')).toBe(first);
 
     await letKeysPass(app.sql, 60);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['retired', 'active', 'next']);
     expect(await keyOf(app.sql, 'active')).toBe(second);
     expect(await signerOf(app)).toBe(second);
@@ -88,12 +88,12 @@ describe('a rotation', () => {
     const first = await keyOf(app.sql, 'active');
     await letKeysPass(app.sql, 91 * daySeconds);
     await app.sql.query(`DELETE FROM signing_keys WHERE status = 'next'`);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     await letKeysPass(app.sql, publishSeconds - 5);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await signerOf(app)).toBe(first);
     await letKeysPass(app.sql, 5);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await signerOf(app)).not.toBe(first);
   });
 
@@ -101,10 +101,10 @@ describe('a rotation', () => {
     const app = await start({ SIGNING_KEY_ROTATION: '1s' });
     const patient = await start({ SIGNING_KEY_ROTATION: '1s', JWKS_MAX_AGE: '1h' });
     await letKeysPass(app.sql, 7200 + 60 - 5);
-    await Promise.all([app.keyring.tend(), patient.keyring.tend()]);
+    await Promise.all([app.keyring.maintain(), patient.keyring.maintain()]);
     expect(await statuses(app)).toEqual(['active', 'next']);
     await letKeysPass(app.sql, 5);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['retired', 'active', 'next']);
   });
 
@@ -113,10 +113,10 @@ describe('a rotation', () => {
     const [first] = all as [TestApp];
     for (let turn = 1; turn <= 3; turn += 1) {
       await letKeysPass(first.sql, 91 * daySeconds);
-      await Promise.all(all.map(({ keyring }) => keyring.tend()));
+      await Promise.all(all.map(({ keyring }) => keyring.maintain()));
       const activated = (await keyEvents(first.sql)).filter(({ type }) => type === 'activated');
       expect(activated).toHaveLength(turn);
-      await Promise.all(all.map(({ keyring }) => keyring.tend()));
+      await Promise.all(all.map(({ keyring }) => keyring.maintain()));
       const active = await keyOf(first.sql, 'active');
       expect(all.map(({ keyring }) => keyring.active().kid)).toEqual(all.map(() => active));
       await keyOf(first.sql, 'next');
@@ -126,7 +126,7 @@ describe('a rotation', () => {
   test('never comes by itself with SIGNING_KEY_ROTATION=off', async () => {
     const app = await start({ SIGNING_KEY_ROTATION: 'off' });
     await letKeysPass(app.sql, 3650 * daySeconds);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['active', 'next']);
   });
 });
@@ -134,7 +134,7 @@ describe('a rotation', () => {
 describe('a retired key', () => {
   const rotate = async (app: TestApp) => {
     await letKeysPass(app.sql, 91 * daySeconds);
-    await app.keyring.tend();
+    await app.keyring.maintain();
   };
 
   test('is published until the last token that it signed has expired, and the skew is over; then it is gone', async () => {
@@ -142,12 +142,12 @@ describe('a retired key', () => {
     const { access_token: token } = await app.register();
     await rotate(app);
     await letKeysPass(app.sql, keepSeconds - 5);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await publishedBy(app)).toHaveLength(3);
     expect((await app.get('/me', token)).status).toBe(200);
 
     await letKeysPass(app.sql, 5);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['active', 'next']);
     expect(await publishedBy(app)).toHaveLength(2);
     expect((await app.get('/me', token)).status).toBe(401);
@@ -159,10 +159,10 @@ describe('a retired key', () => {
     const generous = await start({ ACCESS_TTL: '1h' });
     await rotate(app);
     await letKeysPass(app.sql, 3600 + 300 + 60 - 5);
-    await Promise.all([app.keyring.tend(), generous.keyring.tend()]);
+    await Promise.all([app.keyring.maintain(), generous.keyring.maintain()]);
     expect(await statuses(app)).toEqual(['retired', 'active', 'next']);
     await letKeysPass(app.sql, 5);
-    await app.keyring.tend();
+    await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['active', 'next']);
   });
 });
@@ -181,7 +181,7 @@ test('where the active key is lost, the next one signs at once', async () => {
   const app = await start();
   const next = await keyOf(app.sql, 'next');
   await app.sql.query(`DELETE FROM signing_keys WHERE status = 'active'`);
-  await app.keyring.tend();
+  await app.keyring.maintain();
   expect(await signerOf(app)).toBe(next);
   expect(await statuses(app)).toEqual(['active', 'next']);
 });
@@ -194,7 +194,7 @@ test('a process that cannot open a key that another one made keeps what it has, 
   );
   await app.sql.query(`INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id)
                        SELECT 'foreign', alg, 'retired', public_jwk, sealed_key, 'unknown' FROM signing_keys LIMIT 1`);
-  await expect(app.keyring.tend()).rejects.toThrow('MASTER_KEYS does not hold the master key unknown');
+  await expect(app.keyring.maintain()).rejects.toThrow('MASTER_KEYS does not contain master key unknown');
   expect(await publishedBy(app)).toEqual(before);
   expect(await statuses(app)).not.toContain('next');
 });

@@ -31,7 +31,7 @@ const tokenOf = (page: string) => /<input type="hidden" name="token" value="([^"
 const actionOf = (page: string) => /<form method="post" action="([^"]*)"/.exec(page)?.[1];
 
 describe.each(links)('GET /%s', (link) => {
-  test('shows the form with the token in it, as often as anybody asks, and spends nothing', async () => {
+  test('returns the form with the token each time and spends nothing', async () => {
     for (const path of [`/${link}?token=${tokens.good}`, `/${link}?utm_source=mail&token=${tokens.good}`])
       for (let time = 0; time < 3; time += 1) {
         const { status, text } = await get(path);
@@ -53,18 +53,18 @@ describe.each(links)('GET /%s', (link) => {
     `?token=%22%3E%3Cscript%3E${'x'.repeat(80)}`,
     '?token=%ff%00',
     '?token=%',
-  ])('%s is no whole link: 400, and what to do', async (query) => {
+  ])('%s returns 400 and says what to do', async (query) => {
     const { status, text } = await get(`/${link}${query}`);
-    expect([status, headingOf(text)]).toEqual([400, 'This link is not complete']);
-    expect(text).toContain('Open the link in the mail again.');
+    expect([status, headingOf(text)]).toEqual([400, 'This link is incomplete']);
+    expect(text).toContain('Open the link in the email again.');
     expect(text).not.toMatch(/<script|<form|alert\(/);
   });
 
-  test('answers HEAD as GET, and a reload of what a POST answered with the form', async () => {
+  test('supports HEAD, and GET of the confirm path returns the form', async () => {
     const path = `/${link}?token=${tokens.good}`;
     const [{ headers }, head] = [await get(path), await send(served.baseUrl, path, { method: 'HEAD' })];
     expect([head.status, head.text, head.headers['content-length']]).toEqual([200, '', headers['content-length']]);
-    expect(headingOf((await get(`/${link}/confirm`)).text)).toBe('This link is not complete');
+    expect(headingOf((await get(`/${link}/confirm`)).text)).toBe('This link is incomplete');
     expect(actionOf((await get(`/${link}/confirm?token=${tokens.good}`)).text)).toBe('confirm');
   });
 });
@@ -72,20 +72,23 @@ describe.each(links)('GET /%s', (link) => {
 describe.each(links)('POST /%s/confirm', (link) => {
   const fields = (token: string) => ({ token, new_password: password });
 
-  test('spends the token, and says what happened and what is next', async () => {
+  test('spends the token and says what happened', async () => {
     const { status, text } = await confirm(link, fields(tokens.good));
-    expect([status, headingOf(text)]).toEqual([200, expect.stringMatching(/ is (confirmed|set|undone)$/)]);
+    expect([status, headingOf(text)]).toEqual([
+      200,
+      expect.stringMatching(/^Your (email address is verified|password was reset|email address was restored)$/),
+    ]);
     expect(text).not.toMatch(/<form|kto_/);
-    const asked = link === 'reset-password' ? { newPassword: password } : {};
-    expect(served.followed).toEqual([{ link, token: tokens.good, ...asked }]);
+    const expected = link === 'reset-password' ? { newPassword: password } : {};
+    expect(served.followed).toEqual([{ link, token: tokens.good, ...expected }]);
   });
 
   test.each([
-    ['invalid', 400, 'This link is not good any more', false],
+    ['invalid', 400, 'This link is no longer valid', false],
     ['busy', 503, 'The service is busy', true],
-    ['down', 503, 'The service is not available', true],
+    ['down', 503, 'The service is unavailable', true],
     ['faulty', 500, 'Something went wrong', false],
-  ] as const)('answers a refusal with a page: %s', async (state, status, heading, again) => {
+  ] as const)('returns a page for the error: %s', async (state, status, heading, again) => {
     const { status: seen, headers, text } = await confirm(link, fields(tokens[state]));
     expect([seen, headingOf(text), titleOf(text)]).toEqual([status, heading, `Error: ${heading}`]);
     expect([tokenOf(text), actionOf(text)]).toEqual(again ? [tokens[state], 'confirm'] : [undefined, undefined]);
@@ -98,19 +101,19 @@ describe.each(links)('POST /%s/confirm', (link) => {
   test.each([
     ['busy', 'Wait 5 seconds, then try again.', '5'],
     ['down', 'Wait 1 second, then try again.', '1'],
-  ] as const)('says in words how long to wait: %s', async (state, words, seconds) => {
+  ] as const)('says how long to wait: %s', async (state, words, seconds) => {
     const { headers, text } = await confirm(link, fields(tokens[state]));
     expect(text).toContain(words);
     expect(headers['retry-after']).toBe(seconds);
   });
 
   test.each([
-    ['no token', `new_password=${password}`, 400, 'This link is not complete'],
-    ['a hostile token', 'token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E', 400, 'This link is not complete'],
-    ['two tokens', `token=${tokens.good}&token=${tokens.good}`, 400, 'This was not understood'],
-    ['bytes that are no form', 'token=%zz', 400, 'This was not understood'],
-    ['more than 16 KiB', `token=${tokens.good}&new_password=${'x'.repeat(17_000)}`, 413, 'This was not understood'],
-  ])('%s is refused with a page, and spends nothing', async (_, body, status, heading) => {
+    ['no token', `new_password=${password}`, 400, 'This link is incomplete'],
+    ['a hostile token', 'token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E', 400, 'This link is incomplete'],
+    ['two tokens', `token=${tokens.good}&token=${tokens.good}`, 400, 'Invalid request'],
+    ['an invalid encoding', 'token=%zz', 400, 'Invalid request'],
+    ['more than 16 KiB', `token=${tokens.good}&new_password=${'x'.repeat(17_000)}`, 413, 'Invalid request'],
+  ])('returns a page for %s and spends nothing', async (_, body, status, heading) => {
     const { status: seen, headers, text } = await post(`/${link}/confirm`, body);
     expect([seen, headers['content-type'], headingOf(text)]).toEqual([status, 'text/html; charset=utf-8', heading]);
     expect(text).not.toMatch(/<script|alert\(|<form/);
@@ -118,52 +121,52 @@ describe.each(links)('POST /%s/confirm', (link) => {
   });
 
   test.each(['application/json', 'multipart/form-data; boundary=x', 'text/plain'])(
-    'a body of type %s is refused with a page',
+    'returns a page for the content type %s',
     async (given) => {
       const body = given === 'application/json' ? JSON.stringify({ token: tokens.good }) : `token=${tokens.good}`;
       const { status, text } = await post(`/${link}/confirm`, body, { headers: { 'content-type': given } });
-      expect([status, headingOf(text), served.followed]).toEqual([415, 'This was not understood', []]);
+      expect([status, headingOf(text), served.followed]).toEqual([415, 'Invalid request', []]);
     },
   );
 });
 
 describe('a new password', () => {
   const reset = (newPassword: string) => confirm('reset-password', { token: tokens.good, new_password: newPassword });
-  const faultsIn = (page: string) =>
-    [...(/role="alert">(.*?)<\/div>/s.exec(page)?.[1] ?? '').matchAll(/<p>([^<]*)<\/p>/g)].map(([, fault]) => fault);
+  const errorsIn = (page: string) =>
+    [...(/role="alert">(.*?)<\/div>/s.exec(page)?.[1] ?? '').matchAll(/<p>([^<]*)<\/p>/g)].map(([, error]) => error);
 
   test.each([
-    ['sh0rt!', ['The password is too short: use at least 8 characters.']],
-    ['', ['The password is too short: use at least 8 characters.']],
-    ['x'.repeat(129), ['The password is too long: use at most 128 characters.']],
-    ['password1', ['This password is one of the most commonly used, which attackers try first. Choose another one.']],
+    ['sh0rt!', ['The password is too short. Use at least 8 characters.']],
+    ['', ['The password is too short. Use at least 8 characters.']],
+    ['x'.repeat(129), ['The password is too long. Use at most 128 characters.']],
+    ['password1', ['This is one of the most commonly used passwords, which attackers try first. Choose another one.']],
     ['long enough\0', ['The password must be valid Unicode text without NUL.']],
     ['x'.repeat(1025), ['The password must have at most 1024 characters.']],
   ])(
-    'that is not good (%#) is refused beside the form, which keeps the token and not the password',
-    async (given, faults) => {
+    'that violates the policy (%#) is rejected in the form, which keeps the token but not the password',
+    async (given, errors) => {
       const { status, text } = await reset(given);
-      expect([status, titleOf(text), faultsIn(text)]).toEqual([400, 'Error: Choose a new password', faults]);
+      expect([status, titleOf(text), errorsIn(text)]).toEqual([400, 'Error: Set a new password', errors]);
       expect([tokenOf(text), actionOf(text)]).toEqual([tokens.good, 'confirm']);
       const field = /<input\s+id="new_password"[^>]*>/.exec(text)?.[0] ?? '';
-      expect(field).toMatch(/aria-invalid="true" aria-describedby="faults hint" autofocus/);
+      expect(field).toMatch(/aria-invalid="true" aria-describedby="errors hint" autofocus/);
       expect(field).not.toMatch(/\bvalue=/);
       expect(given !== '' && text.includes(given)).toBe(false);
       expect(served.followed).toEqual([]);
     },
   );
 
-  test('is asked for when the field was left out', async () => {
-    expect(faultsIn((await confirm('reset-password', { token: tokens.good })).text)).toHaveLength(1);
+  test('is required', async () => {
+    expect(errorsIn((await confirm('reset-password', { token: tokens.good })).text)).toHaveLength(1);
   });
 
-  test('is taken as it was typed', async () => {
+  test('is not modified', async () => {
     const typed = ' a+b & "c" <d> 100% Zoë 😀 ';
     expect((await reset(typed)).status).toBe(200);
     expect(served.followed).toMatchObject([{ newPassword: typed }]);
   });
 
-  test('is asked for with what a password manager needs, and cut by nothing', async () => {
+  test('has a field that password managers fill in and that does not truncate', async () => {
     const { text } = await get(`/reset-password?token=${tokens.good}`);
     const field = /<input\s+id="new_password"[^>]*>/.exec(text)?.[0] ?? '';
     for (const attribute of ['type="password"', 'autocomplete="new-password"', 'minlength="8"', 'required'])
@@ -173,7 +176,7 @@ describe('a new password', () => {
 });
 
 describe('every page', () => {
-  const everyAnswer = () =>
+  const everyPage = () =>
     Promise.all([
       ...links.map((link) => get(`/${link}?token=${tokens.good}`)),
       get('/verify-email'),
@@ -183,8 +186,8 @@ describe('every page', () => {
       post('/verify-email/confirm', 'x'.repeat(17_000)),
     ]);
 
-  test('is kept nowhere, tells nobody where it is, and may do nothing but send its form here', async () => {
-    for (const { headers, text } of await everyAnswer()) {
+  test('is not stored, sends no referrer, and can only post its form to this origin', async () => {
+    for (const { headers, text } of await everyPage()) {
       const style = /<style>(.*)<\/style>/s.exec(text)?.[1] ?? '';
       const hash = createHash('sha256').update(style).digest('base64');
       expect(headers).toMatchObject({
@@ -198,8 +201,8 @@ describe('every page', () => {
     }
   });
 
-  test('has a language, a title and one heading, and neither a script nor anything from elsewhere', async () => {
-    for (const { text } of await everyAnswer()) {
+  test('has a language, a title, one heading and no scripts or external resources', async () => {
+    for (const { text } of await everyPage()) {
       expect(text).toMatch(/^<!doctype html>\s*<html lang="en">/);
       expect(text).toContain('<meta name="viewport" content="width=device-width, initial-scale=1" />');
       expect(text).toContain('<meta name="robots" content="noindex" />');
@@ -210,8 +213,8 @@ describe('every page', () => {
     }
   });
 
-  test('leaves no token and no password in the log', async () => {
-    const answers = await everyAnswer();
+  test('does not log tokens and passwords', async () => {
+    const answers = await everyPage();
     for (const { headers, status } of answers) {
       const lines = await served.linesOf(headers['x-request-id']);
       expect(lines.at(-1)).toMatchObject({ status, route: expect.stringMatching(/^\/[a-z-]+(\/confirm)?$/) });
@@ -220,17 +223,20 @@ describe('every page', () => {
   });
 });
 
-test('who tries too often reads how long to wait, and spends nothing', async () => {
+test('too many invalid links from one address show how long to wait, and valid links still work', async () => {
   const strict = await serveLinks({ mail: { count: 1, windowSeconds: 3600 } });
   try {
-    const form = { method: 'POST', headers: { 'content-type': type }, body: `token=${tokens.good}` };
-    expect((await send(strict.baseUrl, '/verify-email/confirm', form)).status).toBe(200);
-    const { status, headers, text } = await send(strict.baseUrl, '/undo-email-change/confirm', form);
+    const post = (path: string, token: string) =>
+      send(strict.baseUrl, path, { method: 'POST', headers: { 'content-type': type }, body: `token=${token}` });
+    expect((await post('/verify-email/confirm', tokens.invalid)).status).toBe(400);
+    const { status, headers, text } = await post('/undo-email-change/confirm', tokens.invalid);
     expect([status, headingOf(text), headers['cache-control']]).toEqual([429, 'Too many attempts', 'no-store']);
     expect(Number(headers['retry-after'])).toBeGreaterThan(3500);
-    expect(text).toContain('Wait 60 minutes, then open the link in the mail again.');
-    expect(strict.followed).toHaveLength(1);
+    expect(text).toContain('Wait 60 minutes, then open the link in the email again.');
+    expect(strict.followed).toHaveLength(0);
     expect((await send(strict.baseUrl, `/verify-email?token=${tokens.good}`)).status).toBe(200);
+    expect((await post('/verify-email/confirm', tokens.good)).status).toBe(200);
+    expect(strict.followed).toHaveLength(1);
   } finally {
     await strict.close();
   }

@@ -1,4 +1,4 @@
-// From a mail to its page and through its form, as a browser goes; with scanners of mail that opened every link before.
+// From an email to its page and through its form, like a browser. Email scanners have opened every link before.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
 import { send } from '../http/wire.ts';
@@ -13,7 +13,7 @@ afterAll(() => app.close());
 
 const headingOf = (page: string) => /<h1>([^<]*)<\/h1>/.exec(page)?.[1];
 
-/** Opens the link of a mail as often as `times`, and gives what sends the form that is there. */
+/** Opens the link of an email `times` times and returns a function that submits its form. */
 async function open({ link = '' }: Mail, times = 1) {
   const { pathname, search, origin } = new URL(link);
   expect(origin).toBe(issuer);
@@ -34,25 +34,28 @@ async function open({ link = '' }: Mail, times = 1) {
 
 const me = async (token: string) => (await app.get('/me', token)).body as Record<string, unknown>;
 
-test('an address is confirmed by the form, not by those who open the link before', async () => {
+test('an address is verified when the form is submitted, not when the link is opened', async () => {
   const { email, access_token: token } = await app.register();
   const submit = await open(await app.nextMail(email), 5);
   expect(await me(token)).toMatchObject({ email_verified: false });
-  expect(await submit()).toMatchObject({ status: 200, heading: 'Your address is confirmed' });
+  expect(await submit()).toMatchObject({ status: 200, heading: 'Your email address is verified' });
   expect(await me(token)).toMatchObject({ email_verified: true });
-  expect(await submit()).toMatchObject({ status: 400, heading: 'This link is not good any more' });
+  expect(await submit()).toMatchObject({ status: 400, heading: 'This link is no longer valid' });
 });
 
-test('a password is set by the form, after one that is too close to the name, and every session ends', async () => {
+test('the form rejects a password that is similar to the name, then sets another one and revokes every session', async () => {
   const { email, access_token: token, refresh_token: refreshToken } = await app.register();
   await app.nextMail(email);
   await app.post('/forgot-password', { email });
   const submit = await open(await app.nextMail(email), 5);
-  const refused = await submit({ new_password: 'AdaLovelace1' });
-  expect(refused).toMatchObject({ status: 400, heading: 'Choose a new password' });
-  expect(refused.text).toContain('too close to your name');
+  const rejected = await submit({ new_password: 'AdaLovelace1' });
+  expect(rejected).toMatchObject({ status: 400, heading: 'Set a new password' });
+  expect(rejected.text).toContain('too similar to your name');
   expect((await app.login(email)).status).toBe(200);
-  expect(await submit({ new_password: newPassword })).toMatchObject({ status: 200, heading: 'Your password is set' });
+  expect(await submit({ new_password: newPassword })).toMatchObject({
+    status: 200,
+    heading: 'Your password was reset',
+  });
   expect((await app.login(email, newPassword)).status).toBe(200);
   expect((await app.login(email)).status).toBe(401);
   expect((await app.refresh(refreshToken)).status).toBe(401);
@@ -60,7 +63,7 @@ test('a password is set by the form, after one that is too close to the name, an
   expect(await submit({ new_password: password })).toMatchObject({ status: 400 });
 });
 
-test('a change of address is confirmed and undone by forms, and another lets the owner in again', async () => {
+test('forms confirm and undo an email change, and set a new password for the owner', async () => {
   const { email, access_token: token } = await app.register();
   await app.nextMail(email);
   const next = freshEmail();
@@ -72,16 +75,16 @@ test('a change of address is confirmed and undone by forms, and another lets the
 
   const undo = await open(await app.nextMail(email), 5);
   expect(await me(token)).toMatchObject({ email: next });
-  expect(await undo()).toMatchObject({ status: 200, heading: 'The change is undone' });
+  expect(await undo()).toMatchObject({ status: 200, heading: 'Your email address was restored' });
   expect((await app.login(next)).status).toBe(401);
   expect((await app.login(email)).status).toBe(401);
   const reset = await open(await app.nextMail(email));
   expect(await reset({ new_password: newPassword })).toMatchObject({ status: 200 });
   expect((await app.login(email, newPassword)).status).toBe(200);
-  expect(await undo()).toMatchObject({ status: 400, heading: 'This link is not good any more' });
+  expect(await undo()).toMatchObject({ status: 400, heading: 'This link is no longer valid' });
 });
 
-test('a link is good on its own page alone', async () => {
+test('a link is valid only on its own page', async () => {
   const { email } = await app.register();
   const { token = '' } = await app.nextMail(email);
   for (const link of ['reset-password', 'undo-email-change']) {
@@ -92,7 +95,7 @@ test('a link is good on its own page alone', async () => {
   expect(await submit()).toMatchObject({ status: 200 });
 });
 
-test('where APP_URL is elsewhere, its pages are there, and none are here', async () => {
+test('with another APP_URL, the service has no link pages', async () => {
   const other = await startApp({ ISSUER: issuer, APP_URL: 'https://app.example.com' });
   const { email } = await other.register();
   const { link, token } = await other.nextMail(email);

@@ -40,7 +40,7 @@ const calls = (): [path: string, form: Parameters, headers: Record<string, strin
   ];
 };
 
-test('while the database is away each answer is 503 with Retry-After, never one that claims what was not done', async () => {
+test('returns 503 with Retry-After while the database is unavailable', async () => {
   gate.refuse();
   for (const [path, form, headers] of calls()) {
     const answer = await postForm(app, path, form, headers);
@@ -51,7 +51,7 @@ test('while the database is away each answer is 503 with Retry-After, never one 
   gate.open();
   const again: number[] = [];
   for (const [path, form, headers] of calls()) again.push((await postForm(app, path, form, headers)).status);
-  // The session ended at the first revocation.
+  // The first revocation has ended the session.
   expect(again).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 200]);
   expect((await app.get('/me', ada.access_token)).status).toBe(401);
 });

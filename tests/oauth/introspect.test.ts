@@ -32,22 +32,22 @@ const bodyOf = async (token: string) => {
   return body as Record<string, unknown>;
 };
 
-describe('what is good', () => {
-  test('the access token of a session, with its claims', async () => {
+describe('introspection of valid tokens', () => {
+  test('returns the claims of a session’s access token', async () => {
     const account = await app.register();
     const { iss, sub, aud, exp, iat, jti, client_id, scope, sid, auth_time } = decodeJwt(account.access_token);
     const claims = { iss, sub, aud, exp, iat, jti, client_id, scope, sid, auth_time };
     expect(await bodyOf(account.access_token)).toEqual({ active: true, token_type: 'Bearer', ...claims });
   });
 
-  test('the access token of an API key: nobody logged in', async () => {
+  test('returns an API key’s access token without claims of a login', async () => {
     const token = await tokenOf(plain);
     const { iss, sub, aud, exp, iat, jti, client_id, scope } = decodeJwt(token);
     const claims = { iss, sub, aud, exp, iat, jti, client_id, scope };
     expect(await bodyOf(token)).toEqual({ active: true, token_type: 'Bearer', ...claims });
   });
 
-  test('a refresh token, of the session’s whole grant', async () => {
+  test('returns the whole grant of the session for a refresh token', async () => {
     const account = await app.register();
     const narrow = await postForm(app, '/token', {
       grant_type: 'refresh_token',
@@ -66,35 +66,35 @@ describe('what is good', () => {
     expect((await app.refresh(narrow.body.refresh_token)).status).toBe(200);
   });
 
-  test('a refresh token that was spent, while it still gives its successor', async () => {
+  test('returns a spent refresh token as active within its grace period', async () => {
     const { refresh_token: token, session_id: id } = await app.register();
     await app.refresh(token);
     expect(await bodyOf(token)).toMatchObject({ active: true });
     await app.sql.query("UPDATE sessions SET turned_at = ARRAY[now() - interval '1 hour'] WHERE id = $1", [id]);
     expect(await bodyOf(token)).toEqual(inactive);
-    // To ask is not to present: nothing was revoked.
+    // Introspection is not a use of the token, so nothing was revoked.
     const { rows } = await app.sql.query('SELECT revoked_at FROM sessions WHERE id = $1', [id]);
     expect(rows).toEqual([{ revoked_at: null }]);
   });
 
-  test('whatever the hint says', async () => {
+  test('ignores token_type_hint', async () => {
     for (const hint of ['access_token', 'refresh_token', 'pem'])
       expect((await introspect(admin.access_token, { token_type_hint: hint })).body.active).toBe(true);
   });
 });
 
-describe('what is not: {"active": false}, and no more', () => {
-  test.each(['garbage', 'ktr_x', 'kto_x', 'a.b.c', 'é'])('%s', async (token) => {
+describe('introspection of invalid tokens returns only {"active": false}', () => {
+  test.each(['garbage', 'ktr_x', 'kto_x', 'a.b.c', 'é'])('for %s', async (token) => {
     expect(await bodyOf(token)).toEqual(inactive);
   });
 
-  test('a token with a forged end, and the secret of an API key', async () => {
+  test('for forged tokens and the secret of an API key', async () => {
     for (const token of [admin.refresh_token, admin.access_token])
       expect(await bodyOf(`${token.slice(0, -4)}AAAA`)).toEqual(inactive);
     expect(await bodyOf(plain.client_secret)).toEqual(inactive);
   });
 
-  test('a token of another service, which has the same signing keys and another audience', async () => {
+  test('for a token of a service with the same signing keys and another audience', async () => {
     const settings = { ...masterKeys, ISSUER: 'https://auth.example.com', AUDIENCE: 'https://elsewhere.example' };
     const other = await startApp(settings, { databaseUrl: app.databaseUrl });
     const { access_token: foreign } = await other.register();
@@ -104,28 +104,28 @@ describe('what is not: {"active": false}, and no more', () => {
     await other.close();
   });
 
-  test('an access token that expired', async () => {
+  test('for an expired access token', async () => {
     const own = await startApp();
     const owner = await own.register();
     await makeAdmin(own, owner.user.id);
     const asker = await makeApiKey(own, owner.email, ['tokens:introspect']);
     const about = () => postForm(own, '/introspect', { token: owner.access_token }, asKey(asker));
-    own.clock.step(899);
+    own.clock.step(890);
     expect((await about()).body.active).toBe(true);
-    own.clock.step(2);
+    own.clock.step(11);
     expect((await about()).body).toEqual(inactive);
     await own.close();
   });
 
   test.each<[what: string, end: (account: Account) => Promise<unknown>]>([
-    ['a session that was ended', ({ refresh_token: token }) => app.post('/logout', { refresh_token: token })],
+    ['a session after its logout', ({ refresh_token: token }) => app.post('/logout', { refresh_token: token })],
     [
-      'a session that expired',
+      'an expired session',
       ({ session_id: id }) => app.sql.query('UPDATE sessions SET expires_at = now() WHERE id = $1', [id]),
     ],
     ['a disabled user', ({ user }) => app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id])],
     ['a deleted user', ({ user }) => app.sql.query('DELETE FROM users WHERE id = $1', [user.id])],
-  ])('both tokens of %s', async (_, end) => {
+  ])('for both tokens of %s', async (_, end) => {
     const account = await app.register();
     expect(await bodyOf(account.access_token)).toMatchObject({ active: true });
     await end(account);
@@ -134,18 +134,18 @@ describe('what is not: {"active": false}, and no more', () => {
   });
 
   test.each([
-    ['that was revoked', 'DELETE FROM api_keys WHERE id = $1'],
+    ['that was deleted', 'DELETE FROM api_keys WHERE id = $1'],
     ['that expired', 'UPDATE api_keys SET expires_at = now() WHERE id = $1'],
-    ['that may do nothing of it any more', "UPDATE api_keys SET scopes = '{sessions}' WHERE id = $1"],
+    ['that no longer has the scope', "UPDATE api_keys SET scopes = '{sessions}' WHERE id = $1"],
     [
       'whose owner was disabled',
       'UPDATE users SET is_active = false WHERE id = (SELECT user_id FROM api_keys WHERE id = $1)',
     ],
     [
-      'whose owner lost the roles',
+      'whose owner has lost their roles',
       'DELETE FROM user_roles WHERE user_id = (SELECT user_id FROM api_keys WHERE id = $1)',
     ],
-  ])('the access token of an API key %s', async (_, end) => {
+  ])('for the access token of an API key %s', async (_, end) => {
     const owner = await app.register();
     const own = await makeApiKey(app, owner.email, ['profile', 'sessions']);
     const token = await tokenOf(own, 'profile');
@@ -155,7 +155,7 @@ describe('what is not: {"active": false}, and no more', () => {
   });
 });
 
-test('a scope that was taken away since is not in the answer', async () => {
+test('introspection omits scopes that the user has lost', async () => {
   const account = await app.register();
   await makeAdmin(app, account.user.id);
   const { body } = await app.post('/login', {
@@ -168,8 +168,8 @@ test('a scope that was taken away since is not in the answer', async () => {
   expect(await bodyOf(body.access_token)).toMatchObject({ active: true, scope: 'profile' });
 });
 
-describe('who may ask', () => {
-  test('an API key: by HTTP Basic, in the body, as X-API-Key, or by an access token of its own', async () => {
+describe('the caller of /introspect', () => {
+  test('is an API key: by HTTP Basic, the body, X-API-Key or its access token', async () => {
     const { client_id, client_secret } = key;
     const ways: [Parameters, Record<string, string>][] = [
       [{}, asKey()],
@@ -181,7 +181,7 @@ describe('who may ask', () => {
       expect([form, (await introspect(admin.access_token, form, headers)).body.active]).toEqual([form, true]);
   });
 
-  test('nobody without credentials', async () => {
+  test('must authenticate', async () => {
     const answer = await introspect(admin.access_token, {}, {});
     expect(errorOf(answer)).toEqual([401, 'invalid_client']);
     expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
@@ -194,20 +194,20 @@ describe('who may ask', () => {
   test.each<[what: string, headers: () => Record<string, string>, error: string, challenge: RegExp]>([
     ['a wrong secret', () => basic(key.client_id, 'ktk_x'), 'invalid_client', /^Basic realm="keyturn"$/],
     ['a wrong X-API-Key', () => ({ 'x-api-key': 'ktk_x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
-    ['a bad token', () => ({ authorization: 'Bearer x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
+    ['an invalid token', () => ({ authorization: 'Bearer x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
     [
       'an administrator’s token',
       () => ({ authorization: `Bearer ${admin.access_token}` }),
       'insufficient_scope',
       /insufficient_scope/,
     ],
-  ])('%s is refused', async (_, headers, error, challenge) => {
+  ])('is refused with %s', async (_, headers, error, challenge) => {
     const answer = await introspect(admin.access_token, {}, headers());
     expect(errorOf(answer)).toEqual([error === 'insufficient_scope' ? 403 : 401, error]);
     expect(answer.headers['www-authenticate']).toMatch(challenge);
   });
 
-  test('no user, even with a token of that scope', async () => {
+  test('cannot be a user, even with the scope', async () => {
     const { body } = await app.post('/login', {
       email: admin.email,
       password: 'correct horse battery staple',
@@ -217,7 +217,7 @@ describe('who may ask', () => {
     expect(errorOf(answer)).toEqual([401, 'invalid_token']);
   });
 
-  test('an API key without the scope is refused by each way', async () => {
+  test('must have the scope, whatever the authentication method', async () => {
     const ways = [
       asKey(plain),
       { 'x-api-key': plain.client_secret },
@@ -230,7 +230,7 @@ describe('who may ask', () => {
     }
   });
 
-  test('not by two ways at once', async () => {
+  test('must use one authentication method', async () => {
     const { client_id, client_secret } = key;
     const two: [Parameters, Record<string, string>][] = [
       [{ client_id, client_secret }, asKey()],
@@ -241,7 +241,7 @@ describe('who may ask', () => {
       expect(errorOf(await introspect(admin.access_token, form, headers))).toEqual([400, 'invalid_request']);
   });
 
-  test('no token, an empty one and two are refused', async () => {
+  test('returns invalid_request for a missing, empty or repeated token', async () => {
     for (const form of ['', 'token=', 'token=a&token=b'])
       expect(errorOf(await postForm(app, '/introspect', form, asKey()))).toEqual([400, 'invalid_request']);
   });

@@ -1,4 +1,4 @@
-// OAuth clients that nobody here wrote, each by its own discovery and its own checks of the answers.
+// Published OAuth client libraries, with their own discovery and validation.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { setTimeout } from 'node:timers/promises';
 import * as oauth from 'oauth4webapi';
@@ -50,7 +50,7 @@ describe('oauth4webapi', () => {
   test.each([
     ['HTTP Basic', () => oauth.ClientSecretBasic(key.client_secret)],
     ['the body', () => oauth.ClientSecretPost(key.client_secret)],
-  ])('trades client credentials by %s, has its token introspected, and revokes it', async (_, way) => {
+  ])('exchanges client credentials by %s, introspects the token and revokes it', async (_, way) => {
     const client: oauth.Client = { client_id: key.client_id };
     const asked = await oauth.clientCredentialsGrantRequest(server, client, way(), { scope: 'profile' }, insecure);
     const { access_token: token, scope } = await oauth.processClientCredentialsResponse(server, client, asked);
@@ -63,10 +63,10 @@ describe('oauth4webapi', () => {
     expect(about).toMatchObject({ active: true, sub: key.client_id, iss: issuer, scope: 'profile' });
     await oauth.processRevocationResponse(await oauth.revocationRequest(server, client, way(), token, insecure));
     expect(await statusOfMe(token)).toBe(401);
-    await setTimeout(1100); // the next token is of another second
+    await setTimeout(1100); // so that the next token has another `iat`
   });
 
-  test('logs in with a password, refreshes, narrows, revokes', async () => {
+  test('logs in with a password, refreshes, narrows the scope and revokes', async () => {
     const none = oauth.None();
     const form = new URLSearchParams({ username: ada.email, password });
     const asked = await oauth.genericTokenEndpointRequest(server, firstParty, none, 'password', form, insecure);
@@ -101,7 +101,7 @@ describe('openid-client', () => {
   const discover = (id: string, way: openid.ClientAuth) =>
     openid.discovery(new URL(issuer), id, undefined, way, { execute: [openid.allowInsecureRequests] });
 
-  test('trades client credentials, and introspects', async () => {
+  test('exchanges client credentials and introspects the token', async () => {
     const config = await discover(key.client_id, openid.ClientSecretBasic(key.client_secret));
     const { access_token: token } = await openid.clientCredentialsGrant(config, { scope: 'profile' });
     expect(await statusOfMe(token)).toBe(200);
@@ -109,7 +109,7 @@ describe('openid-client', () => {
     expect(await openid.tokenIntrospection(config, 'garbage')).toEqual({ active: false });
   });
 
-  test('logs in with a password, refreshes, revokes; an introspection sees it', async () => {
+  test('logs in with a password, refreshes, revokes and introspects the revoked token', async () => {
     const config = await discover('first-party', openid.None());
     const asker = await discover(key.client_id, openid.ClientSecretPost(key.client_secret));
     const first = await openid.genericGrantRequest(config, 'password', { username: ada.email, password });
@@ -127,7 +127,7 @@ describe('openid-client', () => {
     });
   });
 
-  test('is told of a wrong password as the standard has it', async () => {
+  test('recognizes the error for a wrong password', async () => {
     const config = await discover('first-party', openid.None());
     const refused = openid.genericGrantRequest(config, 'password', { username: ada.email, password: 'not it' });
     await expect(refused).rejects.toMatchObject({ status: 400, error: 'invalid_grant' });
@@ -138,7 +138,7 @@ describe('simple-oauth2', () => {
   const auth = () => ({ tokenHost: issuer, tokenPath: '/token', revokePath: '/revoke' });
 
   test.each(['header', 'body'] as const)(
-    'logs in with a password, refreshes, revokes; the client in the %s',
+    'logs in with a password, refreshes and revokes with the client in the %s',
     async (method) => {
       const client = new ResourceOwnerPassword({
         client: { id: 'first-party', secret: '' },
@@ -154,7 +154,7 @@ describe('simple-oauth2', () => {
     },
   );
 
-  test.each(['header', 'body'] as const)('trades client credentials; the client in the %s', async (method) => {
+  test.each(['header', 'body'] as const)('exchanges client credentials with the client in the %s', async (method) => {
     const { client_id: id, client_secret: secret } = key;
     const options = { authorizationMethod: method };
     const { token } = await new ClientCredentials({ client: { id, secret }, auth: auth(), options }).getToken({});

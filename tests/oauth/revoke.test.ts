@@ -23,21 +23,21 @@ const isLive = async ({ access_token: token, refresh_token: refreshToken }: Acco
   (await app.refresh(refreshToken)).status,
 ];
 
-describe('a session ends, for its refresh token and its access token alike', () => {
+describe('revocation ends the session of both tokens', () => {
   test.each<[what: string, form: (account: Account) => Parameters]>([
     ['its refresh token', ({ refresh_token: token }) => ({ token })],
-    ['its refresh token, with the hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'refresh_token' })],
+    ['its refresh token with the hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'refresh_token' })],
     [
-      'its refresh token, with the wrong hint',
+      'its refresh token with the wrong hint',
       ({ refresh_token: token }) => ({ token, token_type_hint: 'access_token' }),
     ],
-    ['its refresh token, with an unknown hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'pem' })],
+    ['its refresh token with an unknown hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'pem' })],
     ['its access token', ({ access_token: token }) => ({ token })],
     [
-      'its access token, with the wrong hint',
+      'its access token with the wrong hint',
       ({ access_token: token }) => ({ token, token_type_hint: 'refresh_token' }),
     ],
-    ['the client named', ({ refresh_token: token }) => ({ token, client_id: 'first-party' })],
+    ['its refresh token with client_id', ({ refresh_token: token }) => ({ token, client_id: 'first-party' })],
   ])('by %s', async (_, form) => {
     const [account, other] = [await app.register(), await app.register()];
     const answer = await revoke(form(account));
@@ -48,14 +48,14 @@ describe('a session ends, for its refresh token and its access token alike', () 
     expect(events).toMatchObject([{ outcome: 'success', user_id: account.user.id }]);
   });
 
-  test('by a refresh token that was spent', async () => {
+  test('by a spent refresh token', async () => {
     const account = await app.register();
     await app.refresh(account.refresh_token);
     expect((await revoke({ token: account.refresh_token })).status).toBe(200);
     expect(await isLive(account)).toEqual([401, 401]);
   });
 
-  test('once, however many ask at once', async () => {
+  test('once for ten concurrent requests', async () => {
     const account = await app.register();
     const answers = await Promise.all(Array.from({ length: 10 }, () => revoke({ token: account.refresh_token })));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
@@ -64,7 +64,7 @@ describe('a session ends, for its refresh token and its access token alike', () 
   });
 });
 
-test('after a revocation no refresh that raced it leaves a good token', async () => {
+test('no refresh that races a revocation returns a token that stays valid', async () => {
   const account = await app.register();
   const racing = Array.from({ length: 10 }, () => app.refresh(account.refresh_token));
   const revoked = revoke({ token: account.refresh_token });
@@ -74,24 +74,24 @@ test('after a revocation no refresh that raced it leaves a good token', async ()
   for (const token of [account.refresh_token, ...successors]) expect((await app.refresh(token)).status).toBe(401);
 });
 
-test.each(['garbage', 'ktr_x', 'ktk_x', 'a.b.c', 'é'])('%s is answered 200, and ends nothing', async (token) => {
+test.each(['garbage', 'ktr_x', 'ktk_x', 'a.b.c', 'é'])('returns 200 for %s and ends nothing', async (token) => {
   expect((await revoke({ token })).status).toBe(200);
   expect((await app.get('/me', ada.access_token)).status).toBe(200);
 });
 
-test('a forged token ends nothing', async () => {
+test('a forged token ends no session', async () => {
   for (const token of [ada.refresh_token, ada.access_token])
     expect((await revoke({ token: `${token.slice(0, -4)}AAAA` })).status).toBe(200);
   expect((await app.get('/me', ada.access_token)).status).toBe(200);
 });
 
-test('no token, an empty one and two are refused', async () => {
+test('returns invalid_request for a missing, empty or repeated token', async () => {
   for (const form of ['', 'token=', 'token=a&token=b', 'token_type_hint=access_token'])
     expect(errorOf(await postForm(app, '/revoke', form))).toEqual([400, 'invalid_request']);
 });
 
-describe('only the client whose token it is', () => {
-  test('an API key cannot end a session, whichever token of it it has', async () => {
+describe('clients revoke only their own tokens', () => {
+  test('an API key cannot end a session with either of its tokens', async () => {
     const account = await app.register();
     const by = basic(key.client_id, key.client_secret);
     for (const token of [account.access_token, account.refresh_token])
@@ -99,7 +99,7 @@ describe('only the client whose token it is', () => {
     expect(await isLive(account)).toEqual([200, 200]);
   });
 
-  test('the access token of an API key is nobody else’s to revoke; its own key ends it, here and at /introspect', async () => {
+  test('only the API key itself revokes its access tokens', async () => {
     const token = await keyToken();
     const other = await makeApiKey(app, ada.email, ['profile']);
     expect(errorOf(await revoke({ token }))).toEqual([400, 'invalid_grant']);
@@ -116,7 +116,7 @@ describe('only the client whose token it is', () => {
     app.clock.step(-2);
   });
 
-  test('a client that fails to authenticate revokes nothing', async () => {
+  test('a client with a wrong secret revokes nothing', async () => {
     const account = await app.register();
     const answer = await revoke({ token: account.refresh_token }, basic(key.client_id, 'ktk_wrong'));
     expect(errorOf(answer)).toEqual([401, 'invalid_client']);

@@ -1,4 +1,4 @@
-// The package brings no types.
+// The package has no types.
 declare module 'simple-oauth2' {
   interface Options {
     client: { id: string; secret: string };

@@ -24,25 +24,25 @@ const clientCredentials = { grant_type: 'client_credentials' };
 const asKey = ({ client_id: id, client_secret: secret } = key) => basic(id, secret);
 const passwordForm = (more: Parameters = {}) => ({ grant_type: 'password', username: ada.email, password, ...more });
 
-describe('the request', () => {
-  test('may not be a GET, and its URL is not looked at', async () => {
+describe('the request to /token', () => {
+  test('must be a POST, and parameters in the URL are ignored', async () => {
     const query = new URLSearchParams(passwordForm()).toString();
     const get = await send(app.baseUrl, `/token?${query}`);
     expect([get.status, get.headers.allow]).toEqual([405, 'POST, OPTIONS']);
     expect(errorOf(await postForm(app, `/token?${query}`, ''))).toEqual([400, 'invalid_request']);
   });
 
-  test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x'])('may not be %s', async (type) => {
+  test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x'])('cannot be %s', async (type) => {
     expect(errorOf(await token(passwordForm(), { 'content-type': type }))).toEqual([400, 'invalid_request']);
   });
 
   test.each<[what: string, form: string, error: string]>([
-    ['nothing', '', 'invalid_request'],
+    ['an empty body', '', 'invalid_request'],
     ['no grant type', 'username=a', 'invalid_request'],
     ['an empty grant type', 'grant_type=', 'invalid_request'],
     ['a grant type twice', 'grant_type=password&grant_type=password', 'invalid_request'],
     ['an unknown parameter twice', 'grant_type=refresh_token&x=1&x=2', 'invalid_request'],
-    ['what is not percent-encoded', 'grant_type=%zz', 'invalid_request'],
+    ['an incomplete percent-encoding', 'grant_type=%zz', 'invalid_request'],
     ['an unknown grant type', 'grant_type=authorization_code', 'unsupported_grant_type'],
     ['a grant type in capitals', 'grant_type=PASSWORD', 'unsupported_grant_type'],
     ['a hostile grant type', 'grant_type=__proto__', 'unsupported_grant_type'],
@@ -50,11 +50,11 @@ describe('the request', () => {
     ['an empty username', 'grant_type=password&username=&password=x', 'invalid_request'],
     ['no password', 'grant_type=password&username=a%40example.com', 'invalid_request'],
     ['an empty password', 'grant_type=password&username=a%40example.com&password=', 'invalid_request'],
-    ['a username that is no address', 'grant_type=password&username=ada&password=x', 'invalid_grant'],
+    ['a malformed username', 'grant_type=password&username=ada&password=x', 'invalid_grant'],
     ['a password with NUL', 'grant_type=password&username=a%40example.com&password=%00', 'invalid_grant'],
     ['no refresh token', 'grant_type=refresh_token', 'invalid_request'],
     ['an empty refresh token', 'grant_type=refresh_token&refresh_token=', 'invalid_request'],
-    ['a refresh token that is none', 'grant_type=refresh_token&refresh_token=ktr_x', 'invalid_grant'],
+    ['a malformed refresh token', 'grant_type=refresh_token&refresh_token=ktr_x', 'invalid_grant'],
     ['a malformed scope', 'grant_type=refresh_token&refresh_token=x&scope=a%22b', 'invalid_scope'],
     ['a malformed scope and no grant type', 'scope=a%22b', 'invalid_request'],
     ['another client', 'grant_type=refresh_token&refresh_token=x&client_id=other', 'invalid_client'],
@@ -67,13 +67,13 @@ describe('the request', () => {
     ['a client without a secret', 'grant_type=client_credentials&client_id=first-party', 'invalid_client'],
     ['no client', 'grant_type=client_credentials', 'invalid_client'],
     ['an empty client', 'grant_type=client_credentials&client_id=&client_secret=', 'invalid_client'],
-  ])('%s: %s is %s', async (_, form, error) => {
+  ])('with %s (%s) returns %s', async (_, form, error) => {
     const answer = await token(form);
     expect(errorOf(answer)).toEqual([error === 'invalid_client' ? 401 : 400, error]);
     expect(answer.headers).not.toHaveProperty('www-authenticate');
   });
 
-  test('nothing hostile is reflected', async () => {
+  test('is not reflected in errors', async () => {
     const hostile = encodeURIComponent('"\\é\r\n<b>canary');
     for (const form of [`grant_type=${hostile}`, `${hostile}=1&${hostile}=2`, `grant_type=password&scope=${hostile}`]) {
       const answer = await token(form);
@@ -82,23 +82,23 @@ describe('the request', () => {
     }
   });
 
-  test('a description points to nothing that is not in the answer', async () => {
+  test('gets error descriptions that are complete without a problem document', async () => {
     for (const form of ['x=1&x=2', 'grant_type=x', 'grant_type=refresh_token&refresh_token=x', ''])
       expect((await token(form)).body.error_description).not.toMatch(/`|errors/);
   });
 
-  test('unknown parameters are ignored, and those without a value count as absent', async () => {
+  test('can contain unknown and empty parameters, which are ignored', async () => {
     const answer = await token(passwordForm({ scope: '', client_id: '', client_secret: '', resource: 'x', '': '' }));
     expect(answer.status).toBe(200);
   });
 
-  test('a body of more than 16 KiB is refused in the same form', async () => {
+  test('gets an OAuth error for a body over 16 KiB', async () => {
     expect(errorOf(await token(passwordForm({ x: 'x'.repeat(17_000) })))).toEqual([400, 'invalid_request']);
   });
 });
 
 describe('password', () => {
-  test('opens a session, as a login does', async () => {
+  test('creates a session like /login', async () => {
     const { status, headers, body } = await token(passwordForm({ scope: 'profile' }));
     expect([status, headers['cache-control'], headers['pragma']]).toEqual([200, 'no-store', 'no-cache']);
     expect(body).toEqual({
@@ -116,14 +116,14 @@ describe('password', () => {
   });
 
   test.each([{ client_id: 'first-party' }, {}])(
-    'takes the public client %j, and HTTP Basic without a secret',
+    'accepts the public client %j and HTTP Basic without a secret',
     async (form) => {
       for (const headers of [{}, basic('first-party', ''), form.client_id ? {} : basic('', '')])
         expect((await token(passwordForm(form as Parameters), headers)).status).toBe(200);
     },
   );
 
-  test('does not tell what is wrong: one answer for an unknown account, a wrong password and a disabled account', async () => {
+  test('returns the same error for an unknown account, a wrong password and a disabled account', async () => {
     const disabled = await app.register();
     await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
     const answers = [
@@ -137,11 +137,11 @@ describe('password', () => {
     expect(events.map(({ reason }) => reason)).toEqual(['wrong_password', 'unknown_account', 'account_disabled']);
   });
 
-  test('a scope of which nothing is held is refused', async () => {
+  test('returns invalid_scope for scopes that the user does not have', async () => {
     expect(errorOf(await token(passwordForm({ scope: 'users:write' })))).toEqual([400, 'invalid_scope']);
   });
 
-  test('locks the address as a login does; who is locked out is not told that anything is wrong', async () => {
+  test('shares its lockout with /login and returns temporarily_unavailable during it', async () => {
     const own = await startApp({ LOCKOUT_ATTEMPTS: '2' });
     const { email } = await own.register();
     const attempt = (secret: string) =>
@@ -155,7 +155,7 @@ describe('password', () => {
     await own.close();
   });
 
-  test('an unverified address gets nothing where it must be verified', async () => {
+  test('returns invalid_grant for an unverified email address if verification is required', async () => {
     const own = await startApp({ EMAIL_VERIFICATION: 'required' });
     const email = freshEmail();
     await own.post('/register', { email, password, display_name: 'Ada' });
@@ -164,7 +164,7 @@ describe('password', () => {
     await own.close();
   });
 
-  test('is off unless PASSWORD_GRANT is on, and then is not in the metadata', async () => {
+  test('is unsupported and not in the metadata unless PASSWORD_GRANT is on', async () => {
     const own = await startApp({ PASSWORD_GRANT: 'off' });
     const answer = await postForm(own, '/token', { grant_type: 'password', username: 'a@example.com', password });
     expect(errorOf(answer)).toEqual([400, 'unsupported_grant_type']);
@@ -178,7 +178,7 @@ describe('password', () => {
 });
 
 describe('refresh_token', () => {
-  test('turns the session, in step with /refresh', async () => {
+  test('rotates the same session as /refresh', async () => {
     const { refresh_token: first, session_id: id } = await app.register();
     const second = await refresh(first);
     expect(second.body).toMatchObject({ session_id: id, token_type: 'Bearer', scope: 'profile sessions' });
@@ -188,13 +188,13 @@ describe('refresh_token', () => {
     expect((await refresh(first)).body.refresh_token).toBe(third.body.refresh_token);
   });
 
-  test('of twenty at once all get the same successor', async () => {
+  test('twenty concurrent requests return the same refresh token', async () => {
     const { refresh_token: first } = await app.register();
     const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(first)));
     expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1);
   });
 
-  test('a token that comes again after the leeway is invalid_grant, and ends its session', async () => {
+  test('returns invalid_grant for a token reused after its grace period, and ends the session', async () => {
     const account = await app.register();
     const { body } = await refresh(account.refresh_token);
     await app.sql.query("UPDATE sessions SET turned_at = ARRAY[now() - interval '1 hour'] WHERE id = $1", [
@@ -205,7 +205,7 @@ describe('refresh_token', () => {
     expect((await app.get('/me', body.access_token)).status).toBe(401);
   });
 
-  test.each(['expired', 'revoked'])('a session that is %s is invalid_grant', async (how) => {
+  test.each(['expired', 'revoked'])('returns invalid_grant for a session that is %s', async (how) => {
     const account = await app.register();
     const ended =
       how === 'expired' ? "expires_at = now() - interval '1 s'" : "revoked_at = now(), revoked_reason = 'logout'";
@@ -213,7 +213,7 @@ describe('refresh_token', () => {
     expect(errorOf(await refresh(account.refresh_token))).toEqual([400, 'invalid_grant']);
   });
 
-  test('a scope narrows this access token; the next without one has the whole grant again', async () => {
+  test('narrows the scope of one access token and not of the next', async () => {
     const { refresh_token: first } = await app.register();
     const narrow = await refresh(first, { scope: 'profile' });
     expect(narrow.body.scope).toBe('profile');
@@ -225,7 +225,7 @@ describe('refresh_token', () => {
   });
 
   test.each(['profile api-keys', 'users:write', 'api-keys', 'unknown'])(
-    'the scope %s is wider than the grant: refused, and nothing is spent',
+    'refuses the scope %s, which exceeds the grant, and does not spend the token',
     async (scope) => {
       const account = await app.register();
       const row = async () =>
@@ -237,13 +237,13 @@ describe('refresh_token', () => {
     },
   );
 
-  test('a login that was narrowed stays so', async () => {
+  test('keeps the scope of a narrowed login', async () => {
     const { body } = await token(passwordForm({ scope: 'profile' }));
     expect(errorOf(await refresh(body.refresh_token, { scope: 'sessions' }))).toEqual([400, 'invalid_scope']);
     expect((await refresh(body.refresh_token)).body.scope).toBe('profile');
   });
 
-  test('is not for the client credentials of an API key', async () => {
+  test('does not accept the client credentials of an API key', async () => {
     const { refresh_token: first } = await app.register();
     const answer = await token({ grant_type: 'refresh_token', refresh_token: first }, asKey());
     expect(errorOf(answer)).toEqual([401, 'invalid_client']);
@@ -259,7 +259,7 @@ describe('client_credentials', () => {
       () => token({ ...clientCredentials, client_id: key.client_id }, asKey()),
     ],
     ['the body', () => token({ ...clientCredentials, client_id: key.client_id, client_secret: key.client_secret })],
-  ])('gives an API key an access token of its own, and no refresh token: by %s', async (_, call) => {
+  ])('returns an access token and no refresh token, by %s', async (_, call) => {
     const { status, headers, body } = await call();
     expect([status, headers['cache-control'], headers['pragma']]).toEqual([200, 'no-store', 'no-cache']);
     expect(body).toEqual({
@@ -272,14 +272,14 @@ describe('client_credentials', () => {
     expect((await app.get('/me', body.access_token)).body.email).toBe(ada.email);
   });
 
-  test('takes id and secret however they are percent-encoded', async () => {
+  test('decodes any percent-encoding of id and secret', async () => {
     const encode = (text: string) => [...Buffer.from(text)].map((byte) => `%${byte.toString(16)}`).join('');
     const pair = `${encode(key.client_id)}:${encode(key.client_secret)}`;
     const headers = { authorization: `basic  ${Buffer.from(pair).toString('base64')}` };
     expect((await token(clientCredentials, headers)).status).toBe(200);
   });
 
-  test('a scope narrows it; one that is not the key’s is left out, and of none at all nothing is given', async () => {
+  test('narrows the scope, omits scopes that the key does not have, and returns invalid_scope if none remains', async () => {
     expect((await token({ ...clientCredentials, scope: 'profile users:write' }, asKey())).body.scope).toBe('profile');
     expect(errorOf(await token({ ...clientCredentials, scope: 'users:write' }, asKey()))).toEqual([
       400,
@@ -295,24 +295,24 @@ describe('client_credentials', () => {
     ['the id of the list', () => basic(key.id, key.client_secret)],
     ['the id of another key', () => basic('key_0197a1b0-7a11-7d02-8f4e-2c9b1d3e4f50', key.client_secret)],
     ['no colon', () => raw('abc')],
-    ['what is not percent-encoded', () => raw('a:%zz')],
-    ['what is not UTF-8', () => raw('a:\xff')],
-    ['no base64', () => ({ authorization: 'Basic ***' })],
-    ['nothing', () => ({ authorization: 'Basic' })],
+    ['an incomplete percent-encoding', () => raw('a:%zz')],
+    ['invalid UTF-8', () => raw('a:\xff')],
+    ['invalid base64', () => ({ authorization: 'Basic ***' })],
+    ['no credentials', () => ({ authorization: 'Basic' })],
     ['another scheme', () => ({ authorization: `Bearer ${ada.access_token}` })],
-  ])('%s is 401 with the challenge', async (_, headers) => {
+  ])('returns 401 with a challenge for %s', async (_, headers) => {
     const answer = await token(clientCredentials, headers());
     expect(errorOf(answer)).toEqual([401, 'invalid_client']);
     expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
   });
 
-  test('a wrong secret in the body is 401 without a challenge', async () => {
+  test('returns 401 without a challenge for a wrong secret in the body', async () => {
     const answer = await token({ ...clientCredentials, client_id: key.client_id, client_secret: 'ktk_x' });
     expect(errorOf(answer)).toEqual([401, 'invalid_client']);
     expect(answer.headers).not.toHaveProperty('www-authenticate');
   });
 
-  test('two ways at once are refused, good as both may be', async () => {
+  test('refuses two authentication methods, even if both are valid', async () => {
     const both = { ...clientCredentials, client_id: key.client_id, client_secret: key.client_secret };
     expect(errorOf(await token(both, asKey()))).toEqual([400, 'invalid_request']);
     expect(errorOf(await token({ ...clientCredentials, client_id: 'first-party' }, asKey()))).toEqual([
@@ -321,7 +321,7 @@ describe('client_credentials', () => {
     ]);
   });
 
-  test('two Authorization headers are refused', async () => {
+  test('refuses two Authorization headers', async () => {
     const { authorization } = asKey();
     const { status, text } = await send(app.baseUrl, '/token', {
       method: 'POST',
@@ -334,7 +334,7 @@ describe('client_credentials', () => {
     expect([status, JSON.parse(text).error]).toEqual([400, 'invalid_request']);
   });
 
-  test('ends with the key, with its expiry and with its owner, and follows the owner’s roles', async () => {
+  test('depends on the key, its expiry, and its owner and their roles', async () => {
     const owner = await app.register();
     const own = await makeApiKey(app, owner.email, ['profile']);
     const give = async () => (await token(clientCredentials, asKey(own))).status;
@@ -358,7 +358,7 @@ describe('client_credentials', () => {
     expect(await give()).toBe(401);
   });
 
-  test('each success, and each secret of ours that is not good, is audited; made-up ones fill no table', async () => {
+  test('audits successes and invalid secrets of this service, and no forged secrets', async () => {
     const [own, other] = [await makeApiKey(app, ada.email, ['profile']), await makeApiKey(app, ada.email, ['profile'])];
     await token(clientCredentials, asKey(own));
     for (const secret of ['ktk_wrong', `${own.client_secret.slice(0, -1)}!`, other.client_secret])
@@ -371,7 +371,7 @@ describe('client_credentials', () => {
   });
 });
 
-describe('limits', () => {
+describe('rate limits of /token', () => {
   let tight: TestApp;
   beforeAll(async () => {
     tight = await startApp({ RATE_LIMIT_LOGIN: '4/15m', RATE_LIMIT_REFRESH: '3/1m', TRUST_PROXY: '1' });
@@ -381,34 +381,41 @@ describe('limits', () => {
   const from = (ip: string, form: Parameters, headers: Record<string, string> = {}) =>
     postForm(tight, '/token', form, { 'x-forwarded-for': ip, ...headers });
 
-  test('a failed client authentication, a wrong password and a failed login count together', async () => {
+  test('wrong client secrets, the password grant and /login share one counter', async () => {
     const ip = '198.51.100.1';
     const wrong = { grant_type: 'password', username: freshEmail(), password: 'not it' };
     const results = [
       await from(ip, { grant_type: 'client_credentials' }, basic('key_x', 'ktk_x')),
+      await postForm(tight, '/revoke', { token: 'x' }, { 'x-forwarded-for': ip, ...basic('key_x', 'ktk_x') }),
       await from(ip, wrong),
-      await from(ip, { grant_type: 'nonsense' }),
       await tight.call('post', '/login', {
         body: { email: freshEmail(), password: 'not it' },
         headers: { 'x-forwarded-for': ip },
       }),
     ];
-    expect(results.map(({ status }) => status)).toEqual([401, 400, 400, 401]);
+    expect(results.map(({ status }) => status)).toEqual([401, 401, 400, 401]);
     const limited = await from(ip, wrong);
     expect(errorOf(limited)).toEqual([429, 'temporarily_unavailable']);
     expect(Number(limited.headers['retry-after'])).toBeGreaterThan(0);
     expect(limited.headers['ratelimit']).toMatch(/^"login"; r=0/);
   });
 
-  test('refreshes count by session, together with those at /refresh', async () => {
-    const { body: one } = await tight.call('post', '/register', {
-      body: { email: freshEmail(), password, display_name: 'Ada' },
-      headers: { 'x-forwarded-for': '198.51.100.2' },
-    });
-    const form = { grant_type: 'refresh_token', refresh_token: one.refresh_token as string };
-    expect((await from('198.51.100.3', form)).headers['ratelimit']).toMatch(/^"refresh"; r=2/);
-    expect((await tight.refresh(one.refresh_token)).status).toBe(200);
-    expect((await from('198.51.100.4', form)).status).toBe(200);
-    expect(errorOf(await from('198.51.100.5', form))).toEqual([429, 'temporarily_unavailable']);
+  test('unsupported grant types and missing parameters do not count', async () => {
+    const ip = '198.51.100.2';
+    for (let i = 0; i < 6; i += 1) {
+      expect((await from(ip, { grant_type: 'nonsense' })).status).toBe(400);
+      expect((await from(ip, { grant_type: 'password', username: freshEmail() })).status).toBe(400);
+    }
+    const wrong = { grant_type: 'password', username: freshEmail(), password: 'not it' };
+    expect(errorOf(await from(ip, wrong))).toEqual([400, 'invalid_grant']);
+  });
+
+  test('an exhausted limit refuses invalid refresh tokens and accepts valid ones', async () => {
+    const ip = '198.51.100.3';
+    const forged = { grant_type: 'refresh_token', refresh_token: `ktr_${'A'.repeat(91)}` };
+    for (let i = 0; i < 3; i += 1) expect(errorOf(await from(ip, forged))).toEqual([400, 'invalid_grant']);
+    expect(errorOf(await from(ip, forged))).toEqual([429, 'temporarily_unavailable']);
+    const { refresh_token: token } = await tight.register();
+    expect((await from(ip, { grant_type: 'refresh_token', refresh_token: token })).status).toBe(200);
   });
 });

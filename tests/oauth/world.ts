@@ -1,11 +1,11 @@
-// Calls of an OAuth client as it sends them, and API keys to call with.
+// Requests of OAuth clients, and API keys for them.
 import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
 import { password, type TestApp } from '../harness.ts';
 
 export type Parameters = Record<string, string>;
 
-/** `Authorization` of a client, as RFC 6749 section 2.3.1 has it. */
+/** The `Authorization` header of a client (RFC 6749 section 2.3.1). */
 export const basic = (id: string, secret: string): { authorization: string } => {
   const part = (text: string) => new URLSearchParams([['', text]]).toString().slice(1);
   return { authorization: `Basic ${Buffer.from(`${part(id)}:${part(secret)}`).toString('base64')}` };
@@ -28,7 +28,7 @@ export interface ApiKey {
   client_secret: string;
 }
 
-/** A key of that account, with all that it may have. */
+/** Creates an API key of an account. */
 export async function makeApiKey(
   app: TestApp,
   email: string,
@@ -41,11 +41,11 @@ export async function makeApiKey(
   return body as ApiKey;
 }
 
-/** Gives an account the built-in role `admin`, whose scopes are all there are. */
+/** Gives an account the built-in role `admin`. */
 export const makeAdmin = (app: TestApp, userId: string) =>
   app.sql.query("INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')", [userId]);
 
-/** The error of an answer, once its form was found right to the letter (RFC 6749 section 5.2). */
+/** Returns the status and code of an error after checking its format (RFC 6749 section 5.2). */
 export function errorOf(response: Response): [status: number, error: string] {
   expect(response.headers).toMatchObject({
     'content-type': 'application/json; charset=utf-8',

@@ -23,9 +23,9 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** The token of the newest letter to an address. */
+/** Returns the token of the newest email to an address. */
 const tokenFor = async (email: string) => (await app.nextMail(email)).token ?? '';
-const forgot = async (email: string) => {
+const requestReset = async (email: string) => {
   expect((await app.post('/forgot-password', { email })).status).toBe(202);
   return tokenFor(email);
 };
@@ -38,28 +38,28 @@ const twenty = <Result>(work: (index: number) => Promise<Result>) =>
 
 const oneOfTwenty = [204, ...Array.from({ length: 19 }, () => 400)];
 
-test('of 20 at once that confirm an address, one does', async () => {
+test('of 20 concurrent verifications with one token, one succeeds', async () => {
   const { email } = await app.register();
   const token = await tokenFor(email);
-  const answers = await twenty(() => verify(token));
-  expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual(oneOfTwenty);
-  const codes = answers.map(({ body }) => body.code as string | undefined);
+  const responses = await twenty(() => verify(token));
+  expect(responses.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual(oneOfTwenty);
+  const codes = responses.map(({ body }) => body.code as string | undefined);
   expect(new Set(codes)).toEqual(new Set([undefined, 'invalid_token']));
 });
 
-test('of 20 at once that set a password, one does, and its password is the one that holds', async () => {
+test('of 20 concurrent resets with one token, one sets its password', async () => {
   const { email } = await app.register();
-  const token = await forgot(email);
-  const secretOf = (index: number) => `the ${index}th of many good mares`;
-  const answers = await twenty((index) => reset(token, secretOf(index)));
-  expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual(oneOfTwenty);
-  const winner = answers.findIndex(({ status }) => status === 204);
+  const token = await requestReset(email);
+  const secretOf = (index: number) => `new password number ${index}`;
+  const responses = await twenty((index) => reset(token, secretOf(index)));
+  expect(responses.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual(oneOfTwenty);
+  const winner = responses.findIndex(({ status }) => status === 204);
   expect((await app.login(email, secretOf(winner))).status).toBe(200);
   expect((await app.login(email, secretOf((winner + 1) % 20))).status).toBe(401);
   expect((await app.login(email)).status).toBe(401);
 });
 
-test('a newer one voids the older', async () => {
+test('a new token voids the older one of the same purpose', async () => {
   const { email } = await app.register();
   const first = await tokenFor(email);
   expect((await app.post('/verify-email/resend', { email })).status).toBe(202);
@@ -67,28 +67,28 @@ test('a newer one voids the older', async () => {
   expect(second).not.toBe(first);
   expect((await verify(first)).status).toBe(400);
   expect((await verify(second)).status).toBe(204);
-  const [older, newer] = [await forgot(email), await forgot(email)];
+  const [older, newer] = [await requestReset(email), await requestReset(email)];
   expect((await reset(older)).status).toBe(400);
   expect((await reset(newer)).status).toBe(204);
 });
 
-test('each is good for its own purpose only', async () => {
+test('a token is valid only for its purpose', async () => {
   const { email, access_token: token } = await app.register();
-  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   const newEmail = `new.${email}`;
   await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
-  const [confirmation, undoing] = [await tokenFor(newEmail), await tokenFor(email)];
-  expect(new Set([verification, passwordReset, confirmation, undoing]).size).toBe(4);
-  for (const other of [passwordReset, undoing]) expect((await verify(other)).status).toBe(400);
-  for (const other of [verification, confirmation, undoing]) expect((await reset(other)).status).toBe(400);
+  const [confirmation, undoToken] = [await tokenFor(newEmail), await tokenFor(email)];
+  expect(new Set([verification, passwordReset, confirmation, undoToken]).size).toBe(4);
+  for (const other of [passwordReset, undoToken]) expect((await verify(other)).status).toBe(400);
+  for (const other of [verification, confirmation, undoToken]) expect((await reset(other)).status).toBe(400);
   for (const other of [verification, confirmation, passwordReset]) expect((await undo(other)).status).toBe(400);
   expect((await verify(verification)).status).toBe(204);
 });
 
-test('after its time it is refused: 24 hours, 1 hour, 1 hour, 72 hours', async () => {
+test('tokens expire after 24 hours, 1 hour, 1 hour and 72 hours', async () => {
   const { email, user, access_token: token } = await app.register();
   await tokenFor(email);
-  await forgot(email);
+  await requestReset(email);
   await app.post('/me/email', { new_email: `new.${email}`, current_password: password }, token);
   await tokenFor(email);
   const { rows } = await app.sql.query(
@@ -102,7 +102,7 @@ test('after its time it is refused: 24 hours, 1 hour, 1 hour, 72 hours', async (
     { purpose: 'password_reset', hours: 1 },
     { purpose: 'verification', hours: 24 },
   ]);
-  const passwordReset = await forgot(email);
+  const passwordReset = await requestReset(email);
   await app.sql.query(
     `UPDATE one_time_tokens SET expires_at = clock_timestamp() - interval '1 ms' WHERE user_id = $1`,
     [user.id],
@@ -110,46 +110,46 @@ test('after its time it is refused: 24 hours, 1 hour, 1 hour, 72 hours', async (
   expect((await reset(passwordReset)).body).toMatchObject({ status: 400, code: 'invalid_token' });
 });
 
-test('one that this service never made is refused without a query', async () => {
+test('a token that this service did not issue is rejected without a query', async () => {
   const { email } = await app.register();
   const token = await tokenFor(email);
   const flipped = token.slice(0, -1) + (token.endsWith('A') ? 'Q' : 'A');
-  const ofAnotherPrefix = token.replace('kto_', 'ktk_');
+  const otherPrefix = token.replace('kto_', 'ktk_');
   const random = `kto_${randomBytes(64).toString('base64url')}`;
   tap.reset();
-  for (const forged of [flipped, ofAnotherPrefix, random, `${token} `, token.toUpperCase(), 'kto_', ''])
+  for (const forged of [flipped, otherPrefix, random, `${token} `, token.toUpperCase(), 'kto_', ''])
     expect((await verify(forged)).body).toMatchObject({ status: 400, code: 'invalid_token' });
   expect((await reset(random)).status).toBe(400);
   expect(tap.statements()).toEqual([]);
   expect((await verify(token)).status).toBe(204);
 });
 
-test('malformed bodies name every fault', async () => {
+test('the response to an invalid body lists every error', async () => {
   expect(
     (await app.post('/verify-email', { tokn: 'x' })).body.errors.map(({ path }: { path: string }) => path),
   ).toEqual(['token', 'tokn']);
   const { errors } = (await app.post('/reset-password', { token: 7, new_password: 'short' })).body;
   expect(errors.map(({ path }: { path: string }) => path).toSorted()).toEqual(['new_password', 'token']);
-  expect((await app.post('/forgot-password', { email: 'nobody' })).status).toBe(400);
+  expect((await app.post('/forgot-password', { email: 'invalid' })).status).toBe(400);
   expect((await app.post('/verify-email/resend', {})).status).toBe(400);
 });
 
-test('a new password voids every link but the one that undoes a change of address', async () => {
+test('a password change voids every link except undo links', async () => {
   const { email, access_token: token } = await app.register();
-  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   const newEmail = `new.${email}`;
   await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
-  const [confirmation, undoing] = [await tokenFor(newEmail), await tokenFor(email)];
+  const [confirmation, undoToken] = [await tokenFor(newEmail), await tokenFor(email)];
   expect((await app.post('/me/password', { current_password: password, new_password: next }, token)).status).toBe(204);
   expect((await verify(verification)).status).toBe(400);
   expect((await verify(confirmation)).status).toBe(400);
   expect((await reset(passwordReset)).status).toBe(400);
-  expect((await undo(undoing)).status).toBe(204);
+  expect((await undo(undoToken)).status).toBe(204);
 });
 
-test('a new address voids the links to the old one', async () => {
+test('an email change voids the links to the old address', async () => {
   const { email, access_token: token } = await app.register();
-  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   const newEmail = `new.${email}`;
   await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
   expect((await verify(await tokenFor(newEmail))).status).toBe(204);
@@ -157,9 +157,9 @@ test('a new address voids the links to the old one', async () => {
   expect((await reset(passwordReset)).status).toBe(400);
 });
 
-test('of a disabled or deleted account none is good', async () => {
+test('tokens of disabled and deleted accounts are invalid', async () => {
   const { email, user } = await app.register();
-  const [verification, passwordReset] = [await tokenFor(email), await forgot(email)];
+  const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id]);
   expect((await verify(verification)).status).toBe(400);
   expect((await reset(passwordReset)).status).toBe(400);
@@ -168,7 +168,7 @@ test('of a disabled or deleted account none is good', async () => {
   expect((await app.sql.query('SELECT 1 FROM one_time_tokens WHERE user_id = $1', [user.id])).rows).toEqual([]);
 });
 
-test('no table holds a token, nor its secret', async () => {
+test('no table contains a token or its secret', async () => {
   const { email } = await app.register();
   const token = await tokenFor(email);
   const bytes = Buffer.from(token.slice(4), 'base64url');

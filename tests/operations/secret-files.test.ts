@@ -46,7 +46,9 @@ describe('secrets from files', () => {
 
   test('a value and a file at once, and a file that is not there, are refused by name', async () => {
     const key = fileWith('key', masterKey);
-    expect(await fieldErrors({ MASTER_KEYS_FILE: key })).toEqual(['MASTER_KEYS and MASTER_KEYS_FILE are both set']);
+    expect(await fieldErrors({ MASTER_KEYS_FILE: key })).toEqual([
+      'MASTER_KEYS and MASTER_KEYS_FILE are both set; remove one of them',
+    ]);
     const faults = await fieldErrors({ DATABASE_URL: undefined, DATABASE_URL_FILE: join(folder, 'absent') });
     expect(faults[0]).toBe('DATABASE_URL_FILE names a file that cannot be read');
   });

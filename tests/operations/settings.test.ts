@@ -93,11 +93,11 @@ test('the service with nothing set exits with 1, names what is required, and sho
   const { code, lines } = await refusedStart({});
   expect(code).toBe(1);
   expect(lines).toEqual([
-    'Keyturn cannot start with these settings:',
+    'Error: The configuration is invalid:',
     '  - ISSUER is required in production',
     '  - DATABASE_URL is required in production',
     '  - MASTER_KEYS is required in production',
     '  - TRUST_PROXY is required in production',
-    '  - SMTP_URL is required in production, for mails; or set EMAIL_VERIFICATION=off, and no mail is ever sent',
+    '  - SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email',
   ]);
 });

@@ -79,7 +79,7 @@ describe('migrate', () => {
     await query('CREATE TABLE users (id int)');
     const { code, stdout, stderr } = await migrate();
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^Migration \d+_init failed and was undone: relation "users" already exists\n$/);
+    expect(stderr).toMatch(/^Error: Migration \d+_init failed and was rolled back: relation "users" already exists\n$/);
     const nowhere = new URL(database.url);
     nowhere.port = '1';
     const down = await run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'], { DATABASE_URL: nowhere.href });
@@ -96,7 +96,11 @@ test('a port that is taken ends the start with one sentence', async () => {
   const settings = { ...productionSettings(), DATABASE_URL: database.url, PORT: String(port) };
   const { code, stdout, stderr } = await run(process.execPath, ['bin/keyturn.cjs', 'main'], settings);
   other.close();
-  expect([code, stdout, stderr]).toEqual([1, '', `Port ${port} is taken by another program: stop it, or set PORT.\n`]);
+  expect([code, stdout, stderr]).toEqual([
+    1,
+    '',
+    `Error: Port ${port} is in use. Stop the other program, or set PORT.\n`,
+  ]);
 }, 20_000);
 
 test('a command that is not known is answered with the usage', async () => {

@@ -12,23 +12,23 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-const forgot = async (email: string) => {
-  await app.mails(); // letters that are due at once leave in any order
+const requestReset = async (email: string) => {
+  await app.mails(); // Emails that are due at the same time are sent in any order.
   expect((await app.post('/forgot-password', { email })).status).toBe(202);
   return (await app.nextMail(email)).token ?? '';
 };
 const reset = (token: string, secret = next) => app.post('/reset-password', { token, new_password: secret });
 
-test('a link sets a new password, ends every session, logs nobody in, and a notice follows', async () => {
+test('a reset sets the password, revokes every session, creates none and sends a notice', async () => {
   const { email, user, access_token: accessToken, refresh_token: refreshToken } = await app.register();
   const other = (await app.login(email)).body;
-  const token = await forgot(email);
-  const answer = await reset(token);
-  expect([answer.status, answer.text]).toEqual([204, '']);
-  expect(answer.headers['set-cookie']).toBeUndefined();
+  const token = await requestReset(email);
+  const response = await reset(token);
+  expect([response.status, response.text]).toEqual([204, '']);
+  expect(response.headers['set-cookie']).toBeUndefined();
   expect((await app.get('/me', accessToken)).status).toBe(401);
-  for (const dead of [refreshToken, other.refresh_token])
-    expect((await app.refresh(dead)).body).toMatchObject({ status: 401, reason: 'revoked' });
+  for (const revoked of [refreshToken, other.refresh_token])
+    expect((await app.refresh(revoked)).body).toMatchObject({ status: 401, reason: 'revoked' });
   expect((await app.login(email)).status).toBe(401);
   expect((await app.login(email, next)).status).toBe(200);
   const notice = await app.nextMail(email);
@@ -44,48 +44,48 @@ test('a link sets a new password, ends every session, logs nobody in, and a noti
   ]);
 });
 
-test('it works while the account is locked, and lifts the lock-out', async () => {
+test('a reset works while the account is locked and lifts the lockout', async () => {
   const { email } = await app.register();
   for (let tries = 0; tries < 5; tries += 1) await app.login(email, 'a wrong password');
   expect((await app.login(email)).status).toBe(423);
-  expect((await reset(await forgot(email))).status).toBe(204);
+  expect((await reset(await requestReset(email))).status).toBe(204);
   expect((await app.login(email, next)).status).toBe(200);
 });
 
-test('it waits for a failed login in the same order, so that neither fails of a deadlock', async () => {
+test('a reset and a failed login lock the counters in the same order, so that they cannot deadlock', async () => {
   const { email } = await app.register();
   await app.login(email, 'a wrong password');
-  const token = await forgot(email);
+  const token = await requestReset(email);
   const { rows } = await app.sql.query('SELECT email_hmac FROM lockouts ORDER BY last_attempt_at DESC LIMIT 1');
   const hmac = rows[0].email_hmac as Buffer;
   const login = await app.sql.connect();
   const count = (networks: string) =>
     login.query(`UPDATE lockouts SET failures = failures WHERE email_hmac = $1 AND network ${networks}`, [hmac]);
   try {
-    await login.query('CLUSTER lockouts USING lockouts_pkey'); // the row of anywhere is the first, however they are read
+    await login.query('CLUSTER lockouts USING lockouts_pkey'); // The common row comes first, however the rows are read.
     await login.query('BEGIN');
     await count(`<> '*'`);
-    const answer = reset(token);
+    const response = reset(token);
     const waits = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
     while ((await app.sql.query(waits)).rowCount === 0) await sleep(20);
     await count(`= '*'`);
     await login.query('COMMIT');
-    expect((await answer).status).toBe(204);
+    expect((await response).status).toBe(204);
   } finally {
     login.release(true);
   }
 });
 
-test('it confirms the address: whoever has the link has the mailbox', async () => {
+test('a reset verifies the email address', async () => {
   const { email } = await app.register();
-  await reset(await forgot(email));
+  await reset(await requestReset(email));
   const { access_token: token } = (await app.login(email, next)).body;
   expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
 });
 
-test('a password that is refused does not spend the link, and every fault is named', async () => {
+test('a rejected password does not spend the link', async () => {
   const { email } = await app.register();
-  const token = await forgot(email);
+  const token = await requestReset(email);
   for (const bad of ['short', 'password1', email]) {
     const { status, body } = await reset(token, bad);
     expect([status, body.code]).toEqual([400, 'validation_failed']);
@@ -95,13 +95,13 @@ test('a password that is refused does not spend the link, and every fault is nam
   expect((await reset(token)).status).toBe(204);
 });
 
-test('the name and the address of the account are no password for it', async () => {
+test('the password cannot be the name or the email address of the account', async () => {
   const { email } = await app.register({ display_name: 'Grace Brewster' });
-  const token = await forgot(email);
+  const token = await requestReset(email);
   expect((await reset(token, 'grace-brewster1')).body).toMatchObject({ status: 400, code: 'validation_failed' });
 });
 
-test('nobody but an active account is written to', async () => {
+test('only active accounts receive a reset email', async () => {
   const disabled = await app.register();
   await app.mails();
   await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
@@ -112,20 +112,20 @@ test('nobody but an active account is written to', async () => {
   expect((await app.sql.query(`SELECT 1 FROM mails WHERE stage = 'asked'`)).rows).toEqual([]);
 });
 
-test('a link that was sent before the address changed is void', async () => {
+test('an email change voids reset links to the old address', async () => {
   const { email, access_token: accessToken } = await app.register();
-  const token = await forgot(email);
+  const token = await requestReset(email);
   const newEmail = freshEmail();
   await app.post('/me/email', { new_email: newEmail, current_password: password }, accessToken);
   await app.post('/verify-email', { token: (await app.nextMail(newEmail)).token });
   expect((await reset(token)).status).toBe(400);
 });
 
-test('a change of password while a reset is under way and the reset end in one order or the other', async () => {
+test('a concurrent password change and reset have the result of one order or the other', async () => {
   for (let round = 0; round < 5; round += 1) {
     const { email, access_token: accessToken } = await app.register();
-    const token = await forgot(email);
-    const change = { current_password: password, new_password: 'what the owner has changed it to' };
+    const token = await requestReset(email);
+    const change = { current_password: password, new_password: 'the password that the owner chose' };
     const [changed, wasReset] = await Promise.all([app.post('/me/password', change, accessToken), reset(token)]);
     const statuses = `${changed.status} ${wasReset.status}`;
     expect(['204 400', '401 204', '204 204']).toContain(statuses);
@@ -133,7 +133,7 @@ test('a change of password while a reset is under way and the reset end in one o
   }
 });
 
-test('where no mail is sent, that is said, the same for every address', async () => {
+test('without SMTP, email endpoints return 403 for every address', async () => {
   const silent = await startApp({ EMAIL_VERIFICATION: 'off' }, { mailer: null });
   const { email, access_token: token } = await silent.register();
   for (const address of [email, freshEmail()])
@@ -144,7 +144,7 @@ test('where no mail is sent, that is said, the same for every address', async ()
   await silent.close();
 });
 
-test('a change of password is told to the account’s address', async () => {
+test('a password change sends a notice to the account', async () => {
   const { email, access_token: token } = await app.register();
   await app.mails();
   await app.post('/me/password', { current_password: password, new_password: next }, token);

@@ -100,7 +100,7 @@ test('nobody connects without the password', async () => {
 
 test('a second server in one folder is refused in a sentence, and does not disturb the first', async () => {
   const first = await startElsewhere({ directory, durable: true });
-  await expect(start()).rejects.toThrow(/another Keyturn development server \(pid \d+\) is using this folder/);
+  await expect(start()).rejects.toThrow(/another Keyturn development server \(pid \d+\) uses this folder/);
   expect((await query(first.url, 'SELECT n FROM kept')).rows).toEqual([{ n: 1 }]);
   await first.kill();
 });

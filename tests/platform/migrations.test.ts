@@ -76,7 +76,7 @@ test('an applied migration that was edited is refused, and nothing after it is a
   await write('2_keys', 'CREATE TABLE keys (id int);');
 
   await expect(applyMigrations(database.url, folder)).rejects.toThrow(
-    'Migration 1_doors was edited after it had been applied to this database: restore',
+    'Migration 1_doors was edited after it was applied to this database. Restore',
   );
   expect(await pending()).toEqual(['2_keys']);
 });
@@ -86,7 +86,7 @@ test('a migration that fails leaves nothing, keeps those before it, and is appli
   await write('2_keys', 'CREATE TABLE keys (id int); CREATE TABLE doors (id int);');
 
   await expect(applyMigrations(database.url, folder)).rejects.toThrow(
-    'Migration 2_keys failed and was undone: relation "doors" already exists',
+    'Migration 2_keys failed and was rolled back: relation "doors" already exists',
   );
   expect(await recorded()).toEqual([{ name: '1_doors' }]);
   expect(await rows(`SELECT to_regclass('keys') AS "table"`)).toEqual([{ table: null }]);
@@ -101,7 +101,7 @@ test('a migration that another tool left half-done is refused until the operator
   await client.query('UPDATE _prisma_migrations SET finished_at = NULL; DROP TABLE doors');
 
   const refusal = await applyMigrations(database.url, folder).catch((error: Error) => error.message);
-  expect(refusal).toContain('Migration 1_doors was begun by another tool and not finished');
+  expect(refusal).toContain('Migration 1_doors was started by another tool and not finished');
   expect(await pending()).toEqual(['1_doors']);
 
   const advice = /run (UPDATE .*) and start again/.exec(String(refusal))?.[1];

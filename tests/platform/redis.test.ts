@@ -97,7 +97,7 @@ test('a connection that died without a word is replaced by a new one', async () 
   try {
     await until(redis.isUp);
     proxy.forget();
-    await expect(redis.send('PING')).rejects.toThrow('no answer within');
+    await expect(redis.send('PING')).rejects.toThrow('no reply within');
     await until(redis.isUp, 15_000);
     expect(await redis.send('PING')).toBe('PONG');
     expect(told).toEqual(['warn', 'info']);

@@ -1,14 +1,17 @@
+// The ceilings, the headers, and the address that requests are counted by. `outcomes.test.ts` has the other limits.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
-import { type CallOptions, freshEmail, password, type Settings, startApp, type TestApp } from '../harness.ts';
+import { freshEmail, startApp, type TestApp } from '../harness.ts';
 import { operations } from '../http/operations.ts';
 import { exchange } from '../http/wire.ts';
+import { type Call, callFrom as callAppFrom, freshAddress, statuses, withApp, wrongLogin } from './calls.ts';
 import { rateLimitOf } from './fields.ts';
 
 jest.setTimeout(60_000);
 
 const tight = {
   RATE_LIMIT_LOGIN: '5/15m',
+  RATE_LIMIT_REGISTER: '4/1h',
   RATE_LIMIT_REFRESH: '4/1m',
   RATE_LIMIT_MAIL: '3/15m',
   RATE_LIMIT_DEFAULT: '6/1m',
@@ -21,64 +24,44 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-let addresses = 0;
-/** An address that no other test has. */
-const freshAddress = () => `198.51.${Math.floor((addresses += 1) / 250)}.${(addresses % 250) + 1}`;
+const callFrom = (ip: string, call: Call, to = app) => callAppFrom(to, ip, call);
 
-type Call = [method: 'get' | 'post' | 'patch' | 'delete' | 'put', path: string, options?: CallOptions];
-
-const callFrom = (ip: string, [method, path, options = {}]: Call, to = app) =>
-  to.call(method, path, { ...options, headers: { ...options.headers, 'x-forwarded-for': ip } });
-
-async function statuses(times: number, call: () => Promise<{ status: number }>): Promise<number[]> {
-  const all: number[] = [];
-  for (let i = 0; i < times; i += 1) all.push((await call()).status);
-  return all;
-}
-
-const wrongLogin = (): Call => ['post', '/login', { body: { email: freshEmail(), password: 'not it' } }];
-
-async function withApp(settings: Settings, use: (app: TestApp) => Promise<void>): Promise<void> {
-  const own = await startApp({ ...tight, ...settings });
-  await use(own).finally(() => own.close());
-}
-
-async function registered(): Promise<{ email: string; access_token: string; refresh_token: string }> {
-  const email = freshEmail();
-  const body = { email, password, display_name: 'Ada Lovelace' };
-  const { body: account } = await callFrom(freshAddress(), ['post', '/register', { body }]);
-  return { ...(account as { access_token: string; refresh_token: string }), email };
-}
-
+/** The limits that the examples of the OpenAPI document count for, without credentials. All others count only for the ceiling. */
 const groupOf: Record<string, string> = {
-  register: 'login',
+  register: 'register',
   login: 'login',
-  changePassword: 'login',
-  changeEmail: 'login',
-  deleteMe: 'login',
-  requestToken: 'login',
+  refresh: 'refresh',
+  requestToken: 'refresh_ceiling',
   verifyEmail: 'mail',
   resendVerification: 'mail',
   forgotPassword: 'mail',
   resetPassword: 'mail',
-  refresh: 'refresh',
+  undoEmailChange: 'mail',
 };
 
 const probes = ['getHealth', 'getReadiness'];
 
 test.each(operations.filter(({ id }) => !probes.includes(id)))(
-  '$id says which limit it counts for, and how much is left',
+  'the response of $id describes the limit that it counted for',
   async ({ id, method, path, body }) => {
     const call: Call = [method.toLowerCase() as Call[0], path, body ? { body: body.example } : {}];
     const answer = await callFrom(freshAddress(), call);
     const limit = rateLimitOf(answer);
-    const quota = { login: 5, refresh: 4, mail: 3, default: 6 }[groupOf[id] ?? 'default'];
+    const quotas: Record<string, number> = {
+      login: 5,
+      register: 4,
+      refresh: 4,
+      mail: 3,
+      default: 6,
+      refresh_ceiling: 60,
+    };
+    const quota = quotas[groupOf[id] ?? 'default'];
     expect(limit).toMatchObject({ group: groupOf[id] ?? 'default', quota, left: (quota ?? 0) - 1 });
     expect(limit.resetSeconds).toBeLessThanOrEqual(limit.windowSeconds);
   },
 );
 
-test('beyond the limit: 429 as a problem, not kept by anybody, with Retry-After not before the reset', async () => {
+test('returns 429 beyond the limit, with Retry-After not before the reset', async () => {
   const ip = freshAddress();
   const left = async () => rateLimitOf(await callFrom(ip, ['get', '/openapi.json'])).left;
   expect([await left(), await left(), await left(), await left(), await left(), await left()]).toEqual([
@@ -99,7 +82,7 @@ test('beyond the limit: 429 as a problem, not kept by anybody, with Retry-After 
   expect((await callFrom(freshAddress(), ['get', '/openapi.json'])).status).toBe(200);
 });
 
-test('a window that is over begins anew', () =>
+test('counts from zero after the window has ended', () =>
   withApp({ RATE_LIMIT_DEFAULT: '2/1s' }, async (own) => {
     const call = () => callFrom('198.51.100.1', ['get', '/openapi.json'], own);
     expect(await statuses(3, call)).toEqual([200, 200, 429]);
@@ -107,116 +90,14 @@ test('a window that is over begins anew', () =>
     expect((await call()).status).toBe(200);
   }));
 
-describe('login', () => {
-  test('counts failures only', async () => {
-    const [{ email }, ip] = [await registered(), freshAddress()];
-    const login: Call = ['post', '/login', { body: { email, password } }];
-    expect(await statuses(12, () => callFrom(ip, login))).toEqual(Array(12).fill(200));
-    expect(await statuses(5, () => callFrom(ip, wrongLogin()))).toEqual(Array(5).fill(401));
-    expect((await callFrom(ip, login)).status).toBe(429);
-  });
-
-  test('stops who tries one password on many addresses', async () => {
-    const ip = freshAddress();
-    expect(await statuses(7, () => callFrom(ip, wrongLogin()))).toEqual([401, 401, 401, 401, 401, 429, 429]);
-  });
-
-  test('lets no more guesses run at once than may fail', async () => {
-    const ip = freshAddress();
-    const answers = await Promise.all(Array.from({ length: 40 }, () => callFrom(ip, wrongLogin())));
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);
-    expect(answers.filter(({ status }) => status === 429)).toHaveLength(35);
-  });
-
-  test('keeps nobody out for more right passwords at once than may fail', async () => {
-    const [{ email }, ip] = [await registered(), freshAddress()];
-    const login: Call = ['post', '/login', { body: { email, password } }];
-    const answers = await Promise.all(Array.from({ length: 40 }, () => callFrom(ip, login)));
-    expect(answers.map(({ status }) => status)).toContain(429);
-    expect((await callFrom(ip, login)).status).toBe(200);
-  });
-
-  test('still refuses, after however many refusals, who has failed too often', async () => {
-    const ip = freshAddress();
-    expect(await statuses(5, () => callFrom(ip, wrongLogin()))).toEqual(Array(5).fill(401));
-    expect(await statuses(20, () => callFrom(ip, wrongLogin()))).toEqual(Array(20).fill(429));
-  });
-
-  test('has one counter for register, login and every password that is asked for under /me', async () => {
-    const [{ email, access_token: token }, ip] = [await registered(), freshAddress()];
-    const body = { current_password: 'not it', new_password: 'a quieter mare and no battery' };
-    await callFrom(ip, ['post', '/register', { body: { email, password, display_name: 'Ada' } }]);
-    await callFrom(ip, wrongLogin());
-    await callFrom(ip, ['post', '/me/password', { token, body }]);
-    await callFrom(ip, ['post', '/me/delete', { token, body: { current_password: 'not it' } }]);
-    const last = await callFrom(ip, wrongLogin());
-    expect([last.status, rateLimitOf(last).left]).toEqual([401, 0]);
-    expect((await callFrom(ip, ['post', '/register', { body: {} }])).status).toBe(429);
-    expect((await callFrom(ip, ['get', '/me', { token }])).status).toBe(200);
-  });
-});
-
-describe('refresh', () => {
-  test('counts a good token by its session, whatever address it comes from', async () => {
-    let { refresh_token: token } = await registered();
-    const turn = async () => {
-      const answer = await callFrom(freshAddress(), ['post', '/refresh', { body: { refresh_token: token } }]);
-      token = (answer.body as { refresh_token?: string }).refresh_token ?? token;
-      return answer;
-    };
-    expect(await statuses(5, turn)).toEqual([200, 200, 200, 200, 429]);
-  });
-
-  test('lets an office of many sessions share an address', async () => {
-    const ip = freshAddress();
-    for (let i = 0; i < 12; i += 1) {
-      const { refresh_token: token } = await registered();
-      const { status } = await callFrom(ip, ['post', '/refresh', { body: { refresh_token: token } }]);
-      expect(status).toBe(200);
-    }
-  });
-
-  test('a refused turn spends nothing: the same token is good when the window is over', () =>
-    withApp({ RATE_LIMIT_REFRESH: '1/1s' }, async (own) => {
-      const { refresh_token: token } = await own.register();
-      const { body } = await own.refresh(token);
-      const next = (body as { refresh_token: string }).refresh_token;
-      expect((await own.refresh(next)).status).toBe(429);
-      await new Promise((resolve) => setTimeout(resolve, 1100));
-      expect((await own.refresh(next)).status).toBe(200);
-    }));
-
-  test.each([
-    ['a forged token', { refresh_token: `ktr_${'A'.repeat(91)}` }, 401],
-    ['no token', { refresh_token: '' }, 401],
-    ['another body', { refresh: 'x' }, 400],
-  ])('counts %s by the address', async (_, body, status) => {
-    const ip = freshAddress();
-    const call = () => callFrom(ip, ['post', '/refresh', { body }]);
-    expect(await statuses(5, call)).toEqual([status, status, status, status, 429]);
-    const { refresh_token: token } = await registered();
-    expect((await callFrom(ip, ['post', '/refresh', { body: { refresh_token: token } }])).status).toBe(200);
-  });
-
-  test.each([
-    ['not JSON', 'application/json', '{', 400],
-    ['not declared as JSON', 'text/plain', '{}', 415],
-    ['too large', 'application/json', `"${'x'.repeat(17_000)}"`, 413],
-  ])('counts a body that is %s by the address', async (_, type, body, status) => {
-    const headers = { 'content-type': type, 'x-forwarded-for': freshAddress() };
-    const send = () => fetch(`${app.baseUrl}/refresh`, { method: 'POST', headers, body });
-    expect(await statuses(5, send)).toEqual([status, status, status, status, 429]);
-  });
-});
-
-test('probes are never refused', async () => {
+test('never limits probes', async () => {
   const ip = freshAddress();
   expect(await statuses(20, () => callFrom(ip, ['get', '/healthz']))).toEqual(Array(20).fill(200));
   expect(await statuses(20, () => callFrom(ip, ['get', '/readyz']))).toEqual(Array(20).fill(200));
   expect((await callFrom(ip, ['get', '/healthz'])).headers['ratelimit']).toBeUndefined();
 });
 
-test('what is not there and what takes another method count, too', async () => {
+test('counts unknown paths and wrong methods', async () => {
   const ip = freshAddress();
   const answers = [];
   for (let i = 0; i < 4; i += 1)
@@ -224,14 +105,14 @@ test('what is not there and what takes another method count, too', async () => {
   expect(answers).toEqual([404, 405, 404, 405, 404, 405, 429, 429]);
 });
 
-test('refusals from before the endpoint say what is left, too', async () => {
+test('describes the limit in errors that precede the handler', async () => {
   const [json, big] = [{ 'content-type': 'application/json' }, `"${'x'.repeat(17_000)}"`];
   const requests: [status: number, group: string, method: string, path: string, headers: object, body?: string][] = [
     [404, 'default', 'GET', '/nowhere', {}],
     [405, 'default', 'PUT', '/sessions', {}],
-    [400, 'login', 'POST', '/login', json, '{'],
-    [413, 'login', 'POST', '/login', json, big],
-    [415, 'refresh', 'POST', '/refresh', {}, '{}'],
+    [400, 'default', 'POST', '/login', json, '{'],
+    [413, 'default', 'POST', '/login', json, big],
+    [415, 'refresh_ceiling', 'POST', '/refresh', {}, '{}'],
     [401, 'default', 'GET', '/me', { authorization: 'Bearer garbage' }],
   ];
   for (const [status, group, method, path, headers, body] of requests) {
@@ -243,30 +124,31 @@ test('refusals from before the endpoint say what is left, too', async () => {
   }
 });
 
-test('no other way to write /login has a counter of its own', async () => {
-  const ip = freshAddress();
-  await statuses(5, () => callFrom(ip, wrongLogin()));
-  const body = JSON.stringify({ email: freshEmail(), password: 'not it' });
-  const headers = `host: x\r\nx-forwarded-for: ${ip}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
-  const ways = [
-    '/LOGIN',
-    '/login/',
-    '//login',
-    '/%6cogin',
-    '/login%2f',
-    '/./login',
-    '/x/../login',
-    '/login;x',
-    '/login#x',
-  ];
-  for (const way of [...ways, '/login?x=1', '/login?', 'http://x/login'])
-    expect([way, await exchange(app.baseUrl, `POST ${way} HTTP/1.1\r\n${headers}\r\n\r\n${body}`)]).toEqual([
-      way,
-      expect.stringMatching(/^HTTP\/1.1 (404|429|400) /),
-    ]);
-});
+test('no other spelling of /login has its own counter', () =>
+  withApp({ RATE_LIMIT_LOGIN: '5/15m' }, async (own) => {
+    const ip = freshAddress();
+    await statuses(5, () => callFrom(ip, wrongLogin(), own));
+    const body = JSON.stringify({ email: freshEmail(), password: 'not it' });
+    const headers = `host: x\r\nx-forwarded-for: ${ip}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
+    const spellings = [
+      '/LOGIN',
+      '/login/',
+      '//login',
+      '/%6cogin',
+      '/login%2f',
+      '/./login',
+      '/x/../login',
+      '/login;x',
+      '/login#x',
+    ];
+    for (const path of [...spellings, '/login?x=1', '/login?', 'http://x/login'])
+      expect([path, await exchange(own.baseUrl, `POST ${path} HTTP/1.1\r\n${headers}\r\n\r\n${body}`)]).toEqual([
+        path,
+        expect.stringMatching(/^HTTP\/1.1 (404|429|400) /),
+      ]);
+  }));
 
-describe('the client is who', () => {
+describe('the address that counts', () => {
   const forged = [
     { 'x-forwarded-for': '203.0.113.1' },
     { forwarded: 'for=203.0.113.2' },
@@ -277,14 +159,14 @@ describe('the client is who', () => {
     { 'x-client-ip': '203.0.113.8' },
   ];
 
-  test('connects, with TRUST_PROXY=off: no header makes another one', () =>
-    withApp({ TRUST_PROXY: 'off' }, async (own) => {
+  test('is that of the connection with TRUST_PROXY=off, whatever the headers say', () =>
+    withApp({ TRUST_PROXY: 'off', RATE_LIMIT_DEFAULT: '6/1m' }, async (own) => {
       const answers = [];
       for (const headers of forged) answers.push((await own.call('get', '/openapi.json', { headers })).status);
       expect(answers).toEqual([200, 200, 200, 200, 200, 200, 429]);
     }));
 
-  test('the one trusted proxy names: what clients wrote before it, and other headers, count for nothing', async () => {
+  test('is the one that the trusted proxy appended, whatever other headers say', async () => {
     const ip = freshAddress();
     const answers = [];
     for (const headers of forged) {
@@ -297,8 +179,8 @@ describe('the client is who', () => {
   });
 
   test.each([
-    ['an IPv6 /56', '2001:db8:9:100::1', '2001:db8:9:1ff:ffff:ffff:ffff:ffff', '2001:db8:9:200::1'],
-    ['one IPv4 address, mapped or with a port', '::ffff:203.0.113.50', '203.0.113.50:40123', '203.0.113.51'],
+    ['is an IPv6 /56', '2001:db8:9:100::1', '2001:db8:9:1ff:ffff:ffff:ffff:ffff', '2001:db8:9:200::1'],
+    ['is one IPv4 address, also mapped or with a port', '::ffff:203.0.113.50', '203.0.113.50:40123', '203.0.113.51'],
   ])('%s', async (_, one, same, other) => {
     await statuses(6, () => callFrom(one, ['get', '/openapi.json']));
     expect((await callFrom(same, ['get', '/openapi.json'])).status).toBe(429);

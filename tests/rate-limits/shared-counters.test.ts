@@ -1,6 +1,5 @@
 import { expect, jest, test } from '@jest/globals';
-import type { Options } from 'express-rate-limit';
-import { SharedCounters } from '../../src/http/rate-limit-store.ts';
+import { makeSharedCounters } from '../../src/http/rate-limits/counters.ts';
 import { makeLogger } from '../../src/platform/log.ts';
 import { openRedis } from '../../src/platform/redis.ts';
 import { startRedis } from '../support/redis-server.ts';
@@ -14,12 +13,11 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test('what was counted in Redis is not taken back in memory, where failures would be forgotten by it', async () => {
+test('an event that was counted in Redis is not subtracted from the counter in memory', async () => {
   const server = await startRedis();
   const redis = openRedis(server.url, makeLogger({ level: 'silent', pretty: false }));
-  const counters = new SharedCounters(redis, 'test:');
-  counters.init({ windowMs: 60_000 } as Options);
-  const count = async () => (await counters.increment('ada')).totalHits;
+  const counters = makeSharedCounters(redis, 'test:', 60);
+  const count = async () => (await counters.add('ada')).count;
   try {
     await until(redis.isUp);
     server.pause();
@@ -29,15 +27,31 @@ test('what was counted in Redis is not taken back in memory, where failures woul
     await until(redis.isUp);
     await count();
     server.pause();
-    await counters.decrement('ada');
+    await counters.giveBack('ada');
     expect([redis.isUp(), await count()]).toEqual([false, 4]);
     server.resume();
     await until(redis.isUp);
-    // It had the first, whose answer was late, and the fourth, which was taken back when it could answer again.
+    // Redis counted the first event, whose reply was late, and the fourth, which was subtracted when it replied again.
     expect(await count()).toBe(2);
   } finally {
     redis.close();
-    counters.shutdown();
+    await server.kill();
+  }
+});
+
+test('an event that was counted in memory is not subtracted in Redis', async () => {
+  const server = await startRedis();
+  const redis = openRedis(server.url, makeLogger({ level: 'silent', pretty: false }));
+  const counters = makeSharedCounters(redis, 'test:', 60);
+  try {
+    server.pause();
+    await counters.add('ada');
+    server.resume();
+    await until(redis.isUp);
+    await counters.giveBack('ada');
+    expect(await counters.add('ada')).toEqual({ count: 1, endsInMs: 60_000 });
+  } finally {
+    redis.close();
     await server.kill();
   }
 });

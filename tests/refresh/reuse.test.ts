@@ -75,7 +75,13 @@ test('repeated presentations of the tokens of a reused session write one more au
 });
 
 test.each([
-  ['revoked', (id: string) => app.sql.query('UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'logout' WHERE id = $1', [id])],
+  [
+    'revoked',
+    (id: string) =>
+      app.sql.query("UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'logout' WHERE id = $1", [
+        id,
+      ]),
+  ],
   ['expired', (id: string) => app.sql.query('UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1', [id])],
 ])('repeated presentations of the tokens of a session that is %s write one audit event', async (reason, end) => {
   const { tokens, session_id: id, user } = await rotatedLongAgo(2);

@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Endpoint } from '../../src/http/endpoint.ts';
-import { makeCountRequest, type RateLimit } from '../../src/http/rate-limit.ts';
+import type { RateLimit } from '../../src/http/rate-limits/budget.ts';
+import { makeMemoryCounters } from '../../src/http/rate-limits/counters.ts';
+import { makeRateLimiter } from '../../src/http/rate-limits/rate-limit.ts';
 import { InvalidAccessToken } from '../../src/core/errors.ts';
 import { listen, makeExpress } from '../../src/http/server/server.ts';
 
@@ -40,9 +42,9 @@ export async function serveEndpoints(
     metrics: { requestDone: () => {} },
     corsOrigins: [],
     checkResponses: true,
-    count: makeCountRequest({
-      rateLimits: { login: plenty, refresh: plenty, mail, default: plenty },
-      openCounters: () => undefined,
+    rateLimiter: makeRateLimiter({
+      rateLimits: { login: plenty, register: plenty, refresh: plenty, mail, default: plenty },
+      openCounters: (_name, windowSeconds) => makeMemoryCounters(windowSeconds),
       onLimited: () => {},
     }),
     findApiKey: { bySecret: async () => undefined, byToken: async () => undefined },

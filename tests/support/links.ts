@@ -1,12 +1,12 @@
-// The pages of mailed links, before use-cases that do as a token tells them, and keep what they were asked to do.
-import { InvalidToken } from '../../src/core/one-time-tokens/one-time-tokens.errors.ts';
+// The pages of emailed links in front of fake use cases. The token decides the outcome; successful calls are recorded.
+import { InvalidToken } from '../../src/core/one-time-tokens/one-time-token.ts';
 import { loadBlocklist, makePasswordPolicy } from '../../src/core/users/password-policy.ts';
-import { linkPages } from '../../src/features/link-pages/link-pages.endpoints.ts';
+import { linkPageEndpoints } from '../../src/features/link-pages/link-pages.endpoints.ts';
 import { ValidationFailed } from '../../src/core/errors.ts';
 import { NotReady, Overloaded } from '../../src/lib/errors.ts';
 import { serveEndpoints, type ServeOptions } from './endpoints.ts';
 
-/** As long as a real one. */
+/** Has the length of a real token. */
 const tokenOf = (name: string) => `kto_${name.padEnd(86, '_')}`;
 
 export const tokens = {
@@ -30,21 +30,22 @@ export async function serveLinks(options: ServeOptions = {}) {
     if (token === tokens.invalid) throw new InvalidToken('not live');
     if (token === tokens.busy) throw new Overloaded('hashing', 5);
     if (token === tokens.down) throw new NotReady('database');
-    if (token === tokens.faulty) throw new TypeError('a fault with a secret in it');
+    if (token === tokens.faulty) throw new TypeError('an error with a secret in it');
   };
   const follow = (link: string) => async (token: string) => {
     use(token);
     followed.push({ link, token });
   };
-  const pages = linkPages({
+  const pages = linkPageEndpoints({
     baseUrl: 'https://auth.example.com/tenant',
     passwordMinLength: 8,
     verifyEmail: follow('verify-email'),
     undoEmailChange: follow('undo-email-change'),
     async resetPassword({ token, newPassword }) {
       use(token);
-      const faults = policy.knownFaults(newPassword);
-      if (faults.length > 0) throw new ValidationFailed(faults.map((message) => ({ path: 'new_password', message })));
+      const violations = policy.checkOffline(newPassword);
+      if (violations.length > 0)
+        throw new ValidationFailed(violations.map((message) => ({ path: 'new_password', message })));
       followed.push({ link: 'reset-password', token, newPassword });
     },
   });

@@ -1,4 +1,4 @@
-// The tarball that `npm pack` makes of a fresh clone.
+// The tarball of `npm pack`.
 import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
@@ -7,8 +7,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** All that packing needs. Copied, since `prepack` changes package.json and other tests read it meanwhile. */
-const sources = [
+const requiredFiles = [
   'package.json',
   'README.md',
   'LICENSE',
@@ -16,19 +15,19 @@ const sources = [
   'tsconfig.build.json',
   'tsconfig.package.json',
 ];
-const folders = ['src/verify', 'src/client', 'scripts'];
+const requiredFolders = ['src/verify', 'src/client', 'scripts'];
 
-/** Packs into `folder`, and gives the tarball's path. */
-export async function packKeyturn(folder: string): Promise<string> {
-  const clone = await mkdtemp(join(tmpdir(), 'keyturn-clone-'));
-  for (const name of [...sources, ...folders])
-    await cp(name, join(clone, name), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+/** Packs a copy, because `prepack` changes package.json, which other tests read. Returns the path of the tarball. */
+export async function packKeyturn(destination: string): Promise<string> {
+  const copy = await mkdtemp(join(tmpdir(), 'keyturn-copy-'));
+  for (const path of [...requiredFiles, ...requiredFolders])
+    await cp(path, join(copy, path), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
     });
-  await symlink(resolve('node_modules'), join(clone, 'node_modules'), 'junction');
-  await run('npm', ['pack', '--pack-destination', folder], { cwd: clone });
-  await rm(clone, { recursive: true });
-  const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz'));
-  if (tarball === undefined) throw new Error('npm pack made no tarball');
-  return join(folder, tarball);
+  await symlink(resolve('node_modules'), join(copy, 'node_modules'), 'junction');
+  await run('npm', ['pack', '--pack-destination', destination], { cwd: copy });
+  await rm(copy, { recursive: true });
+  const tarball = (await readdir(destination)).find((name) => name.endsWith('.tgz'));
+  if (tarball === undefined) throw new Error('npm pack created no tarball');
+  return join(destination, tarball);
 }

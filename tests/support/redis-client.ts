@@ -1,4 +1,4 @@
-import { createClient, type RedisClientType } from '@redis/client';
+import { createClient, type RedisClientType } from 'redis';
 
 const ANSWER_WITHIN_MS = 5000;
 

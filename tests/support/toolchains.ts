@@ -1,20 +1,23 @@
-// Programs of other languages, which a machine may not have.
+// Detects the toolchains of other languages.
 import { spawnSync } from 'node:child_process';
 import { findPython } from './python.ts';
 
-/** Says which version it is: one that is there may still be no more than a link to what was never installed. */
-const runs = (name: string): boolean =>
-  name === 'python3'
+/** Runs the program, because an existing file can be a shim for a toolchain that is not installed. */
+const isInstalled = (program: string): boolean =>
+  program === 'python3'
     ? findPython() !== undefined
-    : ['--version', 'version', '-v'].some((flag) => spawnSync(name, [flag], { stdio: 'ignore' }).status === 0);
+    : ['--version', 'version', '-v'].some((flag) => spawnSync(program, [flag], { stdio: 'ignore' }).status === 0);
 
-/** The program that is missing here, or does not run, if one is. */
-const missing = ({ needs }: { needs: readonly string[] }): string | undefined => needs.find((name) => !runs(name));
+interface Subject {
+  name: string;
+  requires: readonly string[];
+}
 
-/** Those that can be run here, those that cannot, and a line for people of each of these. */
-export function sortByToolchain<Tested extends { name: string; needs: readonly string[] }>(all: readonly Tested[]) {
-  const lacks = new Map(all.map((one) => [one, missing(one)]));
-  const here = all.filter((one) => lacks.get(one) === undefined);
-  const absent = all.filter((one) => !here.includes(one));
-  return { here, absent, notes: absent.map((one) => `NOT RUN: ${one.name}, as there is no ${lacks.get(one)} here`) };
+/** Returns the subjects whose toolchains are installed, the others, and a message for each of the others. */
+export function partitionByToolchain<S extends Subject>(subjects: readonly S[]) {
+  const missing = new Map(subjects.map((subject) => [subject, subject.requires.find((name) => !isInstalled(name))]));
+  const available = subjects.filter((subject) => missing.get(subject) === undefined);
+  const unavailable = subjects.filter((subject) => missing.get(subject) !== undefined);
+  const notes = unavailable.map((subject) => `NOT RUN: ${subject.name}, because ${missing.get(subject)} is missing`);
+  return { available, unavailable, notes };
 }

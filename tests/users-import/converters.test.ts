@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { readHash } from '../../src/platform/password-hashing/hash-formats.ts';
+import { parseHash } from '../../src/platform/password-hashing/hash-formats.ts';
 
 jest.setTimeout(120_000);
 
@@ -156,7 +156,7 @@ describe('Firebase', () => {
       'hash-config.txt': Buffer.from(`\ufeff${text}`, 'utf16le'),
     });
     expect(run.code).toBe(0);
-    expect(readHash(String(run.users?.[0]?.['password_hash']))?.stored).toContain(',ss=,sk=jxspr8Ki');
+    expect(parseHash(String(run.users?.[0]?.['password_hash']))?.stored).toContain(',ss=,sk=jxspr8Ki');
   });
 
   test('only top-level arrays named users are converted', async () => {
@@ -206,7 +206,7 @@ describe('Keycloak', () => {
     expect(run.users?.map((user) => user['password_hash'])).toEqual(
       ['sha256', 'sha1', 'sha1', 'sha1'].map((digest) => `$pbkdf2-${digest}${rest}`),
     );
-    const known = readHash(String(run.users?.[0]?.['password_hash']));
+    const known = parseHash(String(run.users?.[0]?.['password_hash']));
     expect(await known?.matches('Pässwort: correct horse')).toBe(true);
   });
 

@@ -130,7 +130,7 @@ describe('a line that is refused', () => {
     const refused = faulty.length;
     expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
     expect(stdout).toBe(
-      `${good.length} taken, ${refused} refused, of ${lines.length} lines. Why is in ${path}.refused.ndjson.\n`,
+      `${good.length} taken, ${refused} refused, of ${lines.length} lines. ${path}.refused.ndjson lists the reasons.\n`,
     );
     const report = await world.refusedOf(path);
     expect(report.map(({ line }) => line)).toEqual(faulty.map((_, index) => index + 1));
@@ -215,7 +215,7 @@ describe('a file', () => {
     for (const path of [join(world.folder, 'nowhere.ndjson'), world.folder, pipe]) {
       const { code, stdout, stderr } = await world.run(path);
       expect([code, stdout]).toEqual([1, '']);
-      expect(stderr).toMatch(/^[^\n]+ (cannot be read: ENOENT|is no file: [^\n]+)\n$/);
+      expect(stderr).toMatch(/^Error: (Cannot read [^\n]+: ENOENT\.|[^\n]+ is not a regular file\. [^\n]+)\n$/);
     }
   });
 });
@@ -234,7 +234,7 @@ describe('the report', () => {
     const path = await world.write('no', user());
     const { code, stderr } = await world.run(path, '--report', join(world.folder, 'nowhere', 'report.ndjson'));
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^The report [^\n]+ cannot be written: ENOENT\. The import is done; [^\n]+\n$/);
+    expect(stderr).toMatch(/^Error: Cannot write the report [^\n]+: ENOENT\. The import is finished\. [^\n]+\n$/);
     expect(await world.run(path)).toMatchObject({ code: 3 });
     expect(await world.refusedOf(path)).toHaveLength(1);
   });

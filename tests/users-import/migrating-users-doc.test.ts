@@ -8,7 +8,7 @@ import { cp, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promis
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { readHash } from '../../src/platform/password-hashing/hash-formats.ts';
+import { parseHash } from '../../src/platform/password-hashing/hash-formats.ts';
 import { freshEmail } from '../harness.ts';
 import { broughtHashes } from './brought-hashes.ts';
 import { type ImportWorld, startImportWorld } from './import-world.ts';
@@ -186,7 +186,7 @@ test('the example line can be imported, and every documented hash form has a tes
     .flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]*\$[^`]*)`/g)])
     .map(([, form = '']) => /^\$?[\w-]+\$+(v=\d+|ln=|i=|2b)?/.exec(form)?.[0] ?? form);
   expect(forms.length).toBeGreaterThan(10);
-  const known = broughtHashes.filter(({ hash }) => readHash(hash)).map(({ hash }) => hash);
+  const known = broughtHashes.filter(({ hash }) => parseHash(hash)).map(({ hash }) => hash);
   const isShown = (form: string) => known.some((hash) => hash.startsWith(form));
   // PHP writes $2y$; tests/login/rehash.test.ts logs in with such a hash.
   expect(forms.filter((form) => !isShown(form))).toEqual(['$2y$']);

@@ -1,7 +1,13 @@
 import { expect, test } from '@jest/globals';
 import { makeProgressBar } from '../../src/cli/progress-bar.ts';
 
-const at = (nextByte: number, lines: number) => ({ nextByte, lines, taken: lines - 1, refused: 1, finished: false });
+const at = (nextByte: number, lines: number) => ({
+  nextByte,
+  lines,
+  imported: lines - 1,
+  refused: 1,
+  isFinished: false,
+});
 
 /** What a terminal of so many columns would show, a line a write. */
 function shownOn(screen: { isTTY?: boolean; columns?: number }) {
@@ -19,11 +25,11 @@ function shownOn(screen: { isTTY?: boolean; columns?: number }) {
 
 test('on a terminal it shows on one line how far the file has come, how fast, and how long it will take', () => {
   const [first, quarter, end, cleared] = shownOn({ isTTY: true, columns: 200 });
-  expect(first).toBe(`\r\u001b[K${'░'.repeat(24)} 0 %  0 taken, 1 refused`);
+  expect(first).toBe(`\r\u001b[K${'░'.repeat(24)} 0 %  0 imported, 1 refused`);
   expect(quarter).toBe(
-    `\r\u001b[K${'█'.repeat(6)}${'░'.repeat(18)} 25 %  25,000 taken, 1 refused  2,500 lines/s  30 s left`,
+    `\r\u001b[K${'█'.repeat(6)}${'░'.repeat(18)} 25 %  25,000 imported, 1 refused  2,500 lines/s  30 s left`,
   );
-  expect(end).toContain(`${'█'.repeat(24)} 100 %  100,000 taken`);
+  expect(end).toContain(`${'█'.repeat(24)} 100 %  100,000 imported`);
   expect(cleared).toBe('\r\u001b[K');
 });
 

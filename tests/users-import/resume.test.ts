@@ -170,7 +170,7 @@ test('stopped by Ctrl-C, it ends after the batch under way, says so, and goes on
   expect(await ended).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'Stopped. Every line up to line 1000 is dealt with; run the same again to go on.\n',
+    stderr: 'Error: The import was stopped after line 1000. Run the same command to resume it.\n',
   });
   expect(await usersOf(file.emails)).toBe(990);
   expect((await world.run(path)).code).toBe(3);
@@ -188,7 +188,7 @@ test('cut off from the database, it says so, and goes on when it is run again', 
      WHERE datname = current_database() AND application_name = 'keyturn' AND wait_event_type = 'Lock'`,
   );
   const { code, stderr } = await ended;
-  expect([code, stderr]).toEqual([1, expect.stringMatching(/^The database cannot be used: [^\n]+\n$/)]);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/^Error: The database is unavailable: [^\n]+\n$/)]);
   await letGo(holder);
   expect(await usersOf(file.emails)).toBe(990);
   expect((await world.run(path)).code).toBe(3);
@@ -204,7 +204,9 @@ test('two imports of one file at once take each account once: one goes on, and t
   await letGo(holder);
   const outputs = await Promise.all(both.map(({ ended }) => ended));
   expect(outputs.map(({ code }) => code).toSorted((a, b) => Number(a) - Number(b))).toEqual([1, 3]);
-  expect(outputs.find(({ code }) => code === 1)?.stderr).toMatch(/^Another process imports the same file, /);
+  expect(outputs.find(({ code }) => code === 1)?.stderr).toMatch(
+    /^Error: Another process is importing the same file\. /,
+  );
   await expectDone(path, file);
 });
 
@@ -231,7 +233,7 @@ test('a file that is changed while it is read is not read on', async () => {
   expect(await ended).toEqual({
     code: 1,
     stdout: '',
-    stderr: `${path} was changed while it was read. Every line up to line 1000 is dealt with; the rest is not.\n`,
+    stderr: `Error: ${path} was changed while it was read. Lines up to line 1000 are imported. Import the rest as a new file.\n`,
   });
   expect(await usersOf(file.emails)).toBe(990);
 });

@@ -5,56 +5,57 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import express, { type ErrorRequestHandler, type Request } from 'express';
 import {
   type AuthOptions,
-  authOf,
   createVerifier,
+  getAuth,
   requireAuth,
   requireOwner,
   requireScope,
 } from '../../src/verify/index.ts';
 import { audience, type Forger, issuer, makeForger, now, userId } from '../core/forger.ts';
 import { exchange } from '../http/wire.ts';
-import { fakeIssuer, publicKeys } from './issuer.ts';
+import { makeFakeIssuer, publicKeys } from './fake-issuer.ts';
 
 let ours: Forger;
 let server: Server;
 let baseUrl: string;
 let reasons: string[];
-let down = false;
+let isIssuerDown = false;
 const handled: string[] = [];
 
 async function start(options: AuthOptions = {}): Promise<void> {
-  const keys = fakeIssuer(publicKeys(ours));
-  const dead = createVerifier({
+  const fake = makeFakeIssuer(publicKeys(ours));
+  const withoutKeys = createVerifier({
     issuer,
     audience: audience[0],
     fetch: () => Promise.reject(new Error('down')),
     nowMs: () => now * 1000,
   });
-  const verifier = { issuer, verify: (token: string) => (down ? dead : keys.verifier).verify(token) };
+  const verifier = { issuer, verify: (token: string) => (isIssuerDown ? withoutKeys : fake.verifier).verify(token) };
   const app = express();
-  const faulty = { issuer, verify: () => Promise.reject(new Error('a fault')) };
-  app.get('/faulty', requireAuth(faulty), (_req, res) => void res.send('open'));
-  app.get('/forgotten', requireScope('profile'), (_req, res) => void res.send('open'));
-  app.use(requireAuth(verifier, { onRefused: (error) => reasons.push(error.message), ...options }));
+  const broken = { issuer, verify: () => Promise.reject(new Error('unexpected')) };
+  app.get('/broken-verifier', requireAuth(broken), (_req, res) => void res.send('open'));
+  app.get('/without-auth', requireScope('profile'), (_req, res) => void res.send('open'));
+  app.use(requireAuth(verifier, { onError: (error) => reasons.push(error.message), ...options }));
   app.get('/orders', requireScope('profile'), (req, res) => {
     handled.push(req.auth?.sub ?? '');
-    res.json({ sub: req.auth?.sub, scopes: authOf(req).scopes });
+    res.json({ sub: req.auth?.sub, scopes: getAuth(req).scopes });
   });
   app.get('/admin', requireScope('users:write'), (_req, res) => void res.send('all'));
-  const ownerOf = (req: Request<{ id: string }>) => (req.params.id === 'nothing' ? undefined : req.params.id);
+  const ownerOf = (req: Request<{ id: string }>) => (req.params.id === 'missing' ? undefined : req.params.id);
   app.get('/users/:id', requireOwner(ownerOf), (req, res) => void res.send(req.params.id));
   app.get(
-    '/later/:id',
+    '/async/:id',
     requireOwner(async (req: Request<{ id: string }>) => req.params.id),
     (_req, res) => void res.send('own'),
   );
   app.get(
-    '/broken',
+    '/broken-owner',
     requireOwner(() => Promise.reject(new Error('database'))),
     (_req, res) => void res.send('own'),
   );
-  const last: ErrorRequestHandler = (error: Error, _req, res, _next) => void res.status(500).send(error.message);
-  app.use(last);
+  const errorHandler: ErrorRequestHandler = (error: Error, _req, res, _next) =>
+    void res.status(500).send(error.message);
+  app.use(errorHandler);
   server = createServer(app);
   await once(server.listen(0, '127.0.0.1'), 'listening');
   baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -84,17 +85,17 @@ const problem = (status: number, code: string) => ({
 });
 
 describe('requireAuth', () => {
-  test('lets a good token through, with its claims', async () => {
+  test('sets req.auth to the claims of a valid token', async () => {
     const { status, text } = await get('/orders', await bearer());
     expect([status, JSON.parse(text)]).toEqual([200, { sub: userId, scopes: ['profile', 'sessions'] }]);
   });
 
-  test('takes the scheme in any case (RFC 9110 section 11.1)', async () => {
+  test('accepts the scheme in any case (RFC 9110 section 11.1)', async () => {
     expect((await get('/orders', (await bearer()).replace('Bearer', 'bEARER'))).status).toBe(200);
   });
 
   test.each([undefined, '', 'Basic YTpi', 'Bearer', 'Bearer ', 'Bearer a b'])(
-    'answers %j with a challenge that has no error code: there were no credentials',
+    'returns 401 without an error code for the header %j, which contains no token',
     async (authorization) => {
       const { status, text, challenge, headers } = await get('/orders', authorization);
       expect([status, challenge]).toEqual([401, 'Bearer realm="api"']);
@@ -104,7 +105,7 @@ describe('requireAuth', () => {
     },
   );
 
-  test('answers a bad token invalid_token, and tells why only to the log', async () => {
+  test('returns invalid_token for an invalid token, and the reason only to onError', async () => {
     reasons = [];
     const handledBefore = handled.length;
     for (const authorization of [
@@ -125,34 +126,34 @@ describe('requireAuth', () => {
     expect(handled).toHaveLength(handledBefore);
   });
 
-  test('answers two Authorization headers invalid_request (RFC 6750 section 3.1)', async () => {
-    const good = await bearer();
-    const answer = await exchange(
+  test('returns invalid_request for two Authorization headers (RFC 6750 section 3.1)', async () => {
+    const authorization = await bearer();
+    const response = await exchange(
       baseUrl,
-      `GET /orders HTTP/1.1\r\nHost: x\r\nAuthorization: ${good}\r\nAuthorization: ${good}\r\nConnection: close\r\n\r\n`,
+      `GET /orders HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nAuthorization: ${authorization}\r\nConnection: close\r\n\r\n`,
     );
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    expect(answer).toContain('WWW-Authenticate: Bearer realm="api", error="invalid_request"');
+    expect(response).toMatch(/^HTTP\/1\.1 400 /);
+    expect(response).toContain('WWW-Authenticate: Bearer realm="api", error="invalid_request"');
   });
 
-  test('reads no token from the URL, and trusts no req.auth of others', async () => {
+  test('ignores a token in the URL', async () => {
     const [, token = ''] = (await bearer()).split(' ');
     expect((await get(`/orders?access_token=${token}`)).status).toBe(401);
   });
 
-  test('answers 503 with Retry-After while there are no keys: a 401 would sign people out', async () => {
-    down = true;
+  test('returns 503 with Retry-After while the keys are unavailable', async () => {
+    isIssuerDown = true;
     const { status, text, headers, challenge } = await get('/orders', await bearer());
-    down = false;
+    isIssuerDown = false;
     expect([status, challenge, headers.get('retry-after')]).toEqual([503, null, '1']);
     expect(JSON.parse(text)).toEqual(problem(503, 'not_ready'));
   });
 
-  test('lets nobody in where the verifier has a fault', async () => {
-    expect(await get('/faulty', await bearer())).toMatchObject({ status: 500, text: 'a fault' });
+  test('passes an unexpected error of the verifier to the error handler', async () => {
+    expect(await get('/broken-verifier', await bearer())).toMatchObject({ status: 500, text: 'unexpected' });
   });
 
-  test('puts nothing of a token into a header', async () => {
+  test('copies no part of a token into a response header', async () => {
     const evil = ours.craft(
       { alg: 'ES256', typ: 'at+jwt', kid: 'x"\r\nX-Injected: 1' },
       { iss: 'a"\r\nX-Injected: 1' },
@@ -162,53 +163,53 @@ describe('requireAuth', () => {
     expect(headers.has('x-injected')).toBe(false);
   });
 
-  test('refuses a realm that would end its quotes', () => {
+  test('throws for a realm that would end its quoted string', () => {
     for (const realm of ['a"b', 'a\\b', 'a\r\nb', ''])
       expect(() => requireAuth(createVerifier({ issuer, audience: 'a' }), { realm })).toThrow(TypeError);
   });
 });
 
 describe('requireScope', () => {
-  test('answers a token without it insufficient_scope, and names it', async () => {
+  test('returns insufficient_scope and the name of the missing scope', async () => {
     const { status, text, challenge } = await get('/admin', await bearer());
     expect([status, challenge]).toEqual([403, 'Bearer realm="api", error="insufficient_scope", scope="users:write"']);
     expect(JSON.parse(text)).toEqual(problem(403, 'insufficient_scope'));
   });
 
   test.each(['profiles', 'my-profile', 'PROFILE', 'profile.read', ''])(
-    'takes a part of its name for another: %j',
+    'returns 403 for the similar scope %j',
     async (scope) => {
       expect((await get('/orders', await bearer({ scope }))).status).toBe(403);
     },
   );
 
-  test('without requireAuth lets nobody in', async () => {
-    const { status, text } = await get('/forgotten', await bearer());
-    expect([status, text]).toEqual([500, 'requireAuth must stand before this']);
+  test('fails without requireAuth', async () => {
+    const { status, text } = await get('/without-auth', await bearer());
+    expect([status, text]).toEqual([500, 'Use requireAuth before this middleware.']);
   });
 
-  test('refuses what is no name of one scope', () => {
+  test('throws for an invalid scope name', () => {
     for (const scope of ['a b', 'a"', 'a\\', '', 'a\r\nb']) expect(() => requireScope(scope)).toThrow(TypeError);
   });
 });
 
 describe('requireOwner', () => {
-  test('lets the owner in, also where the answer takes time', async () => {
+  test('accepts the owner, from a value or a promise', async () => {
     expect((await get(`/users/${userId}`, await bearer())).text).toBe(userId);
-    expect((await get(`/later/${userId}`, await bearer())).status).toBe(200);
+    expect((await get(`/async/${userId}`, await bearer())).status).toBe(200);
   });
 
-  test('answers what is someone else’s like what is not there', async () => {
-    const [theirs, nothing] = [
+  test('returns the same 404 for a resource of another user and a missing one', async () => {
+    const [foreign, missing] = [
       await get('/users/someone', await bearer()),
-      await get('/users/nothing', await bearer()),
+      await get('/users/missing', await bearer()),
     ];
-    expect([theirs.status, theirs.text, theirs.challenge]).toEqual([404, nothing.text, null]);
-    expect(JSON.parse(theirs.text)).toEqual(problem(404, 'not_found'));
-    expect([nothing.status, [...nothing.headers.keys()]]).toEqual([404, [...theirs.headers.keys()]]);
+    expect([foreign.status, foreign.text, foreign.challenge]).toEqual([404, missing.text, null]);
+    expect(JSON.parse(foreign.text)).toEqual(problem(404, 'not_found'));
+    expect([missing.status, [...missing.headers.keys()]]).toEqual([404, [...foreign.headers.keys()]]);
   });
 
-  test('lets nobody in where it cannot tell', async () => {
-    expect(await get('/broken', await bearer())).toMatchObject({ status: 500, text: 'database' });
+  test('passes an error of ownerOf to the error handler', async () => {
+    expect(await get('/broken-owner', await bearer())).toMatchObject({ status: 500, text: 'database' });
   });
 });

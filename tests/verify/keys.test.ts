@@ -4,89 +4,90 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createVerifier } from '../../src/verify/index.ts';
 import { type Forger, issuer, makeForger } from '../core/forger.ts';
-import { fakeIssuer, publicKeys, verdict } from './issuer.ts';
+import { makeFakeIssuer, publicKeys, verdict } from './fake-issuer.ts';
 
 let first: Forger;
 let second: Forger;
-let stranger: Forger;
+let attacker: Forger;
 beforeAll(async () => {
-  [first, second, stranger] = await Promise.all([makeForger(), makeForger(), makeForger()]);
+  [first, second, attacker] = await Promise.all([makeForger(), makeForger(), makeForger()]);
 });
 
-const year = { exp: 2_000_000_000 };
-const down = new Error('connect ECONNREFUSED');
+const longLived = { exp: 2_000_000_000 };
+const connectionRefused = new Error('connect ECONNREFUSED');
 
 describe('an unknown kid', () => {
-  test('is asked for once, and is good once it is published', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    expect(await verdict(fake.verifier, await first.sign(year))).toBe('accepted');
+  test('causes one fetch, and the token is accepted if its key is published', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    expect(await verdict(fake.verifier, await first.sign(longLived))).toBe('accepted');
     fake.keys = publicKeys(second, first);
-    fake.step(10);
-    expect(await verdict(fake.verifier, await second.sign(year))).toBe('accepted');
-    expect(await verdict(fake.verifier, await first.sign(year))).toBe('accepted');
+    fake.advanceClock(10);
+    expect(await verdict(fake.verifier, await second.sign(longLived))).toBe('accepted');
+    expect(await verdict(fake.verifier, await first.sign(longLived))).toBe('accepted');
     expect(fake.fetched).toHaveLength(2);
   });
 
-  test('in a flood brings about one fetch a cooldown, while good tokens pass', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    const good = await first.sign(year);
-    await fake.verifier.verify(good);
-    for (let minute = 1; minute <= 3; minute += 1) {
-      fake.step(10);
+  test('causes at most one fetch per cooldown in a flood, and valid tokens are still accepted', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    const validToken = await first.sign(longLived);
+    await fake.verifier.verify(validToken);
+    for (let round = 1; round <= 3; round += 1) {
+      fake.advanceClock(10);
       const flood = Array.from({ length: 500 }, (_, n) =>
-        stranger.craft({ alg: 'ES256', typ: 'at+jwt', kid: `k${minute}-${n}` }, {}),
+        attacker.craft({ alg: 'ES256', typ: 'at+jwt', kid: `k${round}-${n}` }, {}),
       );
-      const said = await Promise.all([...flood, good].map((token) => verdict(fake.verifier, token)));
-      expect(new Set(said.slice(0, -1))).toEqual(new Set(['refused']));
-      expect(said.at(-1)).toBe('accepted');
-      for (const token of flood.slice(0, 50)) expect(await verdict(fake.verifier, token)).toBe('refused');
-      expect(fake.fetched).toHaveLength(1 + minute);
+      const verdicts = await Promise.all([...flood, validToken].map((token) => verdict(fake.verifier, token)));
+      expect(new Set(verdicts.slice(0, -1))).toEqual(new Set(['rejected']));
+      expect(verdicts.at(-1)).toBe('accepted');
+      for (const token of flood.slice(0, 50)) expect(await verdict(fake.verifier, token)).toBe('rejected');
+      expect(fake.fetched).toHaveLength(1 + round);
     }
   });
 
-  test('while the issuer is down cannot be judged, and is not asked for oftener', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    await fake.verifier.verify(await first.sign(year));
-    fake.keys = down;
-    fake.step(10);
-    for (let n = 0; n < 20; n += 1) expect(await verdict(fake.verifier, await second.sign(year))).toBe('unavailable');
-    expect(await verdict(fake.verifier, await first.sign(year))).toBe('accepted');
+  test('is reported as unavailable while the issuer is down, with one fetch per cooldown', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    await fake.verifier.verify(await first.sign(longLived));
+    fake.keys = connectionRefused;
+    fake.advanceClock(10);
+    for (let n = 0; n < 20; n += 1)
+      expect(await verdict(fake.verifier, await second.sign(longLived))).toBe('unavailable');
+    expect(await verdict(fake.verifier, await first.sign(longLived))).toBe('accepted');
     expect(fake.fetched).toHaveLength(2);
   });
 });
 
-describe('the keys', () => {
-  test('are fetched once for as many as come at once', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    const token = await first.sign(year);
-    const said = await Promise.all(Array.from({ length: 100 }, () => verdict(fake.verifier, token)));
-    expect(new Set(said)).toEqual(new Set(['accepted']));
+describe('cached keys', () => {
+  test('are fetched once for concurrent tokens', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    const token = await first.sign(longLived);
+    const verdicts = await Promise.all(Array.from({ length: 100 }, () => verdict(fake.verifier, token)));
+    expect(new Set(verdicts)).toEqual(new Set(['accepted']));
     expect(fake.fetched).toHaveLength(1);
   });
 
   test.each([
-    ['as long as the issuer says', 'public, max-age=60', 60],
-    ['for five minutes where it says nothing', undefined, 300],
-    ['for an hour at most', 'max-age=999999', 3600],
-    ['not past a cooldown where it says no time at all', 'max-age=0', 10],
-  ])('are kept %s', async (_how, cacheControl, seconds) => {
-    const fake = fakeIssuer(publicKeys(first));
+    ['for the max-age of the issuer', 'public, max-age=60', 60],
+    ['for five minutes without Cache-Control', undefined, 300],
+    ['for at most an hour', 'max-age=999999', 3600],
+    ['for one cooldown with max-age=0', 'max-age=0', 10],
+  ])('are kept %s', async (_duration, cacheControl, seconds) => {
+    const fake = makeFakeIssuer(publicKeys(first));
     fake.cacheControl = cacheControl;
-    const token = await first.sign(year);
+    const token = await first.sign(longLived);
     await fake.verifier.verify(token);
-    fake.step(seconds - 1);
+    fake.advanceClock(seconds - 1);
     await fake.verifier.verify(token);
     expect(fake.fetched).toHaveLength(1);
-    fake.step(1);
+    fake.advanceClock(1);
     await fake.verifier.verify(token);
     expect(fake.fetched).toHaveLength(2);
   });
 
-  test('that are a little old serve on while the new ones are fetched', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    const token = await first.sign(year);
+  test('are used up to twice their max-age while new ones are fetched in the background', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    const token = await first.sign(longLived);
     await fake.verifier.verify(token);
-    fake.step(300);
+    fake.advanceClock(300);
     let open = () => {};
     fake.gate = new Promise((resolve) => (open = resolve));
     expect(await verdict(fake.verifier, token)).toBe('accepted');
@@ -95,117 +96,120 @@ describe('the keys', () => {
     open();
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(await verdict(fake.verifier, token)).toBe('refused');
+    expect(await verdict(fake.verifier, token)).toBe('rejected');
   });
 
-  test('that are twice as old are not served before the issuer was asked: a withdrawn one is gone', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    const token = await first.sign(year);
+  test('are fetched again after twice their max-age, before a token of a revoked key is accepted', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    const token = await first.sign(longLived);
     await fake.verifier.verify(token);
     fake.keys = publicKeys(second);
-    fake.step(600);
-    expect(await verdict(fake.verifier, token)).toBe('refused');
+    fake.advanceClock(600);
+    expect(await verdict(fake.verifier, token)).toBe('rejected');
   });
 
-  test('serve on for an hour after they have gone stale while the issuer is down, and no longer', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    const token = await first.sign(year);
+  test('are used for exactly an hour after their max-age while the issuer is down', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    const token = await first.sign(longLived);
     await fake.verifier.verify(token);
-    fake.keys = down;
+    fake.keys = connectionRefused;
     for (const seconds of [301, 600, 2998]) {
-      fake.step(seconds);
+      fake.advanceClock(seconds);
       expect(await verdict(fake.verifier, token)).toBe('accepted');
     }
-    fake.step(1);
+    fake.advanceClock(1);
     expect(await verdict(fake.verifier, token)).toBe('unavailable');
     fake.keys = publicKeys(first);
-    fake.step(10);
+    fake.advanceClock(10);
     expect(await verdict(fake.verifier, token)).toBe('accepted');
   });
 
-  test('are asked for once a cooldown while the issuer is down, and nobody waits for it', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    const token = await first.sign(year);
+  test('are fetched in the background once per cooldown while the issuer is down', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    const token = await first.sign(longLived);
     await fake.verifier.verify(token);
-    fake.keys = down;
-    fake.step(700);
+    fake.keys = connectionRefused;
+    fake.advanceClock(700);
     for (let n = 0; n < 50; n += 1) expect(await verdict(fake.verifier, token)).toBe('accepted');
     expect(fake.fetched).toHaveLength(2);
     fake.gate = new Promise(() => {});
-    fake.step(10);
+    fake.advanceClock(10);
     for (let n = 0; n < 50; n += 1) expect(await verdict(fake.verifier, token)).toBe('accepted');
     expect(fake.fetched).toHaveLength(3);
   });
 
-  test('that never came are asked for again after a second', async () => {
-    const fake = fakeIssuer(down);
-    const token = await first.sign(year);
+  test('are fetched again after a second if the first fetch failed', async () => {
+    const fake = makeFakeIssuer(connectionRefused);
+    const token = await first.sign(longLived);
     for (let n = 0; n < 20; n += 1) expect(await verdict(fake.verifier, token)).toBe('unavailable');
     expect(fake.fetched).toHaveLength(1);
     fake.keys = publicKeys(first);
-    fake.step(1);
+    fake.advanceClock(1);
     expect(await verdict(fake.verifier, token)).toBe('accepted');
   });
 
-  test('are not replaced by an answer that is none', async () => {
-    const fake = fakeIssuer(publicKeys(first));
-    const token = await first.sign(year);
+  test('are not replaced by an empty key set', async () => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    const token = await first.sign(longLived);
     await fake.verifier.verify(token);
     fake.keys = [];
-    fake.step(700);
+    fake.advanceClock(700);
     expect(await verdict(fake.verifier, token)).toBe('accepted');
   });
 });
 
-describe('a verifier is not made', () => {
+describe('createVerifier', () => {
   const audience = 'https://api.example.com';
   test.each([
-    ['for an issuer without TLS', { issuer: 'http://auth.example.com', audience }],
-    ['for a host that only looks local', { issuer: 'http://127.0.0.1.example.com', audience }],
-    ['for no address', { issuer: 'auth.example.com', audience }],
+    ['for an http issuer', { issuer: 'http://auth.example.com', audience }],
+    ['for a host that only starts with a loopback address', { issuer: 'http://127.0.0.1.example.com', audience }],
+    ['for an issuer that is not a URL', { issuer: 'auth.example.com', audience }],
     ['for an issuer with a query', { issuer: `${issuer}?x`, audience }],
     ['without an audience', { issuer, audience: '' }],
-    ['with no audience of a list', { issuer, audience: [] }],
-    ['for keys at no address', { issuer, audience, jwksUri: 'jwks.json' }],
-  ])('%s', (_why, options) => {
+    ['with an empty list of audiences', { issuer, audience: [] }],
+    ['for a jwksUri that is not a URL', { issuer, audience, jwksUri: 'jwks.json' }],
+  ])('throws %s', (_case, options) => {
     expect(() => createVerifier(options)).toThrow(TypeError);
   });
 
-  test('but for one on this machine', () => {
+  test('does not throw for an http issuer on a loopback address', () => {
     for (const host of ['localhost', '127.0.0.1', '[::1]'])
       expect(createVerifier({ issuer: `http://${host}:3000`, audience }).issuer).toContain(host);
   });
 });
 
-describe('metadata', () => {
+describe('metadata of the issuer', () => {
   const jwks = 'https://keys.example.com/jwks';
-  const withMetadata = (answers: Record<string, unknown>, tenant = '') => {
+  const withMetadata = (responses: Record<string, unknown>, tenant = '') => {
     const fetched: string[] = [];
     const verifier = createVerifier({
       issuer: `${issuer}${tenant}`,
       audience: 'https://api.example.com',
       async fetch(url) {
         fetched.push(url);
-        return url in answers ? Response.json(answers[url]) : new Response('', { status: 404 });
+        return url in responses ? Response.json(responses[url]) : new Response('', { status: 404 });
       },
       nowMs: () => 1_800_000_000_000,
     });
     return { verifier, fetched };
   };
 
-  test('stands between the host and the issuer’s path, and says where the keys are', async () => {
+  test('is read from a path between the host and the path of the issuer', async () => {
     const document = `${issuer}/.well-known/oauth-authorization-server/tenant`;
-    const answers = { [document]: { issuer: `${issuer}/tenant`, jwks_uri: jwks }, [jwks]: { keys: publicKeys(first) } };
-    const { verifier, fetched } = withMetadata(answers, '/tenant');
+    const responses = {
+      [document]: { issuer: `${issuer}/tenant`, jwks_uri: jwks },
+      [jwks]: { keys: publicKeys(first) },
+    };
+    const { verifier, fetched } = withMetadata(responses, '/tenant');
     expect(await verdict(verifier, await first.sign({ iss: `${issuer}/tenant` }))).toBe('accepted');
     expect(fetched).toEqual([document, jwks]);
   });
 
   test.each([
-    ['of another issuer', { issuer: `${issuer}/`, jwks_uri: jwks }],
-    ['without an address of keys', { issuer }],
-    ['that sends for the keys without TLS', { issuer, jwks_uri: 'http://keys.example.com/jwks' }],
-  ])('%s is not believed', async (_what, metadata) => {
+    ['with another issuer', { issuer: `${issuer}/`, jwks_uri: jwks }],
+    ['without a jwks_uri', { issuer }],
+    ['with an http jwks_uri', { issuer, jwks_uri: 'http://keys.example.com/jwks' }],
+  ])('%s is rejected', async (_case, metadata) => {
     const keys = { keys: publicKeys(first) };
     const document = `${issuer}/.well-known/oauth-authorization-server`;
     const { verifier, fetched } = withMetadata({
@@ -218,7 +222,7 @@ describe('metadata', () => {
   });
 });
 
-describe('an issuer over HTTP', () => {
+describe('a real HTTP issuer', () => {
   const audience = 'https://api.example.com';
   const servers: Server[] = [];
   afterEach(() => {
@@ -233,34 +237,31 @@ describe('an issuer over HTTP', () => {
     await once(server, 'listening');
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   };
-  const judge = async (jwksUri: string) => {
-    const options = { issuer, audience, jwksUri, timeoutSeconds: 0.2, nowMs: () => 1_800_000_000_000 };
+  const verdictWith = async (jwksUri: string, timeoutSeconds = 0.2) => {
+    const options = { issuer, audience, jwksUri, timeoutSeconds, nowMs: () => 1_800_000_000_000 };
     return verdict(createVerifier(options), await first.sign());
   };
-  const answerKeys: RequestListener = (_req, res) => void res.end(JSON.stringify({ keys: publicKeys(first) }));
+  const sendKeys: RequestListener = (_req, res) => void res.end(JSON.stringify({ keys: publicKeys(first) }));
 
-  test('is believed as it is', async () => {
-    expect(await judge(await serve(answerKeys))).toBe('accepted');
+  test('provides the keys', async () => {
+    expect(await verdictWith(await serve(sendKeys), 10)).toBe('accepted');
   });
 
-  test('that sends elsewhere is not followed', async () => {
-    const elsewhere = await serve(answerKeys);
-    expect(await judge(await serve((_req, res) => void res.writeHead(302, { location: elsewhere }).end()))).toBe(
+  test('counts as down if it redirects', async () => {
+    const target = await serve(sendKeys);
+    expect(await verdictWith(await serve((_req, res) => void res.writeHead(302, { location: target }).end()))).toBe(
       'unavailable',
     );
   });
 
   test.each([
-    ['that never answers', () => {}],
-    ['that never ends', (_req, res) => void res.write('{"keys":[')],
-    [
-      'that answers with an error',
-      (_req, res) => void res.writeHead(500).end(JSON.stringify({ keys: publicKeys(first) })),
-    ],
-    ['that answers with no JSON', (_req, res) => void res.end('<html>')],
-    ['that answers with no keys', (_req, res) => void res.end('{"keys":[]}')],
-    ['that answers null', (_req, res) => void res.end('null')],
-  ] satisfies [string, RequestListener][])('%s counts as down', async (_what, listener) => {
-    expect(await judge(await serve(listener))).toBe('unavailable');
+    ['it never responds', () => {}],
+    ['its response never ends', (_req, res) => void res.write('{"keys":[')],
+    ['it responds with 500', (_req, res) => void res.writeHead(500).end(JSON.stringify({ keys: publicKeys(first) }))],
+    ['it responds with HTML', (_req, res) => void res.end('<html>')],
+    ['it responds without keys', (_req, res) => void res.end('{"keys":[]}')],
+    ['it responds with null', (_req, res) => void res.end('null')],
+  ] satisfies [string, RequestListener][])('counts as down if %s', async (_case, listener) => {
+    expect(await verdictWith(await serve(listener))).toBe('unavailable');
   });
 });

@@ -1,4 +1,4 @@
-// What `npm pack` makes, installed in an empty project, as the services around Keyturn do.
+// The tarball of `npm pack`, installed in an empty project.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -17,13 +17,13 @@ const audience = 'https://orders.example.com';
 
 const typescript = `
 import express from 'express';
-import { authOf, createVerifier, requireAuth, requireOwner, requireScope, type AccessClaims } from 'keyturn/verify';
+import { createVerifier, getAuth, requireAuth, requireOwner, requireScope, type AccessClaims } from 'keyturn/verify';
 
 const verifier = createVerifier({ issuer: process.env['ISSUER'] ?? '', audience: '${audience}' });
 const app = express();
-app.use(requireAuth(verifier, { onRefused: ({ message }) => console.error(message) }));
+app.use(requireAuth(verifier, { onError: ({ message }) => console.error(message) }));
 app.get('/orders', requireScope('profile'), (req, res) => {
-  const claims: AccessClaims = authOf(req);
+  const claims: AccessClaims = getAuth(req);
   const sub: string | undefined = req.auth?.sub;
   res.send(\`orders of \${sub ?? claims.sub}\`);
 });
@@ -33,13 +33,13 @@ app.get('/users/:id', requireOwner((req: express.Request<{ id: string }>) => req
 app.listen(Number(process.env['PORT']), '127.0.0.1');
 `;
 
-/** What the compiler must refuse, and its words for it. */
+/** Mistakes in the program: the original text, the replacement, and a part of the compiler's error. */
 const mistakes = {
   'a verifier without an audience': ["audience: '" + audience + "' ", '', 'audience'],
-  'an option that is misspelt': ['audience:', 'audiance:', 'audiance'],
-  'a claim of another type': ['const sub: string', 'const sub: number', 'number'],
-  'claims taken for granted': ['req.auth?.sub', 'req.auth.sub', 'possibly'],
-  'a scope that is no text': ["requireScope('profile')", 'requireScope(1)', 'number'],
+  'a misspelled option': ['audience:', 'audiance:', 'audiance'],
+  'a claim with the wrong type': ['const sub: string', 'const sub: number', 'number'],
+  'claims used without a check': ['req.auth?.sub', 'req.auth.sub', 'possibly'],
+  'a scope that is not a string': ["requireScope('profile')", 'requireScope(1)', 'number'],
 } as const;
 
 let project: string;
@@ -57,12 +57,12 @@ afterAll(async () => {
   await rm(project, { recursive: true });
 });
 
-test('brings jose along, and nothing else', async () => {
+test('installs only jose as a dependency', async () => {
   const installed = (await readdir(join(project, 'node_modules'))).filter((name) => !name.startsWith('.'));
   expect(installed.sort()).toEqual(['jose', 'keyturn']);
 });
 
-test('holds what its manifest exports, with types, and nothing of the service', async () => {
+test('contains the exported files with their types, and nothing of the service', async () => {
   const root = join(project, 'node_modules/keyturn');
   const { exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     exports: Record<string, { types: string; default: string } | string>;
@@ -81,11 +81,11 @@ test('holds what its manifest exports, with types, and nothing of the service', 
   expect(others.sort()).toEqual(['./LICENSE', './README.md', './package.json']);
 });
 
-test('packing leaves package.json as it was', async () => {
+test('npm pack does not change package.json', async () => {
   expect(JSON.parse(await readFile('package.json', 'utf8'))).toHaveProperty('dependencies.express');
 });
 
-test('a plain JavaScript program verifies tokens with it', async () => {
+test('a JavaScript program verifies tokens', async () => {
   const program = `
     import { createVerifier } from 'keyturn/verify';
     const verifier = createVerifier({ issuer: '${app.config.issuer}', audience: '${audience}' });
@@ -101,21 +101,29 @@ test('a plain JavaScript program verifies tokens with it', async () => {
 
 describe('a TypeScript program on Express', () => {
   const installs = { 4: ['express@4', '@types/express@4'], 5: ['express@5', '@types/express@5'] } as const;
-  const folder = (major: number) => join(project, `express-${major}`);
-  const compile = (where: string) =>
-    run(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '--project', where, '--pretty', 'false']).then(
+  const directoryFor = (major: number) => join(project, `express-${major}`);
+  const compile = (directory: string) =>
+    run(process.execPath, [
+      resolve('node_modules/typescript/bin/tsc'),
+      '--project',
+      directory,
+      '--pretty',
+      'false',
+    ]).then(
       ({ stdout }) => stdout,
       ({ stdout }: { stdout: string }) => stdout,
     );
 
-  test.each([4, 5] as const)('%i type-checks, mistakes do not, and it answers', async (major) => {
-    const where = folder(major);
-    await mkdir(join(where, 'node_modules'), { recursive: true });
-    await writeFile(join(where, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  test.each([4, 5] as const)('%i compiles, runs, and does not compile with a mistake', async (major) => {
+    const directory = directoryFor(major);
+    await mkdir(join(directory, 'node_modules'), { recursive: true });
+    await writeFile(join(directory, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
     const packages = [...installs[major], '@types/node@20'];
-    await run('npm', ['install', '--prefer-offline', '--no-audit', '--ignore-scripts', ...packages], { cwd: where });
+    await run('npm', ['install', '--prefer-offline', '--no-audit', '--ignore-scripts', ...packages], {
+      cwd: directory,
+    });
     for (const name of ['keyturn', 'jose'])
-      await cp(join(project, 'node_modules', name), join(where, 'node_modules', name), { recursive: true });
+      await cp(join(project, 'node_modules', name), join(directory, 'node_modules', name), { recursive: true });
     const compilerOptions = {
       target: 'es2023',
       module: 'nodenext',
@@ -124,22 +132,22 @@ describe('a TypeScript program on Express', () => {
       noEmitOnError: false,
       outDir: 'built',
     };
-    await writeFile(join(where, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
-    await writeFile(join(where, 'orders.ts'), typescript);
-    expect(await compile(where)).toBe('');
+    await writeFile(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
+    await writeFile(join(directory, 'orders.ts'), typescript);
+    expect(await compile(directory)).toBe('');
 
     for (const [index, [right, wrong]] of Object.values(mistakes).entries()) {
       expect(typescript).toContain(right);
-      await writeFile(join(where, `mistake-${index}.ts`), typescript.replace(right, wrong));
+      await writeFile(join(directory, `mistake-${index}.ts`), typescript.replace(right, wrong));
     }
-    const complaints = (await compile(where)).split('\n');
-    for (const [index, [, , words]] of Object.values(mistakes).entries())
-      expect(complaints).toContainEqual(expect.stringMatching(new RegExp(`^.*mistake-${index}\\.ts.*${words}`)));
-    expect(complaints.filter((line) => line.includes('orders.ts'))).toEqual([]);
+    const errors = (await compile(directory)).split('\n');
+    for (const [index, [, , message]] of Object.values(mistakes).entries())
+      expect(errors).toContainEqual(expect.stringMatching(new RegExp(`^.*mistake-${index}\\.ts.*${message}`)));
+    expect(errors.filter((line) => line.includes('orders.ts'))).toEqual([]);
 
     const port = await freePort();
     const env = { ...process.env, PORT: String(port), ISSUER: app.config.issuer };
-    const child = spawn(process.execPath, ['built/orders.js'], { cwd: where, env, stdio: 'ignore' });
+    const child = spawn(process.execPath, ['built/orders.js'], { cwd: directory, env, stdio: 'ignore' });
     const ended = once(child, 'exit');
     const get = async (path: string, token?: string): Promise<number> => {
       const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
@@ -148,14 +156,14 @@ describe('a TypeScript program on Express', () => {
         if (response) return response.status;
         await new Promise((wake) => setTimeout(wake, 50));
       }
-      throw new Error('the program does not answer');
+      throw new Error('the program does not respond');
     };
     const { user, access_token: token } = await app.register();
-    const said = [await get('/orders'), await get('/orders', token), await get('/orders', 'x')];
+    const orders = [await get('/orders'), await get('/orders', token), await get('/orders', 'x')];
     const owned = [await get(`/users/${user.id}`, token), await get('/users/other', token)];
     child.kill();
     await ended;
-    expect([said, owned]).toEqual([
+    expect([orders, owned]).toEqual([
       [401, 200, 401],
       [200, 404],
     ]);

@@ -1,11 +1,11 @@
-// keyturn/verify against the real service, over HTTP.
+// keyturn/verify with tokens of the real service, over HTTP.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { createVerifier } from '../../src/verify/index.ts';
 import { type Account, startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
-import { verdict } from './issuer.ts';
+import { verdict } from './fake-issuer.ts';
 
 jest.setTimeout(30_000);
 
@@ -25,10 +25,10 @@ describe.each(['ES256', 'EdDSA', 'RS256', 'PS256'])('with JWT_ALG=%s', (alg) => 
     account = await app.register();
   });
   afterAll(() => app.close());
-  // The service does not serve below its issuer's path; a proxy before it does.
+  // The path of the issuer exists only at a reverse proxy, so the verifier cannot discover the keys here.
   const jwksUri = () => `${app.baseUrl}/.well-known/jwks.json`;
 
-  test('the tokens of a login and of a refresh are good, and say what they hold', async () => {
+  test('accepts the tokens of a login and a refresh and returns their claims', async () => {
     const verifier = createVerifier({ issuer, audience, jwksUri: jwksUri() });
     const tokens = [(await app.login(account.email)).body, (await app.refresh(account.refresh_token)).body];
     for (const { access_token: token, session_id: sid } of tokens)
@@ -45,22 +45,22 @@ describe.each(['ES256', 'EdDSA', 'RS256', 'PS256'])('with JWT_ALG=%s', (alg) => 
       });
   });
 
-  test('one of several audiences is enough, on either side', async () => {
-    const several = createVerifier({ issuer, audience: ['https://a.example.com', audience], jwksUri: jwksUri() });
-    expect(await verdict(several, account.access_token)).toBe('accepted');
-    const other = createVerifier({ issuer, audience: 'https://a.example.com', jwksUri: jwksUri() });
-    expect(await verdict(other, account.access_token)).toBe('refused');
+  test('accepts a token if it shares an audience with the verifier', async () => {
+    const accepting = createVerifier({ issuer, audience: ['https://a.example.com', audience], jwksUri: jwksUri() });
+    expect(await verdict(accepting, account.access_token)).toBe('accepted');
+    const rejecting = createVerifier({ issuer, audience: 'https://a.example.com', jwksUri: jwksUri() });
+    expect(await verdict(rejecting, account.access_token)).toBe('rejected');
   });
 
-  test('the issuer is compared to the letter', async () => {
+  test('compares the issuer exactly', async () => {
     for (const wrong of [`${issuer}/`, issuer.replace('/tenant', ''), issuer.replace('tenant', 'Tenant')])
       expect(await verdict(createVerifier({ issuer: wrong, audience, jwksUri: jwksUri() }), account.access_token)).toBe(
-        'refused',
+        'rejected',
       );
   });
 });
 
-describe('found by its metadata', () => {
+describe('with keys from the issuer’s metadata', () => {
   let app: TestApp;
   beforeAll(async () => {
     const port = await freePort();
@@ -68,17 +68,17 @@ describe('found by its metadata', () => {
   });
   afterAll(() => app.close());
 
-  test('the issuer alone is enough', async () => {
+  test('accepts tokens of the issuer and rejects tokens of another service', async () => {
     const { access_token: token } = await app.register();
     const { issuer } = app.config;
     expect(await verdict(createVerifier({ issuer, audience: issuer }), token)).toBe('accepted');
-    const foreign = createVerifier({ issuer, audience: issuer });
     const other = await startApp();
-    expect(await verdict(foreign, (await other.register()).access_token)).toBe('refused');
+    const fresh = createVerifier({ issuer, audience: issuer });
+    expect(await verdict(fresh, (await other.register()).access_token)).toBe('rejected');
     await other.close();
   });
 
-  test('a server that speaks for another issuer is not believed', async () => {
+  test('does not use metadata with another issuer', async () => {
     const { access_token: token } = await app.register();
     const lookalike = app.config.issuer.replace('127.0.0.1', 'localhost');
     expect(await verdict(createVerifier({ issuer: lookalike, audience: app.config.issuer }), token)).toBe(
@@ -87,7 +87,7 @@ describe('found by its metadata', () => {
   });
 });
 
-describe('keys that change', () => {
+describe('key rotation', () => {
   const settings = { MASTER_KEYS: Buffer.alloc(32, 6).toString('base64url'), ISSUER: 'https://auth.example.com' };
   const issuer = settings.ISSUER;
   let database: TestDatabase;
@@ -99,25 +99,25 @@ describe('keys that change', () => {
   afterAll(() => database.drop());
   const open = () => startApp(settings, { databaseUrl: database.url, port });
 
-  test('a new key is taken as soon as it signs, the old one as long as it is published, and both while the issuer is down', async () => {
+  test('accepts the old and the new key, also while the issuer is down', async () => {
     const jwksUri = `http://127.0.0.1:${port}/.well-known/jwks.json`;
     const verifier = createVerifier({ issuer, audience: issuer, jwksUri, cooldownSeconds: 0 });
     const first = await open();
-    const { access_token: old } = await first.register();
-    expect(await verdict(verifier, old)).toBe('accepted');
+    const { access_token: oldToken } = await first.register();
+    expect(await verdict(verifier, oldToken)).toBe('accepted');
     await first.sql.query(`DELETE FROM signing_keys WHERE status = 'next'`);
     await first.sql.query(`UPDATE signing_keys SET status = 'retired', retired_at = now() WHERE status = 'active'`);
     await first.close();
-    expect(await verdict(verifier, old)).toBe('accepted');
+    expect(await verdict(verifier, oldToken)).toBe('accepted');
 
     const second = await open();
-    const { access_token: young } = await second.register();
-    expect(await verdict(verifier, young)).toBe('accepted');
-    expect(await verdict(verifier, old)).toBe('accepted');
+    const { access_token: newToken } = await second.register();
+    expect(await verdict(verifier, newToken)).toBe('accepted');
+    expect(await verdict(verifier, oldToken)).toBe('accepted');
     await second.close();
 
-    expect(await verdict(verifier, young)).toBe('accepted');
-    const late = createVerifier({ issuer, audience: issuer, jwksUri });
-    expect(await verdict(late, young)).toBe('unavailable');
+    expect(await verdict(verifier, newToken)).toBe('accepted');
+    const withoutKeys = createVerifier({ issuer, audience: issuer, jwksUri });
+    expect(await verdict(withoutKeys, newToken)).toBe('unavailable');
   });
 });

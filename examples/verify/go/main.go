@@ -1,4 +1,4 @@
-// GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile".
+// Protects GET /orders with access tokens of ISSUER for AUDIENCE that have the scope "profile".
 package main
 
 import (
@@ -26,35 +26,35 @@ func main() {
 	issuer, audience, alg := os.Getenv("ISSUER"), os.Getenv("AUDIENCE"), cmp.Or(os.Getenv("JWT_ALG"), "ES256")
 	keys, err := keyfunc.NewDefaultOverrideCtx(context.Background(), []string{issuer + "/.well-known/jwks.json"},
 		keyfunc.Override{
-			RefreshInterval: 5 * time.Minute, // keeps the last good keys while the issuer is down
-			// An unknown key may be a new one, but a flood of them must not reach the issuer.
+			RefreshInterval: 5 * time.Minute, // keeps the old keys if the issuer is down
+			// Fetches the keys again for an unknown kid, at most once every 10 seconds.
 			RefreshUnknownKID: rate.NewLimiter(rate.Every(10*time.Second), 1),
-			RateLimitWaitMax:  5 * time.Second, // bounds the fetch, too
+			RateLimitWaitMax:  5 * time.Second, // also limits the fetch
 		})
 	if err != nil {
 		log.Fatal(err)
 	}
 	parser := jwt.NewParser(
-		jwt.WithValidMethods([]string{alg}), // never the token's
+		jwt.WithValidMethods([]string{alg}), // never trust the alg of the token
 		jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(5*time.Second),
 	)
 
 	http.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
 		text, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		said := &claims{}
-		token, err := parser.ParseWithClaims(text, said, keys.Keyfunc)
+		tokenClaims := &claims{}
+		token, err := parser.ParseWithClaims(text, tokenClaims, keys.Keyfunc)
 		if err != nil || !isBearer || token.Header["typ"] != "at+jwt" || token.Header["crit"] != nil {
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
-		if !slices.Contains(strings.Fields(said.Scope), "profile") {
+		if !slices.Contains(strings.Fields(tokenClaims.Scope), "profile") {
 			w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="profile"`)
 			http.Error(w, "forbidden", http.StatusForbidden)
 			return
 		}
-		fmt.Fprintf(w, "orders of %s", said.Subject)
+		fmt.Fprintf(w, "orders of %s", tokenClaims.Subject)
 	})
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }

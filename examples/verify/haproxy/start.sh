@@ -1,6 +1,6 @@
 #!/bin/sh
-# HAProxy with the issuer's keys, which it cannot fetch itself: they are looked at every POLL_SECONDS, and where they
-# have changed HAProxy is reloaded, without dropping a connection.
+# Starts HAProxy with the issuer's keys. HAProxy cannot fetch keys, so this script fetches them every POLL_SECONDS and
+# reloads HAProxy, without dropping connections, if they have changed.
 set -u
 export JWT_ALG="${JWT_ALG:-ES256}"
 cd "$(dirname "$0")" || exit 1

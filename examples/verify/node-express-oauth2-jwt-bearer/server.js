@@ -1,4 +1,4 @@
-// GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile".
+// Protects GET /orders with access tokens of ISSUER for AUDIENCE that have the scope "profile".
 import express from 'express';
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 
@@ -8,11 +8,11 @@ const authenticate = auth({
   issuer,
   audience,
   jwksUri: `${issuer}/.well-known/jwks.json`,
-  tokenSigningAlg: alg, // never the token's
-  strict: true, // typ must be at+jwt
+  tokenSigningAlg: alg, // never trust the alg of the token
+  strict: true, // requires typ to be at+jwt
   clockTolerance: 5,
   cacheMaxAge: 300_000,
-  // Fetches again for an unknown key, since that may be a new one, but not oftener than every 10 seconds.
+  // Fetches the keys again for an unknown kid, at most once every 10 seconds.
   cooldownDuration: 10_000,
 });
 
@@ -20,7 +20,7 @@ const app = express();
 app.get('/orders', authenticate, requiredScopes('profile'), (req, res) => {
   res.send(`orders of ${req.auth.payload.sub}`);
 });
-// The library's errors know their status and their challenge; what else fails is not the caller's fault.
+// Errors of the library have a status and a challenge. Any other error means that the keys are unavailable.
 app.use((error, _req, res, _next) => {
   res
     .status(error.status ?? 503)

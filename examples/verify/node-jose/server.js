@@ -1,10 +1,10 @@
-// GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile".
+// Protects GET /orders with access tokens of ISSUER for AUDIENCE that have the scope "profile".
 import { createServer } from 'node:http';
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
 
 const { ISSUER: issuer, AUDIENCE: audience, JWT_ALG: alg = 'ES256', PORT: port } = process.env;
 
-// Fetches again for an unknown key, since that may be a new one, but not oftener than every 10 seconds.
+// Fetches the keys again for an unknown kid, at most once every 10 seconds.
 const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
   cacheMaxAge: 300_000,
   cooldownDuration: 10_000,
@@ -13,24 +13,24 @@ const expected = {
   issuer,
   audience,
   typ: 'at+jwt',
-  algorithms: [alg], // never the token's
+  algorithms: [alg], // never trust the alg of the token
   requiredClaims: ['sub', 'exp'],
   clockTolerance: 5,
 };
 
-const outages = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
+const keyErrors = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
 
-/** The claims of a good token; nothing for any other. Throws where the keys cannot be had. */
+/** Returns the claims of a valid token and undefined for an invalid one. Throws if the keys are unavailable. */
 async function verify(token) {
   try {
     return (await jwtVerify(token, keys, expected)).payload;
   } catch (error) {
-    if (error instanceof errors.JOSEError && !outages.includes(error.code)) return undefined;
+    if (error instanceof errors.JOSEError && !keyErrors.includes(error.code)) return undefined;
     throw error;
   }
 }
 
-async function answer(req, res) {
+async function handle(req, res) {
   const [, token = ''] = /^Bearer +([^ ]+)$/i.exec(req.headers.authorization ?? '') ?? [];
   const claims = await verify(token);
   if (!claims) return res.writeHead(401, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }).end();
@@ -41,5 +41,5 @@ async function answer(req, res) {
 }
 
 createServer((req, res) => {
-  answer(req, res).catch(() => res.writeHead(503, { 'Retry-After': '5' }).end());
+  handle(req, res).catch(() => res.writeHead(503, { 'Retry-After': '5' }).end());
 }).listen(Number(port), '127.0.0.1');

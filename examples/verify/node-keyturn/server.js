@@ -1,4 +1,4 @@
-// GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile".
+// Protects GET /orders with access tokens of ISSUER for AUDIENCE that have the scope "profile".
 import express from 'express';
 import { createVerifier, requireAuth, requireOwner, requireScope } from 'keyturn/verify';
 
@@ -10,7 +10,7 @@ app.use(requireAuth(createVerifier({ issuer, audience })));
 app.get('/orders', requireScope('profile'), (req, res) => {
   res.send(`orders of ${req.auth.sub}`);
 });
-// Someone else's orders are answered like orders that are not there: 404.
+// Returns 404 for the orders of another user, as for orders that do not exist.
 app.get(
   '/users/:id/orders',
   requireScope('profile'),

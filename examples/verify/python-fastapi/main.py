@@ -1,4 +1,4 @@
-"""GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile"."""
+"""Protects GET /orders with access tokens of ISSUER for AUDIENCE that have the scope "profile"."""
 
 import os
 
@@ -10,24 +10,24 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 issuer, audience = os.environ["ISSUER"], os.environ["AUDIENCE"]
 alg = os.environ.get("JWT_ALG", "ES256")
 
-# Fetches again for an unknown key, since that may be a new one, but not oftener than every 10 seconds.
+# Fetches the keys again for an unknown kid, at most once every 10 seconds.
 keys = jwt.PyJWKClient(f"{issuer}/.well-known/jwks.json", lifespan=300, cooldown_duration=10, timeout=3)
 bearer = HTTPBearer(auto_error=False)
 
 
-def refuse(status: int, challenge: str) -> HTTPException:
+def bearer_error(status: int, challenge: str) -> HTTPException:
     return HTTPException(status, headers={"WWW-Authenticate": f"Bearer {challenge}"})
 
 
-# Not async: PyJWT fetches the keys in a blocking call, for which FastAPI then has a thread.
-def verify(sent: HTTPAuthorizationCredentials | None = Depends(bearer)) -> dict:
-    if sent is None:
-        raise refuse(401, 'realm="orders"')
+# Not async, so that FastAPI runs it in a thread: PyJWT fetches the keys in a blocking call.
+def verify(credentials: HTTPAuthorizationCredentials | None = Depends(bearer)) -> dict:
+    if credentials is None:
+        raise bearer_error(401, 'realm="orders"')
     try:
         token = jwt.decode_complete(
-            sent.credentials,
-            keys.get_signing_key_from_jwt(sent.credentials),
-            algorithms=[alg],  # never the token's
+            credentials.credentials,
+            keys.get_signing_key_from_jwt(credentials.credentials),
+            algorithms=[alg],  # never trust the alg of the token
             issuer=issuer,
             audience=audience,
             leeway=5,
@@ -36,9 +36,9 @@ def verify(sent: HTTPAuthorizationCredentials | None = Depends(bearer)) -> dict:
     except jwt.PyJWKClientConnectionError:
         raise HTTPException(503, headers={"Retry-After": "5"})
     except jwt.PyJWTError:
-        raise refuse(401, 'error="invalid_token"')
+        raise bearer_error(401, 'error="invalid_token"')
     if token["header"].get("typ") != "at+jwt":
-        raise refuse(401, 'error="invalid_token"')
+        raise bearer_error(401, 'error="invalid_token"')
     return token["payload"]
 
 
@@ -48,7 +48,7 @@ app = FastAPI()
 @app.get("/orders")
 def orders(claims: dict = Depends(verify)) -> str:
     if "profile" not in claims.get("scope", "").split():
-        raise refuse(403, 'error="insufficient_scope", scope="profile"')
+        raise bearer_error(403, 'error="insufficient_scope", scope="profile"')
     return f"orders of {claims['sub']}"
 
 

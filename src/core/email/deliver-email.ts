@@ -1,95 +1,115 @@
 import { jittered } from '../../lib/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Mailer } from '../../platform/mailer.ts';
+import { EmailDeliveryError, type Mailer } from '../../platform/mailer.ts';
 import type { Metrics } from '../../platform/metrics.ts';
-import { type Database, DatabaseUnavailable, type Transaction } from '../../platform/postgres.ts';
-import { beginLife } from '../one-time-tokens/one-time-tokens.store.ts';
-import {
-  answerNext,
-  claimEmail,
-  deleteEmail,
-  type DueEmail,
-  markSent,
-  postponeEmail,
-} from './outbox-delivery.store.ts';
-import { faultOf } from './delivery-failure.ts';
-import type { EmailMessage } from './email-messages.ts';
-import type { EmailRequest, EmailCipher } from './outbox.ts';
-import { renderEmail } from './templates/render.ts';
+import { type Database, DatabaseUnavailable } from '../../platform/postgres.ts';
+import { restartLifetime } from '../one-time-tokens/one-time-tokens.sql.ts';
+import type { EmailCipher } from './email-cipher.ts';
+import { claimEmail, type DueEmail, markSent, postponeEmail, takeRequest } from './outbox.sql.ts';
+import type { ResolveEmailRequest } from './resolve-email-request.ts';
+import { renderEmail } from './templates/render-email.ts';
 
-export interface DeliveryDeps {
+export interface DeliverEmailDeps {
   db: Database;
   mailer: Mailer;
   emailCipher: EmailCipher;
-  /** Looks up whom an ask concerns, and posts the letters, in the transaction that deletes the ask. */
-  answer: (tx: Transaction, ask: EmailRequest) => Promise<void>;
+  resolveEmailRequest: ResolveEmailRequest;
   appUrl: string;
   log: Logger;
   metrics: Pick<Metrics, 'emailAttempted'>;
 }
 
-/** Takes up the ask and the letter that have been due for longest; false where neither is. @throws where the database is away */
-export type TakeNext = (onTaken: () => void) => Promise<boolean>;
+/** Processes the request and the email that have been due for longest; false if neither exists. @throws DatabaseUnavailable */
+export type DeliverNext = (onClaimed: () => void) => Promise<boolean>;
 
-/** Longer than an attempt, however slow the server is: `sendSeconds`, and a few statements. */
+/** Longer than an attempt on the slowest server: `sendSeconds` and a few statements. */
 export const leaseSeconds = 60;
 
-const [firstDelaySeconds, longestDelaySeconds] = [5, 15 * 60];
+export const minAttempts = 10;
 
-/** 5 s, doubled with each attempt, up to a quarter of an hour. */
-const delaySeconds = (attempts: number): number =>
-  jittered(Math.min(longestDelaySeconds, firstDelaySeconds * 2 ** Math.min(attempts - 1, 10)));
+const [firstDelaySeconds, maxDelaySeconds] = [5, 15 * 60];
 
-export function makeDelivery({ db, mailer, emailCipher, answer, appUrl, log, metrics }: DeliveryDeps): TakeNext {
-  /** A server that takes nothing is told once, not once a mail. */
-  let told = '';
+/** 5 seconds, doubled with each attempt, up to 15 minutes. */
+const delaySecondsAfter = (attempts: number): number =>
+  jittered(Math.min(maxDelaySeconds, firstDelaySeconds * 2 ** Math.min(attempts - 1, 10)));
 
-  const putOffFor = async (mail: DueEmail, cause: unknown): Promise<void> => {
-    if (cause instanceof DatabaseUnavailable) throw cause;
-    const { fault, frames } = faultOf(cause);
-    const outcome = await postponeEmail(db, mail, fault, delaySeconds(mail.attempts));
-    if (outcome === undefined) return;
-    metrics.emailAttempted(mail.kind, outcome === 'given up' ? 'failed' : 'retried');
-    const about = { mail_id: mail.id, kind: mail.kind, attempts: mail.attempts, fault, ...(frames && { frames }) };
-    if (outcome === 'given up')
-      log.error(about, 'a mail was given up after a day: mend what it failed of, then npm run cli -- mails retry');
-    else if (fault !== told) log.warn(about, 'a mail could not be sent; trying again for a day');
-    told = fault;
+/** Describes an error without its message, which can quote addresses, names and rows. */
+function describeError(error: unknown): { reason: string; frames?: string[] } {
+  if (error instanceof EmailDeliveryError) return { reason: error.message };
+  const { name, code, stack } = error as { name?: unknown; code?: unknown; stack?: unknown };
+  const words = [name, code].filter((word) => typeof word === 'string' && /^\w{1,60}$/.test(word));
+  const frames = String(stack)
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .map((line) => line.trim());
+  return { reason: `internal error: ${words.join(' ') || 'unknown'}`, frames };
+}
+
+export function makeDeliverNext(deps: DeliverEmailDeps): DeliverNext {
+  const { db, mailer, emailCipher, resolveEmailRequest, appUrl, log, metrics } = deps;
+  /** A server that rejects everything is logged once, not once per email. */
+  let lastLogged = '';
+
+  const postpone = async (email: DueEmail, error: unknown): Promise<void> => {
+    if (error instanceof DatabaseUnavailable) throw error;
+    const { id, kind, attempts } = email;
+    const { reason, frames } = describeError(error);
+    const delaySeconds = delaySecondsAfter(attempts);
+    const postponed = await postponeEmail(db, email, { error: reason, delaySeconds, minAttempts });
+    if (!postponed) return;
+    metrics.emailAttempted(kind, postponed.hasFailed ? 'failed' : 'retried');
+    const facts = { email_id: id, kind, attempts, reason, ...(frames && { frames }) };
+    if (postponed.hasFailed)
+      log.error(
+        facts,
+        'an email failed for a day and is not retried; fix the cause, then run: npm run cli -- emails retry',
+      );
+    else if (reason !== lastLogged) log.warn(facts, 'an email could not be sent; it is retried for a day');
+    lastLogged = reason;
   };
 
-  /** False where its link is void. */
-  const send = async ({ id, tokenId, masterKeyId, sealed }: DueEmail): Promise<boolean> => {
-    const letter = emailCipher.open(id, masterKeyId, sealed) as EmailMessage;
-    if (tokenId && !(await beginLife(db, tokenId))) return false;
-    await mailer.send({ id, to: letter.to, ...renderEmail(letter, appUrl) });
-    return true;
-  };
-
-  const deliver = async (mail: DueEmail): Promise<void> => {
+  /** Resolves the next request, or leaves it unchanged if that fails. Returns whether a request was due. */
+  const resolveNext = async (): Promise<boolean> => {
+    const due: DueEmail[] = [];
     try {
-      if (!(await send(mail))) return await deleteEmail(db, mail.id);
-    } catch (cause) {
-      return putOffFor(mail, cause);
+      await db.transaction(async (tx) => {
+        const email = await takeRequest(tx);
+        if (!email) return;
+        due.push(email);
+        await resolveEmailRequest(tx, emailCipher.openRequest(email));
+      });
+    } catch (error) {
+      const [email] = due;
+      if (!email) throw error;
+      await postpone({ ...email, attempts: email.attempts + 1 }, error);
     }
-    await markSent(db, mail.id);
-    metrics.emailAttempted(mail.kind, 'sent');
-    if (told) log.info('mails can be sent again');
-    told = '';
+    return due.length > 0;
   };
 
-  return async (onTaken) => {
-    const answered = await answerNext(db, (tx, { id, masterKeyId, sealed }) =>
-      answer(tx, emailCipher.open(id, masterKeyId, sealed) as EmailRequest),
-    );
-    if (answered.kind === 'failed') {
-      const { mail, cause } = answered;
-      await putOffFor({ ...mail, attempts: mail.attempts + 1 }, cause);
+  const deliver = async (email: DueEmail): Promise<void> => {
+    const { id, kind, tokenId } = email;
+    try {
+      const message = emailCipher.openMessage(email);
+      // The link's token was used or replaced, so the email is out of date.
+      if (tokenId && !(await restartLifetime(db, tokenId)))
+        return void (await db.outboxEmail.deleteMany({ where: { id } }));
+      await mailer.send({ id, to: message.to, ...renderEmail(message, appUrl) });
+    } catch (error) {
+      return postpone(email, error);
     }
-    // A letter each time, too: anybody can ask, and more than can be answered must not keep letters from leaving.
-    const mail = await claimEmail(db, leaseSeconds);
-    if (!mail) return answered.kind !== 'none';
-    onTaken();
-    await deliver(mail);
+    await markSent(db, id);
+    metrics.emailAttempted(kind, 'sent');
+    if (lastLogged) log.info('emails can be sent again');
+    lastLogged = '';
+  };
+
+  return async (onClaimed) => {
+    const hasResolved = await resolveNext();
+    // Each call also delivers an email: anyone can create requests, and a flood of them must not stop the delivery.
+    const email = await claimEmail(db, leaseSeconds);
+    if (!email) return hasResolved;
+    onClaimed();
+    await deliver(email);
     return true;
   };
 }

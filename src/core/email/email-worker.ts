@@ -1,69 +1,70 @@
 import { jittered } from '../../lib/clock.ts';
+import type { Logger } from '../../platform/log.ts';
 import type { Mailer } from '../../platform/mailer.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { sentenceOf } from '../../platform/postgres.ts';
-import { readWaiting } from './outbox-delivery.store.ts';
-import { type DeliveryDeps, makeDelivery, type TakeNext } from './deliver-email.ts';
+import { type DeliverEmailDeps, type DeliverNext, makeDeliverNext } from './deliver-email.ts';
+import { readBacklog } from './outbox.sql.ts';
 
-/** The worker of one process that empties the outbox, together with those of the others. */
+/** Empties the outbox, together with the workers of other processes. */
 export interface EmailWorker {
-  /** Looks every few seconds, for what other processes left or could not send. */
+  /** Starts polling every few seconds for emails that other processes left or could not send. */
   start(): void;
-  /** There is a mail, or there will be as soon as a transaction is done. */
+  /** Looks for emails soon, when the transaction that stores one has been committed. */
   wake(): void;
-  /** Resolves when what is being sent is settled. */
+  /** Resolves when the deliveries in progress are finished. */
   stop(): Promise<void>;
-  /** Delivers all that is due, now, and tells how many mails it took up. */
+  /** Delivers everything that is due now. Returns how many times it found something. */
   deliverDue(): Promise<number>;
 }
 
-export interface EmailWorkerDeps extends Omit<DeliveryDeps, 'mailer' | 'metrics'> {
-  /** Undefined where no mail is sent. */
+export interface EmailWorkerDeps extends Omit<DeliverEmailDeps, 'mailer' | 'metrics'> {
+  /** Undefined if this service does not send email. */
   mailer: Mailer | undefined;
   metrics: Pick<Metrics, 'emailAttempted' | 'emailsWaiting'>;
 }
 
-/** Letters that are sent at once, so that a slow one does not hold up the others. */
+/** Concurrent deliveries, so that a slow one does not block the others. */
 const maxSenders = 3;
 const pollMs = 5000;
-/** Long enough for the transaction to be done. What an answer went on to do cannot be told from its time. */
+/** Long enough for the transaction to be committed, and the same for every response, so that times reveal nothing. */
 const wakeMs = 100;
 
-/** Senders that work until nothing is due. Each that takes up a letter calls another one. */
-function makeSenders(takeNext: TakeNext, { log }: EmailWorkerDeps) {
-  const atWork = new Set<Promise<void>>();
+/** Senders that work until nothing is due. A sender that claims an email starts another sender. */
+function makeSenders(deliverNext: DeliverNext, log: Logger) {
+  const senders = new Set<Promise<void>>();
   let isStopping = false;
-  let taken = 0;
-  let told = '';
+  let processed = 0;
+  let lastLogged = '';
 
   const work = async () => {
     try {
-      while (!isStopping && (await takeNext(call))) taken += 1;
-      if (told) log.info('mails are looked after again');
-      told = '';
+      while (!isStopping && (await deliverNext(startSender))) processed += 1;
+      if (lastLogged) log.info('the outbox can be read again');
+      lastLogged = '';
     } catch (error) {
       const reason = sentenceOf(error);
-      if (reason !== told) log.warn({ reason }, 'mails wait, as the database does not answer');
-      told = reason;
+      if (reason !== lastLogged) log.warn({ reason }, 'emails wait because the database is unavailable');
+      lastLogged = reason;
     }
   };
-  const call = () => {
-    if (isStopping || atWork.size >= maxSenders) return;
-    const sender = work().finally(() => atWork.delete(sender));
-    atWork.add(sender);
+  const startSender = () => {
+    if (isStopping || senders.size >= maxSenders) return;
+    const sender = work().finally(() => senders.delete(sender));
+    senders.add(sender);
   };
   return {
-    call,
-    async untilDone(): Promise<number> {
-      const before = taken;
-      while (atWork.size > 0) await Promise.all(atWork);
-      return taken - before;
+    startSender,
+    async untilIdle(): Promise<number> {
+      const before = processed;
+      while (senders.size > 0) await Promise.all(senders);
+      return processed - before;
     },
     stop: () => void (isStopping = true),
   };
 }
 
-const withoutMail: EmailWorker = {
+const disabledWorker: EmailWorker = {
   start: () => {},
   wake: () => {},
   stop: () => Promise.resolve(),
@@ -71,17 +72,20 @@ const withoutMail: EmailWorker = {
 };
 
 export function makeEmailWorker(deps: EmailWorkerDeps): EmailWorker {
-  const { db, mailer, metrics } = deps;
-  if (!mailer) return withoutMail;
-  const senders = makeSenders(makeDelivery({ ...deps, mailer }), deps);
+  const { db, mailer, metrics, log } = deps;
+  if (!mailer) return disabledWorker;
+  const senders = makeSenders(makeDeliverNext({ ...deps, mailer }), log);
   let isStarted = false;
   let pollTimer: NodeJS.Timeout | undefined;
   let wakeTimer: NodeJS.Timeout | undefined;
 
   const poll = () => {
-    senders.call();
-    // A database that is away is told by the senders.
-    readWaiting(db).then(metrics.emailsWaiting, () => {});
+    senders.startSender();
+    // The senders log an unavailable database.
+    readBacklog(db).then(
+      (backlog) => backlog && metrics.emailsWaiting(backlog),
+      () => {},
+    );
     pollTimer = setTimeout(poll, jittered(pollMs)).unref();
   };
 
@@ -94,7 +98,7 @@ export function makeEmailWorker(deps: EmailWorkerDeps): EmailWorker {
       if (!isStarted || wakeTimer) return;
       wakeTimer = setTimeout(() => {
         wakeTimer = undefined;
-        senders.call();
+        senders.startSender();
       }, jittered(wakeMs)).unref();
     },
     async stop() {
@@ -102,11 +106,11 @@ export function makeEmailWorker(deps: EmailWorkerDeps): EmailWorker {
       clearTimeout(pollTimer);
       clearTimeout(wakeTimer);
       senders.stop();
-      await senders.untilDone();
+      await senders.untilIdle();
     },
     deliverDue() {
-      senders.call();
-      return senders.untilDone();
+      senders.startSender();
+      return senders.untilIdle();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { defineError } from '../../lib/errors.ts';
+import { RateLimited } from '../errors.ts';
 
 /** The same error for every address: it describes the service, not an account. */
 export class EmailDisabled extends defineError({
@@ -9,5 +10,12 @@ export class EmailDisabled extends defineError({
 }) {
   constructor() {
     super('SMTP_URL is not set');
+  }
+}
+
+/** The address received the maximum number of emails of one kind in the past hour. */
+export class TooManyEmails extends RateLimited {
+  constructor() {
+    super('emails to one address', 3600);
   }
 }

@@ -1,96 +1,98 @@
 import type { Clock } from '../../lib/clock.ts';
 import { type EmailId, newId, type UserId } from '../../lib/ids.ts';
-import { EmailDeliveryError } from '../../platform/mailer.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import type { RequestSource } from '../request-info.ts';
-import { type MasterKeys, seal, unseal } from '../../lib/master-keys.ts';
 import type { EmailAddress } from '../users/email-address.ts';
-import type { EmailMessage, EmailKind } from './email-messages.ts';
-import { hasRoom, insertEmail } from './outbox.store.ts';
+import type { EmailCipher, SealedEmail } from './email-cipher.ts';
+import type { EmailKind, EmailMessage } from './email-message.ts';
+import { countRecentEmails } from './outbox.sql.ts';
 
 /**
- * Somebody is to be written to, if there is such an account: the worker looks it up, so that the answer costs the same
- * for every address.
+ * An email whose recipient is not looked up yet. The worker does it later, so that the response takes the same time
+ * whether or not an account has the address.
  */
 export interface EmailRequest {
   kind: 'registration' | 'verification' | 'password_reset';
   email: EmailAddress;
-  /** The account that a registration would make: its address may have been another's. */
+  /** For `registration`: the new account. If another account has the address, nothing was created. */
   userId?: UserId;
-  request: RequestSource;
+  source: RequestSource;
 }
 
-/** Finds out for whom an ask is, and posts their letters, in the transaction that takes the ask away. */
-export type ResolveEmailRequest = (tx: Transaction, ask: EmailRequest) => Promise<void>;
-
-export type Answers = Record<EmailRequest['kind'], ResolveEmailRequest>;
-
+/** Emails to send. They are stored in the transaction of the change that they are about: both are committed, or neither. */
 export interface Outbox {
-  /** False where this service sends no mail: then `post` and `ask` do nothing. */
-  readonly isOpen: boolean;
-  /** Whether an address may get another letter of a kind this hour. Ask before a link is drawn, which voids the last. */
-  hasRoom(tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<boolean>;
-  /** Leaves a letter about an account, in the transaction of what it tells of. */
-  post(tx: Transaction, userId: UserId, letter: EmailMessage): Promise<void>;
-  /** Leaves it to the worker, which looks a moment later, when the transaction is done, to find out whom to write to, and what. One statement, whatever the address. */
-  ask(tx: Transaction, ask: EmailRequest): Promise<void>;
+  /** Whether this service sends email. Otherwise both `enqueue` functions do nothing. */
+  readonly isEnabled: boolean;
+  /**
+   * Whether an address can receive another email of a kind this hour, whichever users request it. Check this before you
+   * issue a token, because the new token voids the previous one.
+   */
+  hasCapacity(tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<boolean>;
+  /** Stores an email about a user. */
+  enqueue(tx: Transaction, userId: UserId, message: EmailMessage): Promise<void>;
+  /** Stores a request with one statement, whatever the address. */
+  enqueueRequest(tx: Transaction, request: EmailRequest): Promise<void>;
 }
 
-/** Seals and opens what waits. The id is authenticated: a payload cannot be moved to another mail. */
-export interface EmailCipher {
-  seal(id: EmailId, content: EmailMessage | EmailRequest): { sealed: Buffer; masterKeyId: string };
-  /** @throws MailFault where the master key is gone, or the row was tampered with */
-  open(id: EmailId, masterKeyId: string, sealed: Uint8Array): unknown;
-}
-
-export const makeEmailCipher = (masterKeys: MasterKeys): EmailCipher => ({
-  seal: (id, content) => {
-    const [{ id: masterKeyId, mail }] = masterKeys;
-    return { sealed: seal(mail, id, Buffer.from(JSON.stringify(content))), masterKeyId };
-  },
-  open(id, masterKeyId, sealed) {
-    const masterKey = masterKeys.find((candidate) => candidate.id === masterKeyId);
-    if (!masterKey)
-      throw new EmailDeliveryError(`MASTER_KEYS does not hold the master key ${masterKeyId}, which seals this mail`);
-    try {
-      return JSON.parse(unseal(masterKey.mail, id, sealed).toString());
-    } catch {
-      throw new EmailDeliveryError('the sealed mail is damaged');
-    }
-  },
-});
+/** So that nobody can use the service to flood a mailbox. */
+const maxEmailsPerHour = 10;
 
 export interface OutboxDeps {
   emailCipher: EmailCipher;
-  /** Keys the counters, so that the table does not tell who is written to. */
+  /** Keys the counters, so that the table does not reveal who receives email. */
   recipientKey: Uint8Array;
   clock: Clock;
-  sendsMail: boolean;
-  /** Tells the worker of this process that there is something to do. */
-  onMail: () => void;
+  isEnabled: boolean;
+  /** Called for each stored email, before its transaction is committed. */
+  onEnqueued: () => void;
 }
 
-export function makeOutbox({ emailCipher, recipientKey, clock, sendsMail, onMail }: OutboxDeps): Outbox {
+export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqueued }: OutboxDeps): Outbox {
   const recipientOf = (to: EmailAddress) => hmacSha256(recipientKey, Buffer.from(to));
+
+  const insert = async (
+    tx: Transaction,
+    { id, sealed, masterKeyId }: SealedEmail,
+    row: { stage: 'asked' | 'written'; kind: string; userId?: UserId; recipient?: Buffer; tokenId?: string },
+  ) => {
+    const { stage, kind, userId = null, tokenId = null, recipient } = row;
+    await tx.outboxEmail.create({
+      data: {
+        id,
+        stage,
+        kind,
+        userId,
+        recipient: recipient ? new Uint8Array(recipient) : null,
+        tokenId,
+        payload: new Uint8Array(sealed),
+        masterKeyId,
+      },
+      select: { id: true },
+    });
+    onEnqueued();
+  };
+
   return {
-    isOpen: sendsMail,
-    hasRoom: (tx, to, kind) => hasRoom(tx, recipientOf(to), kind),
-    async post(tx, userId, letter) {
-      if (!sendsMail) return;
-      const id = newId<EmailId>(clock.nowMs());
-      const { kind, to, token } = letter;
-      const [sealed, recipient] = [emailCipher.seal(id, letter), recipientOf(to)];
-      await insertEmail(tx, { id, stage: 'written', kind, userId, recipient, tokenId: token?.id ?? null, ...sealed });
-      onMail();
+    isEnabled,
+    hasCapacity: async (tx, to, kind) => (await countRecentEmails(tx, recipientOf(to), kind)) < maxEmailsPerHour,
+    async enqueue(tx, userId, message) {
+      if (!isEnabled) return;
+      const { kind, to, token } = message;
+      const email = emailCipher.sealMessage(newId<EmailId>(clock.nowMs()), message);
+      const row = {
+        stage: 'written',
+        kind,
+        userId,
+        recipient: recipientOf(to),
+        ...(token && { tokenId: token.id }),
+      } as const;
+      await insert(tx, email, row);
     },
-    async ask(tx, ask) {
-      if (!sendsMail) return;
-      const id = newId<EmailId>(clock.nowMs());
-      const { kind } = ask;
-      const nobody = { userId: null, recipient: null, tokenId: null };
-      await insertEmail(tx, { id, stage: 'asked', kind, ...nobody, ...emailCipher.seal(id, ask) });
-      onMail();
+    async enqueueRequest(tx, request) {
+      if (!isEnabled) return;
+      const email = emailCipher.sealRequest(newId<EmailId>(clock.nowMs()), request);
+      await insert(tx, email, { stage: 'asked', kind: request.kind });
     },
   };
 }

@@ -19,3 +19,7 @@ export class InvalidRefreshToken extends defineError({
     super(reason, publicReason ? { members: { reason: publicReason } } : {});
   }
 }
+
+/** Whether an error reports a stolen token. Rate limits must not hide it. */
+export const isReuse = (error: unknown): boolean =>
+  error instanceof InvalidRefreshToken && error.extras.members?.['reason'] === 'reused';

@@ -1,100 +1,117 @@
-// When a signing key changes its status: docs/decisions/0009-automatic-signing-key-rotation.md
+// The life cycle of a signing key (docs/decisions/0009-automatic-signing-key-rotation.md):
+//
+//     create ──> next ──activate──> active ──retire──> retired ──delete
+//                  └──────────────────┴──────────────────┴──revoke──> revoked
+//
+//     next      is published, so that verifiers cache it before it signs
+//     active    is published and signs
+//     retired   is published until every token that it signed has expired
+//     revoked   is never published again; its private half is destroyed
+//
+// Each algorithm has at most one `next` and one `active` key. The first key of a deployment is created `active`, because no verifier
+// has cached an older key set. Operators revoke keys and request rotations; everything else follows from the rules below.
+import { z } from 'zod';
 import type { SigningAlg } from './signing-key.ts';
 
-export interface KeySettings {
-  jwtAlg: SigningAlg;
-  jwksMaxAgeSeconds: number;
-  accessTtlSeconds: number;
-  /** Undefined: a key signs until an operator asks for the next one. */
-  signingKeyRotationSeconds: number | undefined;
-}
+export const KeyStatus = z.enum(['active', 'next', 'retired', 'revoked']);
+export type KeyStatus = z.infer<typeof KeyStatus>;
 
-/** How far a verifier's clock may be behind ours. */
-const clockSkewSeconds = 60;
-/** What a process may need to publish what another one made, besides what caches may keep. */
-const longestMarginSeconds = 60;
-const longestPollSeconds = 5;
-
-/** Longer than a process needs to be replaced, and many times `claimEverySeconds`. */
-export const unwantedAfterSeconds = 600;
-/** How fresh `wanted_at` is kept: one UPDATE in so long, of all processes together. */
-export const claimEverySeconds = 60;
-
-/** What follows from the settings for keys. */
-export interface KeyTimes {
-  /** How old an active key becomes; null for ever. */
-  rotationSeconds: number | null;
-  /** How long a key is published before it signs: no cache is left that does not know it. */
-  publishSeconds: number;
-  accessTtlSeconds: number;
-  /** How long a retired key stays after the last token that it signed. */
-  keepSeconds: number;
-  pollSeconds: number;
-}
-
-export function keyTimes(settings: KeySettings): KeyTimes {
-  const { jwksMaxAgeSeconds, accessTtlSeconds, signingKeyRotationSeconds = null } = settings;
-  const marginSeconds = Math.min(longestMarginSeconds, jwksMaxAgeSeconds);
-  return {
-    rotationSeconds: signingKeyRotationSeconds,
-    publishSeconds: 2 * jwksMaxAgeSeconds + marginSeconds, // max-age, and as much again of stale-while-revalidate
-    accessTtlSeconds,
-    keepSeconds: jwksMaxAgeSeconds + clockSkewSeconds,
-    pollSeconds: Math.min(longestPollSeconds, marginSeconds / 3), // even a process that misses a poll is in the margin
-  };
-}
-
-/** A key, and what Postgres' clock says of it. */
+/** A key that is not revoked. The database's clock decides each condition. */
 export interface KeyState {
   kid: string;
   alg: SigningAlg;
-  status: 'next' | 'active' | 'retired';
-  /** `next`: published for long enough to sign. */
-  ready: boolean;
-  /** `next`: an operator wants it to sign. */
-  asked: boolean;
-  /** `active`: has signed for SIGNING_KEY_ROTATION. */
-  aged: boolean;
-  /** `next` and `active`: no process of this algorithm has been there for a while. */
-  unwanted: boolean;
-  /** `next` and `active`: does not know yet what this process is and needs. */
-  unclaimed: boolean;
-  /** `retired`: nothing that it signed can be good any more. */
-  spent: boolean;
+  status: Exclude<KeyStatus, 'revoked'>;
+  /** Of a `next` key: every verifier has it, so it may sign. */
+  isReady: boolean;
+  /** Of a `next` key: an operator wants it to sign. */
+  isRequested: boolean;
+  /** Of an `active` key: it has signed for SIGNING_KEY_ROTATION. */
+  isDue: boolean;
+  /** Of a `next` or `active` key: no process with this JWT_ALG has run for a while. */
+  isUnused: boolean;
+  /** Of a `next` or `active` key: its row does not contain the requirements of this process yet. */
+  lacksRequirements: boolean;
+  /** Of a `retired` key: every token that it signed has expired. */
+  isExpired: boolean;
 }
 
+/** A transition. The reasons are stored in audit events. */
 export type Step =
-  | { kind: 'claim' }
-  /** The very first key signs at once: no cache has an older set. */
-  | { kind: 'make'; alg: SigningAlg; status: 'next' | 'active' }
-  /** Retires the active key of the same algorithm, and makes another `next`. */
+  /** Stores the requirements of this process (JWT_ALG, ACCESS_TTL, JWKS_MAX_AGE) in the rows of the keys. */
+  | { kind: 'store_requirements' }
+  | { kind: 'create'; alg: SigningAlg; status: 'next' | 'active' }
+  /** Retires the active key of the algorithm, activates the next key and creates another `next` key. */
   | { kind: 'activate'; kid: string; alg: SigningAlg; reason: 'asked' | 'aged' | 'only' | 'alg_changed' }
-  | { kind: 'retire' | 'delete'; kid: string; reason: 'unwanted' | 'spent' };
+  | { kind: 'retire'; kid: string; alg: SigningAlg; reason: 'unwanted' }
+  | { kind: 'delete'; kid: string; reason: 'unwanted' | 'spent' };
 
-/** The next thing to do for a process that signs with `alg`; undefined where all is as it should be. */
-export function nextStep(keys: readonly KeyState[], alg: SigningAlg): Step | undefined {
-  const mine = (status: KeyState['status']) => keys.find((key) => key.status === status && key.alg === alg);
-  const [active, next] = [mine('active'), mine('next')];
-  if (keys.some(({ unclaimed }) => unclaimed)) return { kind: 'claim' };
-
-  if (!keys.some(({ status }) => status === 'active')) {
-    const heir = next ?? keys.find(({ status }) => status === 'next');
-    if (!heir) return { kind: 'make', alg, status: 'active' };
-    return { kind: 'activate', kid: heir.kid, alg: heir.alg, reason: 'only' };
-  }
-  if (!next) return { kind: 'make', alg, status: 'next' };
-  const reason = !active ? 'alg_changed' : next.asked ? 'asked' : active.aged ? 'aged' : undefined;
-  if (next.ready && reason) return { kind: 'activate', kid: next.kid, alg, reason };
-
-  const spent = keys.find((key) => key.status === 'retired' && key.spent);
-  if (spent) return { kind: 'delete', kid: spent.kid, reason: 'spent' };
-  const left = keys.find((key) => key.alg !== alg && key.status !== 'retired' && key.unwanted);
-  if (!active || !left) return undefined;
-  return { kind: left.status === 'active' ? 'retire' : 'delete', kid: left.kid, reason: 'unwanted' };
+interface Situation {
+  keys: readonly KeyState[];
+  /** The algorithm of this process, and its keys. */
+  alg: SigningAlg;
+  active: KeyState | undefined;
+  next: KeyState | undefined;
 }
 
-/** Which key a process signs with: of its own algorithm, else, until that has one, of the former. */
-export const signerOf = <Key extends Pick<KeyState, 'alg' | 'status'>>(
+type Rule = (situation: Situation) => Step | undefined;
+
+/** Before any other step, so that no process activates or deletes a key too early for another process. */
+const storeRequirements: Rule = ({ keys }) =>
+  keys.some(({ lacksRequirements }) => lacksRequirements) ? { kind: 'store_requirements' } : undefined;
+
+/** Without an active key no process can sign, so a next key becomes active even if some verifiers do not have it. */
+const ensureActiveKey: Rule = ({ keys, alg, next }) => {
+  if (keys.some(({ status }) => status === 'active')) return undefined;
+  const candidate = next ?? keys.find(({ status }) => status === 'next');
+  if (!candidate) return { kind: 'create', alg, status: 'active' };
+  return { kind: 'activate', kid: candidate.kid, alg: candidate.alg, reason: 'only' };
+};
+
+const ensureNextKey: Rule = ({ alg, next }) => (next ? undefined : { kind: 'create', alg, status: 'next' });
+
+/** Without an active key of this algorithm, JWT_ALG has changed. */
+const activateNextKey: Rule = ({ alg, active, next }) => {
+  if (!next?.isReady) return undefined;
+  const reason = !active ? 'alg_changed' : next.isRequested ? 'asked' : active.isDue ? 'aged' : undefined;
+  return reason && { kind: 'activate', kid: next.kid, alg, reason };
+};
+
+const deleteExpiredKey: Rule = ({ keys }) => {
+  const expired = keys.find(({ status, isExpired }) => status === 'retired' && isExpired);
+  return expired && { kind: 'delete', kid: expired.kid, reason: 'spent' };
+};
+
+/** After a change of JWT_ALG, once no process uses the old algorithm and the new one has an active key. */
+const removeUnusedKey: Rule = ({ keys, alg, active }) => {
+  const unused = keys.find((key) => key.alg !== alg && key.status !== 'retired' && key.isUnused);
+  if (!active || !unused) return undefined;
+  const { kid, status } = unused;
+  if (status === 'active') return { kind: 'retire', kid, alg: unused.alg, reason: 'unwanted' };
+  return { kind: 'delete', kid, reason: 'unwanted' };
+};
+
+const rules = [
+  storeRequirements,
+  ensureActiveKey,
+  ensureNextKey,
+  activateNextKey,
+  deleteExpiredKey,
+  removeUnusedKey,
+] as const;
+
+/** The step of the first rule that applies, for a process that signs with `alg`; undefined if none applies. */
+export function nextStep(keys: readonly KeyState[], alg: SigningAlg): Step | undefined {
+  const own = (status: KeyStatus) => keys.find((key) => key.status === status && key.alg === alg);
+  const situation = { keys, alg, active: own('active'), next: own('next') };
+  for (const rule of rules) {
+    const step = rule(situation);
+    if (step) return step;
+  }
+  return undefined;
+}
+
+/** The key that a process signs with: the active key of its algorithm or, until one exists, of the previous algorithm. */
+export const selectSigner = <Key extends Pick<KeyState, 'alg' | 'status'>>(
   keys: readonly Key[],
   alg: SigningAlg,
 ): Key | undefined => {

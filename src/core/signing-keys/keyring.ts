@@ -1,113 +1,118 @@
 import { NotReady } from '../../lib/errors.ts';
+import type { MasterKeys } from '../../lib/master-keys.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Database } from '../../platform/postgres.ts';
-import type { MasterKeys } from '../../lib/master-keys.ts';
-import { rewrapKeys } from './rewrap.ts';
-import { type KeyTimes, nextStep, signerOf, type Step } from './key-lifecycle.ts';
-import { makeSealedKey, openKey } from './sealed-keys.ts';
+import type { Audit } from '../audit/audit.ts';
+import { nextStep, selectSigner, type Step } from './key-lifecycle.ts';
+import type { KeyTiming } from './key-timing.ts';
+import { rewrapKeys } from './rewrap-keys.ts';
+import { generateSealedKey, openKey } from './sealed-keys.ts';
 import type { PublicJwk, SigningAlg, SigningKey } from './signing-key.ts';
-import { readKeys, type SealedSigningKey, takeStep } from './signing-keys.store.ts';
+import { readKeyStates, type SealedKeyState } from './signing-keys.sql.ts';
+import { takeStep } from './take-step.ts';
 
-/** The signing keys of this process, in memory: JWKS and verification go on while the database is down. */
+/** The signing keys of this process, in memory, so that signing, verification and the JWKS work while the database is down. */
 export interface Keyring {
   /** The key that signs. @throws NotReady before the first load */
   active(): SigningKey;
   /** When the active key began to sign; undefined before the first load. */
   activeSince(): Date | undefined;
-  /** A published key by its `kid`. */
+  /** Finds a published key by its `kid`. */
   find(kid: string): SigningKey | undefined;
-  /** Public halves for the JWKS. @throws NotReady before the first load */
+  /** The public keys of the JWKS. @throws NotReady before the first load */
   published: () => PublicJwk[];
-  /** The algorithms of what is published; before the first load, the one that will be. */
+  /** The algorithms of the published keys; before the first load, the configured one. */
   algs: () => SigningAlg[];
   isLoaded: () => boolean;
-  /** At the start: puts the keys under the first master key, and tends them. @throws as `tend` */
+  /** Prepares a process that starts: rewraps the keys and maintains them. @throws as `maintain` */
   load(): Promise<void>;
   /**
-   * Reads the keys from Postgres, and takes the steps that are due: makes, activates, retires, deletes. What was read
-   * last holds, also where a step then fails. @throws KeysUnreadable, or the database's fault
+   * Reads the keys from Postgres and takes every step that is due. Keeps the keys that it has read if a step fails.
+   * @throws KeysUnreadable, DatabaseUnavailable
    */
-  tend: () => Promise<void>;
+  maintain: () => Promise<void>;
 }
 
 export interface KeyringDeps {
   db: Database;
+  audit: Audit;
   masterKeys: MasterKeys;
   alg: SigningAlg;
-  times: KeyTimes;
+  timing: KeyTiming;
   log: Logger;
 }
 
-/** More than any state needs, so that a fault of ours does not turn for ever. */
+/** More than any state requires, so that a bug cannot loop forever. */
 const maxSteps = 50;
 
-export function makeKeyring({ db, masterKeys, alg, times, log }: KeyringDeps): Keyring {
+export function makeKeyring({ db, audit, masterKeys, alg, timing, log }: KeyringDeps): Keyring {
   let signer: SigningKey | undefined;
   let since: Date | undefined;
   let keys = new Map<string, SigningKey>();
-  let tending: Promise<void> | undefined;
-  let waiting: Promise<void> | undefined;
+  let running: Promise<void> | undefined;
+  let queued: Promise<void> | undefined;
 
-  const loaded = (): SigningKey => {
+  const requireSigner = (): SigningKey => {
     if (!signer) throw new NotReady('no signing key yet');
     return signer;
   };
 
-  /** Opens what is new. Nothing is taken over before all of it is open. */
-  const adopt = (rows: readonly SealedSigningKey[]) => {
-    const opened = new Map(rows.map((row) => [row.kid, keys.get(row.kid) ?? openKey(row, masterKeys)]));
-    const signing = signerOf(rows, alg);
-    if (!signing) return;
-    if (signer && signer.kid !== signing.kid) log.info({ kid: signing.kid }, 'another key signs from now on');
+  /** Decrypts all new keys before it replaces any. */
+  const adopt = (states: readonly SealedKeyState[]) => {
+    const opened = new Map(states.map((state) => [state.kid, keys.get(state.kid) ?? openKey(state, masterKeys)]));
+    const selected = selectSigner(states, alg);
+    if (!selected) return;
+    if (signer && signer.kid !== selected.kid) log.info({ kid: selected.kid }, 'signing with a different key');
     keys = opened;
-    signer = opened.get(signing.kid);
-    since = signing.activatedAt ?? undefined;
+    signer = opened.get(selected.kid);
+    since = selected.activatedAt ?? undefined;
   };
 
   const take = async (step: Step) => {
-    const makesAlg = step.kind === 'make' || step.kind === 'activate' ? step.alg : undefined;
-    const spare = makesAlg && (await makeSealedKey(makesAlg, masterKeys));
-    const taken = await takeStep(db, alg, times, { step, spare });
-    if (taken && step.kind !== 'claim') log.info({ ...step, made: spare?.kid }, 'signing keys have turned');
+    const creates = step.kind === 'create' || step.kind === 'activate';
+    const newKey = creates ? await generateSealedKey(step.alg, masterKeys) : undefined;
+    const taken = await takeStep({ db, audit, alg, timing }, step, newKey);
+    if (taken && step.kind !== 'store_requirements')
+      log.info({ ...step, created: newKey?.kid }, 'changed the signing keys');
   };
 
-  const tendNow = async () => {
+  const maintainNow = async () => {
     for (let steps = 0; steps < maxSteps; steps += 1) {
-      const rows = await readKeys(db, alg, times);
-      adopt(rows);
-      const step = nextStep(rows, alg);
+      const states = await readKeyStates(db, alg, timing);
+      adopt(states);
+      const step = nextStep(states, alg);
       if (!step) return;
       await take(step);
     }
-    throw new Error('the signing keys do not come to rest');
+    throw new Error(`the signing keys still change after ${maxSteps} steps`);
   };
 
-  /** One at a time, so that an older reading never replaces a newer one; who comes meanwhile shares the next. */
-  const tend = (): Promise<void> => {
+  /** Runs once at a time, so that an older snapshot never replaces a newer one. Calls during a run share the next run. */
+  const maintain = (): Promise<void> => {
     const begin = () => {
-      waiting = undefined;
-      tending = tendNow().finally(() => (tending = undefined));
-      return tending;
+      queued = undefined;
+      running = maintainNow().finally(() => (running = undefined));
+      return running;
     };
-    if (waiting) return waiting;
-    if (!tending) return begin();
-    return (waiting = tending.catch(() => {}).then(begin));
+    if (queued) return queued;
+    if (!running) return begin();
+    return (queued = running.catch(() => {}).then(begin));
   };
 
   return {
-    active: loaded,
+    active: requireSigner,
     activeSince: () => since,
     find: (kid) => keys.get(kid),
     published() {
-      loaded();
+      requireSigner();
       return Array.from(keys.values(), ({ publicJwk }) => publicJwk);
     },
     algs: () => (signer ? [...new Set(Array.from(keys.values(), (key) => key.alg))] : [alg]),
     isLoaded: () => signer !== undefined,
     async load() {
-      await rewrapKeys(db, masterKeys);
-      await tend();
+      await rewrapKeys(db, audit, masterKeys);
+      await maintain();
     },
-    tend,
+    maintain,
   };
 }

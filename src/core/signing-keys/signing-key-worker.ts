@@ -1,78 +1,53 @@
-import { jittered, monotonicMs } from '../../lib/clock.ts';
-import { StartupError } from '../../lib/errors.ts';
-import type { Logger } from '../../platform/log.ts';
-import { sentenceOf } from '../../platform/postgres.ts';
+import { monotonicMs } from '../../lib/clock.ts';
+import { type JobRunnerDeps, type RunningJob, startJob } from '../../platform/job-runner.ts';
 import type { Listener } from '../../platform/postgres-listener.ts';
 
+/** Keeps the keyring of this process current. */
 export interface SigningKeyWorker {
   start(): void;
-  /** Somebody brought a token of a key that is not known: it may be newer than the last look. */
+  /** Reloads the keys because a token names an unknown one, which another process may have just created. */
   reloadSoon: () => void;
-  /** Resolves when what runs is done. */
+  /** Resolves when the current run has ended. */
   stop(): Promise<void>;
 }
 
 export interface SigningKeyWorkerDeps {
-  tend: () => Promise<void>;
+  maintain: () => Promise<void>;
   pollSeconds: number;
-  /** Begins to listen for news of the keys. */
-  listen: (onNews: () => void) => Listener;
-  log: Logger;
+  /** Listens for notifications of changed keys. */
+  listen: (onNotification: () => void) => Listener;
+  runner: JobRunnerDeps;
 }
 
-/** What strangers may make this process ask of Postgres with tokens that nobody signed. */
-const lookAgainEveryMs = 1000;
+/** Anyone can send tokens with unknown keys, so this bounds the queries that they cause. */
+const minReloadIntervalMs = 1000;
 
-/** Tends the keys on news, and on a timer for the news that were lost. Faults wait for the next time. */
-export function makeSigningKeyWorker({ tend, pollSeconds, listen, log }: SigningKeyWorkerDeps): SigningKeyWorker {
-  let told = '';
-  let stopped = true;
+/** Maintains the keys on notifications, and on a timer in case a notification is lost. */
+export function makeSigningKeyWorker({
+  maintain,
+  pollSeconds,
+  listen,
+  runner,
+}: SigningKeyWorkerDeps): SigningKeyWorker {
+  let job: RunningJob | undefined;
   let listener: Listener | undefined;
-  let running: Promise<void> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
-  let lookedMs = -Infinity;
-
-  const attempt = async () => {
-    try {
-      await tend();
-      if (told) log.info('the signing keys are looked after again');
-      told = '';
-    } catch (error) {
-      const reason = sentenceOf(error);
-      if (stopped || reason === told) return;
-      // What the operator must mend is an error; a database that is away comes back.
-      log[error instanceof StartupError ? 'error' : 'warn']({ reason }, 'the signing keys stay as they are');
-      told = reason;
-    }
-  };
-  const now = () => {
-    if (!stopped) running = attempt();
-  };
-  const poll = () => {
-    if (stopped) return;
-    now();
-    void running.then(() => {
-      if (!stopped) timer = setTimeout(poll, jittered(pollSeconds * 1000)).unref();
-    });
-  };
+  let reloadedAtMs = -Infinity;
 
   return {
     start() {
-      stopped = false;
-      poll();
-      listener = listen(now);
+      job = startJob({ name: 'signing_keys', periodSeconds: pollSeconds, run: maintain }, runner);
+      listener = listen(job.wake);
     },
     reloadSoon() {
-      const atMs = monotonicMs();
-      if (stopped || atMs - lookedMs < lookAgainEveryMs) return;
-      lookedMs = atMs;
-      now();
+      const nowMs = monotonicMs();
+      if (!job || nowMs - reloadedAtMs < minReloadIntervalMs) return;
+      reloadedAtMs = nowMs;
+      job.wake();
     },
     async stop() {
-      stopped = true;
-      clearTimeout(timer);
       await listener?.close();
-      await running;
+      await job?.stop();
+      job = undefined;
     },
   };
 }

@@ -1,13 +1,16 @@
 import { createPublicKey, generateKeyPair, type JsonWebKey, type KeyObject, sign, verify } from 'node:crypto';
 import { promisify } from 'node:util';
 import { calculateJwkThumbprint } from 'jose';
+import { z } from 'zod';
 
-export type SigningAlg = 'ES256' | 'EdDSA' | 'RS256' | 'PS256';
+/** The values of `JWT_ALG` (RFC 7518 section 3.1, RFC 8037 section 3.1). */
+export const SigningAlg = z.enum(['ES256', 'EdDSA', 'RS256', 'PS256']);
+export type SigningAlg = z.infer<typeof SigningAlg>;
 
-/** The public half, as it stands in the JWKS (RFC 7517 section 4). */
+/** The public half of a key, as in the JWKS (RFC 7517 section 4). */
 export type PublicJwk = JsonWebKey & { kid: string; alg: SigningAlg; use: 'sig' };
 
-/** One key, one algorithm: what signs and verifies never depends on a token's header (RFC 8725 section 3.1). */
+/** A key with one algorithm, so that the header of a token cannot choose another (RFC 8725 section 3.1). */
 export interface SigningKey {
   readonly kid: string;
   readonly alg: SigningAlg;
@@ -18,7 +21,7 @@ export interface SigningKey {
 
 const generate = promisify(generateKeyPair);
 
-/** How node:crypto says what RFC 7518 section 3 (and RFC 8037 section 3.1) calls by one name. */
+/** The parameters of node:crypto for each algorithm. */
 const schemes = {
   ES256: { hash: 'sha256', options: { dsaEncoding: 'ieee-p1363' } },
   EdDSA: { hash: null, options: {} },
@@ -32,15 +35,17 @@ async function generatePrivateKey(alg: SigningAlg): Promise<KeyObject> {
   return (await generate('rsa', { modulusLength: 3072 })).privateKey;
 }
 
-/** A new key pair, named by the thumbprint of its public half (RFC 7638). */
+/** Generates a key pair. Its `kid` is the thumbprint of the public half (RFC 7638). */
 export async function generateSigningKey(alg: SigningAlg): Promise<{ kid: string; privateKey: KeyObject }> {
   const privateKey = await generatePrivateKey(alg);
   const kid = await calculateJwkThumbprint(createPublicKey(privateKey).export({ format: 'jwk' }));
   return { kid, privateKey };
 }
 
-/** Keeps the KeyObjects: parsing a key costs ten times what signing does. Both calls are synchronous on purpose, since
- * the thread pool is where passwords are hashed. */
+/**
+ * Keeps the KeyObjects, because parsing a key takes ten times as long as signing. `sign` and `verify` are synchronous so that they
+ * do not wait for password hashes in the thread pool.
+ */
 export function makeSigningKey(kid: string, alg: SigningAlg, privateKey: KeyObject): SigningKey {
   const { hash, options } = schemes[alg];
   const publicKey = createPublicKey(privateKey);

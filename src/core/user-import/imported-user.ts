@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { fieldErrorsOf } from '../../lib/field-errors.ts';
-import { readHash } from '../../platform/password-hashing/hash-formats.ts';
+import { parseHash } from '../../platform/password-hashing/hash-formats.ts';
 import { EmailAddress } from '../users/email-address.ts';
 import { DisplayName } from '../users/user.ts';
 
-/** What is kept for an account that has no password yet: the hash of none. */
-export const noPassword = '!';
+/** The stored hash of an account without a password. No password matches it. */
+const noPassword = '!';
 
 export interface ImportedUser {
   email: EmailAddress;
@@ -14,32 +14,32 @@ export interface ImportedUser {
   isActive: boolean;
   roles: string[];
   passwordHash: string;
-  /** Undefined: now. */
+  /** Undefined: the time of the import. */
   createdAt: string | undefined;
 }
 
-/** What a line is: an account, nothing at all, or wrong for these reasons. None repeats what stands in it. */
-export type ReadLine = (bytes: Buffer | undefined) => { user: ImportedUser } | { reasons: string[] } | undefined;
+/** Parses a line: an account, the reasons why it is invalid, or undefined if it is empty. The reasons never repeat values of the line. */
+export type ParseLine = (bytes: Buffer | undefined) => { user: ImportedUser } | { reasons: string[] } | undefined;
 
 function fail(context: z.RefinementCtx, message: string): never {
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 }
 
-/** An empty hash is taken like null, because exports write accounts without a password either way. */
+/** An empty hash is accepted like null, because exports write accounts without a password either way. */
 const PasswordHash = z.string().transform((text, context) => {
   if (text === '') return null;
-  const known = readHash(text);
-  if (known && !known.excess) return known.stored;
-  return fail(context, known?.excess ?? 'must be a hash of a form that is known: Argon2, bcrypt, scrypt or PBKDF2');
+  const hash = parseHash(text);
+  if (!hash) return fail(context, 'must be an Argon2, bcrypt, scrypt or PBKDF2 hash in a supported format');
+  return hash.costError === undefined ? hash.stored : fail(context, hash.costError);
 });
 
-const Time = z.iso.datetime({ offset: true });
-const timeRule = 'must be a time of RFC 3339 from 1970 until now, such as 2026-11-22T09:00:00Z';
+const Rfc3339 = z.iso.datetime({ offset: true });
+const timeError = 'must be an RFC 3339 time from 1970 until now, such as 2026-11-22T09:00:00Z';
 
-/** To the millisecond, in UTC. */
-function timeOf(text: string, nowMs: number): string | undefined {
-  const ms = Time.safeParse(text).success ? Date.parse(text) : NaN;
+/** Normalizes a time to milliseconds and UTC. */
+function parseTime(text: string, nowMs: number): string | undefined {
+  const ms = Rfc3339.safeParse(text).success ? Date.parse(text) : NaN;
   return ms >= 0 && ms <= nowMs ? new Date(ms).toISOString() : undefined;
 }
 
@@ -50,21 +50,21 @@ const makeSchema = (knownRoles: ReadonlySet<string>, nowMs: number) =>
     email_verified: z.boolean().default(false),
     is_active: z.boolean().default(true),
     roles: z
-      .array(z.string().refine((role) => knownRoles.has(role), { error: 'must be a role that is there' }))
-      .min(1, { error: 'must name at least one role' })
+      .array(z.string().refine((role) => knownRoles.has(role), { error: 'must be an existing role' }))
+      .min(1, { error: 'must contain at least one role' })
       .max(100)
       .default(['user'])
       .transform((roles) => [...new Set(roles)]),
     password_hash: PasswordHash.nullish(),
     created_at: z
       .string()
-      .transform((text, context) => timeOf(text, nowMs) ?? fail(context, timeRule))
+      .transform((text, context) => parseTime(text, nowMs) ?? fail(context, timeError))
       .optional(),
   });
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-function textOf(bytes: Buffer): string | undefined {
+function decodeUtf8(bytes: Buffer): string | undefined {
   try {
     return utf8.decode(bytes);
   } catch {
@@ -72,8 +72,8 @@ function textOf(bytes: Buffer): string | undefined {
   }
 }
 
-/** The parser's own message would quote the line, and with it the hash. */
-function jsonOf(text: string): unknown {
+/** Drops the parser's message, because it quotes the line and therefore the hash. */
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -81,19 +81,19 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** A reason repeats the names of members, and those may be no text that Postgres can store. */
+/** Replaces characters that Postgres cannot store. A reason can repeat unknown member names, which can contain them. */
 const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\ufffd');
 
-/** Reads lines of a file of accounts; `nowMs` is the latest time at which one can have been made. */
-export function makeReadLine(knownRoles: ReadonlySet<string>, nowMs: number): ReadLine {
+/** Creates a parser of import lines. `nowMs` is the latest creation time of an account. */
+export function makeParseLine(knownRoles: ReadonlySet<string>, nowMs: number): ParseLine {
   const schema = makeSchema(knownRoles, nowMs);
   return (bytes) => {
     if (!bytes) return { reasons: ['the line is longer than 64 KiB'] };
-    const text = textOf(bytes);
-    if (text === undefined) return { reasons: ['the line is not UTF-8'] };
+    const text = decodeUtf8(bytes);
+    if (text === undefined) return { reasons: ['the line is not valid UTF-8'] };
     if (text.trim() === '') return undefined;
-    const value = jsonOf(text);
-    if (value === undefined) return { reasons: ['the line is no JSON'] };
+    const value = parseJson(text);
+    if (value === undefined) return { reasons: ['the line is not valid JSON'] };
     const { data, error } = schema.safeParse(value);
     if (error)
       return { reasons: fieldErrorsOf('the line', error).map(({ path, message }) => storable(`${path}: ${message}`)) };

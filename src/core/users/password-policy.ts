@@ -3,19 +3,19 @@ import { StartupError } from '../../lib/errors.ts';
 import { countCodePoints } from '../../lib/text.ts';
 
 export interface PasswordPolicy {
-  /** What can be said without asking anybody; without a context, of the password alone. */
-  knownFaults(password: string, context?: PasswordContext): string[];
-  /** One sentence for the end user per fault, `[]` when the password is acceptable. None repeats the password. */
-  faults(password: string, context: PasswordContext): Promise<string[]>;
+  /** Returns one sentence for the user per violation, none of which repeats the password. Without `context`, ignores the account. */
+  checkOffline(password: string, context?: PasswordContext): string[];
+  /** Like `checkOffline`, and also looks the password up in data breaches if it has no other violation. */
+  check(password: string, context: PasswordContext): Promise<string[]>;
 }
 
-/** What of an account its password must not be. */
+/** The parts of an account that its password must not consist of. */
 export interface PasswordContext {
   email: string;
   displayName: string;
 }
 
-/** What an operator may ask for at the least; NIST SP 800-63B-4 section 3.1.1.2. */
+/** The lowest minimum that operators can configure (NIST SP 800-63B-4 section 3.1.1.2). */
 export const minPasswordLength = 8;
 export const maxPasswordLength = 128;
 
@@ -23,7 +23,7 @@ const builtInList = new URL('../../../data/common-passwords.txt', import.meta.ur
 
 /**
  * NIST SP 800-63B-4 section 3.1.1.2: "Verifiers SHALL verify the entire submitted password (e.g., not truncate it)."
- * NFC lets one password typed on two systems match; NFKC would also merge passwords that differ, such as `ﬁ` and `fi`.
+ * NFC makes a password match that was typed on another system. NFKC would also merge different passwords, such as `ﬁ` and `fi`.
  */
 export function normalizePassword(password: string): string {
   return password.normalize('NFC');
@@ -34,33 +34,36 @@ export function makePasswordPolicy(deps: {
   blocklist: ReadonlySet<string>;
   breached?: ((password: string) => Promise<boolean>) | undefined;
 }): PasswordPolicy {
-  const knownFaults = (password: string, context: PasswordContext = { email: '', displayName: '' }) => {
+  const checkOffline = (password: string, context: PasswordContext = { email: '', displayName: '' }) => {
     const normalized = normalizePassword(password);
     return [
-      ...lengthFaults(normalized, deps.minLength),
-      ...listFaults(normalized, deps.blocklist),
-      ...contextFaults(normalized, context),
+      ...checkLength(normalized, deps.minLength),
+      ...checkBlocklist(normalized, deps.blocklist),
+      ...checkContext(normalized, context),
     ];
   };
   return {
-    knownFaults,
-    async faults(password, context) {
-      const found = knownFaults(password, context);
-      if (found.length > 0 || !(await deps.breached?.(normalizePassword(password)))) return found;
-      return ['This password has appeared in a data breach elsewhere, so attackers know it. Choose another one.'];
+    checkOffline,
+    async check(password, context) {
+      const violations = checkOffline(password, context);
+      if (violations.length > 0 || !(await deps.breached?.(normalizePassword(password)))) return violations;
+      return ['This password appeared in a data breach of another service, so attackers know it. Choose another one.'];
     },
   };
 }
 
-/** The built-in list and the operator's own, one password a line. A comment is `#` alone or `#` and a space. */
+/**
+ * Loads the built-in list and the operator's list: one password per line. A line that is `#` or starts with `#` and a space is
+ * a comment. @throws StartupError
+ */
 export async function loadBlocklist(file?: string): Promise<ReadonlySet<string>> {
-  const builtIn = await readList(builtInList, 'The built-in list of common passwords cannot be read');
+  const builtIn = await readList(builtInList, 'Cannot read the built-in list of common passwords');
   if (file === undefined) return new Set(builtIn);
-  const own = await readList(file, `The password blocklist ${file} (PASSWORD_BLOCKLIST_FILE) cannot be read`);
+  const own = await readList(file, `Cannot read the password blocklist ${file} (PASSWORD_BLOCKLIST_FILE)`);
   return new Set([...builtIn, ...own]);
 }
 
-async function readList(file: string | URL, complaint: string): Promise<string[]> {
+async function readList(file: string | URL, failure: string): Promise<string[]> {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
     return text
@@ -68,47 +71,47 @@ async function readList(file: string | URL, complaint: string): Promise<string[]
       .map((line) => foldCase(normalizePassword(line.trim())))
       .filter((line) => line !== '' && !/^#(?:\s|$)/.test(line));
   } catch (error) {
-    throw new StartupError(`${complaint}: ${(error as Error).message}`, { cause: error });
+    throw new StartupError(`${failure}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-function lengthFaults(password: string, minLength: number): string[] {
+function checkLength(password: string, minLength: number): string[] {
   const length = countCodePoints(password);
-  if (length < minLength) return [`The password is too short: use at least ${minLength} characters.`];
-  if (length > maxPasswordLength) return [`The password is too long: use at most ${maxPasswordLength} characters.`];
+  if (length < minLength) return [`The password is too short. Use at least ${minLength} characters.`];
+  if (length > maxPasswordLength) return [`The password is too long. Use at most ${maxPasswordLength} characters.`];
   return [];
 }
 
-function listFaults(password: string, blocklist: ReadonlySet<string>): string[] {
+function checkBlocklist(password: string, blocklist: ReadonlySet<string>): string[] {
   if (!blocklist.has(foldCase(password))) return [];
-  return ['This password is one of the most commonly used, which attackers try first. Choose another one.'];
+  return ['This is one of the most commonly used passwords, which attackers try first. Choose another one.'];
 }
 
-function contextFaults(password: string, { email, displayName }: PasswordContext): string[] {
+function checkContext(password: string, { email, displayName }: PasswordContext): string[] {
   const letters = lettersAndDigits(password);
   const localPart = email.slice(0, email.lastIndexOf('@'));
   const untagged = localPart.replace(/\+.*$/s, '');
-  const faults: string[] = [];
+  const violations: string[] = [];
   if ([email, localPart, untagged].some((word) => isLittleMoreThan(letters, word))) {
-    faults.push('This password is too close to your e-mail address. Choose one that cannot be guessed from it.');
+    violations.push('This password is too similar to your email address. Choose another one.');
   }
   if (isLittleMoreThan(letters, displayName)) {
-    faults.push('This password is too close to your name. Choose one that cannot be guessed from it.');
+    violations.push('This password is too similar to your name. Choose another one.');
   }
   if (isLittleMoreThan(letters, 'keyturn')) {
-    faults.push('This password is too close to the name of this service. Choose one that cannot be guessed from it.');
+    violations.push('This password is too similar to the name of this service. Choose another one.');
   }
-  return faults;
+  return violations;
 }
 
 function isLittleMoreThan(letters: string, contextWord: string): boolean {
   const word = lettersAndDigits(contextWord);
-  // A word of one to three letters says little about a password that happens to contain it.
+  // A password can contain a word of one to three letters by chance.
   if (countCodePoints(word) < 4 || !letters.includes(word)) return false;
   return countCodePoints(letters.replaceAll(word, '')) <= 3;
 }
 
-/** Looser than `normalizePassword`, for comparing with words only: `Ada.Love-Lace` is `adalovelace`. */
+/** For comparisons only: `Ada.Love-Lace` becomes `adalovelace`. */
 function lettersAndDigits(text: string): string {
   return text
     .normalize('NFKC')

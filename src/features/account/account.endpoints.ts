@@ -1,11 +1,15 @@
 import { z } from 'zod';
+import { checksNewPassword } from '../../core/users/new-password.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
-import { DisplayName, NewPassword, PresentedPassword, whenText } from '../../core/users/user.ts';
-import { User } from '../../http/schemas/user.ts';
+import { DisplayName, NewPassword, PresentedPassword } from '../../core/users/user.ts';
 import { AccountLocked, InvalidCredentials, LastAdmin } from '../../core/users/users.errors.ts';
-import { endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { toUser, User } from '../../http/schemas/user.ts';
 import { Overloaded } from '../../lib/errors.ts';
-import type { MyAccount } from './account.ts';
+import { type ChangePasswordDeps, makeChangePassword } from './change-password.ts';
+import { type DeleteAccountDeps, makeDeleteAccount } from './delete-account.ts';
+import { makeGetAccount } from './get-account.ts';
+import { makeUpdateAccount, type UpdateAccountDeps } from './update-account.ts';
 
 const UpdateMeRequest = z
   .strictObject({ display_name: DisplayName })
@@ -14,10 +18,7 @@ const UpdateMeRequest = z
 const changePasswordRequest = (policy: PasswordPolicy) =>
   z
     .strictObject({ current_password: PresentedPassword, new_password: NewPassword })
-    .superRefine(({ new_password: password }, context) => {
-      for (const message of policy.knownFaults(password))
-        context.addIssue({ code: 'custom', path: ['new_password'], message });
-    }, whenText('new_password'))
+    .superRefine(...checksNewPassword(policy))
     .meta({
       id: 'ChangePasswordRequest',
       examples: [{ current_password: 'correct horse battery staple', new_password: 'a quieter mare and no battery' }],
@@ -27,52 +28,64 @@ const DeleteMeRequest = z
   .strictObject({ current_password: PresentedPassword })
   .meta({ id: 'DeleteMeRequest', examples: [{ current_password: 'correct horse battery staple' }] });
 
-export const myAccountRoutes = (account: MyAccount, policy: PasswordPolicy) => [
-  endpoint({
-    method: 'get',
-    path: '/me',
-    operationId: 'getMe',
-    tag: 'Accounts',
-    summary: 'Read your account',
-    scopes: ['profile'],
-    response: User,
-    handle: ({ principal }) => account.read(principal),
-  }),
-  endpoint({
-    method: 'patch',
-    path: '/me',
-    operationId: 'updateMe',
-    tag: 'Accounts',
-    summary: 'Change your display name',
-    scopes: ['profile'],
-    body: UpdateMeRequest,
-    response: User,
-    handle: ({ principal, body }) => account.rename(principal, body.display_name),
-  }),
-  endpoint({
-    method: 'post',
-    path: '/me/password',
-    operationId: 'changePassword',
-    tag: 'Accounts',
-    summary: 'Change your password',
-    description: 'Ends every session of yours but the one that calls.',
-    rateLimit: 'login',
-    scopes: ['profile'],
-    body: changePasswordRequest(policy),
-    errors: [InvalidCredentials, AccountLocked, Overloaded],
-    handle: ({ principal, body, request }) =>
-      account.changePassword(principal, body.current_password, body.new_password, request),
-  }),
-  endpoint({
-    method: 'post',
-    path: '/me/delete',
-    operationId: 'deleteMe',
-    tag: 'Accounts',
-    summary: 'Delete your account and everything of it',
-    rateLimit: 'login',
-    scopes: ['profile'],
-    body: DeleteMeRequest,
-    errors: [InvalidCredentials, AccountLocked, LastAdmin, Overloaded],
-    handle: ({ principal, body, request }) => account.erase(principal, body.current_password, request),
-  }),
-];
+export interface AccountDeps extends UpdateAccountDeps, ChangePasswordDeps, DeleteAccountDeps {
+  passwordPolicy: PasswordPolicy;
+}
+
+export function accountEndpoints(deps: AccountDeps): Endpoint[] {
+  const getAccount = makeGetAccount(deps);
+  const updateAccount = makeUpdateAccount(deps);
+  const changePassword = makeChangePassword(deps);
+  const deleteAccount = makeDeleteAccount(deps);
+  return [
+    endpoint({
+      method: 'get',
+      path: '/me',
+      operationId: 'getMe',
+      tag: 'Accounts',
+      summary: 'Get your account',
+      scopes: ['profile'],
+      response: User,
+      handle: async ({ principal }) => toUser(await getAccount(principal)),
+    }),
+    endpoint({
+      method: 'patch',
+      path: '/me',
+      operationId: 'updateMe',
+      tag: 'Accounts',
+      summary: 'Change your display name',
+      scopes: ['profile'],
+      body: UpdateMeRequest,
+      response: User,
+      handle: async ({ principal, body }) => toUser(await updateAccount(principal, body.display_name)),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/me/password',
+      operationId: 'changePassword',
+      tag: 'Accounts',
+      summary: 'Change your password',
+      description: 'Revokes all your sessions except the current one.',
+      rateLimit: { group: 'login', counts: [InvalidCredentials] },
+      scopes: ['profile'],
+      body: changePasswordRequest(deps.passwordPolicy),
+      errors: [InvalidCredentials, AccountLocked, Overloaded],
+      handle({ principal, body, request }) {
+        const { current_password: currentPassword, new_password: newPassword } = body;
+        return changePassword(principal, { currentPassword, newPassword }, request);
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/me/delete',
+      operationId: 'deleteMe',
+      tag: 'Accounts',
+      summary: 'Delete your account and all its data',
+      rateLimit: { group: 'login', counts: [InvalidCredentials] },
+      scopes: ['profile'],
+      body: DeleteMeRequest,
+      errors: [InvalidCredentials, AccountLocked, LastAdmin, Overloaded],
+      handle: ({ principal, body, request }) => deleteAccount(principal, body.current_password, request),
+    }),
+  ];
+}

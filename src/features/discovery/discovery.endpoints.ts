@@ -1,10 +1,11 @@
 import type { PublicJwk } from '../../core/signing-keys/signing-key.ts';
-import { endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { NotReady } from '../../lib/errors.ts';
 import { JwkSet, makeMetadata, Metadata, toJwkSet } from './discovery.ts';
 
 export interface DiscoveryDeps {
   issuer: string;
+  /** The issuer without a trailing slash. */
   baseUrl: string;
   scopes: readonly string[];
   grantTypes: readonly string[];
@@ -12,56 +13,53 @@ export interface DiscoveryDeps {
   keyring: { published: () => readonly PublicJwk[]; algs: () => string[] };
 }
 
-const tag = 'Discovery';
-
-export const discovery = ({ issuer, baseUrl, scopes, grantTypes, jwksMaxAgeSeconds, keyring }: DiscoveryDeps) => {
+export function discoveryEndpoints(deps: DiscoveryDeps): Endpoint[] {
+  const { issuer, baseUrl, scopes, grantTypes, jwksMaxAgeSeconds, keyring } = deps;
   const metadata = makeMetadata(issuer, baseUrl, scopes, grantTypes);
-  const maxAge = `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}`;
-  const headers = { 'Cache-Control': maxAge };
-  const issuerPath = new URL(baseUrl).pathname.replace(/^\/$/, '');
-  const asDocument = (path: string, operationId: string) =>
+  const common = {
+    method: 'get',
+    tag: 'Discovery',
+    headers: { 'Cache-Control': `public, max-age=${jwksMaxAgeSeconds}, stale-while-revalidate=${jwksMaxAgeSeconds}` },
+    publicCors: true,
+    cacheable: true,
+  } as const;
+  const metadataEndpoint = (path: string, operationId: string) =>
     endpoint({
-      method: 'get',
+      ...common,
       path,
       operationId,
-      tag,
-      summary: 'Metadata of the authorization server',
+      summary: 'Read the metadata of the authorization server',
       response: Metadata,
-      headers,
-      publicCors: true,
-      cacheable: true,
       handle: () => metadata,
     });
+  const issuerPath = new URL(baseUrl).pathname.replace(/^\/$/, '');
   return [
     endpoint({
-      method: 'get',
+      ...common,
       path: '/.well-known/jwks.json',
       operationId: 'getJwks',
-      tag,
-      summary: 'The keys to verify access tokens with',
+      summary: 'Read the keys that verify access tokens',
       response: JwkSet,
       contentType: 'application/jwk-set+json',
-      headers,
-      publicCors: true,
-      cacheable: true,
       errors: [NotReady],
       handle: () => toJwkSet(keyring.published()),
     }),
-    asDocument('/.well-known/oauth-authorization-server', 'getAuthorizationServerMetadata'),
-    // RFC 8414 section 3.1: the well-known path stands between the host and the issuer's own path.
+    metadataEndpoint('/.well-known/oauth-authorization-server', 'getAuthorizationServerMetadata'),
+    // RFC 8414 section 3.1: the well-known path precedes the issuer's own path.
     ...(issuerPath
-      ? [asDocument(`/.well-known/oauth-authorization-server${issuerPath}`, 'getAuthorizationServerMetadataAtPath')]
+      ? [
+          metadataEndpoint(
+            `/.well-known/oauth-authorization-server${issuerPath}`,
+            'getAuthorizationServerMetadataAtPath',
+          ),
+        ]
       : []),
     endpoint({
-      method: 'get',
+      ...common,
       path: '/.well-known/openid-configuration',
       operationId: 'getOpenidConfiguration',
-      tag,
-      summary: 'The same metadata, where OpenID Connect libraries look for it',
+      summary: 'Read the same metadata where OpenID Connect libraries expect it',
       response: Metadata,
-      headers,
-      publicCors: true,
-      cacheable: true,
       handle: () => ({
         ...metadata,
         subject_types_supported: ['public'],
@@ -69,4 +67,4 @@ export const discovery = ({ issuer, baseUrl, scopes, grantTypes, jwksMaxAgeSecon
       }),
     }),
   ];
-};
+}

@@ -5,21 +5,23 @@ const PublicKey = z
   .object({
     kid: z.string().meta({ description: 'RFC 7638 thumbprint' }),
     kty: z.string().meta({ description: '`EC`, `OKP` or `RSA`' }),
-    alg: z.string().meta({ description: 'The one algorithm to verify with (RFC 8725 section 3.1)' }),
-    use: z.literal('sig').meta({ description: 'Signatures only' }),
-    crv: z.string().optional().meta({ description: 'The curve of `EC` and `OKP`' }),
-    x: z.string().optional().meta({ description: 'The public point of `EC` and `OKP`' }),
-    y: z.string().optional().meta({ description: 'Its other coordinate; `EC` only' }),
-    n: z.string().optional().meta({ description: 'The modulus of `RSA`' }),
-    e: z.string().optional().meta({ description: 'The exponent of `RSA`' }),
+    alg: z.string().meta({ description: 'The only algorithm of this key (RFC 8725 section 3.1)' }),
+    use: z.literal('sig').meta({ description: 'Always `sig`: for signatures' }),
+    crv: z.string().optional().meta({ description: 'The curve, for `EC` and `OKP`' }),
+    x: z.string().optional().meta({ description: 'The public key of `OKP`, or the x coordinate of `EC`' }),
+    y: z.string().optional().meta({ description: 'The y coordinate, for `EC`' }),
+    n: z.string().optional().meta({ description: 'The modulus, for `RSA`' }),
+    e: z.string().optional().meta({ description: 'The exponent, for `RSA`' }),
   })
-  .meta({ id: 'PublicKey', description: 'The public half of a signing key (RFC 7517 section 4)' });
+  .meta({ id: 'PublicKey', description: 'The public part of a signing key (RFC 7517 section 4)' });
 
-const publishedKeys = z.array(PublicKey).meta({ description: 'Choose by `kid`; the newest stands first' });
+const publishedKeys = z
+  .array(PublicKey)
+  .meta({ description: 'Newest first. The `kid` header of a token names its key' });
 
 export const JwkSet = z.object({ keys: publishedKeys }).meta({
   id: 'JwkSet',
-  description: 'The keys to verify access tokens with (RFC 7517 section 5)',
+  description: 'The keys that verify access tokens (RFC 7517 section 5)',
   examples: [
     {
       keys: [
@@ -37,38 +39,38 @@ export const JwkSet = z.object({ keys: publishedKeys }).meta({
   ],
 });
 
-/** Names the members that may go out, so that no other ever does. */
+/** Parses each key by the schema, so that no private member is ever published. */
 export const toJwkSet = (keys: readonly PublicJwk[]): z.output<typeof JwkSet> => ({
   keys: keys.map((key) => PublicKey.parse(key)),
 });
 
 export const Metadata = z
   .object({
-    issuer: z.url().meta({ description: 'The `iss` claim, to the letter' }),
-    jwks_uri: z.url().meta({ description: 'Where the keys are' }),
-    token_endpoint: z.url().meta({ description: 'Where grants are traded for tokens' }),
-    revocation_endpoint: z.url().meta({ description: 'Where tokens are taken back (RFC 7009)' }),
-    introspection_endpoint: z.url().meta({ description: 'Where tokens are asked after (RFC 7662)' }),
-    grant_types_supported: z.array(z.string()).meta({ description: 'What the token endpoint takes' }),
+    issuer: z.url().meta({ description: 'Exactly the `iss` claim of access tokens' }),
+    jwks_uri: z.url().meta({ description: 'The URL of the keys' }),
+    token_endpoint: z.url().meta({ description: 'The endpoint that exchanges grants for tokens' }),
+    revocation_endpoint: z.url().meta({ description: 'The endpoint that revokes tokens (RFC 7009)' }),
+    introspection_endpoint: z.url().meta({ description: 'The endpoint that returns the state of a token (RFC 7662)' }),
+    grant_types_supported: z.array(z.string()).meta({ description: 'The grant types of the token endpoint' }),
     token_endpoint_auth_methods_supported: z
       .array(z.string())
-      .meta({ description: '`none` for the first-party client; the others are for API keys' }),
-    revocation_endpoint_auth_methods_supported: z.array(z.string()).meta({ description: 'The same' }),
+      .meta({ description: '`none` is for the first-party client, the others are for API keys' }),
+    revocation_endpoint_auth_methods_supported: z.array(z.string()).meta({ description: 'As for the token endpoint' }),
     introspection_endpoint_auth_methods_supported: z
       .array(z.string())
-      .meta({ description: 'For API keys; `Bearer` is an access token of one' }),
+      .meta({ description: 'For API keys. `Bearer` is the access token of an API key' }),
     scopes_supported: z.array(z.string()).meta({ description: 'The scopes of this service' }),
-    response_types_supported: z.array(z.string()).meta({ description: 'None: there is no authorization endpoint' }),
-    subject_types_supported: z.array(z.string()).optional().meta({ description: 'Every client sees the same `sub`' }),
+    response_types_supported: z.array(z.string()).meta({ description: 'Empty: there is no authorization endpoint' }),
+    subject_types_supported: z.array(z.string()).optional().meta({ description: 'All clients receive the same `sub`' }),
     id_token_signing_alg_values_supported: z
       .array(z.string())
       .optional()
-      .meta({ description: 'What access tokens are signed with, too' }),
+      .meta({ description: 'The algorithms that access tokens are signed with' }),
     service_documentation: z.url().meta({ description: 'The OpenAPI document' }),
   })
   .meta({
     id: 'Metadata',
-    description: 'What verifiers and clients need to know (RFC 8414 section 2)',
+    description: 'The metadata for verifiers and clients (RFC 8414 section 2)',
     examples: [
       {
         issuer: 'https://auth.example.com',
@@ -90,8 +92,8 @@ export const Metadata = z
 const withSecret = ['client_secret_basic', 'client_secret_post'];
 
 /**
- * RFC 8414 section 2 requires `response_types_supported`; section 3.2 forbids empty arrays. There is no authorization
- * endpoint, so one of the two must give: parsers insist on the member, and none on its not being empty.
+ * Without an authorization endpoint, `response_types_supported` is an empty array. RFC 8414 section 2 requires the member and section 3.2
+ * forbids empty arrays; parsers reject metadata without the member, and none rejects an empty array.
  */
 export const makeMetadata = (
   issuer: string,

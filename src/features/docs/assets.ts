@@ -1,34 +1,34 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { StaticBytes } from '../../http/response.ts';
+import { StaticBytes } from '../../http/static-bytes.ts';
 import { script, style } from './page.ts';
 
 export interface Asset {
   name: string;
   type: string;
-  /** Read and compressed when first asked for, then kept. */
+  /** Reads and compresses the file on first use. */
   bytes: () => Promise<StaticBytes>;
 }
 
-/** What fails is tried again at the next call. */
-function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
-  let made: Promise<Value> | undefined;
+/** Calls `load` once. A failed call is repeated by the next one. */
+function once<Value>(load: () => Promise<Value>): () => Promise<Value> {
+  let loaded: Promise<Value> | undefined;
   return () =>
-    (made ??= make().catch((error: unknown) => {
-      made = undefined;
+    (loaded ??= load().catch((error: unknown) => {
+      loaded = undefined;
       throw error;
     }));
 }
 
 const { resolve } = createRequire(import.meta.url);
 
-const ofSwaggerUi = (name: string, type: string): Asset => ({
+const swaggerUiFile = (name: string, type: string): Asset => ({
   name,
   type,
   bytes: once(async () => StaticBytes.of(await readFile(resolve(`swagger-ui-dist/${name}`)))),
 });
 
-const ofOurs = (name: string, type: string, text: string): Asset => ({
+const ownFile = (name: string, type: string, text: string): Asset => ({
   name,
   type,
   bytes: once(() => StaticBytes.of(Buffer.from(text))),
@@ -37,11 +37,11 @@ const ofOurs = (name: string, type: string, text: string): Asset => ({
 const css = 'text/css; charset=utf-8';
 const javascript = 'text/javascript; charset=utf-8';
 
-/** All that is ever served below `/docs/`. */
+/** The files below `/docs/`. */
 export const assets: readonly Asset[] = [
-  ofSwaggerUi('swagger-ui.css', css),
-  ofSwaggerUi('swagger-ui-bundle.js', javascript),
-  ofSwaggerUi('favicon-32x32.png', 'image/png'),
-  ofOurs('page.css', css, style),
-  ofOurs('page.js', javascript, script),
+  swaggerUiFile('swagger-ui.css', css),
+  swaggerUiFile('swagger-ui-bundle.js', javascript),
+  swaggerUiFile('favicon-32x32.png', 'image/png'),
+  ownFile('page.css', css, style),
+  ownFile('page.js', javascript, script),
 ];

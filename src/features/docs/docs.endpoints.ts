@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { endpoint } from '../../http/endpoint.ts';
-import { StaticBytes } from '../../http/response.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { StaticBytes } from '../../http/static-bytes.ts';
 import { assets } from './assets.ts';
 import { html } from './page.ts';
 
-/** Nothing inline, nothing from elsewhere: no script of the page sends a token to another origin than its own. */
+/** No inline scripts and no other origins, so that the page cannot send a token anywhere else. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -19,14 +19,14 @@ const contentSecurityPolicy = [
 const headers = { 'Cache-Control': 'public, max-age=300' };
 const tag = 'Operations';
 
-export const docs = [
+export const docsEndpoints: Endpoint[] = [
   endpoint({
     method: 'get',
     path: '/docs',
     operationId: 'getDocs',
     tag,
-    summary: 'This document, as a page to read and to try',
-    response: z.string().meta({ description: 'A page for a browser', examples: ['<!doctype html>'] }),
+    summary: 'Read and try this API in a browser',
+    response: z.string().meta({ description: 'An HTML page', examples: ['<!doctype html>'] }),
     contentType: 'text/html; charset=utf-8',
     headers: { ...headers, 'Content-Security-Policy': contentSecurityPolicy },
     cacheable: true,
@@ -38,7 +38,7 @@ export const docs = [
       path: `/docs/${name}`,
       operationId: 'getDocsAsset',
       tag,
-      summary: 'What the page is made of',
+      summary: 'Read a file of the page',
       undocumented: true,
       response: z.instanceof(StaticBytes),
       contentType: type,

@@ -1,4 +1,4 @@
-// The page as a browser gets it. All that it names is relative, so it works on any host and below any path.
+// The page that the browser receives. All URLs are relative, so it works on any host and below any path.
 
 export const html = `<!doctype html>
 <html lang="en">
@@ -15,20 +15,20 @@ export const html = `<!doctype html>
   <body class="swagger-ui">
     <main id="reference"></main>
     <footer class="wrapper">
-      <p>For programs, and without JavaScript: <a href="openapi.json">openapi.json</a>, <a href="openapi.yaml">openapi.yaml</a></p>
+      <p>OpenAPI document: <a href="openapi.json">openapi.json</a>, <a href="openapi.yaml">openapi.yaml</a></p>
     </footer>
   </body>
 </html>
 `;
 
-/** Tokens stay in the page's memory, and no query names another document than ours. */
+/** Tokens stay in the memory of the page, and the query cannot name another document. */
 export const script = `const reference = document.getElementById('reference');
 
 async function show() {
   const response = await fetch('openapi.json');
-  if (!response.ok) throw new Error('openapi.json answered ' + response.status);
+  if (!response.ok) throw new Error('openapi.json returned ' + response.status);
   const spec = await response.json();
-  // The document names the issuer. Calls go where the page came from, as its policy allows no other place.
+  // The document names the issuer. Calls go to the origin of the page because its policy allows no other.
   const here = new URL('.', location.href).href.replace(/\\/$/, '');
   spec.servers = [{ url: here }];
   const { oauth2 } = spec.components.securitySchemes;
@@ -48,25 +48,25 @@ async function show() {
 
 document.documentElement.classList.toggle('dark-mode', matchMedia('(prefers-color-scheme: dark)').matches);
 show().catch((error) => {
-  reference.textContent = 'The API reference cannot be shown: ' + error.message;
+  reference.textContent = 'The API reference could not be loaded: ' + error.message;
 });
 `;
 
-/** What Swagger UI leaves to be wished for: on a phone, and in the dark. */
+/** Adjusts Swagger UI to phones and dark mode. */
 export const style = `html:not(.dark-mode) {
   background: #fff;
 }
 body {
   margin: 0;
 }
-/* No operation has links of OpenAPI's kind. */
+/* No operation has OpenAPI links. */
 .swagger-ui .response-col_links {
   display: none;
 }
 .dark-mode .swagger-ui .header-col {
   color: inherit;
 }
-/* A token is longer than any line. */
+/* Tokens are longer than a line. */
 .swagger-ui .curl-command code,
 .swagger-ui .curl-command span {
   overflow-wrap: anywhere;

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { Accepted, accepted } from '../../http/schemas/accepted.ts';
 import { EmailDisabled } from '../../core/email/email.errors.ts';
-import { OneTimeToken, tokenExample } from '../../core/one-time-tokens/one-time-token.ts';
-import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';
+import { InvalidToken, OneTimeToken, tokenExample } from '../../core/one-time-tokens/one-time-token.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import { EmailAddress } from '../../core/users/email-address.ts';
 import { PresentedPassword } from '../../core/users/user.ts';
 import { AccountLocked, InvalidCredentials } from '../../core/users/users.errors.ts';
-import { endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { Accepted, accepted } from '../../http/schemas/accepted.ts';
 import { NotReady, Overloaded } from '../../lib/errors.ts';
-import type { EmailChange } from './email-change.ts';
+import { makeRequestEmailChange, type RequestEmailChangeDeps } from './request-email-change.ts';
 
 const ChangeEmailRequest = z.strictObject({ new_email: EmailAddress, current_password: PresentedPassword }).meta({
   id: 'ChangeEmailRequest',
@@ -19,38 +19,51 @@ const UndoEmailChangeRequest = z
   .strictObject({ token: OneTimeToken })
   .meta({ id: 'UndoEmailChangeRequest', examples: [{ token: tokenExample }] });
 
-export const emailChangeRoutes = ({ ask, undo }: EmailChange) => [
-  endpoint({
-    method: 'post',
-    path: '/me/email',
-    operationId: 'changeEmail',
-    tag: 'Accounts',
-    summary: 'Change your e-mail address',
-    description:
-      'Mails a link to the new address; the change takes effect when `POST /verify-email` gets its token. The old address ' +
-      'is told, and can undo the change for 72 hours.',
-    rateLimit: 'login',
-    scopes: ['profile'],
-    body: ChangeEmailRequest,
-    response: Accepted,
-    status: 202,
-    errors: [InvalidCredentials, AccountLocked, EmailDisabled, Overloaded],
-    async handle({ principal, body, request }) {
-      await ask(principal, body.new_email, body.current_password, request);
-      return accepted('A link to confirm the new address is on its way to it.');
-    },
-  }),
-  endpoint({
-    method: 'post',
-    path: '/undo-email-change',
-    operationId: 'undoEmailChange',
-    tag: 'Accounts',
-    summary: 'Take back a change of address with the token that was mailed to the old one',
-    description:
-      'Gives the account its former address, ends every session of it, and lets nobody in until a new password is set; a ' +
-      'link for that is mailed to the former address.',
-    body: UndoEmailChangeRequest,
-    errors: [InvalidToken, NotReady],
-    handle: ({ body, request }) => undo(body.token, request),
-  }),
-];
+export interface EmailChangeDeps extends RequestEmailChangeDeps {
+  undoEmailChange: (token: string, request: RequestInfo) => Promise<void>;
+}
+
+export function emailChangeEndpoints(deps: EmailChangeDeps): Endpoint[] {
+  const { undoEmailChange } = deps;
+  const requestEmailChange = makeRequestEmailChange(deps);
+  return [
+    endpoint({
+      method: 'post',
+      path: '/me/email',
+      operationId: 'changeEmail',
+      tag: 'Accounts',
+      summary: 'Change your email address',
+      description:
+        'Sends a link to the new address. The change takes effect when `POST /verify-email` receives its token. The old ' +
+        'address receives a link that undoes the change for 72 hours.',
+      rateLimit: [
+        { group: 'login', counts: [InvalidCredentials] },
+        { group: 'mail', counts: ['success'] },
+      ],
+      scopes: ['profile'],
+      body: ChangeEmailRequest,
+      response: Accepted,
+      status: 202,
+      errors: [InvalidCredentials, AccountLocked, EmailDisabled, Overloaded],
+      async handle({ principal, body, request }) {
+        const { new_email: newEmail, current_password: currentPassword } = body;
+        await requestEmailChange(principal, { newEmail, currentPassword }, request);
+        return accepted('We have sent a link to the new email address. Open it to confirm the change.');
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/undo-email-change',
+      operationId: 'undoEmailChange',
+      tag: 'Accounts',
+      summary: 'Undo an email change with the token of the link that was sent to the old address',
+      description:
+        'Restores the old email address, revokes all sessions and API keys, and disables the password. A link to set a new ' +
+        'password is sent to the old address.',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
+      body: UndoEmailChangeRequest,
+      errors: [InvalidToken, NotReady],
+      handle: ({ body, request }) => undoEmailChange(body.token, request),
+    }),
+  ];
+}

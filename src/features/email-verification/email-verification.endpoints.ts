@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { EmailDisabled } from '../../core/email/email.errors.ts';
-import { Accepted, accepted } from '../../http/schemas/accepted.ts';
-import { OneTimeToken, tokenExample } from '../../core/one-time-tokens/one-time-token.ts';
-import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';
+import { InvalidToken, OneTimeToken, tokenExample } from '../../core/one-time-tokens/one-time-token.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import { EmailAddress } from '../../core/users/email-address.ts';
-import { endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { Accepted, accepted } from '../../http/schemas/accepted.ts';
 import { NotReady } from '../../lib/errors.ts';
-import type { EmailVerification } from './email-verification.ts';
+import { makeResendVerification, type ResendVerificationDeps } from './resend-verification.ts';
 
 const VerifyEmailRequest = z
   .strictObject({ token: OneTimeToken })
@@ -16,34 +16,43 @@ const ResendVerificationRequest = z
   .strictObject({ email: EmailAddress })
   .meta({ id: 'ResendVerificationRequest', examples: [{ email: 'ada@example.com' }] });
 
-export const emailVerificationRoutes = ({ verify, resend }: EmailVerification) => [
-  endpoint({
-    method: 'post',
-    path: '/verify-email',
-    operationId: 'verifyEmail',
-    tag: 'Accounts',
-    summary: 'Confirm an address with the token that was mailed to it',
-    description: 'Also confirms the new address of `POST /me/email`, which becomes that of the account.',
-    rateLimit: 'mail',
-    body: VerifyEmailRequest,
-    errors: [InvalidToken, NotReady],
-    handle: ({ body, request }) => verify(body.token, request),
-  }),
-  endpoint({
-    method: 'post',
-    path: '/verify-email/resend',
-    operationId: 'resendVerification',
-    tag: 'Accounts',
-    summary: 'Mail another link to confirm an address',
-    description: 'Answers the same for every address. A link goes out only where an account waits for one.',
-    rateLimit: 'mail',
-    body: ResendVerificationRequest,
-    response: Accepted,
-    status: 202,
-    errors: [EmailDisabled, NotReady],
-    async handle({ body, request }) {
-      await resend(body.email, request);
-      return accepted('If an account with this address waits to be verified, a link is on its way to it.');
-    },
-  }),
-];
+export interface EmailVerificationDeps extends ResendVerificationDeps {
+  verifyEmail: (token: string, request: RequestInfo) => Promise<void>;
+}
+
+export function emailVerificationEndpoints(deps: EmailVerificationDeps): Endpoint[] {
+  const { verifyEmail } = deps;
+  const resendVerification = makeResendVerification(deps);
+  return [
+    endpoint({
+      method: 'post',
+      path: '/verify-email',
+      operationId: 'verifyEmail',
+      tag: 'Accounts',
+      summary: 'Verify an email address with the token of an emailed link',
+      description: 'Also completes an email change that `POST /me/email` started.',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
+      body: VerifyEmailRequest,
+      errors: [InvalidToken, NotReady],
+      handle: ({ body, request }) => verifyEmail(body.token, request),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/verify-email/resend',
+      operationId: 'resendVerification',
+      tag: 'Accounts',
+      summary: 'Send another verification email',
+      description:
+        'Returns the same response for every email address. An email is sent only to an account that is not verified yet.',
+      rateLimit: { group: 'mail', counts: ['success'] },
+      body: ResendVerificationRequest,
+      response: Accepted,
+      status: 202,
+      errors: [EmailDisabled, NotReady],
+      async handle({ body, request }) {
+        await resendVerification(body.email, request);
+        return accepted('If an account with this email address is not verified yet, we have sent it a link.');
+      },
+    }),
+  ];
+}

@@ -1,27 +1,27 @@
 import { z } from 'zod';
-import { endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { NotReady } from '../../lib/errors.ts';
-import { readyz, type ReadinessDeps } from './readiness.ts';
+import { makeCheckReadiness, type ReadinessDeps } from './readiness.ts';
 
 const Alive = z
-  .object({ status: z.literal('ok').meta({ description: 'The process answers' }) })
-  .meta({ id: 'Alive', description: 'The process lives', examples: [{ status: 'ok' }] });
+  .object({ status: z.literal('ok').meta({ description: 'Always `ok`' }) })
+  .meta({ id: 'Alive', description: 'The process is running', examples: [{ status: 'ok' }] });
 
 const Ready = z
   .object({
-    status: z.literal('ready').meta({ description: 'Requests may come' }),
+    status: z.literal('ready').meta({ description: 'Always `ready`' }),
     checks: z
       .object({
-        migrations: z.string().meta({ description: '`applied`, or `pending`' }),
-        signing_key: z.string().meta({ description: '`loaded`, or `missing`' }),
-        postgres: z.enum(['up', 'down']).meta({ description: 'Whether it answered within a second' }),
-        redis: z.enum(['up', 'down', 'off']).meta({ description: '`off` where `REDIS_URL` is not set' }),
+        migrations: z.string().meta({ description: '`applied` or `pending`' }),
+        signing_key: z.string().meta({ description: '`loaded` or `missing`' }),
+        postgres: z.enum(['up', 'down']).meta({ description: 'Whether Postgres responded within a second' }),
+        redis: z.enum(['up', 'down', 'off']).meta({ description: '`off` if `REDIS_URL` is not set' }),
       })
-      .meta({ description: 'What was looked at' }),
+      .meta({ description: 'The result of each check' }),
   })
   .meta({
     id: 'Ready',
-    description: 'The process can serve',
+    description: 'The process can serve requests',
     examples: [
       { status: 'ready', checks: { migrations: 'applied', signing_key: 'loaded', postgres: 'up', redis: 'up' } },
     ],
@@ -29,28 +29,32 @@ const Ready = z
 
 const tag = 'Operations';
 
-export const health = (deps: ReadinessDeps) => [
-  endpoint({
-    method: 'get',
-    path: '/healthz',
-    operationId: 'getHealth',
-    tag,
-    summary: 'Whether the process lives',
-    rateLimit: 'none',
-    response: Alive,
-    handle: () => ({ status: 'ok' as const }),
-  }),
-  endpoint({
-    method: 'get',
-    path: '/readyz',
-    operationId: 'getReadiness',
-    tag,
-    summary: 'Whether the process can serve',
-    description:
-      '503 while starting, unmigrated, without a signing key, or draining. `postgres` and `redis` are told, not judged.',
-    rateLimit: 'none',
-    response: Ready,
-    errors: [NotReady],
-    handle: async () => ({ status: 'ready' as const, checks: await readyz(deps) }),
-  }),
-];
+export function healthEndpoints(deps: ReadinessDeps): Endpoint[] {
+  const checkReadiness = makeCheckReadiness(deps);
+  return [
+    endpoint({
+      method: 'get',
+      path: '/healthz',
+      operationId: 'getHealth',
+      tag,
+      summary: 'Check whether the process is running',
+      ceiling: 'none',
+      response: Alive,
+      handle: () => ({ status: 'ok' as const }),
+    }),
+    endpoint({
+      method: 'get',
+      path: '/readyz',
+      operationId: 'getReadiness',
+      tag,
+      summary: 'Check whether the process can serve requests',
+      description:
+        'Returns 503 while the process starts or shuts down, or if migrations or signing keys are missing. The state of Postgres and ' +
+        'Redis is reported but does not cause a 503, so that the JWKS stays available.',
+      ceiling: 'none',
+      response: Ready,
+      errors: [NotReady],
+      handle: async () => ({ status: 'ready' as const, checks: await checkReadiness() }),
+    }),
+  ];
+}

@@ -1,6 +1,6 @@
 import { NotReady } from '../../lib/errors.ts';
 
-/** What keeps a process out of service. The state of Postgres and Redis is told, but does not: JWKS must stay up. */
+/** The state that decides whether a process receives requests. */
 export interface Readiness {
   migrated: boolean;
   keysLoaded: () => boolean;
@@ -16,21 +16,26 @@ export interface Checks {
 
 export interface ReadinessDeps {
   readiness: Readiness;
-  /** Whether Postgres answers now; never throws, and is quick to say no. */
+  /** Whether Postgres responds within a second. Never rejects. */
   databaseAnswers: () => Promise<boolean>;
-  /** Undefined where there is none. */
+  /** Undefined if Redis is not configured. */
   redisIsUp: (() => boolean) | undefined;
 }
 
-/** @throws NotReady while starting, unmigrated, without a signing key, or draining; with the checks in its body */
-export async function readyz({ readiness, databaseAnswers, redisIsUp }: ReadinessDeps): Promise<Checks> {
-  const checks: Checks = {
-    migrations: readiness.migrated ? 'applied' : 'pending',
-    signing_key: readiness.keysLoaded() ? 'loaded' : 'missing',
-    postgres: (await databaseAnswers()) ? 'up' : 'down',
-    redis: !redisIsUp ? 'off' : redisIsUp() ? 'up' : 'down',
+/**
+ * Checks whether the process can serve requests. The state of Postgres and Redis is reported but does not decide: the JWKS must stay
+ * available while they are down. @throws NotReady with the checks
+ */
+export const makeCheckReadiness =
+  ({ readiness, databaseAnswers, redisIsUp }: ReadinessDeps) =>
+  async (): Promise<Checks> => {
+    const checks: Checks = {
+      migrations: readiness.migrated ? 'applied' : 'pending',
+      signing_key: readiness.keysLoaded() ? 'loaded' : 'missing',
+      postgres: (await databaseAnswers()) ? 'up' : 'down',
+      redis: !redisIsUp ? 'off' : redisIsUp() ? 'up' : 'down',
+    };
+    if (readiness.draining) throw new NotReady('draining', { checks });
+    if (!readiness.migrated || !readiness.keysLoaded()) throw new NotReady('starting', { checks });
+    return checks;
   };
-  if (readiness.draining) throw new NotReady('draining', { checks });
-  if (!readiness.migrated || !readiness.keysLoaded()) throw new NotReady('starting', { checks });
-  return checks;
-}

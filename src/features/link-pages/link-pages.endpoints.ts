@@ -1,20 +1,20 @@
 import { z } from 'zod';
-import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';
+import { InvalidToken } from '../../core/one-time-tokens/one-time-token.ts';
 import { NewPassword } from '../../core/users/user.ts';
-import { type RenderError, type Endpoint, endpoint } from '../../http/endpoint.ts';
-import { html, type Html } from '../../lib/html.ts';
+import { type Endpoint, endpoint, type RenderError } from '../../http/endpoint.ts';
 import { NotReady, Overloaded } from '../../lib/errors.ts';
-import { formOf } from './forms.ts';
+import { html, type Html } from '../../lib/html.ts';
+import { errorPage } from './error-page.ts';
+import { renderForm } from './form.ts';
 import { type Link, type LinkDeps, linksOf } from './links.ts';
-import { pageHeaders, pageOf, pageType } from './page.ts';
-import { paragraphs, refusedPage } from './refused.ts';
+import { pageHeaders, pageType, paragraphs, renderPage } from './page.ts';
 
-interface Deps extends LinkDeps {
+export interface LinkPagesDeps extends LinkDeps {
   baseUrl: string;
   passwordMinLength: number;
 }
 
-/** What a token of a link looks like; whether it is one, only the POST finds out. */
+/** The form of a token. Only the POST checks whether it is valid. */
 const Token = z.string().regex(/^kto_[\w-]{86}$/);
 
 const page = {
@@ -26,12 +26,13 @@ const page = {
 } as const;
 
 /**
- * Where mailed links lead, for apps without such pages of their own. A GET shows a button or a form and asks nobody
- * anything, and only the POST spends the token: scanners of mail open every link.
+ * The targets of emailed links, for apps without such pages. A GET shows a button or a form without any lookup; only the POST
+ * spends the token, because email scanners open every link.
  */
-export const linkPages = (deps: Deps): readonly Endpoint[] => linksOf(deps).flatMap((link) => pagesOf(link, deps));
+export const linkPageEndpoints = (deps: LinkPagesDeps): Endpoint[] =>
+  linksOf(deps).flatMap((link) => pagesOf(link, deps));
 
-const introOf = ({ intro, effects = [] }: Link): Html =>
+const renderIntro = ({ intro, effects = [] }: Link): Html =>
   html`${paragraphs(intro)}
   ${
     effects.length > 0
@@ -41,52 +42,52 @@ const introOf = ({ intro, effects = [] }: Link): Html =>
       : ''
   }`;
 
-function pagesOf(link: Link, { baseUrl, passwordMinLength: minLength }: Deps): readonly Endpoint[] {
+function pagesOf(link: Link, { baseUrl, passwordMinLength: minLength }: LinkPagesDeps): Endpoint[] {
   const { path, button } = link;
   const confirmPath = `${path}/confirm`;
   const site = new URL(baseUrl).host;
-  const form = (action: string, token: string, faults: readonly string[] = []) =>
-    formOf({ action, token, button, ...(link.asksPassword ? { password: { minLength, faults } } : {}) });
+  const formOf = (action: string, token: string, errors: readonly string[] = []) =>
+    renderForm({ action, token, button, ...(link.asksPassword && { password: { minLength, errors } }) });
 
-  const renderError: RenderError = (refusal, refused) => {
-    const token = Token.safeParse(refused.form?.['token']).data;
-    const again = (faults: readonly string[]) => (token === undefined ? html`` : form('confirm', token, faults));
-    const body = pageOf(site, refusedPage(link, refusal, refused, again));
-    return { body, type: pageType, headers: pageHeaders };
+  const renderError: RenderError = (error, failed) => {
+    const token = Token.safeParse(failed.form?.['token']).data;
+    const formWith = (errors: readonly string[]) => (token === undefined ? html`` : formOf('confirm', token, errors));
+    return { body: renderPage(site, errorPage(link, error, failed, formWith)), type: pageType, headers: pageHeaders };
   };
 
-  const show = (at: string, action: string) =>
+  const getPage = (pagePath: string, action: string) =>
     endpoint({
       ...page,
       method: 'get',
-      path: at,
+      path: pagePath,
       operationId: 'getLinkPage',
       summary: link.title,
-      query: z.object({ token: Token }), // and whatever a mail program adds
+      // Not strict: email programs add parameters.
+      query: z.object({ token: Token }),
       renderError,
       handle: ({ query: { token } }) =>
-        pageOf(site, { title: link.title, content: html`${introOf(link)} ${form(action, token)}` }),
+        renderPage(site, { title: link.title, content: html`${renderIntro(link)} ${formOf(action, token)}` }),
     });
 
   return [
-    show(path, `${path.slice(1)}/confirm`),
-    // A browser that opens its tabs again asks for what was the answer to a POST.
-    show(confirmPath, 'confirm'),
+    getPage(path, `${path.slice(1)}/confirm`),
+    // Browsers that restore a tab repeat the POST's URL as a GET.
+    getPage(confirmPath, 'confirm'),
     endpoint({
       ...page,
       method: 'post',
       path: confirmPath,
       operationId: 'followLink',
       summary: link.button,
-      rateLimit: 'mail',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       bodyType: 'form',
-      // A password that is left out is an empty one; the policy says what is wrong with that.
+      // A missing password counts as empty, so that the policy's message appears in the form.
       body: z.object({ token: Token, new_password: NewPassword.default('') }),
       errors: [InvalidToken, Overloaded, NotReady],
       renderError,
       async handle({ body: { token, new_password: newPassword }, request }) {
         await link.follow({ token, newPassword }, request);
-        return pageOf(site, { title: link.doneTitle, content: paragraphs(link.done) });
+        return renderPage(site, { title: link.doneTitle, content: paragraphs(link.done) });
       },
     }),
   ];

@@ -1,8 +1,8 @@
 import type { RequestInfo } from '../../core/request-info.ts';
 
-/** What one mailed link is for, in words. */
+/** The texts of one kind of emailed link, and the operation that it performs. */
 export interface Link {
-  /** Of the page; the form goes to `<path>/confirm`. */
+  /** The page. The form posts to `<path>/confirm`. */
   path: string;
   title: string;
   /** Before the button: what it does. */
@@ -13,71 +13,70 @@ export interface Link {
   doneTitle: string;
   /** What happened, and what to do next. */
   done: readonly string[];
-  /** How to get another where this one is not good. */
-  another: readonly string[];
+  /** What to do if the link is no longer valid. */
+  ifInvalid: readonly string[];
   /** Spends the token. @throws InvalidToken, ValidationFailed, Overloaded, NotReady */
-  follow: Follow<{ token: string; newPassword: string }>;
+  follow: UseCase<{ token: string; newPassword: string }>;
 }
 
-type Follow<Given> = (given: Given, request: RequestInfo) => Promise<void>;
+type UseCase<Input> = (input: Input, request: RequestInfo) => Promise<void>;
 
-/** What the links do. */
 export interface LinkDeps {
-  verifyEmail: Follow<string>;
-  resetPassword: Follow<{ token: string; newPassword: string }>;
-  undoEmailChange: Follow<string>;
+  verifyEmail: UseCase<string>;
+  resetPassword: UseCase<{ token: string; newPassword: string }>;
+  undoEmailChange: UseCase<string>;
 }
 
 export const linksOf = ({ verifyEmail, resetPassword, undoEmailChange }: LinkDeps): readonly Link[] => [
   {
     path: '/verify-email',
-    title: 'Confirm your e-mail address',
+    title: 'Verify your email address',
     intro: [
-      'Press the button to confirm that the address this mail came to is yours, and that you want it for your account.',
+      'Press the button to confirm that this email address is yours and that you want to use it for your account.',
     ],
-    button: 'Confirm this address',
+    button: 'Verify email address',
     asksPassword: false,
-    doneTitle: 'Your address is confirmed',
-    done: ['You can close this page, go back to the app and sign in.'],
-    another: [
-      'If you have confirmed your address already, there is nothing to do: go back to the app and sign in.',
-      'Otherwise ask for a new mail in the app, and open the link in the newest one.',
+    doneTitle: 'Your email address is verified',
+    done: ['You can close this page, go back to the app and log in.'],
+    ifInvalid: [
+      'If you already verified your email address, go back to the app and log in.',
+      'Otherwise, request a new email in the app and open the link in the newest one.',
     ],
     follow: ({ token }, request) => verifyEmail(token, request),
   },
   {
     path: '/reset-password',
-    title: 'Choose a new password',
-    intro: ['When you have set it, every device that is signed in to your account is signed out.'],
-    button: 'Set this password',
+    title: 'Set a new password',
+    intro: ['After you set a new password, you are logged out on all devices.'],
+    button: 'Set password',
     asksPassword: true,
-    doneTitle: 'Your password is set',
+    doneTitle: 'Your password was reset',
     done: [
-      'Every device that was signed in to your account is signed out.',
-      'You can close this page, go back to the app and sign in with the new password.',
+      'You were logged out on all devices.',
+      'You can close this page, go back to the app and log in with your new password.',
     ],
-    another: ['Go back to the app, say there that you forgot your password, and open the link in the newest mail.'],
+    ifInvalid: ['Go back to the app, request another password reset, and open the link in the newest email.'],
     follow: resetPassword,
   },
   {
     path: '/undo-email-change',
-    title: 'Undo the change of your e-mail address',
-    intro: ['Use this if you did not ask for your account to move to another address. When you press the button:'],
+    title: 'Undo the change of your email address',
+    intro: ['Use this page if you did not ask to change the email address of your account. When you press the button:'],
     effects: [
-      'the address that this mail came to is the address of your account again;',
-      'every device that is signed in to it is signed out;',
-      'its password stops working, and a mail to this address lets you set a new one.',
+      'Your account gets back the email address that received this link.',
+      'All devices are logged out.',
+      'The current password stops working. We send a link to set a new one to this email address.',
     ],
     button: 'Undo the change',
     asksPassword: false,
-    doneTitle: 'The change is undone',
+    doneTitle: 'Your email address was restored',
     done: [
-      'Your account belongs to your old address again. Every device is signed out, and the password works no longer.',
-      'Open the mail that is on its way to that address, and set a new password with the link in it.',
+      'Your account has your old email address again. All devices were logged out, and the password no longer works.',
+      'Open the email that we sent to this address, and set a new password with the link in it.',
     ],
-    another: [
-      'If you have used it, open the mail that came after that, and set a new password with the link in it.',
-      'If you have not, and cannot sign in, say in the app that you forgot your password, or ask its support for help.',
+    ifInvalid: [
+      'If you already used this link, open the email that we sent afterwards, and set a new password with the link in it.',
+      'Otherwise, if you cannot log in, request a password reset in the app or contact its support.',
     ],
     follow: ({ token }, request) => undoEmailChange(token, request),
   },

@@ -1,13 +1,13 @@
-// What every page looks like. It names nothing by an absolute path, so it works below any.
+// The layout of all pages. Without absolute paths, so that the service can be mounted below any path.
 import { Html, html } from '../../lib/html.ts';
 import { sha256 } from '../../lib/secrets.ts';
 
 const style = `
 :root { color-scheme: light dark; --around: #f3f4f6; --card: #fff; --text: #1b1f24; --soft: #4b5563; --line: #6b7280;
-  --act: #1d4ed8; --on-act: #fff; --fault: #b3141f; }
+  --act: #1d4ed8; --on-act: #fff; --error: #b3141f; }
 @media (prefers-color-scheme: dark) {
   :root { --around: #101418; --card: #1a2027; --text: #e8eaed; --soft: #b4bcc6; --line: #8b95a1;
-    --act: #9cc2ff; --on-act: #0b1526; --fault: #ff9d9d; }
+    --act: #9cc2ff; --on-act: #0b1526; --error: #ff9d9d; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--card); color: var(--text); font: 1.0625rem/1.5 system-ui, sans-serif; }
@@ -25,11 +25,11 @@ label { display: block; font-weight: 600; }
 .soft { color: var(--soft); font-size: .9375rem; }
 .site { margin: 0; }
 .hint { margin: 0 0 .5rem; }
-.faults { margin: 0 0 .75rem; padding-left: .75rem; border-left: .25rem solid; color: var(--fault); font-weight: 600; }
-.faults p { margin: 0; }
+.errors { margin: 0 0 .75rem; padding-left: .75rem; border-left: .25rem solid; color: var(--error); font-weight: 600; }
+.errors p { margin: 0; }
 input, button { display: block; width: 100%; min-height: 3rem; padding: .5rem .75rem; border-radius: .5rem; font: inherit; }
 input { border: 1px solid var(--line); background: var(--card); color: inherit; }
-input[aria-invalid] { border: 2px solid var(--fault); }
+input[aria-invalid] { border: 2px solid var(--error); }
 button { margin-top: 1.25rem; border: 1px solid transparent; background: var(--act); color: var(--on-act);
   font-weight: 600; cursor: pointer; }
 button:hover { text-decoration: underline; }
@@ -37,10 +37,10 @@ button:hover { text-decoration: underline; }
 code { font-size: .9375rem; }
 `;
 
-/** Not a character may stand between the tags but what was hashed. */
+/** The text between the tags must be exactly the hashed text. */
 const styleElement = new Html(`<style>${style}</style>`);
 
-/** Nothing but the style that stands in the page: no script, and a form that goes nowhere else. */
+/** Allows only the page's own style and a form that posts to this origin. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   `style-src 'sha256-${sha256(Buffer.from(style)).toString('base64')}'`,
@@ -49,7 +49,7 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join(';');
 
-/** The token stands in the page's URL, so that is told to nobody, and the page is kept nowhere. */
+/** The page's URL contains the token, so the page is not stored and its URL is not sent to other sites. */
 export const pageHeaders = {
   'Cache-Control': 'no-store',
   'Referrer-Policy': 'no-referrer',
@@ -58,15 +58,17 @@ export const pageHeaders = {
 
 export const pageType = 'text/html; charset=utf-8';
 
+export const paragraphs = (texts: readonly string[]): Html => html`${texts.map((text) => html`<p>${text}</p>`)}`;
+
 export interface Page {
   title: string;
-  /** What the title of the window has before that, for who hears it first. */
+  /** Prefix of the document title, which screen readers announce first. */
   state?: string;
   content: Html;
 }
 
-/** `site` is the host that people see in the address bar. */
-export const pageOf = (site: string, { title, state, content }: Page): string =>
+/** `site` is the host in the address bar. */
+export const renderPage = (site: string, { title, state, content }: Page): string =>
   html`<!doctype html>
     <html lang="en">
       <head>

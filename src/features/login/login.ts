@@ -7,7 +7,8 @@ import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
 import { EmailNotVerified, InvalidCredentials } from '../../core/users/users.errors.ts';
-import { type Credentials, findCredentials, replaceHash } from '../../core/users/users.store.ts';
+import { replacePasswordHash } from '../../core/users/new-password.ts';
+import { type Credentials, findCredentials } from '../../core/users/users.sql.ts';
 import { ApiError } from '../../lib/errors.ts';
 import type { SessionId, UserId } from '../../lib/ids.ts';
 import type { Metrics } from '../../platform/metrics.ts';
@@ -134,7 +135,7 @@ const openSession = (
   request: RequestInfo,
 ): Promise<CreatedSession | undefined> =>
   db.transaction(async (tx) => {
-    if (betterHash && !(await replaceHash(tx, userId, passwordHash, betterHash))) return undefined;
+    if (betterHash && !(await replacePasswordHash(tx, userId, passwordHash, betterHash))) return undefined;
     const verifiedHash = betterHash ?? passwordHash;
     const created = await createSession(tx, { userId, verifiedHash, requestedScope, request });
     if (!created) return undefined;

@@ -1,14 +1,16 @@
-import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
-import type { Ratchet } from '../../core/sessions/refresh-token.ts';
-import type { RequestInfo } from '../../core/request-info.ts';
+import { revokeTokensOf } from '../../core/api-keys/api-keys.store.ts';
+import type { Audit } from '../../core/audit/audit.ts';
 import { InvalidAccessToken } from '../../core/errors.ts';
-import type { SessionId } from '../../lib/ids.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import type { Ratchet } from '../../core/sessions/refresh-token.ts';
+import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
+import type { ApiKeyId, SessionId } from '../../lib/ids.ts';
+import type { Database } from '../../platform/postgres.ts';
 import { type AuthenticateClient, isFirstParty, type PresentedClient } from './clients.ts';
 import { InvalidGrant } from './oauth.errors.ts';
-import type { OAuthStore } from './oauth.store.ts';
 
-/** Undefined for what is no good access token of ours: expired, of another service, or none at all. */
-export function readOrNothing(read: ReadAccessToken, token: string): ReturnType<ReadAccessToken> | undefined {
+/** Reads an access token; undefined if it is invalid, expired or issued for another audience. */
+export function readIfValid(read: ReadAccessToken, token: string): ReturnType<ReadAccessToken> | undefined {
   try {
     return read(token);
   } catch (error) {
@@ -18,33 +20,41 @@ export function readOrNothing(read: ReadAccessToken, token: string): ReturnType<
 }
 
 export interface RevokeDeps {
+  db: Database;
+  audit: Audit;
   authenticateClient: AuthenticateClient;
   ratchet: Pick<Ratchet, 'parse'>;
   readAccessToken: ReadAccessToken;
-  store: Pick<OAuthStore, 'revokeTokens'>;
-  /** As a logout: what has ended already stays as it is. */
+  /** The use case of `/logout`. Does nothing if the session has already ended. */
   endSession: (id: SessionId, request: RequestInfo) => Promise<void>;
 }
 
-export type Revoke = (token: string, presented: PresentedClient, request: RequestInfo) => Promise<void>;
-
 /**
- * RFC 7009 section 2.1. A token shows what it is, so no hint is needed. Either kind ends its session, and with it the
- * other; a refresh token that was spent, too. Sessions are the first-party client's: "verifies whether the token was
- * issued to the client making the revocation request", else it is refused. What is not good any more is as good as revoked.
- * An API key has no sessions: all access tokens that it has now go together. @throws InvalidClient, InvalidGrant
+ * Revokes a token (RFC 7009 section 2.1). Either token of a session ends the session, as does a spent refresh token. An API key has
+ * no sessions, so all of its current access tokens are revoked together. Invalid tokens need no revocation. Clients can revoke only
+ * their own tokens; those of sessions belong to the first-party client. @throws InvalidClient, InvalidGrant
  */
 export const makeRevoke =
-  ({ authenticateClient, ratchet, readAccessToken, store, endSession }: RevokeDeps): Revoke =>
-  async (token, presented, request) => {
-    const apiKey = isFirstParty(presented) ? undefined : await authenticateClient(presented, request);
-    const bearer = readOrNothing(readAccessToken, token)?.bearer;
-    const sessionId = ratchet.parse(token)?.sessionId ?? (bearer?.userId && bearer.sessionId);
-    const apiKeyId = bearer?.apiKeyId;
+  ({ db, audit, authenticateClient, ratchet, readAccessToken, endSession }: RevokeDeps) =>
+  async (token: string, client: PresentedClient, request: RequestInfo): Promise<void> => {
+    const authenticated = isFirstParty(client) ? undefined : await authenticateClient(client, request);
+    const subject = readIfValid(readAccessToken, token)?.bearer;
+    const sessionId = ratchet.parse(token)?.sessionId ?? (subject?.userId && subject.sessionId);
+    const apiKeyId = subject?.apiKeyId;
     if (sessionId === undefined && apiKeyId === undefined) return;
-    if (apiKeyId !== apiKey?.apiKeyId) throw new InvalidGrant('issued to another client');
-    if (apiKeyId) return store.revokeTokens(apiKeyId, request);
+    if (apiKeyId !== authenticated?.apiKeyId) throw new InvalidGrant('issued to another client');
+    if (apiKeyId) return revokeApiKeyTokens({ db, audit }, apiKeyId, request);
     if (sessionId === undefined) return;
     request.annotate({ sessionId });
     await endSession(sessionId, request);
   };
+
+const revokeApiKeyTokens = (
+  { db, audit }: Pick<RevokeDeps, 'db' | 'audit'>,
+  apiKeyId: ApiKeyId,
+  request: RequestInfo,
+): Promise<void> =>
+  db.transaction(async (tx) => {
+    const userId = await revokeTokensOf(tx, apiKeyId);
+    if (userId) await audit.record(tx, request, { type: 'api_key.tokens_revoked', userId, apiKeyId });
+  });

@@ -1,18 +1,18 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 
 export type OpenApiDocument = Record<string, unknown>;
 
 const headers = { 'Cache-Control': 'public, max-age=300' };
 const tag = 'Operations';
 
-/** `toYaml` is what `openapi.yaml` holds, too. */
+/** Also writes `openapi.yaml`. */
 export const toYaml = (document: OpenApiDocument): string =>
   stringify(document, { aliasDuplicateObjects: false, compat: 'yaml-1.1' });
 
-/** The document describes these two endpoints as well, so it comes by a function, once all of them are known. */
-export const openApi = (document: () => OpenApiDocument) => {
+/** `document` is called on the first request, because the document also describes these two endpoints. */
+export function openApiEndpoints(document: () => OpenApiDocument): Endpoint[] {
   let [json, yaml]: [OpenApiDocument?, string?] = [];
   return [
     endpoint({
@@ -20,7 +20,7 @@ export const openApi = (document: () => OpenApiDocument) => {
       path: '/openapi.json',
       operationId: 'getOpenapiJson',
       tag,
-      summary: 'This document, as JSON',
+      summary: 'Read this document as JSON',
       response: z
         .record(z.string(), z.unknown())
         .meta({ description: 'An OpenAPI 3.1 document', examples: [{ openapi: '3.1.0' }] }),
@@ -34,7 +34,7 @@ export const openApi = (document: () => OpenApiDocument) => {
       path: '/openapi.yaml',
       operationId: 'getOpenapiYaml',
       tag,
-      summary: 'This document, as YAML',
+      summary: 'Read this document as YAML',
       response: z.string().meta({ description: 'An OpenAPI 3.1 document', examples: ['openapi: 3.1.0'] }),
       contentType: 'application/yaml; charset=utf-8',
       headers,
@@ -43,4 +43,4 @@ export const openApi = (document: () => OpenApiDocument) => {
       handle: () => (yaml ??= toYaml(document())),
     }),
   ];
-};
+}

@@ -1,14 +1,15 @@
 import { z } from 'zod';
-import { Accepted, accepted } from '../../http/schemas/accepted.ts';
 import { EmailDisabled } from '../../core/email/email.errors.ts';
-import { OneTimeToken, tokenExample } from '../../core/one-time-tokens/one-time-token.ts';
-import { InvalidToken } from '../../core/one-time-tokens/one-time-tokens.errors.ts';
+import { InvalidToken, OneTimeToken, tokenExample } from '../../core/one-time-tokens/one-time-token.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import { EmailAddress } from '../../core/users/email-address.ts';
+import { checksNewPassword } from '../../core/users/new-password.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
-import { NewPassword, whenText } from '../../core/users/user.ts';
-import { endpoint } from '../../http/endpoint.ts';
+import { NewPassword } from '../../core/users/user.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { Accepted, accepted } from '../../http/schemas/accepted.ts';
 import { NotReady, Overloaded } from '../../lib/errors.ts';
-import type { PasswordReset } from './password-reset.ts';
+import { makeRequestPasswordReset, type RequestPasswordResetDeps } from './request-password-reset.ts';
 
 const ForgotPasswordRequest = z
   .strictObject({ email: EmailAddress })
@@ -17,45 +18,53 @@ const ForgotPasswordRequest = z
 const resetPasswordRequest = (policy: PasswordPolicy) =>
   z
     .strictObject({ token: OneTimeToken, new_password: NewPassword })
-    .superRefine(({ new_password: password }, context) => {
-      for (const message of policy.knownFaults(password))
-        context.addIssue({ code: 'custom', path: ['new_password'], message });
-    }, whenText('new_password'))
+    .superRefine(...checksNewPassword(policy))
     .meta({
       id: 'ResetPasswordRequest',
       examples: [{ token: tokenExample, new_password: 'a quieter mare and no battery' }],
     });
 
-export const passwordResetRoutes = ({ forgot, reset }: PasswordReset, policy: PasswordPolicy) => [
-  endpoint({
-    method: 'post',
-    path: '/forgot-password',
-    operationId: 'forgotPassword',
-    tag: 'Accounts',
-    summary: 'Mail a link to set a new password',
-    description: 'Answers the same for every address. A link goes out only where there is such an account.',
-    rateLimit: 'mail',
-    body: ForgotPasswordRequest,
-    response: Accepted,
-    status: 202,
-    errors: [EmailDisabled, NotReady],
-    async handle({ body, request }) {
-      await forgot(body.email, request);
-      return accepted('If there is an account with this address, a link is on its way to it.');
-    },
-  }),
-  endpoint({
-    method: 'post',
-    path: '/reset-password',
-    operationId: 'resetPassword',
-    tag: 'Accounts',
-    summary: 'Set a new password with the token that was mailed',
-    description:
-      'Ends every session of the account, lifts its lock-out, confirms its address, and logs nobody in. A password that ' +
-      'is refused does not spend the token.',
-    rateLimit: 'mail',
-    body: resetPasswordRequest(policy),
-    errors: [InvalidToken, Overloaded, NotReady],
-    handle: ({ body, request }) => reset({ token: body.token, newPassword: body.new_password }, request),
-  }),
-];
+export interface PasswordResetDeps extends RequestPasswordResetDeps {
+  passwordPolicy: PasswordPolicy;
+  resetPassword: (reset: { token: string; newPassword: string }, request: RequestInfo) => Promise<void>;
+}
+
+export function passwordResetEndpoints(deps: PasswordResetDeps): Endpoint[] {
+  const { passwordPolicy, resetPassword } = deps;
+  const requestPasswordReset = makeRequestPasswordReset(deps);
+  return [
+    endpoint({
+      method: 'post',
+      path: '/forgot-password',
+      operationId: 'forgotPassword',
+      tag: 'Accounts',
+      summary: 'Send an email with a link to reset the password',
+      description:
+        'Returns the same response for every email address. An email is sent only if an active account has it.',
+      rateLimit: { group: 'mail', counts: ['success'] },
+      body: ForgotPasswordRequest,
+      response: Accepted,
+      status: 202,
+      errors: [EmailDisabled, NotReady],
+      async handle({ body, request }) {
+        await requestPasswordReset(body.email, request);
+        return accepted('If an account with this email address exists, we have sent it a link.');
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/reset-password',
+      operationId: 'resetPassword',
+      tag: 'Accounts',
+      summary: 'Set a new password with the token of an emailed link',
+      description:
+        'Revokes all sessions and API keys of the account, lifts its lockout and verifies its email address. Does not log ' +
+        'in. If the new password is rejected, the token stays valid.',
+      rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
+      body: resetPasswordRequest(passwordPolicy),
+      errors: [InvalidToken, Overloaded, NotReady],
+      handle: ({ body: { token, new_password: newPassword }, request }) =>
+        resetPassword({ token, newPassword }, request),
+    }),
+  ];
+}

@@ -1,16 +1,16 @@
 import { z } from 'zod';
-import { endpoint } from '../../http/endpoint.ts';
-import { problemUrl } from '../../http/problem.ts';
 import { NotFound } from '../../core/errors.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { problemUrl } from '../../http/problem.ts';
 import type { ErrorDefinition } from '../../lib/errors.ts';
 
 const ProblemType = z
   .object({
-    type: z.url().meta({ description: 'This page' }),
-    code: z.string().meta({ description: 'Stable; what programs decide by' }),
-    status: z.int().meta({ description: 'The HTTP status that it comes with' }),
+    type: z.url().meta({ description: 'The URL of this page' }),
+    code: z.string().meta({ description: 'A stable code for programs' }),
+    status: z.int().meta({ description: 'The HTTP status' }),
     title: z.string().meta({ description: 'The kind of problem in a few words' }),
-    detail: z.string().meta({ description: 'One sentence for people; the text may change' }),
+    detail: z.string().meta({ description: 'A sentence for people. The text can change' }),
   })
   .meta({
     id: 'ProblemType',
@@ -20,32 +20,33 @@ const ProblemType = z
         type: 'https://auth.example.com/problems/email-taken',
         code: 'email_taken',
         status: 409,
-        title: 'E-mail address taken',
-        detail: 'There is an account with this e-mail address. Log in instead.',
+        title: 'Email address taken',
+        detail: 'An account with this email address already exists. Log in instead.',
       },
     ],
   });
 
-/** Where a problem's `type` leads. `kinds` comes by a function, once all endpoints are known. */
-export const problem = (baseUrl: string, kinds: () => readonly ErrorDefinition[]) =>
+/** The pages that the `type` of a problem links to. `definitions` is called per request, when all endpoints are known. */
+export const problemPageEndpoints = (baseUrl: string, definitions: () => readonly ErrorDefinition[]): Endpoint[] => [
   endpoint({
     method: 'get',
     path: '/problems/:code',
     operationId: 'getProblem',
     tag: 'Operations',
-    summary: 'What a kind of problem means',
+    summary: 'Read what a kind of problem means',
     params: z.object({
       code: z
         .string()
         .max(64)
-        .meta({ description: 'With dashes', examples: ['email-taken'] }),
+        .meta({ description: 'The code, with dashes instead of underscores', examples: ['email-taken'] }),
     }),
     response: ProblemType,
     headers: { 'Cache-Control': 'public, max-age=300' },
-    handle: ({ params }) => {
-      const kind = kinds().find(({ code }) => code.replaceAll('_', '-') === params.code);
-      if (!kind) throw new NotFound('problem');
-      const { code, status, title, detail } = kind;
+    handle({ params }) {
+      const definition = definitions().find(({ code }) => code.replaceAll('_', '-') === params.code);
+      if (!definition) throw new NotFound('problem');
+      const { code, status, title, detail } = definition;
       return { type: problemUrl(baseUrl, code), code, status, title, detail };
     },
-  });
+  }),
+];

@@ -1,4 +1,4 @@
-import { InvalidRefreshToken } from '../../core/sessions/sessions.errors.ts';
+import { InvalidRefreshToken, isReuse } from '../../core/sessions/sessions.errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { CsrfFailed } from '../../http/errors.ts';
 import { RefreshTokenRequest } from '../../http/schemas/refresh-token-request.ts';
@@ -24,7 +24,8 @@ export const refreshEndpoints = ({ refresh, tokenTransport }: RefreshEndpointDep
       'response contains the same new refresh token. If it is sent later, the service assumes that it was stolen and revokes ' +
       'the session. A client that refreshes more than eight times within one grace period keeps its refresh token. ' +
       'Browser apps send no body but the cookie, `X-CSRF-Token` and an allowed `Origin`.',
-    rateLimit: 'refresh',
+    ceiling: 'refresh',
+    rateLimit: { group: 'refresh', counts: [InvalidRefreshToken], unguessable: true, exempt: isReuse },
     body: RefreshTokenRequest,
     refreshCookie: 'alternative',
     response: TokenResponse,

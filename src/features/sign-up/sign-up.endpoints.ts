@@ -18,7 +18,7 @@ const registerRequest = (policy: PasswordPolicy) =>
     .strictObject({ email: EmailAddress, password: NewPassword, display_name: DisplayName, transport: Transport })
     .superRefine(({ password, email, display_name: displayName }, context) => {
       // The other members can be invalid here, and of any type.
-      for (const message of policy.knownFaults(password, { email: String(email), displayName: String(displayName) }))
+      for (const message of policy.checkOffline(password, { email: String(email), displayName: String(displayName) }))
         context.addIssue({ code: 'custom', path: ['password'], message });
     }, whenText('password'))
     .meta({
@@ -49,7 +49,8 @@ export function signUpEndpoints({ passwordPolicy, tokenTransport, ...deps }: Sig
       description:
         'Sends an email with a link that verifies the email address. If the service requires verified addresses, nobody is ' +
         'logged in and the response is 202, the same for every address.',
-      rateLimit: 'login',
+      // A taken address counts because the response shows that it has an account.
+      rateLimit: { group: 'register', counts: ['success', EmailTaken] },
       body: registerRequest(passwordPolicy),
       response: Registration,
       status: 201,

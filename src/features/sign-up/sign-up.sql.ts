@@ -1,11 +1,11 @@
 import { joinGrants } from '../../core/authorization/fragments.sql.ts';
-import { isReserved } from '../../core/one-time-tokens/one-time-tokens.store.ts';
+import { isReserved } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import type { UserRow } from '../../core/users/user.ts';
-import { userColumns } from '../../core/users/users.store.ts';
+import { selectUser, userColumns } from '../../core/users/users.sql.ts';
 import type { UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
-import { column, execute, queryRow, sql } from '../../platform/sql.ts';
+import { execute, queryRow, sql } from '../../platform/sql.ts';
 
 export interface NewAccount {
   id: UserId;
@@ -28,17 +28,4 @@ export const grantUserRole = (tx: Transaction, { id, email }: NewAccount): Promi
 
 /** SQL for the set union of the scopes. */
 export const findUser = (tx: Transaction, id: UserId): Promise<UserRow | undefined> =>
-  queryRow(
-    tx,
-    {
-      id: column.uuid<UserId>(),
-      email: column.text(),
-      emailVerified: column.boolean,
-      displayName: column.text(),
-      roles: column.textArray,
-      heldScopes: column.textArray,
-      createdAt: column.timestamptz,
-      updatedAt: column.timestamptz,
-    },
-    sql`SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`,
-  );
+  queryRow(tx, userColumns, sql`SELECT ${selectUser} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`);

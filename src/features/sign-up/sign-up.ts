@@ -1,10 +1,10 @@
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
-import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import { type CreatedSession, type CreateSession, replaceSession } from '../../core/sessions/create-session.ts';
 import type { IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
-import type { HashNewPassword } from '../../core/users/hash-new-password.ts';
+import type { HashNewPassword } from '../../core/users/new-password.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { newId, type SessionId, type UserId } from '../../lib/ids.ts';
@@ -51,7 +51,7 @@ export const makeSignUp =
       field: 'password',
       password,
       context: { email, displayName },
-      gone: request.signal,
+      signal: request.signal,
     });
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
     if (emailVerification === 'required') {
@@ -109,4 +109,4 @@ const requestEmail = (
   tx: Transaction,
   { id, email }: NewAccount,
   request: RequestInfo,
-): Promise<void> => outbox.ask(tx, { kind: 'registration', email, userId: id, request: sourceOf(request) });
+): Promise<void> => outbox.enqueueRequest(tx, { kind: 'registration', email, userId: id, source: request });

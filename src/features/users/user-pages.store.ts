@@ -1,7 +1,7 @@
 import { readAsAdministrator } from '../../core/authorization/administrator.store.ts';
 import { joinGrants } from '../../core/authorization/fragments.sql.ts';
 import type { UserRow } from '../../core/users/user.ts';
-import { userColumns } from '../../core/users/users.store.ts';
+import { selectUser } from '../../core/users/users.sql.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { type Database } from '../../platform/postgres.ts';
@@ -12,7 +12,7 @@ export interface AdminUserRow extends UserRow {
 }
 
 /** The columns of `AdminUserRow`, of user `u` joined with its `grants`. */
-export const adminUserColumns: SqlFragment = sql`${userColumns}, u.is_active AS "isActive"`;
+export const adminUserColumns: SqlFragment = sql`${selectUser}, u.is_active AS "isActive"`;
 
 /** The last entry of a page: of all accounts, of those whose address matches, or of those whose name does. */
 export type Place = { by: 'id'; id: UserId } | { by: 'email'; key: string } | { by: 'name'; key: string; id: UserId };

@@ -1,6 +1,6 @@
 import { actorOf, type AuditEvent, recordEvent } from '../../core/audit/audit.store.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
-import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.store.ts';
+import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import { requireAuthority, requireNotMightier } from '../../core/authorization/authority.ts';
 import {
   actAsAdministrator,
@@ -14,7 +14,7 @@ import { joinGrants } from '../../core/authorization/fragments.sql.ts';
 import { adminRole } from '../../core/authorization/rules.ts';
 import { isLastActiveAdmin } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
-import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { type Database, type Transaction } from '../../platform/postgres.ts';
 import { sql } from '../../platform/sql.ts';
@@ -166,8 +166,8 @@ export const makeAdminUsersStore = (db: Database, outbox: Outbox, liftLockout: L
       actOn(principal, id, {}, async (tx, { email, isActive }) => {
         const to = email as EmailAddress;
         if (!isActive) return 'disabled';
-        if (!(await outbox.hasRoom(tx, to, 'reset_password'))) return 'too_many';
-        await outbox.ask(tx, { kind: 'password_reset', email: to, request: sourceOf(request) });
+        if (!(await outbox.hasCapacity(tx, to, 'reset_password'))) return 'too_many';
+        await outbox.enqueueRequest(tx, { kind: 'password_reset', email: to, source: request });
         await tell(tx, principal, request, { type: 'user.reset_mailed', userId: id });
         return 'done';
       }),

@@ -82,7 +82,7 @@ export const makeAdminUsers = ({ store, outbox }: AdminUsersDeps): AdminUsers =>
   unlock: async (principal, id, request) => void requireThere(await store.unlock(principal, id, request)),
 
   async mailReset(principal, id, request) {
-    if (!outbox.isOpen) throw new EmailDisabled();
+    if (!outbox.isEnabled) throw new EmailDisabled();
     const outcome = requireThere(await store.mailReset(principal, id, request));
     if (outcome === 'disabled') throw new AccountDisabled();
     if (outcome === 'too_many') throw new RateLimited('emails to one address', 3600);

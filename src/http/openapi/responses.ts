@@ -1,89 +1,70 @@
 import type { z } from 'zod';
 import type { ApiErrorClass } from '../../lib/errors.ts';
 import type { Endpoint, ErrorFormat } from '../endpoint.ts';
-import { type Components, exampleOf, type Json } from './schemas.ts';
 import { problemUrl } from '../problem.ts';
 import { statusOf } from '../response.ts';
+import { type Components, exampleOf, type Json } from './schemas.ts';
 
-const responseHeaders = { 'X-Request-Id': { $ref: '#/components/headers/XRequestId' } };
-const challengeHeaders = { 'WWW-Authenticate': { $ref: '#/components/headers/WWWAuthenticate' } };
+const idHeader = { 'X-Request-Id': { $ref: '#/components/headers/XRequestId' } };
+const challengeHeader = { 'WWW-Authenticate': { $ref: '#/components/headers/WWWAuthenticate' } };
 const limitHeaders = {
   RateLimit: { $ref: '#/components/headers/RateLimit' },
   'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
 };
-const retryHeaders = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
+const retryHeader = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
 
-function problemExample({ definition }: ApiErrorClass, serverUrl: string): Json {
-  const { code, challenges: _, ...rest } = definition;
-  const errors =
-    code === 'validation_failed' ? { errors: [{ path: 'email', message: 'must be an e-mail address' }] } : {};
-  const instance = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+/** The main response and its alternatives, by status. */
+export function successResponses(endpoint: Endpoint, components: Components): Record<string, Json> {
+  const { response, contentType = 'application/json', alternativeResponses = [], cacheable, ceiling } = endpoint;
+  const headers = { ...idHeader, ...(ceiling === 'none' ? {} : limitHeaders) };
+  const toResponse = (schema: z.ZodType | undefined, description: string): Json => {
+    if (!schema) return { description, headers };
+    const example = exampleOf(schema);
+    const content = { schema: components.add(schema, 'output'), ...(example === undefined ? {} : { example }) };
+    return { description, headers, content: { [contentType.split(';')[0] ?? contentType]: content } };
+  };
+  const alternatives = alternativeResponses.map((each) => [each.status, toResponse(each.response, each.description)]);
   return {
-    summary: definition.title,
-    value: { type: problemUrl(serverUrl, code), ...rest, instance, code, ...errors },
+    [statusOf(endpoint)]: toResponse(response, response ? 'Success' : 'Success, without a body'),
+    ...Object.fromEntries(alternatives),
+    ...(cacheable ? { 304: { description: 'Not modified since the copy that `If-None-Match` names' } } : {}),
   };
 }
 
-/** One response a status: its problems' codes, and an example of each. */
-export function problemResponses(errors: readonly ApiErrorClass[], serverUrl: string): Record<string, Json> {
-  const statuses = [...new Set(errors.map(({ definition }) => definition.status))];
-  return Object.fromEntries(
-    statuses.map((status) => {
-      const same = errors.filter(({ definition }) => definition.status === status);
-      return [status, problemResponse(status, same, serverUrl)];
-    }),
-  );
+/** One error with its representation in a format. */
+interface Outcome {
+  error: ApiErrorClass;
+  status: number;
+  code: string;
+  body: unknown;
 }
 
-const codeOf = (errors: readonly ApiErrorClass[]): Json => ({
-  type: 'string',
-  description: 'Stable; what programs decide by',
-  enum: errors.map(({ definition }) => definition.code),
-});
-
-function problemResponse(status: number, same: readonly ApiErrorClass[], serverUrl: string): Json {
-  return {
-    description: same.map(({ definition }) => `\`${definition.code}\`: ${definition.title}`).join('; '),
-    headers: refusalHeaders(status, same),
-    content: {
-      'application/problem+json': {
-        schema: { allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { code: codeOf(same) } }] },
-        examples: Object.fromEntries(
-          same.map((refusal) => [refusal.definition.code, problemExample(refusal, serverUrl)]),
-        ),
-      },
-    },
-  };
-}
-
-/** The same, in a form of the endpoint's own. */
-export function customErrorResponses(
-  errors: readonly ApiErrorClass[],
-  { schema, type, codeMember, outcomeOf }: ErrorFormat,
-  components: Components,
-): Record<string, Json> {
-  const outcomes = errors.map((refusal) => ({ ...outcomeOf(refusal.definition), refusal }));
+/** Groups outcomes to one response per status, which lists their codes. */
+function errorResponses(outcomes: readonly Outcome[], type: string, codeMember: string, schema: Json) {
   const statuses = [...new Set(outcomes.map(({ status }) => status))];
   return Object.fromEntries(
-    statuses.map((status) => {
-      const same = outcomes.filter((outcome) => outcome.status === status);
-      const codes = [...new Set(same.map(({ code }) => code))];
-      const of = (code: string) => same.filter((outcome) => outcome.code === code);
-      const titlesOf = (code: string) =>
-        [...new Set(of(code).map(({ refusal }) => refusal.definition.title))].join(', ');
-      const schemaOfCode = { type: 'string', description: 'Stable; what programs decide by', enum: codes };
+    statuses.map((status): [number, Json] => {
+      const sameStatus = outcomes.filter((outcome) => outcome.status === status);
+      const codes = [...new Set(sameStatus.map(({ code }) => code))].map((code) => {
+        const sameCode = sameStatus.filter((outcome) => outcome.code === code);
+        const title = [...new Set(sameCode.map(({ error }) => error.definition.title))].join(', ');
+        return { code, title, example: { summary: title, value: sameCode[0]?.body } };
+      });
+      const codeSchema = {
+        type: 'string',
+        description: 'A stable code for programs',
+        enum: codes.map(({ code }) => code),
+      };
       const response = {
-        description: codes.map((code) => `\`${code}\`: ${titlesOf(code)}`).join('; '),
-        headers: refusalHeaders(
+        description: codes.map(({ code, title }) => `\`${code}\`: ${title}`).join('; '),
+        headers: errorHeaders(
           status,
-          same.map(({ refusal }) => refusal),
+          sameStatus.map(({ error }) => error),
         ),
         content: {
           [type]: {
-            schema: { allOf: [components.add(schema, 'output'), { properties: { [codeMember]: schemaOfCode } }] },
-            examples: Object.fromEntries(
-              codes.map((code) => [code, { summary: titlesOf(code), value: of(code)[0]?.body }]),
-            ),
+            schema: { allOf: [schema, { properties: { [codeMember]: codeSchema } }] },
+            examples: Object.fromEntries(codes.map(({ code, example }) => [code, example])),
           },
         },
       };
@@ -92,28 +73,36 @@ export function customErrorResponses(
   );
 }
 
-const refusalHeaders = (status: number, same: readonly ApiErrorClass[]): Json => ({
-  ...responseHeaders,
-  ...(same.some(({ definition }) => definition.challenges) ? challengeHeaders : {}),
-  ...([423, 429, 503].includes(status) ? retryHeaders : {}),
+const errorHeaders = (status: number, errors: readonly ApiErrorClass[]): Json => ({
+  ...idHeader,
+  ...(errors.some(({ definition }) => definition.challenges) ? challengeHeader : {}),
+  ...([423, 429, 503].includes(status) ? retryHeader : {}),
   ...(status === 429 ? limitHeaders : {}),
 });
 
-/** Every good outcome by its status. */
-export function success(endpoint: Endpoint, components: Components): Record<string, Json> {
-  const { response, contentType = 'application/json', alternativeResponses = [], cacheable, rateLimit } = endpoint;
-  const headers = { ...responseHeaders, ...(rateLimit === 'none' ? {} : limitHeaders) };
-  const outcome = (schema: z.ZodType | undefined, description: string): Json => {
-    if (!schema) return { description, headers };
-    const example = exampleOf(schema);
-    const content = { schema: components.add(schema, 'output'), ...(example === undefined ? {} : { example }) };
-    return { description, headers, content: { [contentType.split(';')[0] ?? contentType]: content } };
-  };
-  return {
-    [statusOf(endpoint)]: outcome(response, response ? 'Success' : 'Done'),
-    ...Object.fromEntries(
-      alternativeResponses.map((other) => [other.status, outcome(other.response, other.description)]),
-    ),
-    ...(cacheable ? { 304: { description: 'Not modified: the copy that `If-None-Match` names is current' } } : {}),
-  };
+/** The errors of an endpoint as problem documents. */
+export function problemResponses(errors: readonly ApiErrorClass[], serverUrl: string): Record<string, Json> {
+  const outcomes = errors.map((error) => {
+    const { status, code } = error.definition;
+    return { error, status, code, body: problemExample(error, serverUrl) };
+  });
+  return errorResponses(outcomes, 'application/problem+json', 'code', { $ref: '#/components/schemas/Problem' });
+}
+
+function problemExample({ definition }: ApiErrorClass, serverUrl: string): Json {
+  const { status, code, title, detail } = definition;
+  const instance = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+  const errors =
+    code === 'validation_failed' ? { errors: [{ path: 'email', message: 'must be an email address' }] } : {};
+  return { type: problemUrl(serverUrl, code), status, title, detail, instance, code, ...errors };
+}
+
+/** The errors of an endpoint in its own format. */
+export function customErrorResponses(
+  errors: readonly ApiErrorClass[],
+  { schema, type, codeMember, outcomeOf }: ErrorFormat,
+  components: Components,
+): Record<string, Json> {
+  const outcomes = errors.map((error) => ({ error, ...outcomeOf(error.definition) }));
+  return errorResponses(outcomes, type, codeMember, components.add(schema, 'output'));
 }

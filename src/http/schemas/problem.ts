@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { refreshFailureReasons } from '../../core/sessions/sessions.errors.ts';
 
 export const Problem = z
   .object({
@@ -8,12 +9,12 @@ export const Problem = z
     detail: z.string().meta({ description: 'A sentence for people. The text can change' }),
     instance: z.string().meta({ description: 'The request id, as in `X-Request-Id` and the log of the service' }),
     code: z.string().meta({ description: 'A stable code for programs' }),
-    reason: z.string().optional().meta({ description: 'Why a genuine refresh token was refused' }),
+    reason: z.enum(refreshFailureReasons).optional().meta({ description: 'Why a genuine refresh token was refused' }),
     checks: z.record(z.string(), z.string()).optional().meta({ description: 'The checks of `/readyz`' }),
     errors: z
       .array(
         z.object({
-          path: z.string().meta({ description: 'The member, with dots between levels; a header; or the part' }),
+          path: z.string().meta({ description: 'The member, with dots between levels, or the header' }),
           message: z.string().meta({ description: 'What is wrong. The text can change' }),
         }),
       )

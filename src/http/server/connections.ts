@@ -4,82 +4,81 @@ import { monotonicMs } from '../../lib/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { openFilesMax } from '../../platform/open-files.ts';
 
-/** How long the service waits for a client, and for how many at once. */
+/** How long the service waits for clients, and how many connections it keeps. */
 export interface ConnectionLimits {
-  /** For a request's headers, from its first byte or from the begin of the connection. */
+  /** For the headers of a request, from its first byte or from the start of the connection. */
   headersMs: number;
-  /** For a whole request, body and all. */
+  /** For a whole request including its body. */
   requestMs: number;
-  /** For the next request, after an answer. */
+  /** For the next request after a response. */
   keepAliveMs: number;
-  /** For a client to take its answer. */
-  answerMs: number;
-  /** For a client to hear why it is refused, before its connection is cut. */
+  /** For the client to read a response. */
+  responseMs: number;
+  /** For the client to read why its request was refused, before the connection is closed. */
   lingerMs: number;
-  /** How often all of that is looked after, so how late it may be. */
+  /** Interval of the checks, and so their maximum delay. */
   sweepMs: number;
-  /** Connections at once. */
-  connectionsMax: number;
+  maxConnections: number;
 }
 
 export const defaultLimits: ConnectionLimits = {
   headersMs: 10_000,
   requestMs: 20_000,
-  // Longer than a load balancer keeps an idle connection (AWS and nginx 60 s, Google 600 s). Were it shorter, we could
-  // close one just as a proxy sends a request on it, and its client would see a 502. The bound below makes room.
+  // Longer than load balancers keep idle connections (AWS and nginx 60 s, Google 600 s). Otherwise this side could close a
+  // connection just as a proxy sends a request on it, and the client would receive a 502.
   keepAliveMs: 620_000,
-  answerMs: 30_000,
+  responseMs: 30_000,
   lingerMs: 1000,
   sweepMs: 1000,
-  // More than the proxies in front of one process hold open, and some 70 MB when an attacker holds them all.
-  connectionsMax: 4096,
+  // More than the proxies in front of one process keep open. If an attacker opens them all, they take about 70 MB.
+  maxConnections: 4096,
 };
 
-const headersMaxBytes = 16 * 1024;
+const maxHeaderBytes = 16 * 1024;
 
-/** What Node looks after by itself. */
+/** The limits that Node enforces. */
 export const serverOptions = (limits: ConnectionLimits): ServerOptions => ({
   headersTimeout: limits.headersMs,
   requestTimeout: limits.requestMs,
   keepAliveTimeout: limits.keepAliveMs,
   connectionsCheckingInterval: limits.sweepMs,
-  maxHeaderSize: headersMaxBytes,
+  maxHeaderSize: maxHeaderBytes,
 });
 
 export interface Connection {
   readonly socket: Socket;
-  /** What has not left yet, in order. */
-  readonly answers: Set<ServerResponse>;
-  /** To the last request that began. */
+  /** The responses that are not completely sent, in order. */
+  readonly pending: Set<ServerResponse>;
+  /** The response to the latest request. */
   latest: ServerResponse | undefined;
-  /** When its client last got on: connected, brought a request's headers, or took an answer. */
-  movedMs: number;
-  /** It was told why; what it still sends is read, so that it can hear that, and dropped. */
+  /** The last progress of the client: it connected, sent the headers of a request, or read a response. */
+  lastProgressMs: number;
+  /** The client was sent an error. What it still sends is discarded, so that it can read the error. */
   refused: boolean;
 }
 
-/** Whether it waits for the service: not for its client to send the rest, or to take the answer. */
-export const isServed = (answer: ServerResponse): boolean => answer.req.complete && !answer.writableEnded;
+/** Whether the client waits for the service, rather than the service for the client. */
+export const isInProgress = (response: ServerResponse): boolean => response.req.complete && !response.writableEnded;
 
-/** How long a connection that waits for its client may rest. */
-function restMaxMs({ refused, answers, latest }: Connection, limits: ConnectionLimits): number {
+/** How long a connection that waits for its client may make no progress. */
+function maxIdleMs({ refused, pending, latest }: Connection, limits: ConnectionLimits): number {
   if (refused) return limits.lingerMs;
-  if (latest && !latest.req.complete) return Infinity; // Node counts requestMs from the first byte of its headers
-  // Node's own time-out begins anew with every byte, even with the empty lines that may come before a request.
-  return answers.size > 0 ? limits.answerMs : limits.keepAliveMs + limits.headersMs;
+  if (latest && !latest.req.complete) return Infinity; // Node enforces requestMs from the first byte of the headers
+  // Node's own timeout restarts with every byte, even with the empty lines that may precede a request.
+  return pending.size > 0 ? limits.responseMs : limits.keepAliveMs + limits.headersMs;
 }
 
-/** At most one line a minute. */
-function warnRarely(log: Logger | undefined, message: string) {
-  let lastMs = -Infinity;
+/** Logs at most one line per minute. */
+function rareWarning(log: Logger | undefined, message: string) {
+  let lastLoggedMs = -Infinity;
   return (facts: object) => {
-    if (monotonicMs() - lastMs < 60_000) return;
-    lastMs = monotonicMs();
+    if (monotonicMs() - lastLoggedMs < 60_000) return;
+    lastLoggedMs = monotonicMs();
     log?.warn(facts, message);
   };
 }
 
-/** Every open connection, the one whose client has rested longest first. */
+/** The open connections, ordered by the last progress of their clients. */
 class Connections {
   readonly #bySocket = new Map<unknown, Connection>();
 
@@ -92,78 +91,83 @@ class Connections {
   }
 
   add(socket: Socket): void {
-    const fresh = { answers: new Set<ServerResponse>(), latest: undefined, refused: false };
-    this.#bySocket.set(socket, { socket, ...fresh, movedMs: monotonicMs() });
+    this.#bySocket.set(socket, {
+      socket,
+      pending: new Set(),
+      latest: undefined,
+      lastProgressMs: monotonicMs(),
+      refused: false,
+    });
     socket.once('close', () => this.#bySocket.delete(socket));
   }
 
-  moved(connection: Connection): void {
-    connection.movedMs = monotonicMs();
-    if (this.#bySocket.delete(connection.socket)) this.#bySocket.set(connection.socket, connection);
-  }
-
-  begin(connection: Connection, answer: ServerResponse): void {
-    connection.latest = answer;
-    connection.answers.add(answer);
-    this.moved(connection);
-    answer.once('close', () => {
-      connection.answers.delete(answer);
-      this.moved(connection);
+  begin(connection: Connection, response: ServerResponse): void {
+    connection.latest = response;
+    connection.pending.add(response);
+    this.#recordProgress(connection);
+    response.once('close', () => {
+      connection.pending.delete(response);
+      this.#recordProgress(connection);
     });
   }
 
-  /** Cuts the one that has rested longest. False where all are being served. */
-  dropOne(): boolean {
-    for (const connection of this.#bySocket.values()) if (!this.#isServed(connection)) return this.#drop(connection);
+  /** Closes the connection that has been idle longest. Returns false if requests are in progress on all of them. */
+  closeOneIdle(): boolean {
+    for (const connection of this.#bySocket.values()) if (!isBusy(connection)) return this.#close(connection);
     return false;
   }
 
-  dropRested(limits: ConnectionLimits): void {
+  closeIdleLongerThan(limits: ConnectionLimits): void {
     const nowMs = monotonicMs();
     for (const connection of this.#bySocket.values()) {
-      if (this.#isServed(connection)) connection.movedMs = nowMs;
-      else if (nowMs - connection.movedMs > restMaxMs(connection, limits)) this.#drop(connection);
+      if (isBusy(connection)) connection.lastProgressMs = nowMs;
+      else if (nowMs - connection.lastProgressMs > maxIdleMs(connection, limits)) this.#close(connection);
     }
   }
 
-  #isServed({ answers }: Connection): boolean {
-    for (const answer of answers) if (isServed(answer)) return true;
-    return false;
+  #recordProgress(connection: Connection): void {
+    connection.lastProgressMs = monotonicMs();
+    if (this.#bySocket.delete(connection.socket)) this.#bySocket.set(connection.socket, connection);
   }
 
-  #drop({ socket }: Connection): true {
+  #close({ socket }: Connection): true {
     this.#bySocket.delete(socket);
     socket.destroy();
     return true;
   }
 }
 
+function isBusy({ pending }: Connection): boolean {
+  for (const response of pending) if (isInProgress(response)) return true;
+  return false;
+}
+
 /**
- * Bounds how many connections there are, and how long each may rest. Over the bound, the one whose client has rested
- * longest makes room for the new one: who hoards them shuts nobody out. Bytes that drip are rest; a request that is
- * being served is never cut.
+ * Limits the number of connections and how long each can be idle. Beyond the limit, the connection that has been idle longest is closed
+ * for the new one, so hoarding connections keeps no one else out. Single bytes are not progress. Connections with a request in progress are
+ * never closed.
  */
-export function boundConnections(server: Server, limits: ConnectionLimits, log?: Logger): Connections {
+export function limitConnections(server: Server, limits: ConnectionLimits, log?: Logger): Connections {
   const connections = new Connections();
-  // The other half of the files that the process may open is for Postgres and the rest.
-  const connectionsMax = Math.min(limits.connectionsMax, Math.floor(openFilesMax() / 2));
-  const warnOfCrowd = warnRarely(log, 'too many connections: those that rest make room for new ones');
-  const warnOfAccept = warnRarely(log, 'a connection could not be accepted');
+  // The other half of the files that the process can open is for Postgres and everything else.
+  const maxConnections = Math.min(limits.maxConnections, Math.floor(openFilesMax() / 2));
+  const warnOfLimit = rareWarning(log, 'too many connections: idle ones are closed to make room');
+  const warnOfAccept = rareWarning(log, 'a connection could not be accepted');
 
   server.on('connection', (socket) => {
-    if (connections.size >= connectionsMax) {
-      warnOfCrowd({ connections: connectionsMax });
-      if (!connections.dropOne()) return void socket.destroy();
+    if (connections.size >= maxConnections) {
+      warnOfLimit({ connections: maxConnections });
+      if (!connections.closeOneIdle()) return void socket.destroy();
     }
     connections.add(socket);
   });
-  server.on('request', ({ socket }, answer) => {
+  server.on('request', ({ socket }, response) => {
     const connection = connections.of(socket);
-    if (connection) connections.begin(connection, answer);
+    if (connection) connections.begin(connection, response);
   });
-  // Without a listener, an accept that fails would end the process.
+  // Without a listener, a failed accept would end the process.
   server.once('listening', () => server.on('error', (err) => warnOfAccept({ err })));
-  const sweep = setInterval(() => connections.dropRested(limits), limits.sweepMs).unref();
+  const sweep = setInterval(() => connections.closeIdleLongerThan(limits), limits.sweepMs).unref();
   server.once('close', () => clearInterval(sweep));
   return connections;
 }

@@ -5,38 +5,38 @@ import helmet from 'helmet';
 import type { Logger } from '../../platform/log.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { watchConnections } from '../../platform/process-lifecycle.ts';
-import { boundConnections, type ConnectionLimits, defaultLimits, serverOptions } from './connections.ts';
+import { type ConnectionLimits, defaultLimits, limitConnections, serverOptions } from './connections.ts';
 import { trackRequests } from '../request-context.ts';
-import { allowOrigins } from '../cors.ts';
+import { allowOrigins } from './cors.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { handleErrors } from '../problem.ts';
-import { makeRoutes } from '../routes.ts';
+import { makeRoutes } from './routes.ts';
 import type { EndpointOptions } from '../handle-request.ts';
-import { refuse, refuseFaulty, refuseUnreadable } from './unparsable-requests.ts';
+import { refuse, refuseInvalidRequest, refuseUnparsable } from './unparsable-requests.ts';
 
 export interface ExpressOptions extends EndpointOptions {
   log: Logger;
-  /** The issuer without a slash at its end. */
+  /** The issuer without a trailing slash. */
   baseUrl: string;
-  /** What of `X-Forwarded-For` is believed: nothing, so many hops, or these networks. */
+  /** The proxies whose `X-Forwarded-For` is trusted: none, a number of hops, or networks. */
   trustProxy: false | number | string[];
   metrics: Pick<Metrics, 'requestDone'>;
-  /** Whose pages may call from a browser, with credentials. */
+  /** The origins whose pages can call the service with credentials. */
   corsOrigins: readonly string[];
 }
 
-/** Tuned to an API: nothing that it answers is a page, so a browser may do nothing with it but read it. */
+/** Headers for an API: browsers must not render its responses, embed them or guess their types. */
 const securityHeaders = (baseUrl: string) =>
   helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
-    // Discovery is for every origin; what is not says so by CORS, and bears no-store.
+    // Pages of any origin can read the discovery documents. CORS and no-store protect everything else.
     crossOriginResourcePolicy: false,
     referrerPolicy: { policy: 'no-referrer' },
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: baseUrl.startsWith('https:') ? { maxAge: 31_536_000, includeSubDomains: true } : false,
   });
 
-/** What every request passes: its id and log line, the headers, the declared endpoints, the answer to what was thrown. */
+/** Builds the Express app: request ids and log lines, headers, the declared endpoints, error responses. */
 export function makeExpress(endpoints: readonly Endpoint[], options: ExpressOptions): Express {
   return express()
     .disable('x-powered-by')
@@ -55,7 +55,7 @@ export interface ListenOptions {
   limits?: Partial<ConnectionLimits>;
 }
 
-/** Resolves when the port is bound. @throws where it cannot be */
+/** Resolves when the server listens. @throws if the port is unavailable */
 export async function listen(
   app: Express,
   host: string,
@@ -64,15 +64,15 @@ export async function listen(
 ): Promise<Server> {
   const limits = { ...defaultLimits, ...given };
   const server = watchConnections(createServer(serverOptions(limits)));
-  const connections = boundConnections(server, limits, log);
+  const connections = limitConnections(server, limits, log);
   server.on('clientError', (error, socket) => {
     const connection = connections.of(socket);
-    if (connection) void refuseUnreadable(connection, error);
+    if (connection) void refuseUnparsable(connection, error);
     else socket.destroy();
   });
   server.on('request', (req, res) => {
-    if (refuseFaulty(req, res)) return;
-    // A URL that Express cannot take apart (`http://[`) reaches no middleware, not even the one that answers refusals.
+    if (refuseInvalidRequest(req, res)) return;
+    // A URL that Express cannot parse (`http://[`) reaches no middleware, not even the error handler.
     app(req as Request, res as Response, () => refuse(res));
   });
   server.listen(port, host);

@@ -1,31 +1,32 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monotonicMs } from '../../lib/clock.ts';
-import { type Connection, isServed } from './connections.ts';
+import { type Connection, isInProgress } from './connections.ts';
 
-interface Unreadable {
+/** An error that precedes Express, so that its problem document has no page. */
+interface ParseProblem {
   status: number;
   title: string;
   code: string;
   detail: string;
 }
 
-const badRequest: Unreadable = {
+const badRequest: ParseProblem = {
   status: 400,
   title: 'Bad Request',
   code: 'bad_request',
-  detail: 'This is not an HTTP request that the service can read.',
+  detail: 'This is not a valid HTTP request.',
 };
 
-const headersTooLarge: Unreadable = {
+const headersTooLarge: ParseProblem = {
   status: 431,
   title: 'Request Header Fields Too Large',
   code: 'headers_too_large',
-  detail: 'The URL and the headers may have at most 16 KiB together, in 200 lines.',
+  detail: 'The URL and the headers can have at most 16 KiB and 200 lines.',
 };
 
-/** By what Node calls them. */
-const unreadable: Record<string, Unreadable> = {
+/** By Node's error codes. */
+const problemsByCode: Record<string, ParseProblem> = {
   HPE_HEADER_OVERFLOW: headersTooLarge,
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,
@@ -35,17 +36,16 @@ const unreadable: Record<string, Unreadable> = {
   },
 };
 
-const headersMax = 200;
+const maxHeaders = 200;
 
-/** What Node lets pass: thousands of headers, as it counts only their letters, and two hosts (RFC 9112 section 3.2). */
-function faultOf({ rawHeaders }: IncomingMessage): Unreadable | undefined {
-  if (rawHeaders.length > 2 * headersMax) return headersTooLarge;
+/** Finds what Node accepts: thousands of short headers, and two Host headers (RFC 9112 section 3.2). */
+function findProblem({ rawHeaders }: IncomingMessage): ParseProblem | undefined {
+  if (rawHeaders.length > 2 * maxHeaders) return headersTooLarge;
   const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && /^host$/i.test(name));
   return hosts.length > 1 ? badRequest : undefined;
 }
 
-/** The answer to what is no request that could be routed. The connection ends with it. */
-function unreadableProblem({ status, title, code, detail }: Unreadable) {
+function problemResponse({ status, title, code, detail }: ParseProblem) {
   const instance = randomUUID();
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, instance, code });
   const headers = {
@@ -58,38 +58,39 @@ function unreadableProblem({ status, title, code, detail }: Unreadable) {
   return { headers, body };
 }
 
-/** Answers instead of the app, where a request is none that it should see. */
-export function refuseFaulty(req: IncomingMessage, res: ServerResponse): boolean {
-  const fault = faultOf(req);
-  if (fault) refuse(res, fault);
-  return fault !== undefined;
+/** Responds to a request that the app must not receive. Returns whether it was one. */
+export function refuseInvalidRequest(req: IncomingMessage, res: ServerResponse): boolean {
+  const problem = findProblem(req);
+  if (problem) refuse(res, problem);
+  return problem !== undefined;
 }
 
+/** Responds with an error and closes the connection. */
 export function refuse(res: ServerResponse, problem = badRequest): void {
-  const { headers, body } = unreadableProblem(problem);
+  const { headers, body } = problemResponse(problem);
   res.writeHead(problem.status, headers).end(body);
 }
 
-function asBytes(problem: Unreadable): string {
-  const { headers, body } = unreadableProblem(problem);
+function toBytes(problem: ParseProblem): string {
+  const { headers, body } = problemResponse(problem);
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   return [`HTTP/1.1 ${problem.status} ${problem.title}`, ...lines, '', body].join('\r\n');
 }
 
-const closed = (answer: ServerResponse) => new Promise((resolve) => answer.once('close', resolve));
+const closed = (response: ServerResponse) => new Promise((resolve) => response.once('close', resolve));
 
 /**
- * Says what Node refuses before there is a response to answer with, after the answers to the whole requests before it,
- * and never where the client has an answer to this request already: it would take it for the answer to the next.
+ * Responds to a request that Node could not parse, after the responses to the complete requests before it. Sends nothing if the response to
+ * this request has begun: the client would take the error for the response to its next request.
  */
-export async function refuseUnreadable(connection: Connection, error: NodeJS.ErrnoException): Promise<void> {
-  const { socket, answers } = connection;
+export async function refuseUnparsable(connection: Connection, error: NodeJS.ErrnoException): Promise<void> {
+  const { socket, pending } = connection;
   if (connection.refused) return;
   connection.refused = true;
-  for (const answer of answers) if (isServed(answer)) await closed(answer);
+  for (const response of pending) if (isInProgress(response)) await closed(response);
   if (!socket.writable) return void socket.destroy();
-  connection.movedMs = monotonicMs();
+  connection.lastProgressMs = monotonicMs();
   const { latest } = connection;
   if (latest && !latest.req.complete && latest.headersSent) return void socket.end();
-  socket.end(asBytes(unreadable[error.code ?? ''] ?? badRequest));
+  socket.end(toBytes(problemsByCode[error.code ?? ''] ?? badRequest));
 }

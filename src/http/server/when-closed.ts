@@ -1,30 +1,30 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-const unclosed = new WeakMap<Socket, Set<() => void>>();
+/** The listeners of each connection. The connection itself gets one, however many requests a client pipelines on it. */
+const listenersBySocket = new WeakMap<Socket, Set<() => void>>();
 
-/** One listener a connection, however many requests a client sends on it at once. */
-function unclosedOf(socket: Socket): Set<() => void> {
-  const known = unclosed.get(socket);
+function listenersOf(socket: Socket): Set<() => void> {
+  const known = listenersBySocket.get(socket);
   if (known) return known;
-  const fresh = new Set<() => void>();
-  unclosed.set(socket, fresh);
+  const listeners = new Set<() => void>();
+  listenersBySocket.set(socket, listeners);
   socket.once('close', () => {
-    for (const close of fresh) close();
+    for (const listener of listeners) listener();
   });
-  return fresh;
+  return listeners;
 }
 
 /**
- * Tells once that a response is over, sent or not; at once where it is. Node closes only the response whose turn it is:
- * those that wait behind it on a connection (pipelining) would never hear that the connection has ended.
+ * Calls `listener` once when the response was sent or its connection has ended; immediately if it already has. When a connection ends,
+ * Node emits `close` only for the response that is being sent, not for the pipelined ones behind it.
  */
-export function whenClosed({ socket }: IncomingMessage, res: ServerResponse, tell: () => void): void {
-  if (res.closed || socket.destroyed) return tell();
-  const others = unclosedOf(socket);
+export function whenClosed({ socket }: IncomingMessage, res: ServerResponse, listener: () => void): void {
+  if (res.closed || socket.destroyed) return listener();
+  const listeners = listenersOf(socket);
   const close = () => {
-    if (others.delete(close)) tell();
+    if (listeners.delete(close)) listener();
   };
-  others.add(close);
+  listeners.add(close);
   res.once('close', close);
 }

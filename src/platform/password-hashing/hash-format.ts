@@ -1,42 +1,42 @@
-/** A password hash of a form that this service can check. */
-export interface KnownHash {
-  /** The one spelling that it is kept in: what other systems write differently comes down to it. */
+// The parts that all password hash formats share.
+
+/** A password hash in a supported format. */
+export interface ParsedHash {
+  /** The normalized text, which is stored. Other systems write the same hash in several ways. */
   stored: string;
-  /** Why it costs too much to be taken from elsewhere; undefined where it does not. */
-  excess: string | undefined;
+  /** Why the hash is too expensive to import; undefined if it is not. */
+  costError: string | undefined;
   matches(password: string): Promise<boolean>;
 }
 
-export interface HashForm {
+export interface HashFormat {
   pattern: RegExp;
-  /** Of the pattern's groups; undefined where their values are none of this form. */
-  read: (...groups: string[]) => KnownHash | undefined;
+  /** Parses the groups of the pattern; undefined if a value is invalid. */
+  parse: (...groups: string[]) => ParsedHash | undefined;
 }
 
 const maxMemoryBytes = 256 * 2 ** 20;
-/** A second or two of a core. */
-const maxWrittenBytes = 2 ** 30;
+/** About one or two seconds of CPU time. */
+const maxMemoryWriteBytes = 2 ** 30;
 
-export const tooMuchWork = 'needs too much work at a login';
+export const tooExpensive = 'is too expensive to verify at a login';
 
-/** `written` is what is written to the memory in all, over passes and lanes. */
-export function memoryExcess(bytes: number, written: number): string | undefined {
-  if (bytes > maxMemoryBytes) return `needs more than ${maxMemoryBytes / 2 ** 20} MiB of memory at a login`;
-  return written > maxWrittenBytes ? tooMuchWork : undefined;
+/** Why a memory-hard hash is too expensive. `writtenBytes` is the total of all passes and lanes. */
+export function memoryCostError(memoryBytes: number, writtenBytes: number): string | undefined {
+  if (memoryBytes > maxMemoryBytes) return `requires more than ${maxMemoryBytes / 2 ** 20} MiB of memory at a login`;
+  return writtenBytes > maxMemoryWriteBytes ? tooExpensive : undefined;
 }
 
-/** How many bytes. A hash of fewer than 16 could be met by chance. */
-export const [saltBytes, hashBytes] = [
-  { least: 1, most: 128 },
-  { least: 16, most: 128 },
-];
+/** Valid lengths in bytes. A hash shorter than 16 bytes can collide by chance. */
+export const saltLength = { min: 1, max: 128 };
+export const hashLength = { min: 16, max: 128 };
 
-/** The bytes of a text in base64, padded or not. Undefined where stray bits would give them a second spelling. */
-export function fromBase64(text: string, { least, most }: { least: number; most: number }): Buffer | undefined {
+/** Decodes base64 with or without padding; undefined for other lengths, and for stray bits, because they allow a second spelling. */
+export function fromBase64(text: string, { min, max }: { min: number; max: number }): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
-  if (bytes.length < least || bytes.length > most) return undefined;
+  if (bytes.length < min || bytes.length > max) return undefined;
   return text === toBase64(bytes) || text === bytes.toString('base64') ? bytes : undefined;
 }
 
-/** Without padding, as PHC strings have it. */
+/** Encodes base64 without padding, as in PHC strings. */
 export const toBase64 = (bytes: Buffer): string => bytes.toString('base64').replace(/=+$/, '');

@@ -1,4 +1,4 @@
-// The walk by the client that oapi-codegen made of openapi.yaml: `walk BASE_URL EMAIL PASSWORD`.
+// Calls the API with the client that oapi-codegen generates from openapi.yaml: `walk BASE_URL EMAIL PASSWORD`.
 package main
 
 import (
@@ -13,10 +13,10 @@ import (
 	"walk/keyturn"
 )
 
-type seen map[string]any
+type details map[string]any
 
-func say(step string, status int, more seen) {
-	line := seen{"step": step, "status": status}
+func printStep(step string, status int, more details) {
+	line := details{"step": step, "status": status}
 	for name, value := range more {
 		line[name] = value
 	}
@@ -25,20 +25,20 @@ func say(step string, status int, more seen) {
 	}
 }
 
-// must ends the walk where no answer came at all.
-func must[Answer any](answer Answer, err error) Answer {
+// must exits if the request failed.
+func must[Response any](response Response, err error) Response {
 	if err != nil {
 		log.Fatal(err)
 	}
-	return answer
+	return response
 }
 
-// granted ends it where the answer is another one.
-func granted[Body any](body *Body, status int) Body {
-	if body == nil {
-		log.Fatalf("answered %d", status)
+// required exits if a value is missing, which means that the response has an unexpected status.
+func required[Value any](value *Value, status int) Value {
+	if value == nil {
+		log.Fatalf("unexpected status %d", status)
 	}
-	return *body
+	return *value
 }
 
 func bearer(token string) keyturn.RequestEditorFn {
@@ -58,8 +58,8 @@ func main() {
 
 	request := keyturn.RegisterRequest{Email: email, Password: password, DisplayName: "Ada Lovelace"}
 	registration := must(client.RegisterWithResponse(ctx, request))
-	registered := granted(registration.JSON201, registration.StatusCode())
-	say("register", registration.StatusCode(), seen{
+	registered := required(registration.JSON201, registration.StatusCode())
+	printStep("register", registration.StatusCode(), details{
 		"email":        registered.User.Email,
 		"display_name": registered.User.DisplayName,
 		"roles":        registered.User.Roles,
@@ -68,58 +68,58 @@ func main() {
 	})
 
 	login := must(client.LoginWithResponse(ctx, keyturn.LoginRequest{Email: email, Password: password}))
-	tokens := granted(login.JSON200, login.StatusCode())
-	say("login", login.StatusCode(), seen{"session_is_new": tokens.SessionId != registered.SessionId})
+	tokens := required(login.JSON200, login.StatusCode())
+	printStep("login", login.StatusCode(), details{"session_is_new": tokens.SessionId != registered.SessionId})
 
 	refresh := must(client.RefreshWithResponse(ctx, keyturn.RefreshTokenRequest{RefreshToken: tokens.RefreshToken}))
-	refreshed := granted(refresh.JSON200, refresh.StatusCode())
-	// Left out of an answer only where it travels in a cookie.
-	newest := granted(refreshed.RefreshToken, refresh.StatusCode())
-	say("refresh", refresh.StatusCode(), seen{
+	refreshed := required(refresh.JSON200, refresh.StatusCode())
+	// The refresh token is missing only with the cookie transport.
+	newest := required(refreshed.RefreshToken, refresh.StatusCode())
+	printStep("refresh", refresh.StatusCode(), details{
 		"refresh_token_is_new": newest != *tokens.RefreshToken,
 		"session_is_same":      refreshed.SessionId == tokens.SessionId,
 	})
 
 	authorized := bearer(refreshed.AccessToken)
 	me := must(client.GetMeWithResponse(ctx, authorized))
-	user := granted(me.JSON200, me.StatusCode())
-	say("me", me.StatusCode(), seen{"email": user.Email, "mfa_enabled": user.MfaEnabled})
+	user := required(me.JSON200, me.StatusCode())
+	printStep("me", me.StatusCode(), details{"email": user.Email, "mfa_enabled": user.MfaEnabled})
 
 	one := 1
 	first := must(client.ListSessionsWithResponse(ctx, &keyturn.ListSessionsParams{Limit: &one}, authorized))
-	page := granted(first.JSON200, first.StatusCode())
+	page := required(first.JSON200, first.StatusCode())
 	next := keyturn.ListSessionsParams{Limit: &one, Cursor: page.NextCursor}
 	second := must(client.ListSessionsWithResponse(ctx, &next, authorized))
-	last := granted(second.JSON200, second.StatusCode())
+	last := required(second.JSON200, second.StatusCode())
 	current := []bool{}
 	for _, session := range append(page.Sessions, last.Sessions...) {
 		current = append(current, session.Current)
 	}
-	say("sessions", first.StatusCode(), seen{"current": current, "is_last_page": last.NextCursor == nil})
+	printStep("sessions", first.StatusCode(), details{"current": current, "is_last_page": last.NextCursor == nil})
 
 	request.Password = "short"
-	registrationAgain := must(client.RegisterWithResponse(ctx, request))
-	invalid := granted(registrationAgain.ApplicationproblemJSON400, registrationAgain.StatusCode())
+	invalidRegistration := must(client.RegisterWithResponse(ctx, request))
+	invalid := required(invalidRegistration.ApplicationproblemJSON400, invalidRegistration.StatusCode())
 	if invalid.Code == keyturn.Register400ApplicationProblemPlusJSONResponseBodyCodeValidationFailed {
 		paths := []string{}
-		for _, fault := range granted(invalid.Errors, invalid.Status) {
-			paths = append(paths, fault.Path)
+		for _, fieldError := range required(invalid.Errors, invalid.Status) {
+			paths = append(paths, fieldError.Path)
 		}
-		say("invalid", registrationAgain.StatusCode(), seen{"code": invalid.Code, "paths": paths})
+		printStep("invalid", invalidRegistration.StatusCode(), details{"code": invalid.Code, "paths": paths})
 	}
 
 	logout := must(client.LogoutWithResponse(ctx, keyturn.RefreshTokenRequest{RefreshToken: &newest}))
-	say("logout", logout.StatusCode(), nil)
+	printStep("logout", logout.StatusCode(), nil)
 
-	ended := must(client.RefreshWithResponse(ctx, keyturn.RefreshTokenRequest{RefreshToken: &newest}))
-	refused := granted(ended.ApplicationproblemJSON401, ended.StatusCode())
-	if refused.Code == keyturn.Refresh401ApplicationProblemPlusJSONResponseBodyCodeInvalidRefreshToken {
-		say("refresh after logout", ended.StatusCode(), seen{"code": refused.Code, "reason": refused.Reason})
+	rejectedRefresh := must(client.RefreshWithResponse(ctx, keyturn.RefreshTokenRequest{RefreshToken: &newest}))
+	refreshError := required(rejectedRefresh.ApplicationproblemJSON401, rejectedRefresh.StatusCode())
+	if refreshError.Code == keyturn.Refresh401ApplicationProblemPlusJSONResponseBodyCodeInvalidRefreshToken {
+		printStep("refresh after logout", rejectedRefresh.StatusCode(), details{"code": refreshError.Code, "reason": refreshError.Reason})
 	}
 
-	stranger := must(client.GetMeWithResponse(ctx, authorized))
-	unknown := granted(stranger.ApplicationproblemJSON401, stranger.StatusCode())
-	if unknown.Code == keyturn.GetMe401ApplicationProblemPlusJSONResponseBodyCodeInvalidAccessToken {
-		say("me after logout", stranger.StatusCode(), seen{"code": unknown.Code})
+	rejectedMe := must(client.GetMeWithResponse(ctx, authorized))
+	meError := required(rejectedMe.ApplicationproblemJSON401, rejectedMe.StatusCode())
+	if meError.Code == keyturn.GetMe401ApplicationProblemPlusJSONResponseBodyCodeInvalidAccessToken {
+		printStep("me after logout", rejectedMe.StatusCode(), details{"code": meError.Code})
 	}
 }

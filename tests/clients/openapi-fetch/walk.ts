@@ -1,54 +1,54 @@
-// What a user of the API writes: types that openapi-typescript made of openapi.yaml, calls by openapi-fetch, and neither
-// an `any` nor a cast. `node walk.js BASE_URL EMAIL PASSWORD` prints what it met, a step a line.
+// Calls the API with openapi-fetch and the types that openapi-typescript generates from openapi.yaml, without `any` and
+// casts. `node walk.js BASE_URL EMAIL PASSWORD` prints one line per step.
 import createClient from 'openapi-fetch';
 import type { components, paths } from './keyturn.js';
 
 type Problem = components['schemas']['Problem'];
 
-/** What openapi-fetch resolves with; `Fault` is every problem that the operation declares. */
-interface Answer<Data, Fault extends Problem> {
+/** The result of a call with openapi-fetch. `E` is the union of the documented errors of the operation. */
+interface Result<Data, E extends Problem> {
   data?: Data;
-  error?: Fault;
+  error?: E;
   response: Response;
 }
 
-function granted<Data>({ data, error, response }: Answer<Data, Problem>): Data {
-  if (data === undefined) throw new Error(`${response.url} answered ${response.status} ${error?.code}`);
+function dataOf<Data>({ data, error, response }: Result<Data, Problem>): Data {
+  if (data === undefined) throw new Error(`${response.url} returned ${response.status} ${error?.code}`);
   return data;
 }
 
-function refused<Fault extends Problem>({ error, response }: Answer<unknown, Fault>): Fault {
-  if (!error) throw new Error(`${response.url} answered ${response.status}`);
+function errorOf<E extends Problem>({ error, response }: Result<unknown, E>): E {
+  if (!error) throw new Error(`${response.url} returned ${response.status}`);
   return error;
 }
 
-/** Left out of an answer only where it travels in a cookie. */
+/** Missing only with the cookie transport. */
 function bodyOf({ refresh_token: token }: { refresh_token?: string }): { refresh_token: string } {
-  if (token === undefined) throw new Error('an answer without a refresh token');
+  if (token === undefined) throw new Error('The response has no refresh token.');
   return { refresh_token: token };
 }
 
-const print = (step: string, { status }: Response, seen: object = {}) =>
-  console.log(JSON.stringify({ step, status, ...seen }));
+const print = (step: string, { status }: Response, details: object = {}) =>
+  console.log(JSON.stringify({ step, status, ...details }));
 
 async function walk(baseUrl: string, email: string, password: string): Promise<void> {
   const client = createClient<paths>({ baseUrl });
   const body = { email, password, display_name: 'Ada Lovelace' };
 
   const registration = await client.POST('/register', { body });
-  const registered = granted(registration);
-  // With EMAIL_VERIFICATION=required the answer is 202, and nobody is logged in.
+  const registered = dataOf(registration);
+  // With EMAIL_VERIFICATION=required the response is 202 and contains no tokens.
   if (!('user' in registered)) throw new Error(registered.message);
   const { user, token_type, expires_in } = registered;
   const { display_name, roles } = user;
   print('register', registration.response, { email: user.email, display_name, roles, token_type, expires_in });
 
   const login = await client.POST('/login', { body: { email, password } });
-  const tokens = granted(login);
+  const tokens = dataOf(login);
   print('login', login.response, { session_is_new: tokens.session_id !== registered.session_id });
 
   const refresh = await client.POST('/refresh', { body: bodyOf(tokens) });
-  const refreshed = granted(refresh);
+  const refreshed = dataOf(refresh);
   print('refresh', refresh.response, {
     refresh_token_is_new: refreshed.refresh_token !== tokens.refresh_token,
     session_is_same: refreshed.session_id === tokens.session_id,
@@ -60,22 +60,22 @@ async function walk(baseUrl: string, email: string, password: string): Promise<v
     },
   });
   const me = await client.GET('/me');
-  const { email: myEmail, mfa_enabled } = granted(me);
+  const { email: myEmail, mfa_enabled } = dataOf(me);
   print('me', me.response, { email: myEmail, mfa_enabled });
 
   const newest = await client.GET('/sessions', { params: { query: { limit: 1 } } });
-  const { sessions, next_cursor: cursor } = granted(newest);
+  const { sessions, next_cursor: cursor } = dataOf(newest);
   const query = { limit: 1, ...(cursor === null ? {} : { cursor }) };
-  const older = granted(await client.GET('/sessions', { params: { query } }));
+  const older = dataOf(await client.GET('/sessions', { params: { query } }));
   print('sessions', newest.response, {
     current: [...sessions, ...older.sessions].map(({ current }) => current),
     is_last_page: older.next_cursor === null,
   });
 
-  const registrationAgain = await client.POST('/register', { body: { ...body, password: 'short' } });
-  const invalid = refused(registrationAgain);
+  const invalidRegistration = await client.POST('/register', { body: { ...body, password: 'short' } });
+  const invalid = errorOf(invalidRegistration);
   if (invalid.code === 'validation_failed')
-    print('invalid', registrationAgain.response, {
+    print('invalid', invalidRegistration.response, {
       code: invalid.code,
       paths: (invalid.errors ?? []).map(({ path }) => path),
     });
@@ -83,14 +83,15 @@ async function walk(baseUrl: string, email: string, password: string): Promise<v
   const logout = await client.POST('/logout', { body: bodyOf(refreshed) });
   print('logout', logout.response);
 
-  const ended = await client.POST('/refresh', { body: bodyOf(refreshed) });
-  const { code, reason } = refused(ended);
+  const rejectedRefresh = await client.POST('/refresh', { body: bodyOf(refreshed) });
+  const { code, reason } = errorOf(rejectedRefresh);
   if (code === 'invalid_refresh_token' && reason === 'revoked')
-    print('refresh after logout', ended.response, { code, reason });
+    print('refresh after logout', rejectedRefresh.response, { code, reason });
 
-  const stranger = await client.GET('/me');
-  const unknown = refused(stranger);
-  if (unknown.code === 'invalid_access_token') print('me after logout', stranger.response, { code: unknown.code });
+  const rejectedMe = await client.GET('/me');
+  const unauthorized = errorOf(rejectedMe);
+  if (unauthorized.code === 'invalid_access_token')
+    print('me after logout', rejectedMe.response, { code: unauthorized.code });
 }
 
 const [, , baseUrl, email, password] = process.argv;

@@ -1,4 +1,7 @@
-"""The walk by the package that openapi-python-client made of openapi.yaml: `python walk.py BASE_URL EMAIL PASSWORD`."""
+"""Calls the API with the package that openapi-python-client generates from openapi.yaml.
+
+Usage: python walk.py BASE_URL EMAIL PASSWORD
+"""
 
 import json
 import sys
@@ -25,35 +28,35 @@ from keyturn.models import (
 )
 from keyturn.types import Response, Unset
 
-Answer = TypeVar("Answer")
+Body = TypeVar("Body")
 
 
-def parsed(response: Response[Any], answer: type[Answer]) -> Answer:
-    """What was answered, where it is of this type."""
-    if not isinstance(response.parsed, answer):
-        raise SystemExit(f"{response.status_code}: {response.content!r} is no {answer.__name__}")
+def parsed(response: Response[Any], body_type: type[Body]) -> Body:
+    """Returns the response body if it has this type. Exits otherwise."""
+    if not isinstance(response.parsed, body_type):
+        raise SystemExit(f"{response.status_code}: {response.content!r} is not a {body_type.__name__}")
     return response.parsed
 
 
 def body_of(tokens: TokenResponse) -> RefreshTokenRequest:
-    """Left out of an answer only where it travels in a cookie."""
+    """The refresh token is missing only with the cookie transport."""
     if isinstance(tokens.refresh_token, Unset):
-        raise SystemExit("an answer without a refresh token")
+        raise SystemExit("The response has no refresh token.")
     return RefreshTokenRequest(refresh_token=tokens.refresh_token)
 
 
-def say(step: str, response: Response[Any], **seen: object) -> None:
-    print(json.dumps({"step": step, "status": int(response.status_code), **seen}))
+def print_step(step: str, response: Response[Any], **details: object) -> None:
+    print(json.dumps({"step": step, "status": int(response.status_code), **details}))
 
 
 def walk(base_url: str, email: str, password: str) -> None:
-    # Where a token may be sent and need not, its signatures want one that has it, and its code works without.
+    # For operations with optional authentication, the signatures require an authenticated client, but the code does not.
     client = cast(AuthenticatedClient, Client(base_url=base_url))
 
     body = RegisterRequest(email=email, password=password, display_name="Ada Lovelace")
     registration = register.sync_detailed(client=client, body=body)
     registered = parsed(registration, Registration)
-    say(
+    print_step(
         "register",
         registration,
         email=registered.user.email,
@@ -65,29 +68,29 @@ def walk(base_url: str, email: str, password: str) -> None:
 
     logged_in = login.sync_detailed(client=client, body=LoginRequest(email=email, password=password))
     tokens = parsed(logged_in, TokenResponse)
-    say("login", logged_in, session_is_new=tokens.session_id != registered.session_id)
+    print_step("login", logged_in, session_is_new=tokens.session_id != registered.session_id)
 
-    traded = refresh.sync_detailed(client=client, body=body_of(tokens))
-    refreshed = parsed(traded, TokenResponse)
-    say(
+    refresh_response = refresh.sync_detailed(client=client, body=body_of(tokens))
+    refreshed = parsed(refresh_response, TokenResponse)
+    print_step(
         "refresh",
-        traded,
+        refresh_response,
         refresh_token_is_new=refreshed.refresh_token != tokens.refresh_token,
         session_is_same=refreshed.session_id == tokens.session_id,
     )
 
-    mine = AuthenticatedClient(base_url=base_url, token=refreshed.access_token)
-    me = get_me.sync_detailed(client=mine)
+    authenticated = AuthenticatedClient(base_url=base_url, token=refreshed.access_token)
+    me = get_me.sync_detailed(client=authenticated)
     user = parsed(me, User)
-    say("me", me, email=user.email, mfa_enabled=user.mfa_enabled)
+    print_step("me", me, email=user.email, mfa_enabled=user.mfa_enabled)
 
-    first = list_sessions.sync_detailed(client=mine, limit=1)
+    first = list_sessions.sync_detailed(client=authenticated, limit=1)
     newest = parsed(first, SessionList)
     if newest.next_cursor is None:
-        raise SystemExit("a page that is the last too early")
-    second = list_sessions.sync_detailed(client=mine, limit=1, cursor=newest.next_cursor)
+        raise SystemExit("The first page has no next_cursor.")
+    second = list_sessions.sync_detailed(client=authenticated, limit=1, cursor=newest.next_cursor)
     older = parsed(second, SessionList)
-    say(
+    print_step(
         "sessions",
         first,
         current=[session.current for session in newest.sessions + older.sessions],
@@ -95,23 +98,23 @@ def walk(base_url: str, email: str, password: str) -> None:
     )
 
     short = RegisterRequest(email=email, password="short", display_name="Ada Lovelace")
-    registration_again = register.sync_detailed(client=client, body=short)
-    invalid = parsed(registration_again, RegisterResponse400)
+    invalid_registration = register.sync_detailed(client=client, body=short)
+    invalid = parsed(invalid_registration, RegisterResponse400)
     if invalid.code is RegisterResponse400Code.VALIDATION_FAILED and not isinstance(invalid.errors, Unset):
         paths = [error.path for error in invalid.errors]
-        say("invalid", registration_again, code=invalid.code, paths=paths)
+        print_step("invalid", invalid_registration, code=invalid.code, paths=paths)
 
-    say("logout", logout.sync_detailed(client=client, body=body_of(refreshed)))
+    print_step("logout", logout.sync_detailed(client=client, body=body_of(refreshed)))
 
-    ended = refresh.sync_detailed(client=client, body=body_of(refreshed))
-    refused = parsed(ended, RefreshResponse401)
-    if refused.code is RefreshResponse401Code.INVALID_REFRESH_TOKEN and refused.reason is ProblemReason.REVOKED:
-        say("refresh after logout", ended, code=refused.code, reason=refused.reason)
+    rejected_refresh = refresh.sync_detailed(client=client, body=body_of(refreshed))
+    refresh_error = parsed(rejected_refresh, RefreshResponse401)
+    if refresh_error.code is RefreshResponse401Code.INVALID_REFRESH_TOKEN and refresh_error.reason is ProblemReason.REVOKED:
+        print_step("refresh after logout", rejected_refresh, code=refresh_error.code, reason=refresh_error.reason)
 
-    stranger = get_me.sync_detailed(client=mine)
-    unknown = parsed(stranger, GetMeResponse401)
-    if unknown.code is GetMeResponse401Code.INVALID_ACCESS_TOKEN:
-        say("me after logout", stranger, code=unknown.code)
+    rejected_me = get_me.sync_detailed(client=authenticated)
+    me_error = parsed(rejected_me, GetMeResponse401)
+    if me_error.code is GetMeResponse401Code.INVALID_ACCESS_TOKEN:
+        print_step("me after logout", rejected_me, code=me_error.code)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile".
+// Protects GET /orders with access tokens of ISSUER for AUDIENCE that have the scope "profile".
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use std::{
     env,
@@ -16,21 +16,21 @@ struct Claims {
 struct Verifier {
     jwks_uri: String,
     keys: JwkSet,
-    fetched: Instant,
+    fetched_at: Instant,
     expected: Validation,
 }
 
 impl Verifier {
     fn new(issuer: &str, audience: &str, alg: Algorithm) -> Self {
-        let mut expected = Validation::new(alg); // never the token's
+        let mut expected = Validation::new(alg); // never trust the alg of the token
         expected.set_issuer(&[issuer]);
         expected.set_audience(&[audience]);
         expected.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         expected.leeway = 5;
         expected.validate_nbf = true;
         let jwks_uri = format!("{issuer}/.well-known/jwks.json");
-        let keys = fetch(&jwks_uri).expect("the issuer's keys");
-        Verifier { jwks_uri, keys, fetched: Instant::now(), expected }
+        let keys = fetch(&jwks_uri).expect("the keys of the issuer are unavailable");
+        Verifier { jwks_uri, keys, fetched_at: Instant::now(), expected }
     }
 
     fn verify(&mut self, token: &str) -> Option<Claims> {
@@ -39,11 +39,11 @@ impl Verifier {
             return None;
         }
         let kid = header.kid?;
-        let age = self.fetched.elapsed();
-        // An unknown key may be a new one, but a flood of them must not reach the issuer.
+        let age = self.fetched_at.elapsed();
+        // Fetches the keys again for an unknown kid, at most once every 10 seconds.
         let unknown = self.keys.find(&kid).is_none() && age > Duration::from_secs(10);
         if unknown || age > Duration::from_secs(300) {
-            self.fetched = Instant::now();
+            self.fetched_at = Instant::now();
             if let Some(keys) = fetch(&self.jwks_uri) {
                 self.keys = keys
             }
@@ -58,13 +58,13 @@ fn fetch(uri: &str) -> Option<JwkSet> {
 }
 
 fn main() {
-    let of = |name: &str| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
-    let alg = env::var("JWT_ALG").map_or(Algorithm::ES256, |alg| alg.parse().expect("an algorithm"));
-    let mut verifier = Verifier::new(&of("ISSUER"), &of("AUDIENCE"), alg);
-    let server = Server::http(format!("127.0.0.1:{}", of("PORT"))).expect("the port");
+    let env_var = |name: &str| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let alg = env::var("JWT_ALG").map_or(Algorithm::ES256, |alg| alg.parse().expect("JWT_ALG is not supported"));
+    let mut verifier = Verifier::new(&env_var("ISSUER"), &env_var("AUDIENCE"), alg);
+    let server = Server::http(format!("127.0.0.1:{}", env_var("PORT"))).expect("the port is in use");
     for request in server.incoming_requests() {
-        let sent = request.headers().iter().find(|header| header.field.equiv("Authorization"));
-        let token = sent.and_then(|header| header.value.as_str().strip_prefix("Bearer "));
+        let authorization = request.headers().iter().find(|header| header.field.equiv("Authorization"));
+        let token = authorization.and_then(|header| header.value.as_str().strip_prefix("Bearer "));
         let (status, body, challenge) = match token.and_then(|token| verifier.verify(token)) {
             None => (401, "unauthorized".into(), "Bearer error=\"invalid_token\""),
             Some(claims) if !claims.scope.split(' ').any(|scope| scope == "profile") => {
@@ -72,8 +72,8 @@ fn main() {
             }
             Some(claims) => (200, format!("orders of {}", claims.sub), ""),
         };
-        let challenge = Header::from_bytes("WWW-Authenticate", challenge).expect("a header");
-        let answer = Response::from_string(body).with_status_code(status);
-        request.respond(if status == 200 { answer } else { answer.with_header(challenge) }).ok();
+        let challenge = Header::from_bytes("WWW-Authenticate", challenge).expect("the header is valid");
+        let response = Response::from_string(body).with_status_code(status);
+        request.respond(if status == 200 { response } else { response.with_header(challenge) }).ok();
     }
 }

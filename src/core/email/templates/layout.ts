@@ -1,13 +1,12 @@
 import { type Html, html } from '../../../lib/html.ts';
 
-/** What a letter says. Plain text throughout: the layout makes both of its forms. */
-export interface Message {
-  /** The same for everybody: nothing that strangers choose stands in it. */
+/** An email as plain text, from which the layout creates both forms. */
+export interface EmailText {
   subject: string;
   paragraphs: string[];
-  /** What its link is for: a sentence before it, and the words on its button. */
+  /** A sentence before the link, and the label of its button. */
   action?: { lead: string; label: string };
-  /** Below the link: what to do if it was not you. */
+  /** Paragraphs after the link: what to do if the user did not request the email. */
   closing: string[];
 }
 
@@ -19,7 +18,7 @@ export interface RenderedEmail {
 
 const lineLength = 72;
 
-/** Breaks a paragraph at spaces. */
+/** Breaks a paragraph into lines at spaces. */
 function wrap(paragraph: string): string {
   const lines: string[] = [];
   for (const word of paragraph.split(' ')) {
@@ -37,10 +36,10 @@ const buttonStyle =
 
 const button = (label: string, url: string) => html`
 <p style="margin:24px 0"><a href="${url}" style="${buttonStyle}">${label}</a></p>
-<p style="margin:0 0 16px;font-size:14px">Or copy this address into your browser:<br>
+<p style="margin:0 0 16px;font-size:14px">Or copy this link into your browser:<br>
 <a href="${url}" style="word-break:break-all">${url}</a></p>`;
 
-/** No image, no script, nothing from elsewhere. Colours come in pairs only, so that light and dark are both legible. */
+/** No images, scripts or external resources. Colors are set in pairs only, so that light and dark modes are both legible. */
 const page = (subject: string, body: Html[]) => html`<!doctype html>
 <html lang="en">
 <head>
@@ -57,15 +56,14 @@ ${body}
 </html>
 `;
 
-/** Without a `url` the letter has no action. */
-export function layOut({ subject, paragraphs, action, closing }: Message, url: string | undefined): RenderedEmail {
-  const linked = action && url !== undefined ? { ...action, url } : undefined;
-  const lead = linked ? [linked.lead] : [];
-  const text = [...[...paragraphs, ...lead].map(wrap), ...(linked ? [linked.url] : []), ...closing.map(wrap)];
-  const body = [
-    ...[...paragraphs, ...lead].map(paragraph),
-    ...(linked ? [button(linked.label, linked.url)] : []),
-    ...closing.map(paragraph),
-  ];
+/** Renders both forms of an email. Without a `url` the action is omitted. */
+export function renderLayout(
+  { subject, paragraphs, action, closing }: EmailText,
+  url: string | undefined,
+): RenderedEmail {
+  const link = action && url !== undefined ? { ...action, url } : undefined;
+  const opening = link ? [...paragraphs, link.lead] : paragraphs;
+  const text = [...opening.map(wrap), ...(link ? [link.url] : []), ...closing.map(wrap)];
+  const body = [...opening.map(paragraph), ...(link ? [button(link.label, link.url)] : []), ...closing.map(paragraph)];
   return { subject, text: `${text.join('\n\n')}\n`, html: page(subject, body).markup };
 }

@@ -1,4 +1,4 @@
-// GET /orders, for access tokens of ISSUER that are meant for AUDIENCE and hold the scope "profile".
+// Protects GET /orders with access tokens of ISSUER for AUDIENCE that have the scope "profile".
 import com.nimbusds.jose.JOSEObjectType;
 import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jose.jwk.source.JWKSourceBuilder;
@@ -23,10 +23,10 @@ public class Orders {
     public static void main(String[] args) throws IOException {
         var issuer = System.getenv("ISSUER");
         var keys = JWKSourceBuilder.create(URI.create(issuer + "/.well-known/jwks.json").toURL())
-            .rateLimited(10_000) // an unknown key may be a new one, but a flood of them must not reach the issuer
-            .outageTolerant(3_600_000) // the last good keys serve for an hour while the issuer is down
+            .rateLimited(10_000) // fetches the keys again for an unknown kid, but limits how often
+            .outageTolerant(3_600_000) // uses the old keys for an hour while the issuer is down
             .build();
-        var alg = JWSAlgorithm.parse(System.getenv().getOrDefault("JWT_ALG", "ES256")); // never the token's
+        var alg = JWSAlgorithm.parse(System.getenv().getOrDefault("JWT_ALG", "ES256")); // never trust the alg of the token
         tokens.setJWSKeySelector(new JWSVerificationKeySelector<>(alg, keys));
         tokens.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(new JOSEObjectType("at+jwt")));
         var claims = new DefaultJWTClaimsVerifier<SecurityContext>(System.getenv("AUDIENCE"),
@@ -35,12 +35,12 @@ public class Orders {
         tokens.setJWTClaimsSetVerifier(claims);
 
         var server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(System.getenv("PORT"))), 0);
-        server.createContext("/orders", Orders::answer);
+        server.createContext("/orders", Orders::handle);
         server.setExecutor(Executors.newFixedThreadPool(16));
         server.start();
     }
 
-    static void answer(HttpExchange exchange) throws IOException {
+    static void handle(HttpExchange exchange) throws IOException {
         var header = exchange.getRequestHeaders().getFirst("Authorization");
         try {
             if (header == null || !header.startsWith("Bearer ")) throw new SecurityException("no token");
@@ -48,7 +48,7 @@ public class Orders {
             var scope = claims.getStringClaim("scope");
             if (scope != null && List.of(scope.split(" ")).contains("profile")) send(exchange, 200, null);
             else send(exchange, 403, "Bearer error=\"insufficient_scope\", scope=\"profile\"");
-        } catch (Exception refused) {
+        } catch (Exception invalidToken) {
             send(exchange, 401, "Bearer error=\"invalid_token\"");
         }
     }

@@ -15,29 +15,29 @@ import org.openapitools.client.model.RefreshTokenRequest;
 import org.openapitools.client.model.RegisterRequest;
 import org.openapitools.client.model.Session;
 
-/** The walk by the client that OpenAPI Generator made of openapi.yaml: `java Walk BASE_URL EMAIL PASSWORD`. */
+/** Calls the API with the client that OpenAPI Generator generates from openapi.yaml: `java Walk BASE_URL EMAIL PASSWORD`. */
 class Walk {
     private static final ObjectMapper json = ApiClient.createDefaultObjectMapper();
 
     interface Call {
-        void make() throws ApiException;
+        void run() throws ApiException;
     }
 
-    record Refusal(int status, Problem problem) {}
+    record ErrorResponse(int status, Problem problem) {}
 
-    /** Every answer but a good one is thrown, with the problem document as its text. */
-    static Refusal refused(Call call) throws JsonProcessingException {
+    /** Returns the problem document that the client throws as the body of an ApiException. */
+    static ErrorResponse errorOf(Call call) throws JsonProcessingException {
         try {
-            call.make();
-        } catch (ApiException refusal) {
-            return new Refusal(refusal.getCode(), json.readValue(refusal.getResponseBody(), Problem.class));
+            call.run();
+        } catch (ApiException exception) {
+            return new ErrorResponse(exception.getCode(), json.readValue(exception.getResponseBody(), Problem.class));
         }
-        throw new IllegalStateException("it was not refused");
+        throw new IllegalStateException("The call did not fail.");
     }
 
-    static void print(String step, int status, Map<String, Object> seen) throws JsonProcessingException {
+    static void print(String step, int status, Map<String, Object> details) throws JsonProcessingException {
         var line = new LinkedHashMap<String, Object>(Map.of("step", step, "status", status));
-        line.putAll(seen);
+        line.putAll(details);
         System.out.println(json.writeValueAsString(line));
     }
 
@@ -69,7 +69,7 @@ class Walk {
                 "refresh_token_is_new", !refreshed.getRefreshToken().equals(tokens.getRefreshToken()),
                 "session_is_same", refreshed.getSessionId().equals(tokens.getSessionId())));
 
-        // An API takes the interceptor that its client has when it is made.
+        // An API object uses the interceptor that its client has at the time of its construction.
         client.setRequestInterceptor(
                 builder -> builder.header("Authorization", "Bearer " + refreshed.getAccessToken()));
         var myAccount = new AccountsApi(client);
@@ -87,18 +87,18 @@ class Walk {
                         .toList(),
                 "is_last_page", older.getNextCursor() == null));
 
-        var invalid = refused(() -> accounts.register(request.password("short")));
+        var invalid = errorOf(() -> accounts.register(request.password("short")));
         List<String> paths = invalid.problem().getErrors().stream().map(ProblemErrorsInner::getPath).toList();
         print("invalid", invalid.status(), Map.of("code", invalid.problem().getCode(), "paths", paths));
 
-        var spent = new RefreshTokenRequest().refreshToken(refreshed.getRefreshToken());
-        print("logout", sessions.logoutWithHttpInfo(spent).getStatusCode(), Map.of());
+        var refreshRequest = new RefreshTokenRequest().refreshToken(refreshed.getRefreshToken());
+        print("logout", sessions.logoutWithHttpInfo(refreshRequest).getStatusCode(), Map.of());
 
-        var ended = refused(() -> sessions.refresh(spent));
-        print("refresh after logout", ended.status(), Map.of(
-                "code", ended.problem().getCode(), "reason", ended.problem().getReason()));
+        var rejectedRefresh = errorOf(() -> sessions.refresh(refreshRequest));
+        print("refresh after logout", rejectedRefresh.status(), Map.of(
+                "code", rejectedRefresh.problem().getCode(), "reason", rejectedRefresh.problem().getReason()));
 
-        var stranger = refused(myAccount::getMe);
-        print("me after logout", stranger.status(), Map.of("code", stranger.problem().getCode()));
+        var rejectedMe = errorOf(myAccount::getMe);
+        print("me after logout", rejectedMe.status(), Map.of("code", rejectedMe.problem().getCode()));
     }
 }

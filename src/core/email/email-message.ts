@@ -1,0 +1,39 @@
+import type { OneTimeTokenId } from '../../lib/ids.ts';
+import type { EmailAddress } from '../users/email-address.ts';
+
+/** Every kind of email with the page that its link leads to. `templates/texts.ts` has a text for each. */
+export const linkPages = {
+  /** To a new account. */
+  verify_email: 'verify-email',
+  /** To the owner of an address that someone tried to sign up with. */
+  already_registered: 'reset-password',
+  reset_password: 'reset-password',
+  /** After a change by a user who entered the current password. */
+  password_changed: undefined,
+  /** After a reset by link. */
+  password_reset: undefined,
+  /** To the new address of an email change. */
+  confirm_new_email: 'verify-email',
+  /** To the owner of an address that another account asked to change to. */
+  address_in_use: undefined,
+  /** To the old address when a change is requested. */
+  email_change_asked: 'undo-email-change',
+  /** To the old address when the change takes effect. */
+  email_changed: 'undo-email-change',
+  /** To the old address after it was restored. */
+  email_change_undone: 'reset-password',
+} as const satisfies Record<string, 'verify-email' | 'reset-password' | 'undo-email-change' | undefined>;
+
+export type EmailKind = keyof typeof linkPages;
+
+/** An email to a known recipient. It is stored sealed until it is sent, then erased. */
+export interface EmailMessage {
+  kind: EmailKind;
+  to: EmailAddress;
+  /** The user's display name. Untrusted: anyone can register any address under any name. */
+  name: string;
+  /** The token of the email's link. */
+  token?: { id: OneTimeTokenId; text: string };
+  /** The new address of an email change. */
+  newEmail?: EmailAddress;
+}

@@ -1,0 +1,135 @@
+import type { EmailId, OneTimeTokenId } from '../../lib/ids.ts';
+import type { Transaction } from '../../platform/postgres.ts';
+import { column, execute, queryRow, type RowOf, sql } from '../../platform/sql.ts';
+
+const dueColumns = {
+  id: column.uuid<EmailId>(),
+  kind: column.text(),
+  tokenId: column.nullable(column.uuid<OneTimeTokenId>()),
+  sealed: column.bytea,
+  masterKeyId: column.text(),
+  attempts: column.integer,
+};
+
+/** An email or request that is due. `attempts` identifies the attempt that holds it. */
+export type DueEmail = RowOf<typeof dueColumns>;
+
+const returnedColumns = sql`
+  id, kind, token_id AS "tokenId", payload AS sealed, master_key_id AS "masterKeyId", attempts`;
+
+const isWaiting = sql`sent_at IS NULL AND failed_at IS NULL`;
+
+/** The one that has been due for longest. Skips those that another process holds. */
+const nextDue = (stage: 'asked' | 'written') => sql`
+  SELECT id FROM mails WHERE stage = ${stage} AND ${isWaiting} AND due_at <= statement_timestamp()
+  ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
+
+/**
+ * Claims the next email for `leaseSeconds`. If its process dies, the email is due again afterwards. SQL because one execution
+ * decides which process claims it.
+ */
+export const claimEmail = (tx: Transaction, leaseSeconds: number): Promise<DueEmail | undefined> =>
+  queryRow(
+    tx,
+    dueColumns,
+    sql`
+    UPDATE mails SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+    WHERE id = (${nextDue('written')}) RETURNING ${returnedColumns}`,
+  );
+
+/** Deletes and returns the next request. SQL because one execution decides which process takes it. */
+export const takeRequest = (tx: Transaction): Promise<DueEmail | undefined> =>
+  queryRow(tx, dueColumns, sql`DELETE FROM mails WHERE id = (${nextDue('asked')}) RETURNING ${returnedColumns}`);
+
+/** Erases an email that was sent, even if its lease has expired. SQL for the database's clock. */
+export const markSent = (tx: Transaction, id: EmailId): Promise<number> =>
+  execute(
+    tx,
+    sql`
+    UPDATE mails SET sent_at = clock_timestamp(), payload = NULL, failed_at = NULL, last_fault = NULL
+    WHERE id = ${id}::uuid AND sent_at IS NULL`,
+  );
+
+export interface FailedAttempt {
+  error: string;
+  delaySeconds: number;
+  /** Emails fail after a day, but not before this number of attempts: perhaps no process was running that day. */
+  minAttempts: number;
+}
+
+/**
+ * Schedules the next attempt, or marks the email as failed after a day. Returns no row if another process holds the email by
+ * now, or has sent it. `attempts` includes the failed attempt; for a request, the transaction that counted it was rolled
+ * back. SQL because one execution decides whether this process still holds the email.
+ */
+export const postponeEmail = (tx: Transaction, { id, attempts }: DueEmail, attempt: FailedAttempt) => {
+  const { error, delaySeconds, minAttempts } = attempt;
+  return queryRow(
+    tx,
+    { hasFailed: column.boolean },
+    sql`
+    UPDATE mails SET attempts = ${attempts}::int, last_fault = ${error},
+      due_at = clock_timestamp() + make_interval(secs => ${delaySeconds}),
+      failed_at = CASE WHEN created_at < clock_timestamp() - interval '1 day' AND ${attempts}::int >= ${minAttempts}::int
+                  THEN clock_timestamp() END
+    WHERE id = ${id}::uuid AND attempts IN (${attempts}::int, ${attempts}::int - 1) AND ${isWaiting}
+    RETURNING failed_at IS NOT NULL AS "hasFailed"`,
+  );
+};
+
+/** The number of emails of a kind to an address in the past hour. SQL for the database's clock. */
+export async function countRecentEmails(tx: Transaction, recipient: Uint8Array, kind: string): Promise<number> {
+  const row = await queryRow(
+    tx,
+    { count: column.integer },
+    sql`
+    SELECT count(*)::int AS count FROM mails
+    WHERE recipient = ${recipient} AND kind = ${kind} AND created_at > statement_timestamp() - interval '1 hour'`,
+  );
+  return row?.count ?? 0;
+}
+
+const backlogColumns = { count: column.integer, oldestSeconds: column.double };
+export type Backlog = RowOf<typeof backlogColumns>;
+
+/** The number of waiting emails and the age of the oldest. SQL for the database's clock. */
+export const readBacklog = (tx: Transaction): Promise<Backlog | undefined> =>
+  queryRow(
+    tx,
+    backlogColumns,
+    sql`
+    SELECT count(*)::int AS count,
+           COALESCE(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 AS "oldestSeconds"
+    FROM mails WHERE ${isWaiting}`,
+  );
+
+/** Makes failed emails due again, with a new set of attempts. SQL for the database's clock. */
+export const retryFailedEmails = (tx: Transaction): Promise<number> =>
+  execute(
+    tx,
+    sql`
+    UPDATE mails SET failed_at = NULL, attempts = 0, due_at = clock_timestamp()
+    WHERE failed_at IS NOT NULL AND sent_at IS NULL`,
+  );
+
+/**
+ * Deletes up to `batch` emails that were sent 30 days ago, and as many that failed. Returns the larger number. SQL for the
+ * set-based deletion; two processes delete different rows.
+ */
+export async function purgeEmails(tx: Transaction, batch: number): Promise<number> {
+  const sent = await execute(
+    tx,
+    sql`
+    DELETE FROM mails WHERE id IN (
+      SELECT id FROM mails WHERE sent_at < statement_timestamp() - interval '30 days'
+      ORDER BY sent_at LIMIT ${batch} FOR UPDATE SKIP LOCKED)`,
+  );
+  const failed = await execute(
+    tx,
+    sql`
+    DELETE FROM mails WHERE id IN (
+      SELECT id FROM mails WHERE failed_at < statement_timestamp() - interval '30 days'
+      ORDER BY failed_at LIMIT ${batch} FOR UPDATE SKIP LOCKED)`,
+  );
+  return Math.max(sent, failed);
+}

@@ -1,0 +1,62 @@
+import type { Clock } from '../../lib/clock.ts';
+import { newId, type UserId } from '../../lib/ids.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
+import type { Audit } from '../audit/audit.ts';
+import { lockGrants } from '../authorization/authorization.sql.ts';
+import { adminRole } from '../authorization/rules.ts';
+import { insertUserIfAvailable, lockAccount } from './create-admin.sql.ts';
+import type { EmailAddress } from './email-address.ts';
+import { createUnusableHash } from './new-password.ts';
+
+export interface CreateAdminDeps {
+  db: Database;
+  audit: Audit;
+  clock: Clock;
+  /** Issues a link to set the password. */
+  issueLink: (tx: Transaction, userId: UserId, email: EmailAddress) => Promise<string>;
+}
+
+export interface NewAdmin {
+  email: EmailAddress;
+  /** Used only for a new account. */
+  displayName: string;
+  /** Whether an existing account may have an unverified email address, so that anyone may have registered it. */
+  allowUnverified: boolean;
+}
+
+export type AdminOutcome =
+  /** `link` sets the password; undefined if the account has one. */
+  | { kind: 'created' | 'granted' | 'already_admin'; link: string | undefined }
+  /** Nothing was changed. `reserved`: the email address belongs to an account that can still undo a change of it. */
+  | { kind: 'disabled' | 'reserved' | 'unverified' };
+
+/** Makes the account with an email address an administrator. Creates the account if it does not exist. */
+export const makeCreateAdmin =
+  ({ db, audit, clock, issueLink }: CreateAdminDeps) =>
+  ({ email, displayName, allowUnverified }: NewAdmin): Promise<AdminOutcome> =>
+    db.transaction(async (tx) => {
+      const id = newId<UserId>(clock.nowMs());
+      const isNew =
+        (await insertUserIfAvailable(tx, { id, email, displayName, passwordHash: createUnusableHash() })) > 0;
+      if (isNew) {
+        await tx.userRole.create({ data: { userId: id, role: 'user' } });
+        await audit.record(tx, 'system', { type: 'user.created', reason: 'cli', userId: id });
+      }
+      const account = await lockAccount(tx, email);
+      if (!account) return { kind: 'reserved' };
+      const { id: userId, isActive, emailVerified, hasPassword } = account;
+      if (!isActive) return { kind: 'disabled' };
+
+      await lockGrants(tx);
+      const grant = { userId, role: adminRole };
+      const isAdmin = (await tx.userRole.findUnique({ where: { userId_role: grant } })) !== null;
+      // Anyone who sets a password by link proves that the address is theirs; a person who registered it did not.
+      if (hasPassword && !emailVerified && !isAdmin && !allowUnverified) return { kind: 'unverified' };
+      if (!isAdmin) {
+        await tx.userRole.create({ data: grant });
+        await audit.record(tx, 'system', { type: 'role.granted', reason: 'cli', userId, role: adminRole });
+      }
+      const link = hasPassword ? undefined : await issueLink(tx, userId, email);
+      if (isNew) return { kind: 'created', link };
+      return { kind: isAdmin ? 'already_admin' : 'granted', link };
+    });

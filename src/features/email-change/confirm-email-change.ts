@@ -1,0 +1,38 @@
+import type { Audit } from '../../core/audit/audit.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
+import { InvalidToken, lifetimeSeconds } from '../../core/one-time-tokens/one-time-token.ts';
+import { type OneTimeTokens, voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { extendUndoTokens, type TokenHolder } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { type Transaction, UniqueViolation } from '../../platform/postgres.ts';
+import { isTaken } from './email-change.sql.ts';
+
+export interface ConfirmEmailChangeDeps {
+  outbox: Outbox;
+  oneTimeTokens: OneTimeTokens;
+  audit: Audit;
+  clock: Clock;
+}
+
+/** Gives a user the address that the token was sent to. False if another user has it by now. @throws InvalidToken */
+export const makeConfirmEmailChange =
+  ({ outbox, oneTimeTokens, audit, clock }: ConfirmEmailChangeDeps) =>
+  async (tx: Transaction, holder: TokenHolder, request: RequestInfo): Promise<boolean> => {
+    const { userId, email: newEmail, currentEmail: oldEmail, displayName: name } = holder;
+    if (await tx.user.findUnique({ where: { email: newEmail } })) return false;
+    try {
+      const data = { email: newEmail, emailVerified: true, updatedAt: new Date(clock.nowMs()) };
+      await tx.user.update({ where: { id: userId }, data });
+    } catch (error) {
+      throw error instanceof UniqueViolation ? new InvalidToken('address taken during the request') : error;
+    }
+    // Only now is a concurrent change away from this address visible, which can still be undone. Nothing is written then.
+    if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
+    await voidTokens(tx, userId);
+    await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
+    const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail);
+    await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail });
+    await audit.record(tx, request, { type: 'email.changed', actor: { userId }, userId });
+    return true;
+  };

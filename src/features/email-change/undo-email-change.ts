@@ -1,0 +1,37 @@
+import type { Audit } from '../../core/audit/audit.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
+import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { voidOverriddenTokens } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { createUnusableHash } from '../../core/users/new-password.ts';
+import type { Clock } from '../../lib/clock.ts';
+
+export interface UndoEmailChangeDeps {
+  oneTimeTokens: OneTimeTokens;
+  outbox: Outbox;
+  audit: Audit;
+  clock: Clock;
+}
+
+/**
+ * Restores the address that the token was sent to. The person who requested the change may know the password, so all access is
+ * revoked until the owner of the address sets a new password. @throws InvalidToken
+ */
+export const makeUndoEmailChange =
+  ({ oneTimeTokens, outbox, audit, clock }: UndoEmailChangeDeps) =>
+  (token: string, request: RequestInfo): Promise<void> =>
+    oneTimeTokens.spend(token, ['email_undo'], async (tx, holder) => {
+      const { userId, email, displayName: name } = holder;
+      request.annotate({ userId });
+      const updatedAt = new Date(clock.nowMs());
+      const data = { email, emailVerified: true, passwordHash: createUnusableHash(), updatedAt };
+      await tx.user.update({ where: { id: userId }, data });
+      await revokeSessionsOf(tx, userId, 'email_change_undone');
+      await tx.apiKey.deleteMany({ where: { userId } });
+      await voidOverriddenTokens(tx, holder);
+      const resetToken = await oneTimeTokens.issue(tx, userId, 'password_reset', email);
+      await outbox.enqueue(tx, userId, { kind: 'email_change_undone', to: email, name, token: resetToken });
+      await audit.record(tx, request, { type: 'email.change_undone', actor: { userId }, userId });
+      return true;
+    });

@@ -1,0 +1,137 @@
+import type { Response } from 'express';
+import type { RateLimited } from '../../core/errors.ts';
+import { ApiError, type ApiErrorClass } from '../../lib/errors.ts';
+import { type Budget, byAddress, byNetwork, type ClientAddress, giveBack, type RateLimit, spend } from './budget.ts';
+import type { Counters } from './counters.ts';
+
+/** The limits of the configuration: `RATE_LIMIT_LOGIN` and so on. */
+export type RateLimitGroup = 'login' | 'register' | 'refresh' | 'mail' | 'default';
+export type RateLimits = Readonly<Record<RateLimitGroup, RateLimit>>;
+
+/** The outcomes of an endpoint that count for a limit. All others count only for the ceiling. */
+export interface RateLimitRule {
+  group: Exclude<RateLimitGroup, 'default'>;
+  counts: readonly (ApiErrorClass | 'success')[];
+  /**
+   * For secrets that are too long to guess: requests are handled even if the limit is exhausted, and then answered with 429 instead
+   * of an error that counts. So valid secrets always work, and their misuse is always detected. Without it, an exhausted limit
+   * refuses all requests, and each request counts while it runs, so that concurrent guesses cannot exceed the limit.
+   */
+  unguessable?: true;
+  /** The errors of `unguessable` secrets that are returned even if the limit is exhausted. */
+  exempt?: (error: ApiError) => boolean;
+}
+
+/** The limit on all requests of a client. `none` is for probes, which must always be answered. */
+export type Ceiling = 'default' | 'refresh' | 'none';
+
+/** The users of a mobile carrier share few addresses, and their apps refresh in the background. */
+const refreshCeilingFactor = 10;
+
+/** A provider can hand out many addresses, so registrations are also limited per network. */
+const registerNetworkFactor = 10;
+
+export interface RateLimiter {
+  /** Counts a request for the ceiling. @throws RateLimited */
+  countRequest(ceiling: Ceiling, client: ClientAddress, res: Response): Promise<void>;
+  /** Handles a request and counts its outcome by the rules. @throws RateLimited, and what `handle` throws */
+  countOutcome<Result>(
+    rules: readonly RateLimitRule[],
+    client: ClientAddress,
+    res: Response,
+    handle: () => Promise<Result>,
+  ): Promise<Result>;
+}
+
+type CountByRule = <Result>(
+  rule: RateLimitRule,
+  client: ClientAddress,
+  res: Response,
+  handle: () => Promise<Result>,
+) => Promise<Result>;
+
+export interface RateLimiterOptions {
+  rateLimits: RateLimits;
+  openCounters: (name: string, windowSeconds: number) => Counters;
+  onLimited: (name: string) => void;
+}
+
+export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLimiterOptions): RateLimiter {
+  const budget = (name: string, { count, windowSeconds }: RateLimit, factor = 1, keyOf = byAddress): Budget => ({
+    name,
+    count: count * factor,
+    windowSeconds,
+    counters: openCounters(name, windowSeconds),
+    keyOf,
+  });
+  const { login, register, refresh, mail, default: everything } = rateLimits;
+  const ceilings = {
+    default: budget('default', everything),
+    refresh: budget('refresh_ceiling', everything, refreshCeilingFactor),
+  };
+  const groups = {
+    login: [budget('login', login)],
+    // The network first, so that the headers describe the limit of the address.
+    register: [budget('register_network', register, registerNetworkFactor, byNetwork), budget('register', register)],
+    refresh: [budget('refresh', refresh)],
+    mail: [budget('mail', mail)],
+  };
+
+  const refuse = (limited: RateLimited): never => {
+    onLimited(limited.reason);
+    throw limited;
+  };
+
+  /** Counts a request before it is handled. Refused requests do not count. @throws RateLimited */
+  const reserve = async (budgets: readonly Budget[], client: ClientAddress, res: Response): Promise<void> => {
+    for (const [index, each] of budgets.entries()) {
+      const limited = await spend(each, client, res);
+      if (!limited) continue;
+      giveBack(budgets.slice(0, index + 1), client);
+      refuse(limited);
+    }
+  };
+
+  const countWhileHandled: CountByRule = async (rule, client, res, handle) => {
+    const budgets = groups[rule.group];
+    await reserve(budgets, client, res);
+    try {
+      const result = await handle();
+      if (!rule.counts.includes('success')) giveBack(budgets, client);
+      return result;
+    } catch (error) {
+      if (!isCounted(rule, error)) giveBack(budgets, client);
+      throw error;
+    }
+  };
+
+  const countErrors: CountByRule = async (rule, client, res, handle) => {
+    try {
+      return await handle();
+    } catch (error) {
+      if (!isCounted(rule, error)) throw error;
+      for (const each of groups[rule.group]) {
+        const limited = await spend(each, client, res);
+        if (limited && !rule.exempt?.(error)) refuse(limited);
+      }
+      throw error;
+    }
+  };
+
+  return {
+    async countRequest(ceiling, client, res) {
+      if (ceiling === 'none') return;
+      const limited = await spend(ceilings[ceiling], client, res);
+      if (limited) refuse(limited);
+    },
+    countOutcome([rule, ...others], client, res, handle) {
+      if (!rule) return handle();
+      const count = rule.unguessable ? countErrors : countWhileHandled;
+      return count(rule, client, res, () => this.countOutcome(others, client, res, handle));
+    },
+  };
+}
+
+const isCounted = ({ counts }: RateLimitRule, error: unknown): error is ApiError =>
+  error instanceof ApiError &&
+  counts.some((outcome) => outcome !== 'success' && outcome.definition === error.definition);

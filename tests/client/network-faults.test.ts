@@ -1,0 +1,216 @@
+// Refreshes while the network or the service fails.
+import { describe, expect, test } from '@jest/globals';
+import { createClient } from '../../src/client/index.ts';
+import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
+import { generationOf } from '../support/refresh-tokens.ts';
+import { letPass, readSession } from '../support/session-rows.ts';
+import { errorOf, flushCallbacks, makeStorage, restart, signUp, useBackend } from './support.ts';
+
+const backend = useBackend();
+
+const refreshes = () => backend.requestsTo('/refresh');
+const tokensSent = () => refreshes().map(({ body }) => (JSON.parse(body) as { refresh_token: string }).refresh_token);
+
+const retryNow = { 'retry-after': '0' };
+const retryInOneMinute = { 'retry-after': '60' };
+
+describe('the client repeats the refresh token and keeps the session after', () => {
+  test.each<[string, Fault]>([
+    ['a lost request', 'loseRequest'],
+    ['a lost response', 'loseAnswer'],
+    ['a truncated response', 'cutAnswer'],
+    ['half a response with a matching content length', 'halveAnswer'],
+    ['a response that never arrives', 'swallowAnswer'],
+    ['a request that the network duplicated', 'duplicate'],
+    ['the page of a captive portal', 'portal'],
+    ['a 502 of a proxy', { status: 502, body: '<h1>Bad Gateway</h1>' }],
+    ['a 401 of a proxy', { status: 401, body: '<h1>Who are you?</h1>' }],
+    ['a 403 of a proxy', { status: 403, body: 'blocked' }],
+    ['a 503 after the rotation', { status: 503, headers: retryNow, seen: true }],
+    ['a 429', { status: 429, headers: retryNow }],
+    ['a 500', { status: 500, body: '{}' }],
+  ])('%s', async (_, fault) => {
+    const { client, sessionId } = await signUp(backend);
+    const first = client.storage.token;
+    const app = restart(backend, client);
+    backend.failNext('/refresh', fault);
+    expect(await app.resume()).toMatchObject({ sessionId });
+    const sent = tokensSent();
+    expect(new Set(sent)).toEqual(new Set([first]));
+    expect(sent).toHaveLength(fault === 'duplicate' ? 1 : 2);
+    expect(app.storage.writes.map((token) => generationOf(token))).toEqual([0, 1]);
+    expect(app.events).toEqual([sessionId]);
+    expect(await readSession(backend.app.sql, sessionId)).toMatchObject({ generation: 1, revokedReason: null });
+  });
+});
+
+test('does not follow a redirect with the refresh token', async () => {
+  const other = await startFaultyProxy(backend.app.baseUrl);
+  const { client, sessionId } = await signUp(backend);
+  backend.failNext('/refresh', { status: 307, headers: { location: `${other.baseUrl}/refresh` } });
+  expect(await restart(backend, client).resume()).toMatchObject({ sessionId });
+  expect(other.seen).toEqual([]);
+  await other.close();
+});
+
+test('twenty concurrent callers share one series of retries', async () => {
+  const { client } = await signUp(backend);
+  const app = restart(backend, client, { retryTimeoutMs: 500 });
+  backend.failAll('loseRequest');
+  const errors = await Promise.all(Array.from({ length: 20 }, () => errorOf(app.accessToken())));
+  expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['network']));
+  expect(refreshes().length).toBeLessThan(5);
+});
+
+test('waits for Retry-After before it retries', async () => {
+  const { client } = await signUp(backend);
+  backend.failNext('/refresh', { status: 503, headers: { 'retry-after': '1' } });
+  await restart(backend, client).accessToken();
+  const [first, second] = refreshes();
+  expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThanOrEqual(990);
+});
+
+test('retries with exponential backoff and jitter', async () => {
+  const { client } = await signUp(backend);
+  backend.failNext('/refresh', ...Array.from({ length: 4 }, (): Fault => 'loseRequest'));
+  await restart(backend, client).accessToken();
+  const times = refreshes().map(({ atMs }) => atMs);
+  const waits = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+  expect(waits).toHaveLength(4);
+  for (const [index, wait] of waits.entries()) {
+    expect(wait).toBeGreaterThanOrEqual(250 * 2 ** index * 0.5 - 5);
+    expect(wait).toBeLessThan(250 * 2 ** index + 150);
+  }
+});
+
+test('rejects after retryTimeoutMs without a sign-out, and the next call uses the same token', async () => {
+  const { client, sessionId } = await signUp(backend);
+  const app = restart(backend, client, { retryTimeoutMs: 300 });
+  backend.failAll('loseRequest');
+  const error = await errorOf(app.accessToken());
+  expect(error).toMatchObject({ code: 'network', isTemporary: true });
+  expect(app.events).toEqual([]);
+  backend.recover();
+  expect(await app.resume()).toMatchObject({ sessionId });
+});
+
+test('sends no request before a Retry-After that exceeds retryTimeoutMs has passed', async () => {
+  const { client } = await signUp(backend);
+  const app = restart(backend, client);
+  backend.failNext('/refresh', { status: 429, headers: retryInOneMinute });
+  for (let calls = 0; calls < 3; calls += 1)
+    expect((await errorOf(app.accessToken())).retryAfterSeconds).toBeGreaterThan(55);
+  expect(refreshes()).toHaveLength(1);
+  expect(app.events).toEqual([]);
+});
+
+test('uses the access token until it expires while the service is down', async () => {
+  const { client } = await signUp(backend, { retryTimeoutMs: 1000 });
+  const token = await client.accessToken();
+  backend.failAll({ status: 503, headers: retryInOneMinute });
+  await withAdjustableClock(async (advance) => {
+    advance(850);
+    expect(await client.accessToken()).toBe(token);
+    await flushCallbacks();
+    advance(45);
+    expect((await errorOf(client.accessToken())).isTemporary).toBe(true);
+    expect(client.events).toHaveLength(1);
+  });
+});
+
+test('refreshes the access token in the background before it expires', async () => {
+  const { client } = await signUp(backend);
+  const token = await client.accessToken();
+  await withAdjustableClock(async (advance) => {
+    advance(800);
+    expect(await client.accessToken()).toBe(token);
+    expect(refreshes()).toHaveLength(0);
+    advance(50);
+    expect(await client.accessToken()).toBe(token);
+    while (client.storage.writes.length < 2) await flushCallbacks();
+    await flushCallbacks();
+    expect(await client.accessToken()).not.toBe(token);
+    expect(refreshes()).toHaveLength(1);
+  });
+});
+
+test('setting the clock back by a day does not extend the life of an access token', async () => {
+  const { client } = await signUp(backend);
+  const token = await client.accessToken();
+  await withAdjustableClock(async (advance) => {
+    advance(-86_400);
+    expect(await client.accessToken()).not.toBe(token);
+  });
+});
+
+test('the session continues after a week of sleep', async () => {
+  const { client, sessionId } = await signUp(backend);
+  await withAdjustableClock(async (advance) => {
+    advance(7 * 86_400);
+    await letPass(backend.app.sql, 7 * 86_400, [sessionId]);
+    expect((await client.fetch('/me')).status).toBe(200);
+    expect(client.events).toEqual([sessionId]);
+  });
+});
+
+describe('the client signs out, removes the token and reports the reason', () => {
+  test.each(['expired', 'revoked', 'reused', 'unknown_session'] as const)('%s', async (reason) => {
+    const { client, sessionId } = await signUp(backend);
+    const { sql } = backend.app;
+    const token = client.storage.token;
+    if (reason === 'expired') await letPass(sql, 31 * 86_400, [sessionId]);
+    if (reason === 'unknown_session') await sql.query('DELETE FROM sessions WHERE id = $1', [sessionId]);
+    if (reason === 'revoked') await backend.app.post('/logout', { refresh_token: token });
+    if (reason === 'reused') {
+      await backend.app.refresh(token ?? '');
+      await letPass(sql, 60, [sessionId]);
+    }
+    const app = restart(backend, client);
+    expect(await errorOf(app.accessToken())).toMatchObject({ code: 'signed_out', reason });
+    await flushCallbacks();
+    expect(app.events).toEqual([reason]);
+    expect(app.storage.token).toBeUndefined();
+    expect(await errorOf(app.fetch('/me'))).toMatchObject({ code: 'signed_out', reason });
+    expect(await app.resume()).toBeNull();
+    expect(refreshes()).toHaveLength(1);
+  });
+
+  test('invalid, for a malformed token', async () => {
+    const { client } = await signUp(backend);
+    client.storage.token = 'ktr_of_no_service';
+    const app = restart(backend, client);
+    expect(await app.resume()).toBeNull();
+    await flushCallbacks();
+    expect(app.events).toEqual(['invalid']);
+  });
+});
+
+test('without a stored token, resume returns null without an event or a request', async () => {
+  const { client } = await signUp(backend);
+  await client.logout();
+  backend.proxy.seen.length = 0;
+  const app = restart(backend, client);
+  expect(await app.resume()).toBeNull();
+  expect(app.events).toEqual([]);
+  expect(backend.proxy.seen).toEqual([]);
+});
+
+test('rejects a timeoutMs that leaves no time for a retry within the grace period', () => {
+  const create = (timeoutMs: number) =>
+    createClient({ baseUrl: backend.proxy.baseUrl, transport: 'body', storage: makeStorage(), timeoutMs });
+  expect(() => create(15_001)).toThrow(RangeError);
+  expect(() => create(0)).toThrow(RangeError);
+  expect(() => create(15_000)).not.toThrow();
+});
+
+/** Replaces the clock of the device while `run` runs. The service shares it, but its database has the real time. */
+async function withAdjustableClock(run: (advance: (seconds: number) => void) => Promise<void>): Promise<void> {
+  const { now } = Date;
+  let offsetMs = 0;
+  Date.now = () => now() + offsetMs;
+  try {
+    await run((seconds) => void (offsetMs += seconds * 1000));
+  } finally {
+    Date.now = now;
+  }
+}
