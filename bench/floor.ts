@@ -8,7 +8,7 @@ import { generateSigningKey, makeSigningKey } from '../src/core/signing-keys/sig
 import { grantScopes } from '../src/core/authorization/scopes.ts';
 import type { LiveSession } from '../src/core/sessions/live-session.sql.ts';
 import { hashToken, makeRatchet, newSalt, next } from '../src/core/sessions/refresh-token.ts';
-import { makeSignAccessToken } from '../src/core/tokens/access-token.ts';
+import { makeSignAccessToken } from '../src/core/tokens/sign-access-token.ts';
 import { makeTokens } from '../src/core/tokens/issue-tokens.ts';
 import { toTokenResponse } from '../src/http/schemas/token-response.ts';
 import { systemClock } from '../src/lib/clock.ts';

@@ -1,9 +1,9 @@
 import { apiInfo } from './api-info.ts';
 import { signingKeyEndpoints } from './features/signing-keys/signing-keys.endpoints.ts';
 import { roleEndpoints } from './features/roles/roles.endpoints.ts';
-import { adminUsers } from './features/users/users.feature.ts';
-import { apiKeys } from './features/api-keys/api-keys.feature.ts';
-import { auditLog } from './features/audit/audit.feature.ts';
+import { userEndpoints } from './features/users/users.endpoints.ts';
+import { apiKeyEndpoints } from './features/api-keys/api-keys.endpoints.ts';
+import { auditEndpoints } from './features/audit/audit.endpoints.ts';
 import { csrfEndpoints } from './features/csrf/csrf.endpoints.ts';
 import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
 import { docsEndpoints } from './features/docs/docs.endpoints.ts';
@@ -17,7 +17,7 @@ import { healthEndpoints } from './features/health/health.endpoints.ts';
 import { logoutEndpoints } from './features/logout/logout.endpoints.ts';
 import { makeEndSession } from './features/logout/logout.ts';
 import { accountEndpoints } from './features/account/account.endpoints.ts';
-import { mySessions } from './features/sessions/sessions.feature.ts';
+import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
 import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
 import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { loginEndpoints } from './features/login/login.endpoints.ts';
@@ -64,10 +64,10 @@ export function makeApp(deps: AppDeps) {
     ...emailChangeEndpoints({ ...parts, undoEmailChange }),
     // An app that shows pages of its own has its own APP_URL.
     ...(parts.appUrl === baseUrl ? linkPageEndpoints({ ...parts, verifyEmail, resetPassword, undoEmailChange }) : []),
-    ...mySessions(parts),
-    ...apiKeys(parts),
-    ...auditLog(parts),
-    ...adminUsers(parts),
+    ...sessionEndpoints(parts),
+    ...apiKeyEndpoints(parts),
+    ...auditEndpoints(parts),
+    ...userEndpoints(parts),
     ...roleEndpoints(parts),
     ...signingKeyEndpoints(parts),
     ...clients,
@@ -93,6 +93,7 @@ export function makeApp(deps: AppDeps) {
     signingKeyWorker,
     emailWorker,
     readiness,
-    recordSettings: parts.recordSettings,
+    audit: parts.audit,
+    recordConfigChanges: parts.recordConfigChanges,
   };
 }

@@ -2,8 +2,8 @@ import { makeAudit } from './core/audit/audit.ts';
 import { makeAuthorization } from './core/authorization/authorize.ts';
 import type { Config } from './config.ts';
 import { makeApiKeySecrets, makeFindApiKey } from './core/api-keys/api-keys.ts';
-import { recordSettings } from './core/audit/config-changes.store.ts';
-import { makeRecordDenial } from './core/audit/denied-requests.ts';
+import { makeRecordConfigChanges } from './core/audit/config-changes.ts';
+import { makeRecordDeniedRequest } from './core/audit/denied-requests.ts';
 import { makeKeyring } from './core/signing-keys/keyring.ts';
 import { deriveMasterKeys } from './lib/master-keys.ts';
 import { keyTimingOf } from './core/signing-keys/key-timing.ts';
@@ -19,7 +19,8 @@ import { makeCreateSession } from './core/sessions/create-session.ts';
 import { makeRatchet } from './core/sessions/refresh-token.ts';
 import { makeConfirmPassword } from './core/users/confirm-password.ts';
 import { makeTokenTransport } from './http/token-transport.ts';
-import { makeReadAccessToken, makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeReadAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeSignAccessToken } from './core/tokens/sign-access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
 import { makeHashNewPassword } from './core/users/new-password.ts';
@@ -52,6 +53,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const authorization = makeAuthorization({ clock });
   const audit = makeAudit({ clock });
   const masterKeys = deriveMasterKeys(config.masterKeys);
+  const recordConfigChanges = makeRecordConfigChanges({ db, audit, keys: masterKeys });
   const timing = keyTimingOf(config);
   const keyring = makeKeyring({ db, audit, masterKeys, alg: config.jwtAlg, timing, log });
   const signingKeyWorker = makeSigningKeyWorker({
@@ -132,8 +134,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       onLimited: metrics.limited,
     }),
     tokenTransport: makeTokenTransport({ ...config, ratchet, masterKeys }),
-    recordSettings: () => recordSettings(db, config.auditedSettings, masterKeys),
-    onDenied: makeRecordDenial(db, log),
+    recordConfigChanges: () => recordConfigChanges(config.auditedSettings),
+    onDenied: makeRecordDeniedRequest({ db, audit, log }),
     scopes: Object.keys(ownScopes),
     describedScopes: ownScopes,
     createSession: makeCreateSession({ ...config, ratchet, clock }),

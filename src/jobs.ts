@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
-import { purgeApiKeys } from './core/api-keys/api-keys.store.ts';
-import { makeMaintainAuditPartitions } from './core/audit/audit-partitions.ts';
-import { purgeTraces } from './core/audit/audit-partitions.store.ts';
+import { purgeApiKeys } from './core/api-keys/api-keys.sql.ts';
+import type { Audit } from './core/audit/audit.ts';
+import { makeMaintainAuditPartitions, makePurgePersonalData } from './core/audit/audit-partitions.ts';
 import { purgeEmails } from './core/email/outbox.sql.ts';
 import { purgeTokens } from './core/one-time-tokens/one-time-tokens.sql.ts';
 import { purgeSessions } from './core/sessions/purge-sessions.sql.ts';
@@ -12,6 +12,7 @@ import type { Database } from './platform/postgres.ts';
 
 export interface JobsDeps {
   db: Database;
+  audit: Audit;
   config: Config;
   log: Logger;
 }
@@ -24,13 +25,16 @@ const rowsPerBatch = 500;
  * The maintenance jobs of every process. They run one at a time. The signing keys and the email outbox have their own workers, because
  * events wake them.
  */
-export const makeJobs = ({ db, config, log }: JobsDeps): readonly Job[] => [
+export const makeJobs = ({ db, audit, config, log }: JobsDeps): readonly Job[] => [
   {
     name: 'maintain_audit_partitions',
     periodSeconds,
-    run: makeMaintainAuditPartitions({ db, log, auditRetentionSeconds: config.auditRetentionSeconds }),
+    run: makeMaintainAuditPartitions({ db, audit, log, auditRetentionSeconds: config.auditRetentionSeconds }),
   },
-  purge('purge_audit_personal_data', (rows) => purgeTraces(db, config.auditRetentionSeconds, rows)),
+  purge(
+    'purge_audit_personal_data',
+    makePurgePersonalData({ db, auditRetentionSeconds: config.auditRetentionSeconds }),
+  ),
   purge('purge_sessions', (rows) => purgeSessions(db, rows)),
   purge('purge_lockouts', (rows) => purgeLockouts(db, config.lockout.durationSeconds, rows)),
   purge('purge_one_time_tokens', (rows) => purgeTokens(db, rows)),

@@ -35,7 +35,7 @@ export async function startService(config: Config): Promise<Service> {
   const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const deps = { config, infrastructure, log, clock: systemClock, blocklist };
-  const { express, keyring, signingKeyWorker, emailWorker, readiness, recordSettings } = makeApp(deps);
+  const { express, keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = makeApp(deps);
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
@@ -44,8 +44,8 @@ export async function startService(config: Config): Promise<Service> {
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
     signingKeyWorker.start();
     emailWorker.start();
-    jobs = startJobs(makeJobs({ db, config, log }), { log, countRun: metrics.jobRan });
-    void recordSettings().catch((error: unknown) =>
+    jobs = startJobs(makeJobs({ db, audit, config, log }), { log, countRun: metrics.jobRan });
+    void recordConfigChanges().catch((error: unknown) =>
       log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
     );
   });

@@ -2,8 +2,8 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { readTrail } from '../core/audit/audit-events.store.ts';
-import { toEvent } from '../features/audit/audit.ts';
+import { findEvents } from '../core/audit/audit-events.sql.ts';
+import { toAuditEvent } from '../features/audit/audit-event.ts';
 import { systemClock } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
 import { type EventId, minId } from '../lib/ids.ts';
@@ -68,9 +68,9 @@ async function exportTrail(db: Database, { since, until, out }: ExportOptions): 
     let after: EventId | undefined;
     for (;;) {
       const start = after ? { after } : { from: since };
-      const page = await readTrail(db, { ...start, before: until, order: 'oldest first', limit: pageSize });
+      const page = await findEvents(db, { ...start, before: until, order: 'oldest first', limit: pageSize });
       count += page.length;
-      yield page.map((event) => `${JSON.stringify(toEvent(event))}\n`).join('');
+      yield page.map((event) => `${JSON.stringify(toAuditEvent(event))}\n`).join('');
       if (page.length < pageSize) return;
       after = page.at(-1)?.id;
     }

@@ -1,17 +1,8 @@
 import type { Request } from 'express';
-import type { AccessTokenSubject, ApiKeySubject, Principal } from '../core/authorization/principal.ts';
+import type { FindApiKey } from '../core/api-keys/api-keys.ts';
+import type { AccessTokenSubject, Principal } from '../core/authorization/principal.ts';
 import { InvalidAccessToken, ValidationFailed } from '../core/errors.ts';
-
-/** Verifies an access token's signature and claims. @throws InvalidAccessToken */
-export type VerifyAccessToken = (token: string) => AccessTokenSubject;
-
-/** Looks an API key up and records its use. Undefined if the key or its owner is not active. */
-export interface FindApiKey {
-  /** By the value of `X-API-Key`. */
-  bySecret: (secret: string) => Promise<Principal | undefined>;
-  /** By a verified access token, unless it was revoked. */
-  byToken: (subject: ApiKeySubject) => Promise<Principal | undefined>;
-}
+import type { VerifyAccessToken } from '../core/tokens/access-token.ts';
 
 export interface Authentication {
   verify: VerifyAccessToken;

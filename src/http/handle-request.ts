@@ -1,9 +1,9 @@
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
+import type { DeniedRequest } from '../core/audit/denied-requests.ts';
 import { requireTokenScopes } from '../core/authorization/rules.ts';
 import type { Principal } from '../core/authorization/principal.ts';
 import { NotFound, ValidationFailed } from '../core/errors.ts';
-import type { RequestInfo } from '../core/request-info.ts';
 import { ApiError } from '../lib/errors.ts';
 import { fieldErrorsOf } from '../lib/field-errors.ts';
 import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
@@ -13,14 +13,6 @@ import { type Endpoint, errorsOf } from './endpoint.ts';
 import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
 import { returnedParts, schemaOf, send } from './response.ts';
-
-/** An authenticated request that was denied for lack of rights or because its credential ended. */
-export interface DeniedRequest {
-  operationId: string;
-  principal: Principal;
-  request: RequestInfo;
-  error: ApiError;
-}
 
 export interface EndpointOptions extends Authentication {
   rateLimiter: RateLimiter;

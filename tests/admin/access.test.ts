@@ -1,4 +1,4 @@
-// Who may do what under /admin: every endpoint by everybody.
+// Every endpoint under /admin with every kind of caller.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
 import { operations } from '../http/operations.ts';
@@ -22,16 +22,16 @@ const freshRole = async () => {
   await world.defineRole(name, ['articles:write']);
   return name;
 };
-const somebody = async () => (await world.app.register()).user.id;
+const freshUserId = async () => (await world.app.register()).user.id;
 
-/** Each succeeds with a good token; what it acts on is made anew. */
-const endpoints: [operation: string, scope: string, make: () => Promise<Call>][] = [
+/** `prepare` creates the resources, so that the call succeeds with a token of the scope. */
+const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>][] = [
   ['listUsers', 'users:read', async () => (token) => world.app.get('/admin/users', token)],
   [
     'getUser',
     'users:read',
     async () => {
-      const id = await somebody();
+      const id = await freshUserId();
       return (token) => world.app.get(`/admin/users/${id}`, token);
     },
   ],
@@ -39,7 +39,7 @@ const endpoints: [operation: string, scope: string, make: () => Promise<Call>][]
     'updateUser',
     'users:write',
     async () => {
-      const id = await somebody();
+      const id = await freshUserId();
       return (token) => world.app.call('patch', `/admin/users/${id}`, { body: { display_name: 'Ada' }, token });
     },
   ],
@@ -47,16 +47,16 @@ const endpoints: [operation: string, scope: string, make: () => Promise<Call>][]
     'deleteUser',
     'users:write',
     async () => {
-      const id = await somebody();
+      const id = await freshUserId();
       return (token) => world.app.call('delete', `/admin/users/${id}`, { token });
     },
   ],
-  ...(['logout', 'unlock', 'reset-password'] as const).map((what): [string, string, () => Promise<Call>] => [
-    { logout: 'logoutUser', unlock: 'unlockUser', 'reset-password': 'mailPasswordReset' }[what],
+  ...(['logout', 'unlock', 'reset-password'] as const).map((action): [string, string, () => Promise<Call>] => [
+    { logout: 'logoutUser', unlock: 'unlockUser', 'reset-password': 'mailPasswordReset' }[action],
     'users:write',
     async () => {
-      const id = await somebody();
-      return (token) => world.app.post(`/admin/users/${id}/${what}`, undefined, token);
+      const id = await freshUserId();
+      return (token) => world.app.post(`/admin/users/${id}/${action}`, undefined, token);
     },
   ]),
   ['listRoles', 'roles:write', async () => (token) => world.app.get('/admin/roles', token)],
@@ -64,7 +64,7 @@ const endpoints: [operation: string, scope: string, make: () => Promise<Call>][]
     'createRole',
     'roles:write',
     async () => {
-      const name = `made-${(roles += 1)}`;
+      const name = `created-${(roles += 1)}`;
       return (token) => world.app.post('/admin/roles', { name, scopes: ['articles:write'] }, token);
     },
   ],
@@ -100,29 +100,29 @@ const endpoints: [operation: string, scope: string, make: () => Promise<Call>][]
   ],
 ];
 
-test('these are the endpoints under /admin, but for the audit trail’s', () => {
+test('the table has every endpoint under /admin except the audit trail', () => {
   const ids = operations.filter(({ template }) => template.startsWith('/admin/')).map(({ id }) => id);
   expect(ids.filter((id) => !/audit/i.test(id)).sort()).toEqual(endpoints.map(([id]) => id).sort());
 });
 
-describe.each(endpoints)('%s', (_operation, scope, make) => {
+describe.each(endpoints)('%s', (_operation, scope, prepare) => {
   const others = adminScopes
     .split(' ')
     .filter((other) => other !== scope)
     .join(' ');
 
-  test('succeeds for who holds its scope, and says that nothing may be kept', async () => {
-    const response = await (await make())(admin.token);
+  test('succeeds with its scope and is not cacheable', async () => {
+    const response = await (await prepare())(admin.token);
     expect(response.status).toBeLessThan(300);
     expect(response.headers['cache-control']).toBe('no-store');
   });
 
-  test('asks who is there, without a token', async () => {
-    expect((await (await make())(undefined)).status).toBe(401);
+  test('returns 401 without a token', async () => {
+    expect((await (await prepare())(undefined)).status).toBe(401);
   });
 
-  test('is forbidden to a user, and to an administrator’s token that did not ask for the scope', async () => {
-    const call = await make();
+  test('returns 403 to an administrator whose token lacks its scope', async () => {
+    const call = await prepare();
     for (const token of [admin.access_token, await world.tokenOf(admin, `profile ${others}`)]) {
       const response = await call(token);
       expect(response.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
@@ -131,14 +131,14 @@ describe.each(endpoints)('%s', (_operation, scope, make) => {
     expect((await call(admin.token)).status).toBeLessThan(300);
   });
 
-  test('is forbidden at once to a token from before a demotion, and finds that of a dead session dead', async () => {
-    const call = await make();
-    const former = await world.admin();
-    await world.withdraw(former, 'admin');
-    expect((await call(former.token)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
-    await world.grant(former, 'admin');
-    await world.app.post('/logout/all', undefined, former.access_token);
-    expect((await call(former.token)).body).toMatchObject({ status: 401, code: 'invalid_access_token' });
+  test('returns 403 immediately after a demotion and 401 after the session was revoked', async () => {
+    const call = await prepare();
+    const demoted = await world.admin();
+    await world.withdraw(demoted, 'admin');
+    expect((await call(demoted.token)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+    await world.grant(demoted, 'admin');
+    await world.app.post('/logout/all', undefined, demoted.access_token);
+    expect((await call(demoted.token)).body).toMatchObject({ status: 401, code: 'invalid_access_token' });
     expect((await call(admin.token)).status).toBeLessThan(300);
   });
 });

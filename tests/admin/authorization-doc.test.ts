@@ -1,4 +1,4 @@
-// docs/authorization.md: its commands, run as they stand there, and its table of scopes.
+// Runs the commands of docs/authorization.md and checks its table of scopes.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ let app: TestApp;
 beforeAll(async () => void (app = await startApp({ MASTER_KEYS: masterKeys })));
 afterAll(() => app.close());
 
-test('the commands make the first administrator, a role of the deployment and its first holder', async () => {
+test('the commands create the first administrator, a custom role and its first holder', async () => {
   const environment = {
     PATH: process.env['PATH'],
     DATABASE_URL: app.databaseUrl,
@@ -43,14 +43,14 @@ test('the commands make the first administrator, a role of the deployment and it
   expect((await app.get('/me', ada.access_token)).body.roles).toEqual(['editor', 'user']);
 });
 
-test('the table names every scope of the service, and the built-in role that gives it', async () => {
+test('the table lists every scope of the service and the built-in role that contains it', async () => {
   const rows = [...page.matchAll(/^\| `([\w:-]+)` +\| .*\| `(\w+)` +\|$/gm)].map(
     ([, scope, role]) => `${scope} ${role}`,
   );
   const { rows: roles } = await app.sql.query('SELECT name, scopes FROM roles WHERE built_in');
-  const given = (roles as { name: string; scopes: string[] }[]).flatMap(({ name, scopes }) =>
+  const contained = (roles as { name: string; scopes: string[] }[]).flatMap(({ name, scopes }) =>
     scopes.map((scope) => `${scope} ${name}`),
   );
   expect(rows.map((row) => row.split(' ')[0] ?? '').sort()).toEqual(Object.keys(ownScopes).sort());
-  expect(rows.sort()).toEqual(given.sort());
+  expect(rows.sort()).toEqual(contained.sort());
 });

@@ -1,4 +1,4 @@
-// Who gives which roles to whom, and what stays whatever is tried.
+// Granting roles, and the last active administrator.
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { password, type Account } from '../harness.ts';
@@ -14,17 +14,17 @@ const patch = ({ user: { id } }: Pick<Account, 'user'>, body: object, { token }:
   world.app.call('patch', `/admin/users/${id}`, { body, token });
 const remove = ({ user: { id } }: Pick<Account, 'user'>, { token }: Pick<Admin, 'token'>) =>
   world.app.call('delete', `/admin/users/${id}`, { token });
-const eraseMe = ({ access_token: token }: Account) =>
+const deleteOwnAccount = ({ access_token: token }: Account) =>
   world.app.post('/me/delete', { current_password: password }, token);
-const adminsLeft = async () => {
+const countActiveAdmins = async () => {
   const { rows } = await world.app.sql.query(
     `SELECT count(*)::int AS n FROM users AS u JOIN user_roles AS r ON r.user_id = u.id WHERE role = 'admin' AND is_active`,
   );
   return rows[0].n as number;
 };
 
-describe('a change of roles', () => {
-  test('shows at once in /me, and in tokens at the next refresh and login', async () => {
+describe('changing the roles of a user', () => {
+  test('shows in /me immediately and in tokens at the next refresh or login', async () => {
     const admin = await world.admin();
     await world.defineRole('editor', ['articles:write']);
     const ada = await world.app.register();
@@ -45,7 +45,7 @@ describe('a change of roles', () => {
     ]);
   });
 
-  test('needs roles:write in the token, besides users:write', async () => {
+  test('requires roles:write in the token besides users:write', async () => {
     const admin = await world.admin();
     const ada = await world.app.register();
     const token = await world.tokenOf(admin, 'users:read users:write');
@@ -56,119 +56,121 @@ describe('a change of roles', () => {
     expect((await world.app.get('/me', ada.access_token)).body.display_name).toBe('Ada Lovelace');
   });
 
-  test('an administrator who was demoted gives the role back to nobody', async () => {
-    const [admin, former] = [await world.admin(), await world.admin()];
-    expect((await patch(former, { roles: ['user'] }, admin)).status).toBe(200);
-    expect((await patch(former, { roles: ['user', 'admin'] }, former)).status).toBe(403);
-    expect((await world.app.refresh(former.refresh_token)).body.scope).not.toContain('users');
-    expect(await world.rolesOf(former)).toEqual(['user']);
+  test('returns 403 to a demoted administrator who grants the role admin to themselves', async () => {
+    const [admin, demoted] = [await world.admin(), await world.admin()];
+    expect((await patch(demoted, { roles: ['user'] }, admin)).status).toBe(200);
+    expect((await patch(demoted, { roles: ['user', 'admin'] }, demoted)).status).toBe(403);
+    expect((await world.app.refresh(demoted.refresh_token)).body.scope).not.toContain('users');
+    expect(await world.rolesOf(demoted)).toEqual(['user']);
   });
 });
 
-describe('nobody gives or takes more than they have:', () => {
-  let boss: Admin;
-  let clerk: Admin;
+describe('a user who holds roles:write and users:write', () => {
+  let admin: Admin;
+  let manager: Admin;
   beforeAll(async () => {
-    await world.defineRole('clerk', ['roles:write', 'users:read', 'users:write']);
+    await world.defineRole('manager', ['roles:write', 'users:read', 'users:write']);
     await world.defineRole('publisher', ['articles:publish']);
-    boss = await world.admin();
-    clerk = await world.admin(['clerk'], 'roles:write users:read users:write');
+    admin = await world.admin();
+    manager = await world.admin(['manager'], 'roles:write users:read users:write');
   });
 
-  test('who may grant roles makes neither themselves nor a friend an administrator', async () => {
-    const friend = await world.app.register();
-    for (const account of [clerk, friend])
-      for (const roles of [['user', 'clerk', 'admin'], ['admin'], ['user', 'clerk', 'publisher']])
-        expect((await patch(account, { roles }, clerk)).body).toMatchObject({
+  test('cannot grant a role with scopes that they lack', async () => {
+    const other = await world.app.register();
+    for (const account of [manager, other])
+      for (const roles of [['user', 'manager', 'admin'], ['admin'], ['user', 'manager', 'publisher']])
+        expect((await patch(account, { roles }, manager)).body).toMatchObject({
           status: 403,
           code: 'insufficient_scope',
         });
-    expect(await world.rolesOf(clerk)).toEqual(['clerk', 'user']);
-    expect(await world.rolesOf(friend)).toEqual(['user']);
-    expect((await patch(friend, { roles: ['user', 'clerk'] }, clerk)).status).toBe(200);
+    expect(await world.rolesOf(manager)).toEqual(['manager', 'user']);
+    expect(await world.rolesOf(other)).toEqual(['user']);
+    expect((await patch(other, { roles: ['user', 'manager'] }, manager)).status).toBe(200);
   });
 
-  test('nor by way of a role of their own making', async () => {
-    const create = (name: string, scopes: string[]) => world.app.post('/admin/roles', { name, scopes }, clerk.token);
+  test('cannot put scopes that they lack into a role', async () => {
+    const create = (name: string, scopes: string[]) => world.app.post('/admin/roles', { name, scopes }, manager.token);
     for (const scopes of [['keys:write'], ['users:read', 'audit:read'], ['articles:publish'], ['invented']])
-      expect((await create('crown', scopes)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+      expect((await create('too-strong', scopes)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
     expect((await create('reader', ['users:read'])).status).toBe(201);
-    const widen = (name: string, scopes: string[]) =>
-      world.app.call('patch', `/admin/roles/${name}`, { body: { scopes }, token: clerk.token });
-    expect((await widen('reader', ['users:read', 'keys:write'])).status).toBe(403);
-    expect((await widen('clerk', ['roles:write', 'users:read', 'users:write', 'keys:write'])).status).toBe(403);
-    expect((await widen('reader', ['users:read', 'users:write'])).status).toBe(200);
+    const setScopes = (name: string, scopes: string[]) =>
+      world.app.call('patch', `/admin/roles/${name}`, { body: { scopes }, token: manager.token });
+    expect((await setScopes('reader', ['users:read', 'keys:write'])).status).toBe(403);
+    expect((await setScopes('manager', ['roles:write', 'users:read', 'users:write', 'keys:write'])).status).toBe(403);
+    expect((await setScopes('reader', ['users:read', 'users:write'])).status).toBe(200);
   });
 
-  test('nor takes from anybody what is not theirs to give', async () => {
+  test('cannot withdraw or change a role with scopes that they lack', async () => {
     const publisher = await world.admin(['publisher'], 'profile');
-    expect((await patch(publisher, { roles: ['user'] }, clerk)).status).toBe(403);
-    const { token } = clerk;
+    expect((await patch(publisher, { roles: ['user'] }, manager)).status).toBe(403);
+    const { token } = manager;
     const narrowed = await world.app.call('patch', '/admin/roles/publisher', { body: { scopes: [] }, token });
     expect([narrowed.status, (await world.app.call('delete', '/admin/roles/publisher', { token })).status]).toEqual([
       403, 403,
     ]);
   });
 
-  test('nor touches the account of who may do more', async () => {
-    for (const body of [{ is_active: false }, { display_name: 'Fool' }, { email_verified: false }, { roles: [] }])
-      expect((await patch(boss, body, clerk)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
-    expect((await remove(boss, clerk)).status).toBe(403);
-    for (const what of ['logout', 'unlock', 'reset-password'])
-      expect((await world.app.post(`/admin/users/${boss.user.id}/${what}`, undefined, clerk.token)).status).toBe(403);
-    expect((await world.app.get('/me', boss.access_token)).body.display_name).toBe('Grace Hopper');
+  test('cannot change an account with administrative scopes that they lack', async () => {
+    for (const body of [{ is_active: false }, { display_name: 'Other' }, { email_verified: false }, { roles: [] }])
+      expect((await patch(admin, body, manager)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+    expect((await remove(admin, manager)).status).toBe(403);
+    for (const action of ['logout', 'unlock', 'reset-password'])
+      expect((await world.app.post(`/admin/users/${admin.user.id}/${action}`, undefined, manager.token)).status).toBe(
+        403,
+      );
+    expect((await world.app.get('/me', admin.access_token)).body.display_name).toBe('Grace Hopper');
     const publisher = await world.admin(['publisher'], 'profile');
-    expect((await patch(publisher, { is_active: false }, clerk)).status).toBe(200);
-    expect((await patch(clerk, { display_name: 'Clerk' }, clerk)).status).toBe(200);
+    expect((await patch(publisher, { is_active: false }, manager)).status).toBe(200);
+    expect((await patch(manager, { display_name: 'Manager' }, manager)).status).toBe(200);
   });
 
-  test('nor ends what is theirs one by one: a session, an API key', async () => {
-    const token = await world.tokenOf(clerk, 'sessions api-keys users:write');
-    const strong = await world.tokenOf(boss, 'profile api-keys');
-    const { body: key } = await world.app.post('/api-keys', { name: 'Report', scopes: ['profile'] }, strong);
-    for (const path of [`/sessions/${boss.session_id}`, `/api-keys/${key.id}`])
+  test('cannot revoke a session or an API key of an account with administrative scopes that they lack', async () => {
+    const token = await world.tokenOf(manager, 'sessions api-keys users:write');
+    const adminToken = await world.tokenOf(admin, 'profile api-keys');
+    const { body: key } = await world.app.post('/api-keys', { name: 'Report', scopes: ['profile'] }, adminToken);
+    for (const path of [`/sessions/${admin.session_id}`, `/api-keys/${key.id}`])
       expect((await world.app.call('delete', path, { token })).body).toMatchObject({ code: 'insufficient_scope' });
-    expect((await world.app.get('/me', boss.access_token)).status).toBe(200);
-    expect((await world.app.get('/api-keys', strong)).body.api_keys).toMatchObject([{ id: key.id }]);
+    expect((await world.app.get('/me', admin.access_token)).status).toBe(200);
+    expect((await world.app.get('/api-keys', adminToken)).body.api_keys).toMatchObject([{ id: key.id }]);
     const publisher = await world.admin(['publisher'], 'profile');
     expect((await world.app.call('delete', `/sessions/${publisher.session_id}`, { token })).status).toBe(204);
   });
 
-  test('while an administrator disposes of every role, a deployment’s too', async () => {
+  test('gains custom roles from an administrator, who can grant every role', async () => {
     const ada = await world.app.register();
-    const roles = ['clerk', 'publisher', 'user'];
-    expect((await patch(ada, { roles }, boss)).body).toMatchObject({ roles });
+    const roles = ['manager', 'publisher', 'user'];
+    expect((await patch(ada, { roles }, admin)).body).toMatchObject({ roles });
   });
 });
 
 describe('the last active administrator', () => {
   let [first, second]: Admin[] = [];
   const pair = () => {
-    if (!first || !second) throw new Error('no administrators');
+    if (!first || !second) throw new Error('beforeEach did not run');
     return [first, second] as const;
   };
   beforeEach(async () => {
-    await world.noAdmins();
+    await world.removeAdmins();
     [first, second] = [await world.admin(), await world.admin()];
   });
 
-  const losses: [what: string, lose: (of: Admin, by: Admin) => Promise<{ status: number; body: object }>][] = [
+  const losses: [title: string, lose: (of: Admin, by: Admin) => Promise<{ status: number; body: object }>][] = [
     ['loses the role', (of, by) => patch(of, { roles: ['user'] }, by)],
     ['is disabled', (of, by) => patch(of, { is_active: false }, by)],
     ['is deleted', remove],
-    ['deletes the account', eraseMe],
+    ['deletes the account', deleteOwnAccount],
   ];
 
-  test.each(losses)('never %s, though one of two may', async (_what, lose) => {
+  test.each(losses)('never %s, but one of two administrators can', async (_title, lose) => {
     const [one, other] = pair();
     expect((await lose(other, one)).status).toBeLessThan(300);
     for (const [, loseNow] of losses)
       expect(await loseNow(one, one)).toMatchObject({ status: 409, body: { code: 'conflict' } });
-    expect(await adminsLeft()).toBe(1);
+    expect(await countActiveAdmins()).toBe(1);
     expect((await world.app.get('/admin/users', one.token)).status).toBe(200);
   });
 
-  test('is the last though others have the role who are disabled', async () => {
+  test('keeps the role while all other administrators are disabled', async () => {
     const [one, other] = pair();
     await patch(other, { is_active: false }, one);
     expect((await patch(one, { roles: ['user'] }, one)).status).toBe(409);
@@ -176,40 +178,40 @@ describe('the last active administrator', () => {
     expect((await patch(one, { roles: ['user'] }, one)).status).toBe(200);
   });
 
-  test.each(losses)('stays where two race, so that each %s: one wins', async (_what, lose) => {
+  test.each(losses)('remains if two administrators try concurrently that the other one %s', async (_title, lose) => {
     for (let round = 0; round < 5; round += 1) {
-      await world.noAdmins();
+      await world.removeAdmins();
       const [one, other] = [await world.admin(), await world.admin()];
       const statuses = (await Promise.all([lose(one, other), lose(other, one)])).map(({ status }) => status);
       expect(statuses.filter((status) => status < 300)).toHaveLength(1);
-      // Who lost acts no more: dead, no administrator, gone, or the last.
+      // The slower one is logged out, demoted, deleted or the last administrator.
       expect(statuses.filter((status) => status >= 300 && ![401, 403, 404, 409].includes(status))).toEqual([]);
-      expect(await adminsLeft()).toBe(1);
+      expect(await countActiveAdmins()).toBe(1);
     }
   });
 
-  test('stays where fifty acts of every kind race, and nobody waits for a deadlock', async () => {
+  test('remains after fifty concurrent changes of every kind, without deadlocks', async () => {
     const admins = [...pair(), ...(await Promise.all(Array.from({ length: 4 }, () => world.admin())))];
-    const acts = Array.from({ length: 50 }, (_, index) => {
+    const changes = Array.from({ length: 50 }, (_, index) => {
       const lose = losses[index % losses.length]?.[1];
       const [of, by] = [admins[index % admins.length], admins[(index * 5 + 1) % admins.length]];
-      if (!lose || !of || !by) throw new Error('nobody to act');
+      if (!lose || !of || !by) throw new Error('no administrator');
       return lose(of, by);
     });
     const startedMs = performance.now();
-    const answers = await Promise.all(acts);
+    const responses = await Promise.all(changes);
     expect(performance.now() - startedMs).toBeLessThan(20_000);
-    expect(answers.filter(({ status }) => ![200, 204, 401, 403, 404, 409].includes(status))).toEqual([]);
-    expect(await adminsLeft()).toBeGreaterThanOrEqual(1);
+    expect(responses.filter(({ status }) => ![200, 204, 401, 403, 404, 409].includes(status))).toEqual([]);
+    expect(await countActiveAdmins()).toBeGreaterThanOrEqual(1);
   });
 
-  test('stays where fifty demotions race among two, and no answer is a failure of the service', async () => {
+  test('remains after fifty concurrent demotions of two administrators, without server errors', async () => {
     const [one, other] = pair();
-    const acts = Array.from({ length: 50 }, (_, index) =>
+    const changes = Array.from({ length: 50 }, (_, index) =>
       index % 2 ? patch(one, { roles: ['user'] }, other) : patch(other, { roles: ['user'] }, one),
     );
-    const statuses = (await Promise.all(acts)).map(({ status }) => status);
+    const statuses = (await Promise.all(changes)).map(({ status }) => status);
     expect(statuses.filter((status) => ![200, 403, 409].includes(status))).toEqual([]);
-    expect(await adminsLeft()).toBe(1);
+    expect(await countActiveAdmins()).toBe(1);
   });
 });

@@ -23,9 +23,9 @@ const eventsOf = async (role: string) => {
   return rows;
 };
 
-test('a role is made, changed and deleted, and each is audited with who did it', async () => {
-  const made = await create({ name: 'editor', description: 'Writes', scopes: ['b:write', 'a:write', 'b:write'] });
-  expect([made.status, made.body]).toEqual([
+test('creating, changing and deleting a role is audited with the administrator', async () => {
+  const created = await create({ name: 'editor', description: 'Writes', scopes: ['b:write', 'a:write', 'b:write'] });
+  expect([created.status, created.body]).toEqual([
     201,
     {
       name: 'editor',
@@ -36,7 +36,7 @@ test('a role is made, changed and deleted, and each is audited with who did it',
     },
   ]);
   expect((await create({ name: 'editor', scopes: [] })).body).toMatchObject({ status: 409, code: 'conflict' });
-  expect((await change('editor', { scopes: ['a:write'] })).body).toEqual({ ...made.body, scopes: ['a:write'] });
+  expect((await change('editor', { scopes: ['a:write'] })).body).toEqual({ ...created.body, scopes: ['a:write'] });
   expect((await change('editor', { description: '' })).body).toMatchObject({ description: '', scopes: ['a:write'] });
   expect((await remove('editor')).status).toBe(204);
   expect((await remove('editor')).status).toBe(404);
@@ -51,7 +51,7 @@ test('a role is made, changed and deleted, and each is audited with who did it',
   ]);
 });
 
-test.each(['user', 'admin'])('the built-in role %s stays as it is', async (name) => {
+test.each(['user', 'admin'])('the built-in role %s cannot be changed or deleted', async (name) => {
   for (const response of [
     await change(name, { scopes: [] }),
     await change(name, { description: 'x' }),
@@ -61,7 +61,7 @@ test.each(['user', 'admin'])('the built-in role %s stays as it is', async (name)
   expect(await eventsOf(name)).toEqual([]);
 });
 
-test('a role that somebody has is not deleted, and what it gives changes for them', async () => {
+test('a role with holders cannot be deleted, and its new scopes reach them at the next refresh', async () => {
   await create({ name: 'baker', scopes: ['bread:bake'] });
   const ada = await world.app.register();
   await world.grant(ada, 'baker');
@@ -70,7 +70,7 @@ test('a role that somebody has is not deleted, and what it gives changes for the
   expect((await world.app.refresh(ada.refresh_token)).body.scope).toBe('bread:bake bread:sell profile sessions');
 });
 
-test('a role that is granted while it is deleted is either granted or gone', async () => {
+test('a role that is granted and deleted concurrently is either granted or deleted', async () => {
   for (let round = 0; round < 10; round += 1) {
     const name = `fleeting-${round}`;
     await create({ name, scopes: ['x'] });
@@ -87,14 +87,14 @@ test('a role that is granted while it is deleted is either granted or gone', asy
   }
 });
 
-test('of twenty who make one role at once, one does', async () => {
-  const answers = await Promise.all(Array.from({ length: 20 }, () => create({ name: 'raced', scopes: ['x'] })));
-  expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
-  expect(answers.filter(({ status }) => status === 409)).toHaveLength(19);
+test('twenty concurrent requests create a role once', async () => {
+  const responses = await Promise.all(Array.from({ length: 20 }, () => create({ name: 'raced', scopes: ['x'] })));
+  expect(responses.filter(({ status }) => status === 201)).toHaveLength(1);
+  expect(responses.filter(({ status }) => status === 409)).toHaveLength(19);
 });
 
-describe('refused is', () => {
-  test.each<[what: string, body: object, path: string]>([
+describe('creating a role returns 400 for', () => {
+  test.each<[title: string, body: object, path: string]>([
     ['a name in upper case', { name: 'Editor', scopes: [] }, 'name'],
     ['a name that begins with a digit', { name: '1st', scopes: [] }, 'name'],
     ['a name of 64 characters', { name: 'a'.repeat(64), scopes: [] }, 'name'],
@@ -106,15 +106,15 @@ describe('refused is', () => {
     ['101 scopes', { name: 'x', scopes: Array.from({ length: 101 }, (_, n) => `s${n}`) }, 'scopes'],
     ['a long description', { name: 'x', scopes: [], description: 'x'.repeat(201) }, 'description'],
     ['a description with NUL', { name: 'x', scopes: [], description: 'a\0b' }, 'description'],
-    ['to be built in', { name: 'x', scopes: [], built_in: true }, 'built_in'],
-  ])('%s', async (_what, body, path) => {
+    ['the member built_in', { name: 'x', scopes: [], built_in: true }, 'built_in'],
+  ])('%s', async (_title, body, path) => {
     const response = await create(body);
     expect(response.body).toMatchObject({ status: 400, code: 'validation_failed' });
     expect(response.body.errors[0].path).toBe(path);
   });
 });
 
-test('the list is by name, in pages', async () => {
+test('roles are listed by name in pages', async () => {
   for (const name of ['page-a', 'page-b', 'page-c']) await create({ name, scopes: [] });
   const names: string[] = [];
   let cursor = '';

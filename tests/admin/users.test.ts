@@ -4,7 +4,7 @@ import { type Admin, adminScopes, type AdminWorld, startAdminWorld } from './wor
 
 jest.setTimeout(30_000);
 
-const nobody = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+const unknownId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
 
 let world: AdminWorld;
 let admin: Admin;
@@ -16,30 +16,30 @@ afterAll(() => world.close());
 
 const patch = (id: string, body: object, token = admin.token) =>
   world.app.call('patch', `/admin/users/${id}`, { body, token });
-const act = (id: string, what: string, token = admin.token) =>
-  world.app.post(`/admin/users/${id}/${what}`, undefined, token);
+const act = (id: string, action: string, token = admin.token) =>
+  world.app.post(`/admin/users/${id}/${action}`, undefined, token);
 
-test('an administrator reads an account, with all that /me tells and whether it is active, and no hash', async () => {
+test('an administrator reads an account as /me returns it, and whether it is active', async () => {
   const ada = await world.app.register();
   const { status, body, headers } = await world.app.get(`/admin/users/${ada.user.id}`, admin.token);
   expect([status, headers['cache-control']]).toEqual([200, 'no-store']);
   expect(body).toEqual({ ...(await world.app.get('/me', ada.access_token)).body, is_active: true });
 });
 
-test.each<[what: string, call: (id: string) => Promise<{ status: number; body: { code: string } }>]>([
+test.each<[title: string, call: (id: string) => Promise<{ status: number; body: { code: string } }>]>([
   ['get', (id) => world.app.get(`/admin/users/${id}`, admin.token)],
   ['patch', (id) => patch(id, { is_active: false })],
   ['delete', (id) => world.app.call('delete', `/admin/users/${id}`, { token: admin.token })],
   ['logout', (id) => act(id, 'logout')],
   ['unlock', (id) => act(id, 'unlock')],
   ['reset-password', (id) => act(id, 'reset-password')],
-])('%s of an id that nobody has, or that is none, is not found', async (_what, call) => {
-  for (const id of [nobody, 'none', '%00', "' OR 1=1"])
+])('%s returns 404 for an unknown or malformed id', async (_title, call) => {
+  for (const id of [unknownId, 'none', '%00', "' OR 1=1"])
     expect(await call(encodeURIComponent(id))).toMatchObject({ status: 404, body: { code: 'not_found' } });
 });
 
 describe('disabling an account', () => {
-  test('ends its sessions at once, lets nobody in, rests its links, and is undone by enabling it', async () => {
+  test('revokes sessions and emailed links and prevents logins until it is enabled again', async () => {
     const ada = await world.app.register();
     await world.app.nextMail(ada.email);
     await world.app.post('/forgot-password', { email: ada.email });
@@ -62,21 +62,21 @@ describe('disabling an account', () => {
     ]);
   });
 
-  test('makes its API keys rest, and enabling it wakes them', async () => {
+  test('suspends its API keys until it is enabled again', async () => {
     const ada = await world.app.register();
     const token = await world.tokenOf(ada, 'api-keys profile');
     const { client_secret: key } = (await world.app.post('/api-keys', { name: 'k', scopes: ['profile'] }, token)).body;
     const status = async () => (await world.app.get('/me', undefined, { 'x-api-key': key })).status;
-    const seen = [await status()];
+    const statuses = [await status()];
     for (const active of [false, true]) {
       await patch(ada.user.id, { is_active: active });
-      seen.push(await status());
+      statuses.push(await status());
     }
-    expect(seen).toEqual([200, 401, 200]);
+    expect(statuses).toEqual([200, 401, 200]);
   });
 });
 
-test('name and verification are changed, and one event tells of it', async () => {
+test('changing the name and the verification of an account records one event', async () => {
   const ada = await world.app.register();
   const changed = await patch(ada.user.id, { display_name: ' Ada King ', email_verified: true });
   expect(changed.body).toMatchObject({ display_name: 'Ada King', email_verified: true, is_active: true });
@@ -84,19 +84,19 @@ test('name and verification are changed, and one event tells of it', async () =>
   expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.updated']);
 });
 
-test.each<[what: string, body: unknown, path: string]>([
-  ['nothing', {}, 'body'],
+test.each<[title: string, body: unknown, path: string]>([
+  ['no member', {}, 'body'],
   ['an address', { email: 'eve@example.com' }, 'email'],
   ['a password', { password: 'a quieter mare and no battery' }, 'password'],
   ['a hash', { password_hash: '$argon2id$' }, 'password_hash'],
   ['scopes', { scopes: ['users:write'] }, 'scopes'],
-  ['an id', { id: nobody }, 'id'],
-  ['what only looks true', { is_active: 'false' }, 'is_active'],
+  ['an id', { id: unknownId }, 'id'],
+  ['text instead of true', { is_active: 'false' }, 'is_active'],
   ['null', { display_name: null }, 'display_name'],
-  ['a role that there is not', { roles: ['user', 'emperor'] }, 'roles'],
-  ['a role by a name that none can have', { roles: ['Robert"); DROP TABLE users'] }, 'roles.0'],
-  ['roles that are no list', { roles: 'admin' }, 'roles'],
-])('a change of %s is refused, and changes nothing', async (_what, body, path) => {
+  ['an unknown role', { roles: ['user', 'emperor'] }, 'roles'],
+  ['an invalid role name', { roles: ['Robert"); DROP TABLE users'] }, 'roles.0'],
+  ['text instead of roles', { roles: 'admin' }, 'roles'],
+])('a change with %s returns 400 and changes nothing', async (_title, body, path) => {
   const ada = await world.app.register();
   const before = (await world.app.get(`/admin/users/${ada.user.id}`, admin.token)).body;
   const response = await patch(ada.user.id, body as object);
@@ -106,7 +106,7 @@ test.each<[what: string, body: unknown, path: string]>([
   expect(await world.eventsOf(ada)).toEqual([]);
 });
 
-test('a deleted account leaves ids in the audit trail and nothing else', async () => {
+test('a deleted account leaves only ids in the audit trail', async () => {
   const ada = await world.app.register();
   const { status } = await world.app.call('delete', `/admin/users/${ada.user.id}`, { token: admin.token });
   expect(status).toBe(204);
@@ -118,7 +118,7 @@ test('a deleted account leaves ids in the audit trail and nothing else', async (
   expect(rows).toEqual([]);
 });
 
-test('logging out everywhere ends every session of an account, and of nobody else', async () => {
+test('logging an account out revokes all its sessions and no others', async () => {
   const ada = await world.app.register();
   const other = (await world.app.login(ada.email)).body as Account;
   expect((await act(ada.user.id, 'logout')).status).toBe(204);
@@ -131,7 +131,7 @@ test('logging out everywhere ends every session of an account, and of nobody els
   expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.logged_out']);
 });
 
-test('unlocking lifts the lock-out of an address', async () => {
+test('unlocking an account ends its lockout', async () => {
   const ada = await world.app.register();
   for (let tries = 0; tries < 3; tries += 1) await world.app.login(ada.email, 'not the one');
   expect((await world.app.login(ada.email)).status).toBe(423);
@@ -140,8 +140,8 @@ test('unlocking lifts the lock-out of an address', async () => {
   expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.unlocked']);
 });
 
-describe('a reset that an administrator asks for', () => {
-  test('goes to the mailbox of the account, and nothing of it to the administrator', async () => {
+describe('a password reset by an administrator', () => {
+  test('emails the link to the account and does not return it', async () => {
     const ada = await world.app.register();
     await world.app.nextMail(ada.email);
     const response = await act(ada.user.id, 'reset-password');
@@ -156,10 +156,10 @@ describe('a reset that an administrator asks for', () => {
     expect((await world.eventsOf(ada)).map(({ type }) => type)).toEqual(['user.reset_mailed']);
   });
 
-  test('is no way to flood a mailbox', async () => {
+  test('is limited to ten emails an hour', async () => {
     const ada = await world.app.register();
     const statuses: number[] = [];
-    for (let asked = 0; asked < 11; asked += 1) {
+    for (let requests = 0; requests < 11; requests += 1) {
       statuses.push((await act(ada.user.id, 'reset-password')).status);
       await world.app.mails();
     }
@@ -167,22 +167,22 @@ describe('a reset that an administrator asks for', () => {
   });
 });
 
-test('no answer of the administration ever holds a hash', async () => {
+test('no administrative response contains a password hash', async () => {
   const ada = await world.app.register();
-  const answers = [
+  const responses = [
     await world.app.get('/admin/users?limit=100', admin.token),
     await world.app.get(`/admin/users?query=${ada.email}`, admin.token),
     await patch(ada.user.id, { display_name: 'Ada' }),
   ];
-  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
-  expect(answers.map(({ text }) => text).join('')).not.toMatch(/\$argon2|password|hash/);
+  expect(responses.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(responses.map(({ text }) => text).join('')).not.toMatch(/\$argon2|password|hash/);
 });
 
-test('an API key administers within its scopes', async () => {
+test('an API key can administer within its scopes', async () => {
   const token = await world.tokenOf(admin, `api-keys ${adminScopes}`);
-  const made = await world.app.post('/api-keys', { name: 'k', scopes: ['users:read', 'users:write'] }, token);
-  expect(made.status).toBe(201);
-  const headers = { 'x-api-key': made.body.client_secret as string };
+  const created = await world.app.post('/api-keys', { name: 'k', scopes: ['users:read', 'users:write'] }, token);
+  expect(created.status).toBe(201);
+  const headers = { 'x-api-key': created.body.client_secret as string };
   const ada = await world.app.register();
   expect((await world.app.get('/admin/users', undefined, headers)).status).toBe(200);
   expect((await world.app.get('/admin/roles', undefined, headers)).status).toBe(403);

@@ -1,27 +1,27 @@
-// Administrators of several kinds, and what the tests of /admin ask of the database.
+// Administrators of several kinds, and the reads and writes of the database in the tests of /admin.
 import { type Account, password, startApp, type Settings, type StartOptions, type TestApp } from '../harness.ts';
 
 export const adminScopes = 'audit:read keys:write roles:write tokens:introspect users:read users:write';
 
 export interface Admin extends Account {
-  /** An access token with every scope that was asked for. */
+  /** An access token with every requested scope. */
   token: string;
 }
 
 export interface AdminWorld {
   app: TestApp;
-  /** A new account with these roles besides `user`, logged in with `scope`. */
+  /** Creates an account with these roles besides `user` and logs it in with `scope`. */
   admin(roles?: string[], scope?: string): Promise<Admin>;
-  /** Another login of an account. */
+  /** Logs an account in again and returns the access token. */
   tokenOf(account: Pick<Account, 'email'>, scope: string): Promise<string>;
   defineRole(name: string, scopes: string[]): Promise<void>;
   grant(account: Pick<Account, 'user'>, role: string): Promise<void>;
   withdraw(account: Pick<Account, 'user'>, role: string): Promise<void>;
   rolesOf(account: Pick<Account, 'user'>): Promise<string[]>;
-  /** Types of the events that concern an account, oldest first, with who did it and the role. */
+  /** Administrative events that concern an account, oldest first. */
   eventsOf(account: Pick<Account, 'user'>): Promise<{ type: string; actor_id: string | null; role: string | null }[]>;
-  /** Takes the role `admin` from everybody. */
-  noAdmins(): Promise<void>;
+  /** Takes the role `admin` from every account. */
+  removeAdmins(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -60,7 +60,7 @@ export async function startAdminWorld(settings: Settings = {}, options: StartOpt
          WHERE user_id = $1 AND (type LIKE 'user.%' OR type LIKE 'role.%') ORDER BY occurred_at, id`,
         id,
       ),
-    async noAdmins() {
+    async removeAdmins() {
       await rows(`DELETE FROM user_roles WHERE role = 'admin'`);
     },
     close: () => app.close(),

@@ -26,16 +26,16 @@ interface Key {
   [member: string]: unknown;
 }
 
-/** An account with a token that may make keys. */
+/** An account with an access token that can create keys. */
 async function owner(scope = 'profile sessions api-keys'): Promise<Account & { token: string }> {
   const account = await app.register();
   const { body } = await app.post('/login', { email: account.email, password, scope });
   return { ...account, token: body.access_token };
 }
 
-const create = (token: string, wanted: object = {}) =>
-  app.post('/api-keys', { name: 'Nightly report', scopes: ['profile'], ...wanted }, token);
-const made = async (token: string, wanted: object = {}): Promise<Key> => (await create(token, wanted)).body as Key;
+const create = (token: string, members: object = {}) =>
+  app.post('/api-keys', { name: 'Nightly report', scopes: ['profile'], ...members }, token);
+const newKey = async (token: string, members: object = {}): Promise<Key> => (await create(token, members)).body as Key;
 const withKey = (secret: string, path = '/me') => app.call('get', path, { headers: { 'x-api-key': secret } });
 const listed = async (token: string, query = '') => (await app.get(`/api-keys${query}`, token)).body;
 const grant = (userId: string, role: string) =>
@@ -43,12 +43,12 @@ const grant = (userId: string, role: string) =>
 const demote = (userId: string, role: string) =>
   app.sql.query('DELETE FROM user_roles WHERE user_id = $1 AND role = $2', [userId, role]);
 
-test('the secret is shown once, and only its hash is kept', async () => {
+test('returns the secret once and stores only its hash', async () => {
   const { token, user } = await owner();
-  const answer = await create(token, { expires_at: '2099-01-01T00:00:00+01:00' });
-  expect(answer.status).toBe(201);
-  expect(answer.headers).toMatchObject({ 'cache-control': 'no-store' });
-  const { client_secret: secret, ...key } = answer.body as Key;
+  const response = await create(token, { expires_at: '2099-01-01T00:00:00+01:00' });
+  expect(response.status).toBe(201);
+  expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
+  const { client_secret: secret, ...key } = response.body as Key;
   expect(key).toMatchObject({
     client_id: `key_${key.id}`,
     name: 'Nightly report',
@@ -68,69 +68,69 @@ test('the secret is shown once, and only its hash is kept', async () => {
   expect(events).toEqual([{ type: 'api_key.created', outcome: 'success', api_key_id: key.id }]);
 });
 
-test('it calls for its owner, as far as its scopes go, and its last use is seen', async () => {
+test('authenticates its owner within its scopes and shows its last use', async () => {
   const { token, email } = await owner();
-  const { client_secret: secret } = await made(token);
+  const { client_secret: secret } = await newKey(token);
   const me = await withKey(secret);
   expect(me.body).toMatchObject({ email });
-  const refused = await withKey(secret, '/sessions');
-  expect(refused.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+  const denied = await withKey(secret, '/sessions');
+  expect(denied.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
   expect((await listed(token)).api_keys[0].last_used_at).toMatch(/^\d{4}-/);
 });
 
-test('to look it up, and to note that it was used, is one statement', async () => {
+test('is looked up and marked as used by one statement', async () => {
   const { token } = await owner();
-  const { client_secret: secret } = await made(token);
+  const { client_secret: secret } = await newKey(token);
   await withKey(secret);
   tap.reset();
   await withKey(secret);
-  expect(tap.statements()).toHaveLength(2); // its own, and that of GET /me
+  expect(tap.statements()).toHaveLength(2); // the other is the statement of GET /me
 });
 
-test('a forged one costs no query, and looks like a revoked and an unknown one', async () => {
+test('a forged secret costs no query and gets the same response as a revoked one', async () => {
   const { token } = await owner();
-  const key = await made(token);
+  const key = await newKey(token);
   const secret = key.client_secret;
   const flipped = secret.slice(0, -1) + (secret.endsWith('A') ? 'Q' : 'A');
   tap.reset();
-  const answers = [await withKey(flipped), await withKey(secret.replace('ktk_', 'kto_')), await withKey('')];
+  const responses = [await withKey(flipped), await withKey(secret.replace('ktk_', 'kto_')), await withKey('')];
   expect(tap.statements()).toEqual([]);
   expect((await app.call('delete', `/api-keys/${key.id}`, { token })).status).toBe(204);
-  answers.push(await withKey(secret));
-  const seen = answers.map(({ status, body, headers }) => [status, body.code, headers['www-authenticate']]);
-  for (const each of seen)
-    expect(each).toEqual([401, 'invalid_access_token', 'Bearer realm="keyturn", error="invalid_token"']);
+  responses.push(await withKey(secret));
+  const outcomes = responses.map(({ status, body, headers }) => [status, body.code, headers['www-authenticate']]);
+  for (const outcome of outcomes)
+    expect(outcome).toEqual([401, 'invalid_access_token', 'Bearer realm="keyturn", error="invalid_token"']);
 });
 
-test('two credentials at once are refused', async () => {
+test('a request with an access token and an API key returns 400', async () => {
   const { token } = await owner();
-  const { client_secret: secret } = await made(token);
+  const { client_secret: secret } = await newKey(token);
   const both = await app.call('get', '/me', { token, headers: { 'x-api-key': secret } });
   expect(both.body).toMatchObject({ status: 400, code: 'validation_failed' });
   expect(both.headers['www-authenticate']).toContain('error="invalid_request"');
 });
 
-describe('to make one', () => {
-  test('needs the scope api-keys, asked for by name', async () => {
-    const { access_token: usual } = await app.register();
-    expect((await create(usual)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+describe('creating an API key', () => {
+  test('requires the scope api-keys, which a login must request by name', async () => {
+    const { access_token: token } = await app.register();
+    expect((await create(token)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
   });
 
-  test('needs a login of the last ten minutes', async () => {
+  test('requires a login in the last ten minutes', async () => {
     const { email } = await app.register();
     const { body } = await app.post('/login', { email, password, scope: 'profile api-keys' });
-    app.clock.step(599);
+    app.clock.step(590);
     expect((await create(body.access_token)).status).toBe(201);
-    app.clock.step(2);
-    const answer = await create(body.access_token);
-    expect(answer.body).toMatchObject({ status: 401, code: 'insufficient_user_authentication' });
-    expect(answer.headers['www-authenticate']).toBe(
+    app.clock.step(10);
+    const response = await create(body.access_token);
+    expect(response.body).toMatchObject({ status: 401, code: 'insufficient_user_authentication' });
+    expect(response.headers['www-authenticate']).toBe(
       'Bearer realm="keyturn", error="insufficient_user_authentication", max_age="600"',
     );
-    app.clock.step(-601);
+    app.clock.step(-600);
   });
 
-  test('a refresh is no login', async () => {
+  test('does not accept a refresh as a login', async () => {
     const { email } = await app.register();
     const { body } = await app.post('/login', { email, password, scope: 'profile api-keys' });
     await app.sql.query(`UPDATE sessions SET auth_time = auth_time - interval '11 minutes' WHERE id = $1`, [
@@ -140,14 +140,14 @@ describe('to make one', () => {
     expect((await create(refreshed.access_token)).status).toBe(401);
   });
 
-  test('gives no scope that the token lacks', async () => {
+  test('returns 403 for a scope that the access token lacks', async () => {
     const { token } = await owner('profile api-keys');
-    const answer = await create(token, { scopes: ['profile', 'sessions', 'users:read'] });
-    expect(answer.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+    const response = await create(token, { scopes: ['profile', 'sessions', 'users:read'] });
+    expect(response.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
     expect((await listed(token)).api_keys).toEqual([]);
   });
 
-  test('names every fault', async () => {
+  test('lists every invalid member', async () => {
     const { token } = await owner();
     const { body } = await app.post('/api-keys', { name: '', scopes: ['a b'], expires_at: 'soon', secret: 'x' }, token);
     expect(body.errors.map(({ path }: { path: string }) => path).toSorted()).toEqual([
@@ -160,17 +160,17 @@ describe('to make one', () => {
     expect((await create(token, { expires_at: '2001-01-01T00:00:00Z' })).body.errors[0].path).toBe('expires_at');
   });
 
-  test('no key makes another, whatever its scopes', async () => {
+  test('is not possible with an API key', async () => {
     const { token } = await owner();
-    const { client_secret: secret } = await made(token, { scopes: ['api-keys', 'profile'] });
-    const answer = await app.call('post', '/api-keys', {
-      body: { name: 'Heir', scopes: ['profile'] },
+    const { client_secret: secret } = await newKey(token, { scopes: ['api-keys', 'profile'] });
+    const response = await app.call('post', '/api-keys', {
+      body: { name: 'Another', scopes: ['profile'] },
       headers: { 'x-api-key': secret },
     });
-    expect(answer.body).toMatchObject({ status: 401, code: 'insufficient_user_authentication' });
+    expect(response.body).toMatchObject({ status: 401, code: 'insufficient_user_authentication' });
   });
 
-  test('of more at once than an account may have, 100 are made', async () => {
+  test('stops at 100 keys for concurrent requests', async () => {
     const { token } = await owner();
     const statuses: number[] = [];
     for (let round = 0; round < 6; round += 1)
@@ -182,11 +182,11 @@ describe('to make one', () => {
   });
 });
 
-test('it shrinks with its owner, at once, and grows back no further than it was', async () => {
+test('loses the scopes that its owner loses, and regains only its own', async () => {
   const { user, email } = await app.register();
   await grant(user.id, 'admin');
   const { body } = await app.post('/login', { email, password, scope: 'profile sessions api-keys users:read' });
-  const { client_secret: secret } = await made(body.access_token, { scopes: ['profile', 'sessions'] });
+  const { client_secret: secret } = await newKey(body.access_token, { scopes: ['profile', 'sessions'] });
   await demote(user.id, 'admin');
   expect((await withKey(secret, '/sessions')).status).toBe(200);
   await demote(user.id, 'user');
@@ -196,9 +196,9 @@ test('it shrinks with its owner, at once, and grows back no further than it was'
   expect((await withKey(secret)).status).toBe(200);
 });
 
-test('it is suspended with its owner, ends with them, and expires', async () => {
+test('is suspended, expired and deleted with its owner', async () => {
   const { token, user } = await owner();
-  const { client_secret: secret, id } = await made(token, { expires_at: '2099-01-01T00:00:00Z' });
+  const { client_secret: secret, id } = await newKey(token, { expires_at: '2099-01-01T00:00:00Z' });
   await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id]);
   expect((await withKey(secret)).status).toBe(401);
   await app.sql.query('UPDATE users SET is_active = true WHERE id = $1', [user.id]);
@@ -209,9 +209,9 @@ test('it is suspended with its owner, ends with them, and expires', async () => 
   expect((await app.sql.query('SELECT 1 FROM api_keys WHERE id = $1', [id])).rows).toEqual([]);
 });
 
-test('it outlives its owner’s sessions, and a change of password; a reset ends it', async () => {
+test('survives logout and a password change, but not a password reset', async () => {
   const { token, email } = await owner();
-  const { client_secret: secret } = await made(token);
+  const { client_secret: secret } = await newKey(token);
   const change = { current_password: password, new_password: 'a quieter mare and no battery' };
   await app.post('/me/password', change, token);
   await app.post('/logout/all', undefined, token);
@@ -223,37 +223,40 @@ test('it outlives its owner’s sessions, and a change of password; a reset ends
   expect((await withKey(secret)).status).toBe(401);
 });
 
-test('somebody else’s key looks like none, and an administrator may revoke it', async () => {
-  const [mine, theirs] = [await owner(), await owner()];
-  const { id, client_secret: secret } = await made(theirs.token);
+test('only its owner and administrators can revoke it; for others it does not exist', async () => {
+  const [caller, other] = [await owner(), await owner()];
+  const { id, client_secret: secret } = await newKey(other.token);
   const revoke = (token: string, key = id) => app.call('delete', `/api-keys/${key}`, { token });
-  const [foreign, none] = [await revoke(mine.token), await revoke(mine.token, '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11')];
-  expect([foreign.status, foreign.body.detail]).toEqual([none.status, none.body.detail]);
+  const [foreign, unknown] = [
+    await revoke(caller.token),
+    await revoke(caller.token, '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11'),
+  ];
+  expect([foreign.status, foreign.body.detail]).toEqual([unknown.status, unknown.body.detail]);
   expect(foreign.status).toBe(404);
-  expect((await revoke(mine.token, 'no-id')).status).toBe(404);
+  expect((await revoke(caller.token, 'no-id')).status).toBe(404);
   expect((await withKey(secret)).status).toBe(200);
-  await grant(mine.user.id, 'admin');
-  const { body } = await app.post('/login', { email: mine.email, password, scope: 'api-keys users:write' });
+  await grant(caller.user.id, 'admin');
+  const { body } = await app.post('/login', { email: caller.email, password, scope: 'api-keys users:write' });
   expect((await revoke(body.access_token)).status).toBe(204);
   expect((await withKey(secret)).status).toBe(401);
 });
 
-test('an administrator who is one no more revokes their own, and nobody else’s, however fresh the token', async () => {
-  const [mine, theirs] = [await owner(), await owner()];
-  const { id, client_secret: secret } = await made(theirs.token);
-  await grant(mine.user.id, 'admin');
-  const { body } = await app.post('/login', { email: mine.email, password, scope: 'api-keys users:write' });
-  await demote(mine.user.id, 'admin');
-  const own = await made(mine.token);
+test('a demoted administrator can revoke only their own keys', async () => {
+  const [caller, other] = [await owner(), await owner()];
+  const { id, client_secret: secret } = await newKey(other.token);
+  await grant(caller.user.id, 'admin');
+  const { body } = await app.post('/login', { email: caller.email, password, scope: 'api-keys users:write' });
+  await demote(caller.user.id, 'admin');
+  const own = await newKey(caller.token);
   const revoke = (key: string) => app.call('delete', `/api-keys/${key}`, { token: body.access_token });
   expect([(await revoke(id)).status, (await revoke(own.id)).status]).toEqual([404, 204]);
   expect([(await withKey(secret)).status, (await withKey(own.client_secret)).status]).toEqual([200, 401]);
 });
 
-test('a list is paged, the newest first', async () => {
+test('keys are listed in pages, newest first', async () => {
   const { token } = await owner();
   const ids: string[] = [];
-  for (let count = 0; count < 5; count += 1) ids.unshift((await made(token)).id);
+  for (let count = 0; count < 5; count += 1) ids.unshift((await newKey(token)).id);
   const first = await listed(token, '?limit=2');
   const second = await listed(token, `?limit=2&cursor=${first.next_cursor}`);
   const third = await listed(token, `?limit=2&cursor=${second.next_cursor}`);
@@ -263,7 +266,7 @@ test('a list is paged, the newest first', async () => {
   expect((await app.get('/api-keys?cursor=x', token)).status).toBe(400);
 });
 
-test('what asks for the password asks a key for it, too, and its wrong ones count', async () => {
+test('operations that require the password also require it from an API key, and count wrong ones', async () => {
   const strict = await startApp({ LOCKOUT_ATTEMPTS: '2' });
   const { email } = await strict.register();
   const { body: login } = await strict.post('/login', { email, password, scope: 'profile api-keys' });

@@ -7,7 +7,7 @@ beforeAll(async () => {
   app = await startApp();
   await app.register();
   await addEvent(app.sql, monthAt(1));
-  await addEvent(app.sql, monthAt(9)); // a month that nobody opened
+  await addEvent(app.sql, monthAt(9)); // a month without a partition
 });
 afterAll(() => app.close());
 
@@ -15,7 +15,7 @@ const wholeTrail = async () => (await app.sql.query('SELECT * FROM audit_events 
 
 const tables = ['audit_events', 'audit_events_default', ...[0, 1, 2].map((month) => partitionOf(monthAt(month)))];
 
-test('these are all its tables', async () => {
+test('the tests cover every table of the trail', async () => {
   expect(['audit_events', ...(await partitionsOf(app.sql))].sort()).toEqual([...tables].sort());
 });
 
@@ -29,14 +29,14 @@ test.each(
       `INSERT INTO ${table} SELECT * FROM ${table} ON CONFLICT (id) DO UPDATE SET type = 'x'`,
     ].map((statement) => [statement]),
   ),
-)('%s is refused, even to the owner', async (statement) => {
+)('%s fails even for the owner of the table', async (statement) => {
   const before = await wholeTrail();
   expect(before.length).toBeGreaterThanOrEqual(3);
   await expect(app.sql.query(statement)).rejects.toMatchObject({ code: '42501' });
   expect(await wholeTrail()).toEqual(before);
 });
 
-test('an event moves to no other table by hand', async () => {
-  const statement = `WITH gone AS (DELETE FROM audit_events RETURNING *) SELECT * FROM gone`;
+test('events cannot be moved to another table', async () => {
+  const statement = `WITH moved AS (DELETE FROM audit_events RETURNING *) SELECT * FROM moved`;
   await expect(app.sql.query(statement)).rejects.toMatchObject({ code: '42501' });
 });

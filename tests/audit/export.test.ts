@@ -1,4 +1,4 @@
-// `npm run cli -- audit export`, as a process of its own.
+// `npm run cli -- audit export` as a process.
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ const parse = (text: string) =>
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Exported);
 
-test('the export is the listing, the oldest event first', async () => {
+test('the export contains the listed events, oldest first', async () => {
   const { token } = await auditorOf(app);
   const { email } = await app.register();
   await app.login(email, 'wrong wrong wrong');
@@ -45,7 +45,7 @@ test('the export is the listing, the oldest event first', async () => {
   expect([code, stderr]).toEqual([0, `${events.length} events.\n`]);
 });
 
-test('it goes over any number of pages, gives each event once, and leaves out what comes after its start', async () => {
+test('the export reads any number of pages, contains each event once, and omits later events', async () => {
   const type = 'export.pages';
   await app.sql.query(
     `INSERT INTO audit_events (id, type, outcome)
@@ -61,7 +61,7 @@ test('it goes over any number of pages, gives each event once, and leaves out wh
   expect(exported).toEqual(all.slice(0, -1));
 });
 
-test('--since and --until cut it without gap and overlap, and --out writes a file for its owner alone', async () => {
+test('consecutive intervals neither overlap nor leave a gap, and --out writes a private file', async () => {
   const [first, second] = [monthAt(-30), monthAt(-29)];
   const edge = new Date(second.getTime() - 1);
   const [a, b, c] = [await addEvent(app.sql, first), await addEvent(app.sql, edge), await addEvent(app.sql, second)];
@@ -83,13 +83,13 @@ test.each([
   [['export', '--until', '2026-11-01']],
   [['export', '--until', '1969-12-31T00:00:00Z']],
   [['export', '--what']],
-])('%j shows the usage, and writes nothing', async (args) => {
+])('%j prints the usage and no events', async (args) => {
   const { code, stdout, stderr } = await run(...args);
   expect([code, stdout]).toEqual([2, '']);
   expect(stderr).toMatch(/^Usage: npm run cli -- audit <command>/);
 });
 
-test('a file that cannot be written is told in a sentence', async () => {
+test('a file that cannot be written is reported in one sentence', async () => {
   const { code, stdout, stderr } = await run('export', '--out', join(folder, 'no', 'such', 'folder'));
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toMatch(/^Error: Cannot write .*folder: ENOENT\.\n$/);

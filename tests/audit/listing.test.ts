@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { readTrail, type TrailQuery } from '../../src/core/audit/audit-events.store.ts';
-import type { EventId, UserId } from '../../src/lib/ids.ts';
-import { type Transaction } from '../../src/platform/postgres.ts';
-import { sql } from '../../src/platform/sql.ts';
+import { type AuditEventQuery, findEvents } from '../../src/core/audit/audit-events.sql.ts';
+import { type EventId, minId, type UserId } from '../../src/lib/ids.ts';
 import { password, startApp, type TestApp } from '../harness.ts';
+import { costOf, statementOf } from '../support/statement-cost.ts';
 import { addEvent, auditorOf, eventsOf, monthAt } from './trail.ts';
 
 jest.setTimeout(60_000);
@@ -28,7 +27,7 @@ async function list(query = ''): Promise<{ events: Listed[]; next_cursor: string
   return response.body;
 }
 
-/** All pages, with something done between each two. */
+/** Reads all pages. `between` runs after each page. */
 async function walk(query: string, between = async () => {}): Promise<string[]> {
   const ids: string[] = [];
   let cursor = '';
@@ -45,9 +44,9 @@ const newestFirst = async (condition: string, ...values: unknown[]) =>
   (await eventsOf(app.sql, condition, ...values)).map(({ id }) => id).toReversed();
 
 describe('an event', () => {
-  test('tells who, what, when, from where, in which session, with what outcome and why', async () => {
+  test('has its actor, action, time, source, session, outcome and reason', async () => {
     const { user, email } = await app.register();
-    const headers = { 'user-agent': 'Tester/1.0', 'x-request-id': 'who-what-when' };
+    const headers = { 'user-agent': 'Tester/1.0', 'x-request-id': 'request-of-a-test' };
     const body = { email, password: 'wrong wrong wrong' };
     expect((await app.call('post', '/login', { body, headers })).status).toBe(401);
     const [event] = (await list(`?user_id=${user.id}&limit=1`)).events;
@@ -63,14 +62,14 @@ describe('an event', () => {
       api_key_id: null,
       role: null,
       kid: null,
-      request_id: 'who-what-when',
+      request_id: 'request-of-a-test',
       ip: '127.0.0.1',
       user_agent: 'Tester/1.0',
       email,
     });
   });
 
-  test('of a user names them, their session and the account', async () => {
+  test('of a user has the ids of the user and the session', async () => {
     const { user, session_id: session } = await app.register();
     const { events } = await list(`?user_id=${user.id}`);
     expect(events).toEqual([
@@ -84,13 +83,13 @@ describe('an event', () => {
     ]);
   });
 
-  test('of a signing key names the key', async () => {
+  test('of a signing key has its kid', async () => {
     const { events } = await list('?type=signing_key.made');
     expect(events.map(({ kid }) => kid)).toContain(app.keyring.active().kid);
     expect(events[0]).toMatchObject({ ip: null, user_agent: null, email: null, user_id: null });
   });
 
-  test('of an erased account keeps ids, and nothing personal', async () => {
+  test('of a deleted account keeps ids and no personal data', async () => {
     const { user, access_token: token } = await app.register();
     expect((await app.post('/me/delete', { current_password: password }, token)).status).toBe(204);
     const { events } = await list(`?user_id=${user.id}`);
@@ -100,7 +99,7 @@ describe('an event', () => {
 });
 
 describe('pages', () => {
-  test('give each event once, the newest first, while events come', async () => {
+  test('contain each event once, newest first, while events are added', async () => {
     for (let n = 0; n < 8; n += 1) await addEvent(app.sql, new Date(), 'page.test');
     const before = await newestFirst(`type = 'page.test'`);
     expect(await walk('&type=page.test', async () => void (await addEvent(app.sql, new Date(), 'page.test')))).toEqual(
@@ -108,7 +107,7 @@ describe('pages', () => {
     );
   });
 
-  test('go through months, those without a partition too', async () => {
+  test('span months, including months without a partition', async () => {
     for (const month of [-20, -1, 0, 1, 2, 3, 30])
       for (let n = 0; n < 2; n += 1) await addEvent(app.sql, monthAt(month), 'month.test');
     const all = await newestFirst(`type = 'month.test'`);
@@ -117,7 +116,7 @@ describe('pages', () => {
     expect(await walk('')).toEqual(await newestFirst('true'));
   });
 
-  test('are of one user, of one type, or of both', async () => {
+  test('can be filtered by user, by type and by both', async () => {
     const { user, email } = await app.register();
     for (let n = 0; n < 4; n += 1) expect((await app.login(email)).status).toBe(200);
     expect((await app.login(email, 'wrong wrong wrong')).status).toBe(401);
@@ -132,8 +131,8 @@ describe('pages', () => {
   });
 });
 
-describe('nobody else reads it', () => {
-  test('a user without the scope is refused, and so is an administrator whose token lacks it', async () => {
+describe('access to the trail', () => {
+  test('requires the scope audit:read in the token', async () => {
     const { access_token: user } = await app.register();
     const { email } = await app.register();
     for (const token of [user, (await app.login(email)).body.access_token]) {
@@ -143,7 +142,7 @@ describe('nobody else reads it', () => {
     expect((await app.get('/admin/audit')).status).toBe(401);
   });
 
-  test('the token of a demoted administrator fails at once', async () => {
+  test('ends immediately for a demoted administrator', async () => {
     const { token, userId } = await auditorOf(app);
     expect((await app.get('/admin/audit', token)).status).toBe(200);
     await app.sql.query(`DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'`, [userId]);
@@ -152,7 +151,7 @@ describe('nobody else reads it', () => {
     expect((await app.get('/me', token)).status).toBe(200);
   });
 
-  test('the token of an ended session fails at once', async () => {
+  test('ends immediately for a disabled account', async () => {
     const { token } = await auditorOf(app);
     expect((await app.post('/logout/all', undefined, token)).status).toBe(403); // it lacks `sessions`
     await app.sql.query(`UPDATE users SET is_active = false WHERE id = (SELECT user_id FROM sessions WHERE id = $1)`, [
@@ -162,30 +161,34 @@ describe('nobody else reads it', () => {
   });
 });
 
-test('every malformed parameter is named at once', async () => {
+test('a response lists every malformed parameter', async () => {
   const response = await app.get('/admin/audit?user_id=ada&type=DROP%20TABLE&cursor=1&limit=101', auditor.token);
   expect([response.status, response.body.code]).toEqual([400, 'validation_failed']);
   const paths = response.body.errors.map(({ path }: { path: string }) => path);
   expect(paths.sort()).toEqual(['cursor', 'limit', 'type', 'user_id']);
 });
 
-describe('what a page costs', () => {
-  const queries: [string, Partial<TrailQuery>][] = [
-    ['the first', {}],
-    ['one in the middle', { before: 'middle' as EventId }],
-    ['of a user', { userId: 'somebody' as UserId }],
-    ['of a type', { type: 'rare' }],
-    ['of a user and a type', { userId: 'somebody' as UserId, type: 'rare' }],
+describe('the cost of a page', () => {
+  interface Ids {
+    userId: UserId;
+    middle: EventId;
+  }
+  const queries: [page: string, query: (ids: Ids) => Partial<AuditEventQuery>][] = [
+    ['the first page', () => ({})],
+    ['a page in the middle', ({ middle }) => ({ before: middle })],
+    ['of one user', ({ userId }) => ({ userId })],
+    ['of one type', () => ({ type: 'rare' })],
+    ['of one user and type', ({ userId }) => ({ userId, type: 'rare' })],
   ];
   let costs: TestApp;
-  let somebody: string;
+  let userId: UserId;
   beforeAll(async () => {
     costs = await startApp();
-    somebody = (await costs.register()).user.id;
+    userId = (await costs.register()).user.id as UserId;
   });
   afterAll(() => costs.close());
 
-  /** Events of other users, one in a thousand of a rare type, and thirty more of one user. */
+  /** Inserts events of other users, one in a thousand of a rare type, and thirty events of one user. */
   const fill = async (count: number) => {
     const id = `(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - (n * 7)), 12, '0') ||
                  substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid`;
@@ -199,7 +202,7 @@ describe('what a page costs', () => {
       `INSERT INTO audit_events (id, type, outcome, user_id)
        SELECT ${id}, CASE WHEN n % 2 = 0 THEN 'rare' ELSE 'login' END, 'success', $1::uuid
        FROM generate_series(1, 30) AS n`,
-      [somebody],
+      [userId],
     );
     await costs.sql.query(
       `INSERT INTO audit_personal_data (event_id, ip) SELECT id, '192.0.2.1' FROM audit_events ON CONFLICT DO NOTHING`,
@@ -207,35 +210,21 @@ describe('what a page costs', () => {
     await costs.sql.query('VACUUM ANALYZE audit_events, audit_personal_data');
   };
 
-  /** Pages of the database that a query looks at, by its real statement. */
-  const buffersOf = async (query: Partial<TrailQuery>): Promise<number> => {
-    let statement = sql``;
-    const recorder = {
-      $queryRaw(strings: TemplateStringsArray, ...values: string[]) {
-        statement = sql(strings, ...values);
-        return Promise.resolve([]);
-      },
-    };
-    const { rows: middle } = await costs.sql.query('SELECT id FROM audit_events ORDER BY id DESC OFFSET 5000 LIMIT 1');
-    const given = {
-      ...query,
-      ...(query.before ? { before: middle[0].id } : {}),
-      ...(query.userId ? { userId: somebody as UserId } : {}),
-    };
-    await readTrail(recorder as unknown as Transaction, { order: 'newest first', limit: 21, ...given });
-    const explain = `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`;
-    const { rows } = await costs.sql.query<Record<string, [{ Plan: Record<string, number> }]>>(
-      explain,
-      statement.values,
-    );
-    const plan = rows[0]?.['QUERY PLAN']?.[0].Plan ?? {};
-    return (plan['Shared Hit Blocks'] ?? NaN) + (plan['Shared Read Blocks'] ?? NaN);
-  };
-
   test('does not grow with the trail', async () => {
     const measure = async () => {
-      const measured: [string, number][] = [];
-      for (const [name, query] of queries) measured.push([name, await buffersOf(query)]);
+      const { rows } = await costs.sql.query<{ id: EventId }>(
+        'SELECT id FROM audit_events ORDER BY id DESC OFFSET 5000 LIMIT 1',
+      );
+      const ids = { userId, middle: rows[0]?.id ?? minId<EventId>(0) };
+      const measured: [page: string, buffers: number][] = [];
+      const connection = await costs.sql.connect();
+      for (const [page, query] of queries) {
+        const statement = await statementOf((tx) =>
+          findEvents(tx, { order: 'newest first', limit: 21, ...query(ids) }),
+        );
+        measured.push([page, (await costOf(connection, statement)).buffers]);
+      }
+      connection.release(true);
       return measured;
     };
     await fill(10_000);
@@ -244,7 +233,7 @@ describe('what a page costs', () => {
     const large = await measure();
     for (const [index, [name, pages]] of large.entries()) {
       const before = small[index]?.[1] ?? NaN;
-      // Twenty times as many events are one level more in each index.
+      // Twenty times as many events add one level to each index.
       expect([name, pages, pages <= 2 * before && pages < 200]).toEqual([name, pages, true]);
     }
   });

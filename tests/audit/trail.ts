@@ -1,4 +1,4 @@
-// The audit trail as the database has it, its months, and somebody who may read it.
+// The audit trail in the database, its partitions, and an account that can read it.
 import { expect } from '@jest/globals';
 import type pg from 'pg';
 import { password, type TestApp } from '../harness.ts';
@@ -13,7 +13,7 @@ export interface EventRow {
   session_id: string | null;
 }
 
-/** The first day of a month, so many months from this one. */
+/** The first day of the month that is `offset` months from the current one. */
 export function monthAt(offset: number): Date {
   const now = new Date();
   return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + offset, 1));
@@ -28,14 +28,14 @@ export const partitionsOf = async (sql: pg.Pool): Promise<string[]> => {
   return rows.map(({ name }) => name);
 };
 
-/** Puts this month's partition, which holds all that came before, in the place of one for each month since `offset`. */
-export async function openMonthsSince(sql: pg.Pool, offset: number): Promise<void> {
+/** Replaces the current month's partition, which contains everything before, by one partition for each month since `offset`. */
+export async function createPartitionsSince(sql: pg.Pool, offset: number): Promise<void> {
   await sql.query(`DROP TABLE ${partitionOf(monthAt(0))}`);
   for (let month = offset; month <= 0; month += 1)
     await sql.query('SELECT audit_open_month($1::date)', [monthAt(month).toISOString().slice(0, 10)]);
 }
 
-/** An event of that time, with what is personal of it, as a process writes it; gives its id. */
+/** Inserts an event of that time with personal data, as a process does, and returns its id. */
 export async function addEvent(sql: pg.Pool, at: Date, type = 'login'): Promise<string> {
   const { rows } = await sql.query<{ id: string }>(
     `WITH event AS (
@@ -51,17 +51,17 @@ export async function addEvent(sql: pg.Pool, at: Date, type = 'login'): Promise<
 export const eventsOf = async (sql: pg.Pool, condition: string, ...values: unknown[]): Promise<EventRow[]> =>
   (await sql.query<EventRow>(`SELECT * FROM audit_events WHERE ${condition} ORDER BY id`, values)).rows;
 
-/** Waits for what is written while nobody waits for it. */
-export async function eventually<Found>(look: () => Promise<Found[]>, count = 1): Promise<Found[]> {
+/** Waits up to two seconds for `count` rows that are written after the response. */
+export async function eventually<Row>(find: () => Promise<Row[]>, count = 1): Promise<Row[]> {
   for (let tries = 0; tries < 100; tries += 1) {
-    const found = await look();
-    if (found.length >= count) return found;
+    const rows = await find();
+    if (rows.length >= count) return rows;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  return look();
+  return find();
 }
 
-/** Somebody who may read the trail: an access token, and whose it is. */
+/** Creates an account that can read the trail, and logs it in. */
 export async function auditorOf(app: TestApp): Promise<{ token: string; userId: string; sessionId: string }> {
   const { email, user } = await app.register();
   await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [user.id]);

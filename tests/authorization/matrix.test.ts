@@ -24,18 +24,18 @@ const everyScope =
 let app: TestApp;
 beforeAll(async () => {
   app = await startApp();
-  await somebody('administrator'); // so that none of the others is the last one
+  await newOwner('administrator'); // so that no other administrator is the last one
 });
 afterAll(() => app.close());
 
-/** A new account with all the scopes that it may have, and an API key that has those of a user. */
-async function somebody(role: 'user' | 'administrator' = 'user'): Promise<Owner> {
+/** A new account logged in with all scopes that it can hold, and its API key with the scopes of a user. */
+async function newOwner(role: 'user' | 'administrator' = 'user'): Promise<Owner> {
   const account = await app.register();
   if (role === 'administrator')
     await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [account.user.id]);
   const { body } = await app.post('/login', { email: account.email, password, scope: everyScope });
-  const wanted = { name: 'Nightly report', scopes: ['profile', 'sessions', 'api-keys'] };
-  const { body: apiKey } = await app.post('/api-keys', wanted, body.access_token);
+  const key = { name: 'Nightly report', scopes: ['profile', 'sessions', 'api-keys'] };
+  const { body: apiKey } = await app.post('/api-keys', key, body.access_token);
   return { ...account, ...(body as Account), apiKey };
 }
 
@@ -44,10 +44,10 @@ async function credentialOf(principal: (typeof callers)[number], owner: Owner): 
   if (principal === 'anonymous') return {};
   if (principal === 'API key') return { 'x-api-key': owner.apiKey.client_secret };
   if (principal === 'user') return bearer(owner);
-  return bearer(await somebody(principal === 'administrator' ? 'administrator' : 'user'));
+  return bearer(await newOwner(principal === 'administrator' ? 'administrator' : 'user'));
 }
 
-test('the table has a row for every operation, and a column for every caller', () => {
+test('the table has a row for every operation and a column for every caller', () => {
   expect(head).toEqual(['call', ...callers]);
   const known = operations.map(({ method, template }) => `${method} ${template}`);
   expect(rows.map(([call = '']) => call).toSorted()).toEqual(known.toSorted());
@@ -61,7 +61,7 @@ describe.each(rows.map(([call = '', ...statuses]) => ({ call, statuses })))('$ca
     '$caller: $status',
     async ({ principal, status }) => {
       const { id = '', method = '', path: itself = '' } = operation ?? {};
-      const owner = await somebody();
+      const owner = await newOwner();
       const { path = itself, body, headers } = (await recipes[id]?.(owner, app)) ?? {};
       const response = await app.call(method.toLowerCase() as Parameters<Client['call']>[0], path, {
         body,

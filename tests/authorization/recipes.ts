@@ -2,13 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { type Account, freshEmail, password, type TestApp } from '../harness.ts';
 
-/** Somebody whose things are asked for. */
+/** The account whose resources a call accesses. */
 export interface Owner extends Account {
   apiKey: { id: string; client_id: string; client_secret: string };
 }
 
 export interface Call {
-  /** In place of the operation's own path. */
+  /** Replaces the operation's own path. */
   path?: string;
   body?: object | string;
   headers?: Record<string, string>;
@@ -19,19 +19,19 @@ const form = (parameters: Record<string, string>): Call => ({
   headers: { 'content-type': 'application/x-www-form-urlencoded' },
 });
 
-/** What a call is about, where it needs to be made first. */
-const things = {
-  async link(app: TestApp, email: string, ask?: string): Promise<string> {
-    if (ask !== undefined) {
+/** Creates the resources that a call needs. */
+const create = {
+  async link(app: TestApp, email: string, requestPath?: string): Promise<string> {
+    if (requestPath !== undefined) {
       await app.mails();
-      await app.post(ask, { email });
+      await app.post(requestPath, { email });
     }
     return (await app.nextMail(email)).token ?? '';
   },
   async undoLink(app: TestApp, { email, access_token: token }: Owner): Promise<string> {
     await app.nextMail(email);
     await app.post('/me/email', { new_email: freshEmail(), current_password: password }, token);
-    return things.link(app, email);
+    return create.link(app, email);
   },
   async cookie(app: TestApp): Promise<Record<string, string>> {
     const body = { email: freshEmail(), password, display_name: 'Ada', transport: 'cookie' };
@@ -59,19 +59,19 @@ export const recipes: Record<string, (owner: Owner, app: TestApp) => Call | Prom
   refresh: ({ refresh_token: token }) => ({ body: { refresh_token: token } }),
   logout: ({ refresh_token: token }) => ({ body: { refresh_token: token } }),
   logoutAll: () => ({}),
-  getCsrfToken: async (_, app) => ({ headers: await things.cookie(app) }),
+  getCsrfToken: async (_, app) => ({ headers: await create.cookie(app) }),
   getMe: () => ({}),
   updateMe: () => ({ body: { display_name: 'Ada King' } }),
   changePassword: () => ({ body: { ...confirmed, new_password: next } }),
   changeEmail: () => ({ body: { ...confirmed, new_email: freshEmail() } }),
   deleteMe: () => ({ body: confirmed }),
-  verifyEmail: async ({ email }, app) => ({ body: { token: await things.link(app, email) } }),
+  verifyEmail: async ({ email }, app) => ({ body: { token: await create.link(app, email) } }),
   resendVerification: ({ email }) => ({ body: { email } }),
   forgotPassword: ({ email }) => ({ body: { email } }),
   resetPassword: async ({ email }, app) => ({
-    body: { token: await things.link(app, email, '/forgot-password'), new_password: next },
+    body: { token: await create.link(app, email, '/forgot-password'), new_password: next },
   }),
-  undoEmailChange: async (owner, app) => ({ body: { token: await things.undoLink(app, owner) } }),
+  undoEmailChange: async (owner, app) => ({ body: { token: await create.undoLink(app, owner) } }),
   listSessions: () => ({}),
   endSession: ({ session_id: id }) => ({ path: `/sessions/${id}` }),
   listApiKeys: () => ({}),
@@ -91,11 +91,11 @@ export const recipes: Record<string, (owner: Owner, app: TestApp) => Call | Prom
   mailPasswordReset: ({ user }) => ({ path: `/admin/users/${user.id}/reset-password` }),
   listRoles: () => ({}),
   createRole: () => ({ body: { name: `r${randomBytes(6).toString('hex')}`, scopes: [] } }),
-  updateRole: async (_, app) => ({ path: await things.role(app), body: { description: 'Changed' } }),
-  deleteRole: async (_, app) => ({ path: await things.role(app) }),
+  updateRole: async (_, app) => ({ path: await create.role(app), body: { description: 'Changed' } }),
+  deleteRole: async (_, app) => ({ path: await create.role(app) }),
   listSigningKeys: () => ({}),
   rotateSigningKeys: () => ({}),
-  revokeSigningKey: async (_, app) => ({ path: `/admin/keys/${await things.kid(app)}/revoke` }),
+  revokeSigningKey: async (_, app) => ({ path: `/admin/keys/${await create.kid(app)}/revoke` }),
   getJwks: () => ({}),
   getAuthorizationServerMetadata: () => ({}),
   getOpenidConfiguration: () => ({}),

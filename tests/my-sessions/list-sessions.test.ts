@@ -31,19 +31,19 @@ async function list(token: string, query = ''): Promise<{ sessions: Listed[]; ne
 const idsOf = ({ sessions }: { sessions: Listed[] }) => sessions.map(({ id }) => id);
 const loginOf = async ({ email }: Account) => (await app.login(email)).body as Account;
 
-/** A user with so many sessions, the newest first. */
+/** An account with this number of sessions; `ids` are newest first. */
 async function userWith(sessions: number): Promise<{ account: Account; ids: string[] }> {
   const account = await app.register();
   const ids = [account.session_id];
   while (ids.length < sessions) {
-    app.clock.step(0.005); // ids of one millisecond have no order
+    app.clock.step(0.005); // ids of the same millisecond are not ordered
     ids.unshift((await loginOf(account)).session_id);
   }
   return { account, ids };
 }
 
-describe('the list', () => {
-  test('tells of each session what its owner needs, and no secret', async () => {
+describe('the list of sessions', () => {
+  test('contains the public facts of each session and no secrets', async () => {
     const account = await app.register();
     const response = await app.get('/sessions', account.access_token);
     expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
@@ -67,30 +67,30 @@ describe('the list', () => {
     expect(Date.parse(expires) - Date.parse(created)).toBeCloseTo(30 * 86_400_000, -3);
   });
 
-  test('has the newest first, and marks the one that asks', async () => {
+  test('is sorted newest first and marks the current session', async () => {
     const { account, ids } = await userWith(4);
     const { sessions } = await list(account.access_token);
     expect(sessions.map(({ id }) => id)).toEqual(ids);
     expect(sessions.map(({ current }) => current)).toEqual([false, false, false, true]);
   });
 
-  test('has only one’s own', async () => {
+  test('contains only own sessions', async () => {
     const [one, two] = [await userWith(2), await userWith(3)];
     expect(idsOf(await list(one.account.access_token))).toEqual(one.ids);
     expect(idsOf(await list(two.account.access_token))).toEqual(two.ids);
   });
 
-  test('has only live ones', async () => {
+  test('contains only live sessions', async () => {
     const { account, ids } = await userWith(5);
-    const [newest = '', ended = '', idle = '', over = '', own = ''] = ids;
-    expect((await app.call('delete', `/sessions/${ended}`, { token: account.access_token })).status).toBe(204);
+    const [newest = '', revoked = '', idle = '', expired = '', own = ''] = ids;
+    expect((await app.call('delete', `/sessions/${revoked}`, { token: account.access_token })).status).toBe(204);
     const past = "clock_timestamp() - interval '1 second'";
     await app.sql.query(`UPDATE sessions SET expires_at = ${past} WHERE id = $1`, [idle]);
-    await app.sql.query(`UPDATE sessions SET absolute_expires_at = ${past} WHERE id = $1`, [over]);
+    await app.sql.query(`UPDATE sessions SET absolute_expires_at = ${past} WHERE id = $1`, [expired]);
     expect(idsOf(await list(account.access_token))).toEqual([newest, own]);
   });
 
-  test('moves last_used_at and expires_at with a refresh, never past the end of the session', async () => {
+  test('shows a later last_used_at after a refresh, but never a later absolute expiry', async () => {
     const { account } = await userWith(2);
     const other = await loginOf(account);
     const entry = async () => (await list(account.access_token)).sessions.find(({ id }) => id === other.session_id);
@@ -110,7 +110,7 @@ describe('the list', () => {
 });
 
 describe('paging', () => {
-  test('walks through all sessions once, in order, whatever the page’s size', async () => {
+  test('returns every session once and in order for any limit', async () => {
     const { account, ids } = await userWith(7);
     for (const limit of [1, 2, 3, 7, 100]) {
       const seen: string[] = [];
@@ -128,12 +128,12 @@ describe('paging', () => {
     }
   });
 
-  test('neither repeats nor skips where sessions come and go in between', async () => {
+  test('neither repeats nor skips sessions while others are created and revoked', async () => {
     const { account, ids } = await userWith(5);
     const first = await list(account.access_token, '?limit=2');
-    const end = (id = '') => app.call('delete', `/sessions/${id}`, { token: account.access_token });
-    await end(ids[1]); // the cursor's own
-    await end(ids[2]); // one that is still to come
+    const revoke = (id = '') => app.call('delete', `/sessions/${id}`, { token: account.access_token });
+    await revoke(ids[1]); // the session of the cursor
+    await revoke(ids[2]); // a session of the next page
     app.clock.step(0.005);
     await loginOf(account);
     const second = await list(account.access_token, `?limit=2&cursor=${first.next_cursor}`);
@@ -142,24 +142,24 @@ describe('paging', () => {
     expect(second.next_cursor).toBeNull();
   });
 
-  test('has twenty a page by default', async () => {
+  test('returns twenty sessions by default', async () => {
     const { account } = await userWith(22);
     const first = await list(account.access_token);
     expect(first.sessions).toHaveLength(20);
     expect((await list(account.access_token, `?cursor=${first.next_cursor}`)).sessions).toHaveLength(2);
   });
 
-  test('with a stranger’s session as the cursor shows only one’s own', async () => {
+  test('returns only own sessions for a cursor of another user', async () => {
     const { account, ids } = await userWith(2);
     app.clock.step(0.005);
-    const stranger = await app.register();
-    expect(idsOf(await list(account.access_token, `?cursor=${stranger.session_id}`))).toEqual(ids);
+    const other = await app.register();
+    expect(idsOf(await list(account.access_token, `?cursor=${other.session_id}`))).toEqual(ids);
   });
 
   test.each([
     ['limit', ['0', '101', 'abc', '-1', '', '1.5', '01', '1e1', '%201', '99999999999999999999']],
     ['cursor', ['abc', '', '0197a1b0', "'; DROP TABLE sessions;--", '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b1']],
-  ])('refuses a malformed %s', async (name, values) => {
+  ])('returns 400 for a malformed %s', async (name, values) => {
     const { access_token: token } = await app.register();
     for (const value of [...values, `1&${name}=2`]) {
       const response = await app.get(`/sessions?${name}=${value}`, token);

@@ -6,6 +6,24 @@ const bytes = Buffer.alloc(32);
 const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
+  'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
+  'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
+  'core/api-keys/api-keys.sql.ts revokeTokensOf': [['tx', id]],
+  'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: Buffer.alloc(32) }]],
+  'core/api-keys/api-keys.sql.ts useApiKeyByToken': [['tx', { apiKeyId: id, issuedAt: 0 }]],
+  'core/audit/audit-events.sql.ts findEvents': [
+    ['tx', { order: 'oldest first', limit: 1 }],
+    ['tx', { userId: id, type: 'login', from: id, after: id, before: id, order: 'newest first', limit: 1 }],
+  ],
+  'core/audit/audit-partitions.sql.ts createPartition': [['tx', 1]],
+  'core/audit/audit-partitions.sql.ts deletePersonalData': [['tx', 60, 1]],
+  'core/audit/audit-partitions.sql.ts dropOldestPartition': [['tx', 60]],
+  'core/audit/audit-partitions.sql.ts findPartitionWork': [
+    ['tx', 2, 60],
+    ['tx', 2, undefined],
+  ],
+  'core/audit/audit-partitions.sql.ts limitLockWait': [['tx']],
+  'core/audit/audit-partitions.sql.ts tryLockPartitions': [['tx']],
   'core/audit/audit.sql.ts insertEvent': [
     [
       'tx',
@@ -41,6 +59,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ],
   ],
   'core/audit/audit.sql.ts insertImportEvents': [['tx', [{ id, userId: id }]]],
+  'core/audit/config-changes.sql.ts lockFingerprints': [['tx']],
+  'core/audit/config-changes.sql.ts saveFingerprints': [
+    ['tx', 'key', [{ name: 'ACCESS_TTL', hmac: Buffer.alloc(32) }]],
+  ],
   'core/authorization/authorization.sql.ts findGrants': [
     ['tx', { userId: id, sessionId: id, apiKeyId: undefined, scopes: [], authTime: 0 }],
     ['tx', { userId: id, sessionId: undefined, apiKeyId: id, scopes: [], authTime: undefined }],
@@ -67,10 +89,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ],
   ],
   'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
-  'core/sessions/sessions.sql.ts revokeSession': [
-    ['tx', id, 'logout'],
-    ['tx', id, 'logout', otherId],
-  ],
+  'core/sessions/sessions.sql.ts revokeSession': [['tx', id, 'logout']],
   'core/sessions/sessions.sql.ts revokeSessionsOf': [
     ['tx', id, 'logout_all'],
     ['tx', id, 'password_changed', otherId],
@@ -91,6 +110,23 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ],
   ],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
+  'features/sessions/sessions.sql.ts findLiveSessions': [
+    ['tx', id, undefined, 1],
+    ['tx', id, otherId, 1],
+  ],
   'features/sign-up/sign-up.sql.ts findUser': [['tx', id]],
   'features/sign-up/sign-up.sql.ts grantUserRole': [['tx', { id, email: 'ada@example.com' }]],
+  'features/users/users.sql.ts findNewestUsers': [
+    ['tx', undefined, 1],
+    ['tx', id, 1],
+  ],
+  'features/users/users.sql.ts findUser': [['tx', id]],
+  'features/users/users.sql.ts findUsersByEmail': [
+    ['tx', 'ada', undefined, 1],
+    ['tx', 'ada', 'ada@example.com', 1],
+  ],
+  'features/users/users.sql.ts findUsersByNameOnly': [
+    ['tx', 'ada', undefined, 1],
+    ['tx', 'ada', { key: 'ada', id }, 1],
+  ],
 };

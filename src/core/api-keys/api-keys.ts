@@ -1,24 +1,35 @@
-import type { Principal } from '../authorization/principal.ts';
-import type { FindApiKey } from '../../http/authenticate.ts';
-import type { ApiKeyId } from '../../lib/ids.ts';
-import type { Database } from '../../platform/postgres.ts';
+import type { ApiKeyId, UserId } from '../../lib/ids.ts';
 import type { MasterKeys } from '../../lib/master-keys.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
+import type { ApiKeySubject, Principal } from '../authorization/principal.ts';
 import { makeOpaqueTokens, type OpaqueTokens } from '../tokens/opaque-token.ts';
-import { type LiveApiKey, useApiKey, useApiKeyByToken } from './api-keys.store.ts';
+import { type LiveApiKey, useApiKeyBySecret, useApiKeyByToken } from './api-keys.sql.ts';
 
 /** The secrets of API keys: `ktk_…` */
 export type ApiKeySecrets = OpaqueTokens<ApiKeyId>;
 
 export const makeApiKeySecrets = (masterKeys: MasterKeys): ApiKeySecrets => makeOpaqueTokens('ktk_', masterKeys);
 
-const callerOf = (key: LiveApiKey | undefined): Principal | undefined =>
+/** Finds a live API key and records its use. Undefined if the key or its owner is not active. */
+export interface FindApiKey {
+  /** By the value of `X-API-Key`. Forged secrets cost no query. */
+  bySecret: (secret: string) => Promise<Principal | undefined>;
+  /** By a verified access token, unless it was revoked. */
+  byToken: (subject: ApiKeySubject) => Promise<Principal | undefined>;
+}
+
+const principalOf = (key: LiveApiKey | undefined): Principal | undefined =>
   key && { userId: key.userId, apiKeyId: key.id, sessionId: undefined, authTime: undefined, scopes: key.scopes };
 
-/** Makes no query for a secret that this service did not make. */
 export const makeFindApiKey = (db: Database, secrets: ApiKeySecrets): FindApiKey => ({
   async bySecret(secret) {
     const token = secrets.parse(secret);
-    return token && callerOf(await useApiKey(db, token));
+    return token && principalOf(await useApiKeyBySecret(db, token));
   },
-  byToken: async (bearer) => callerOf(await useApiKeyByToken(db, bearer)),
+  byToken: async (subject) => principalOf(await useApiKeyByToken(db, subject)),
 });
+
+/** Revokes every API key of a user. The transaction holds the user's lock. */
+export async function revokeApiKeysOf(tx: Transaction, userId: UserId): Promise<void> {
+  await tx.apiKey.deleteMany({ where: { userId } });
+}

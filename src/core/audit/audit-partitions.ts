@@ -1,33 +1,64 @@
 import type { Logger } from '../../platform/log.ts';
-import { type Database, sentenceOf } from '../../platform/postgres.ts';
-import { dropOldest, findTasks, openMonth } from './audit-partitions.store.ts';
+import { type Database, sentenceOf, type Transaction } from '../../platform/postgres.ts';
+import type { Audit } from './audit.ts';
+import {
+  createPartition,
+  deletePersonalData,
+  dropOldestPartition,
+  findPartitionWork,
+  limitLockWait,
+  tryLockPartitions,
+} from './audit-partitions.sql.ts';
 
-export interface AuditPartitionsDeps {
+export interface MaintainAuditPartitionsDeps {
   db: Database;
-  /** Undefined: for ever. */
+  audit: Audit;
+  /** Undefined keeps events forever. */
   auditRetentionSeconds: number | undefined;
   log: Logger;
 }
 
-/** Partitions are made so many months before the first event of theirs, so that a fault has time to be mended. */
+/** Partitions are created early, so that operators have time to fix a failure. */
 const monthsAhead = 2;
 
+/** Runs `work` in a transaction, or returns undefined if another process maintains the partitions. */
+const withPartitionLock = <Result>(db: Database, work: (tx: Transaction) => Promise<Result>) =>
+  db.transaction(async (tx) => {
+    await limitLockWait(tx);
+    return (await tryLockPartitions(tx)) ? work(tx) : undefined;
+  });
+
 /**
- * Makes the partitions of the audit trail that are to come, and drops those that are too old. A fault waits for the next
- * time: meanwhile every event has a place. Gives 0, as nothing is left over for another batch.
+ * Creates the coming partitions of the audit trail and drops the expired ones. A failure is logged and the next run tries again;
+ * until then the default partition takes the events. Returns 0: no batch is left to do.
  */
 export const makeMaintainAuditPartitions =
-  ({ db, auditRetentionSeconds, log }: AuditPartitionsDeps) =>
+  ({ db, audit, auditRetentionSeconds, log }: MaintainAuditPartitionsDeps) =>
   async (): Promise<number> => {
+    const dropOldest = (retentionSeconds: number) =>
+      withPartitionLock(db, async (tx) => {
+        const partition = await dropOldestPartition(tx, retentionSeconds);
+        if (partition !== undefined) await audit.record(tx, 'system', { type: 'audit.retention', reason: partition });
+        return partition;
+      });
     try {
-      const { missing, stale } = await findTasks(db, monthsAhead, auditRetentionSeconds);
-      for (const ahead of missing) await openMonth(db, ahead);
-      if (auditRetentionSeconds === undefined || !stale) return 0;
+      const { missingMonths, hasExpired } = await findPartitionWork(db, monthsAhead, auditRetentionSeconds);
+      for (const month of missingMonths) await withPartitionLock(db, (tx) => createPartition(tx, month));
+      if (auditRetentionSeconds === undefined || !hasExpired) return 0;
       let partition: string | undefined;
-      while ((partition = await dropOldest(db, auditRetentionSeconds)) !== undefined)
-        log.info({ partition }, 'a month of the audit trail was dropped, as AUDIT_RETENTION says');
+      while ((partition = await dropOldest(auditRetentionSeconds)) !== undefined)
+        log.info({ partition }, 'dropped an expired partition of the audit trail');
     } catch (error) {
-      log.warn({ reason: sentenceOf(error) }, 'the months of the audit trail stay as they are; trying again later');
+      log.warn(
+        { reason: sentenceOf(error) },
+        'could not maintain the partitions of the audit trail; trying again later',
+      );
     }
     return 0;
   };
+
+/** Deletes personal data of expired events, up to `batchSize` rows at a time, and returns the number of rows. */
+export const makePurgePersonalData =
+  ({ db, auditRetentionSeconds }: Pick<MaintainAuditPartitionsDeps, 'db' | 'auditRetentionSeconds'>) =>
+  async (batchSize: number): Promise<number> =>
+    auditRetentionSeconds === undefined ? 0 : deletePersonalData(db, auditRetentionSeconds, batchSize);

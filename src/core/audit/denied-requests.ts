@@ -1,27 +1,44 @@
-import type { DeniedRequest } from '../../http/handle-request.ts';
+import type { ApiError } from '../../lib/errors.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Database, sentenceOf } from '../../platform/postgres.ts';
-import { actorOf, recordEvent } from './audit.store.ts';
+import type { Principal } from '../authorization/principal.ts';
+import type { RequestSource } from '../request-info.ts';
+import type { Audit } from './audit.ts';
 
-/** While the database hangs, more than so many are not waited for: the log has them. */
+/** A request of an authenticated principal that was denied for lack of rights or because its credential ended. */
+export interface DeniedRequest {
+  operationId: string;
+  principal: Principal;
+  request: RequestSource;
+  error: ApiError;
+}
+
+export interface RecordDeniedRequestDeps {
+  db: Database;
+  audit: Audit;
+  log: Logger;
+}
+
+/** If the database hangs, further events are only logged. */
 const maxPending = 50;
-const longestReason = 200;
+const maxReasonLength = 200;
 
 /**
- * Records that somebody who is known was refused: they lack a scope, or what they came with has ended. Nobody waits for
- * it, and a fault of it changes no answer. Each request writes at most one, so the rate limits bound it.
+ * Records denied requests. The response neither waits for the event nor depends on it. Each request writes at most one event, so
+ * the rate limits bound their number.
  */
-export function makeRecordDenial(db: Database, log: Logger) {
+export function makeRecordDeniedRequest({ db, audit, log }: RecordDeniedRequestDeps) {
   let pending = 0;
   return ({ operationId, principal, request, error }: DeniedRequest): void => {
-    const reason = `${operationId} ${error.message}`.slice(0, longestReason);
-    const lost = (fault: string) =>
-      log.warn({ request_id: request.id, reason: fault }, 'a refusal is not in the audit trail');
-    if (pending >= maxPending) return lost('too many wait');
+    const logLost = (reason: string) =>
+      log.warn({ request_id: request.id, reason }, 'a denied request is missing from the audit trail');
+    if (pending >= maxPending) return logLost('too many pending events');
     pending += 1;
-    const facts = { ...actorOf(principal), userId: principal.userId };
-    void recordEvent(db, request, { type: 'authorization.refused', outcome: 'failure', reason, ...facts })
-      .catch((error: unknown) => lost(sentenceOf(error)))
+    const reason = `${operationId} ${error.message}`.slice(0, maxReasonLength);
+    const { userId } = principal;
+    void audit
+      .record(db, request, { type: 'authorization.refused', outcome: 'failure', reason, actor: principal, userId })
+      .catch((failure: unknown) => logLost(sentenceOf(failure)))
       .finally(() => (pending -= 1));
   };
 }

@@ -1,3 +1,4 @@
+import { difference, sortedUnique } from '../../lib/sets.ts';
 import { InsufficientScope, InsufficientUserAuthentication, InvalidAccessToken } from '../errors.ts';
 import type { Grants } from './authorization.sql.ts';
 import type { Principal } from './principal.ts';
@@ -11,8 +12,17 @@ export interface AuthorizedPrincipal extends Principal, Grants {}
 
 /** @throws InsufficientScope if the access token lacks one of the scopes */
 export function requireTokenScopes({ scopes }: Principal, required: readonly string[]): void {
-  const missing = required.filter((scope) => !scopes.includes(scope));
+  const missing = difference(required, scopes);
   if (missing.length > 0) throw new InsufficientScope(missing.join(' '));
+}
+
+/**
+ * A new API key can have only scopes of the access token. @throws InsufficientScope, whose reason goes to the audit trail, which
+ * must not contain text from clients
+ */
+export function requireDelegable({ scopes }: Principal, wanted: readonly string[]): void {
+  const beyond = difference(wanted, scopes);
+  if (beyond.length > 0) throw new InsufficientScope(beyond.join(' '), 'wider than the token');
 }
 
 /** @throws InsufficientScope if the access token or the user's current roles lack one of the scopes */
@@ -32,7 +42,7 @@ export function requireGrantable(authorized: AuthorizedPrincipal, scopes: readon
     (scope) => !authorized.heldScopes.includes(scope) || (isApiKey && !authorized.scopes.includes(scope)),
   );
   // The reason goes to the audit trail, which must not contain text from clients.
-  if (beyond.length > 0) throw new InsufficientScope([...new Set(beyond)].join(' '), 'exceeds own scopes');
+  if (beyond.length > 0) throw new InsufficientScope(sortedUnique(beyond).join(' '), 'exceeds own scopes');
 }
 
 /** Accounts with administrative scopes can be changed only by principals who hold the same scopes. @throws InsufficientScope */

@@ -77,21 +77,20 @@ export const findSession = (tx: Transaction, id: SessionId): Promise<LiveSession
   );
 
 /**
- * Revokes a live session, if `owner` is given only one of this user. Returns its user, or undefined if nothing was revoked. SQL
- * because one of several concurrent executions must win, by the database's clock.
+ * Revokes a live session and returns its user; undefined if the session was not live. SQL because one of several concurrent
+ * executions must win, by the database's clock.
  */
 export async function revokeSession(
   tx: Transaction,
   id: SessionId,
   reason: RevokedReason,
-  owner: UserId | null = null,
 ): Promise<UserId | undefined> {
   const revoked = await queryRow(
     tx,
     { userId: column.uuid<UserId>() },
     sql`
     UPDATE sessions AS s SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
-    WHERE s.id = ${id}::uuid AND ${isLiveSession} AND (${owner}::uuid IS NULL OR s.user_id = ${owner}::uuid)
+    WHERE s.id = ${id}::uuid AND ${isLiveSession}
     RETURNING s.user_id AS "userId"`,
   );
   return revoked?.userId;

@@ -2,7 +2,7 @@ import type { SessionId } from '../../lib/ids.ts';
 import type { LiveSession } from '../sessions/live-session.sql.ts';
 import { formatToken, type RefreshToken } from '../sessions/refresh-token.ts';
 import type { Keyring } from '../signing-keys/keyring.ts';
-import type { AccessClaims } from './access-token.ts';
+import type { AccessClaims } from './sign-access-token.ts';
 
 /** The tokens of one session. */
 export interface IssuedTokens {

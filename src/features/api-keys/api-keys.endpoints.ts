@@ -1,25 +1,27 @@
 import { z } from 'zod';
 import { ScopeName } from '../../core/authorization/scopes.ts';
+import { Conflict, InsufficientUserAuthentication } from '../../core/errors.ts';
 import { clientIdOf } from '../../core/tokens/access-token.ts';
 import { DisplayName } from '../../core/users/user.ts';
-import { endpoint } from '../../http/endpoint.ts';
-import { InsufficientScope } from '../../core/errors.ts';
-import { pageQuery } from '../../http/schemas/paging.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
 import type { ApiKeyId } from '../../lib/ids.ts';
-import { InsufficientUserAuthentication, TooManyApiKeys } from './api-keys.errors.ts';
-import type { ApiKeyRow } from './api-keys.store.ts';
-import type { ApiKeys } from './api-keys.ts';
-
-const ApiKeyIdText = z.uuid().transform((text) => text.toLowerCase() as ApiKeyId);
+import { sortedUnique } from '../../lib/sets.ts';
+import { type CreateApiKeyDeps, makeCreateApiKey } from './create-api-key.ts';
+import { type ApiKeyDetails, type ListApiKeysDeps, makeListApiKeys } from './list-api-keys.ts';
+import { makeRevokeApiKey, type RevokeApiKeyDeps } from './revoke-api-key.ts';
 
 const members = {
-  id: z.uuid().meta({ description: 'For this list' }),
+  id: z.uuid().meta({ description: 'Identifies the key in this list' }),
   client_id: z.string().meta({ description: 'For `/token`; the `sub` and `client_id` claims of its access tokens' }),
-  name: z.string().meta({ description: 'A name for people to read' }),
-  scopes: z.array(z.string()).meta({ description: 'What it may do as long as its owner may' }),
-  created_at: z.iso.datetime().meta({ description: 'When it was made' }),
-  expires_at: z.iso.datetime().nullable().meta({ description: 'When it ends by itself; null: never' }),
-  last_used_at: z.iso.datetime().nullable().meta({ description: 'When it was last used, to the minute; null: never' }),
+  name: z.string().meta({ description: 'For people' }),
+  scopes: z.array(z.string()).meta({ description: 'The scopes of the key, as long as its owner holds them' }),
+  created_at: z.iso.datetime().meta({ description: 'When it was created' }),
+  expires_at: z.iso.datetime().nullable().meta({ description: 'When it expires; null means never' }),
+  last_used_at: z.iso
+    .datetime()
+    .nullable()
+    .meta({ description: 'When it was last used, to the minute; null means never' }),
 };
 
 const example = {
@@ -40,7 +42,7 @@ const CreatedApiKey = z
     client_secret: z
       .string()
       .regex(/^ktk_[\w-]{86}$/)
-      .meta({ description: 'Shown here and never again: keep it now' }),
+      .meta({ description: 'Returned only once. Store it now' }),
   })
   .meta({
     id: 'CreatedApiKey',
@@ -50,8 +52,8 @@ const CreatedApiKey = z
 
 const ApiKeyList = z
   .object({
-    api_keys: z.array(ApiKey).meta({ description: 'The newest first' }),
-    next_cursor: z.string().nullable().meta({ description: 'The `cursor` of the next page; null at the end' }),
+    api_keys: z.array(ApiKey).meta({ description: 'Newest first' }),
+    next_cursor: nextCursor,
   })
   .meta({
     id: 'ApiKeyList',
@@ -64,20 +66,20 @@ const CreateApiKeyRequest = z
     name: DisplayName,
     scopes: z
       .array(ScopeName)
-      .min(1, { error: 'must name at least one scope' })
-      .max(100, { error: 'must name at most 100 scopes' })
-      .transform((scopes) => [...new Set(scopes)].toSorted())
-      .meta({ description: 'No wider than those of the access token that calls' }),
+      .min(1, { error: 'must contain at least one scope' })
+      .max(100, { error: 'must contain at most 100 scopes' })
+      .transform(sortedUnique)
+      .meta({ description: 'Only scopes of the access token of this request' }),
     expires_at: z.iso
       .datetime({ offset: true, error: 'must be an RFC 3339 date and time' })
       .transform((text) => new Date(text))
       .nullable()
       .default(null)
-      .meta({ description: 'Left out: it ends only when it is revoked' }),
+      .meta({ description: 'Without it the key is valid until it is revoked' }),
   })
   .meta({ id: 'CreateApiKeyRequest', examples: [{ name: 'Nightly report', scopes: ['profile'] }] });
 
-const toApiKey = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt }: ApiKeyRow) => ({
+const toApiKey = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt }: ApiKeyDetails) => ({
   id,
   client_id: clientIdOf(id),
   name,
@@ -89,46 +91,50 @@ const toApiKey = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt }: ApiKey
 
 const common = { tag: 'API keys', scopes: ['api-keys'] } as const;
 
-export const apiKeysRoutes = ({ list, create, revoke }: ApiKeys) => [
-  endpoint({
-    ...common,
-    method: 'get',
-    path: '/api-keys',
-    operationId: 'listApiKeys',
-    summary: 'List your API keys, the newest first',
-    query: pageQuery(ApiKeyIdText),
-    response: ApiKeyList,
-    async handle({ query, principal }) {
-      const { keys, next } = await list(principal, query.cursor, query.limit);
-      return { api_keys: keys.map(toApiKey), next_cursor: next ?? null };
-    },
-  }),
-  endpoint({
-    ...common,
-    method: 'post',
-    path: '/api-keys',
-    operationId: 'createApiKey',
-    summary: 'Make an API key',
-    description:
-      'Needs an access token of a login that is not older than 10 minutes (RFC 9470). The secret is in this answer and ' +
-      'nowhere else.',
-    body: CreateApiKeyRequest,
-    response: CreatedApiKey,
-    status: 201,
-    errors: [InsufficientUserAuthentication, InsufficientScope, TooManyApiKeys],
-    async handle({ body: { name, scopes, expires_at: expiresAt }, principal, request }) {
-      const { key, secret } = await create(principal, { name, scopes, expiresAt }, request);
-      return { ...toApiKey(key), client_secret: secret };
-    },
-  }),
-  endpoint({
-    ...common,
-    method: 'delete',
-    path: '/api-keys/:id',
-    operationId: 'revokeApiKey',
-    summary: 'Revoke an API key',
-    description: 'Ends it at once. With `users:write`, anybody’s.',
-    params: z.object({ id: ApiKeyIdText.meta({ description: 'As in the list' }) }),
-    handle: ({ params, principal, request }) => revoke(principal, params.id, request),
-  }),
-];
+export function apiKeyEndpoints(deps: ListApiKeysDeps & CreateApiKeyDeps & RevokeApiKeyDeps): Endpoint[] {
+  const listApiKeys = makeListApiKeys(deps);
+  const createApiKey = makeCreateApiKey(deps);
+  const revokeApiKey = makeRevokeApiKey(deps);
+  return [
+    endpoint({
+      ...common,
+      method: 'get',
+      path: '/api-keys',
+      operationId: 'listApiKeys',
+      summary: 'List your API keys, newest first',
+      query: pageQuery(uuidOf<ApiKeyId>()),
+      response: ApiKeyList,
+      async handle({ query, principal }) {
+        const { rows, next } = await listApiKeys(principal, query.cursor, query.limit);
+        return { api_keys: rows.map(toApiKey), next_cursor: next?.id ?? null };
+      },
+    }),
+    endpoint({
+      ...common,
+      method: 'post',
+      path: '/api-keys',
+      operationId: 'createApiKey',
+      summary: 'Create an API key',
+      description:
+        'Requires an access token of a login in the last 10 minutes (RFC 9470). The secret is returned only in this response.',
+      body: CreateApiKeyRequest,
+      response: CreatedApiKey,
+      status: 201,
+      errors: [InsufficientUserAuthentication, Conflict],
+      async handle({ body: { name, scopes, expires_at: expiresAt }, principal, request }) {
+        const { key, secret } = await createApiKey(principal, { name, scopes, expiresAt }, request);
+        return { ...toApiKey(key), client_secret: secret };
+      },
+    }),
+    endpoint({
+      ...common,
+      method: 'delete',
+      path: '/api-keys/:id',
+      operationId: 'revokeApiKey',
+      summary: 'Revoke an API key',
+      description: 'Takes effect immediately. With the scope `users:write` also API keys of other users.',
+      params: z.object({ id: uuidOf<ApiKeyId>().meta({ description: 'As in the list' }) }),
+      handle: ({ params, principal, request }) => revokeApiKey(principal, params.id, request),
+    }),
+  ];
+}

@@ -1,33 +1,11 @@
 import { z } from 'zod';
-import { endpoint } from '../../http/endpoint.ts';
-import { pageQuery } from '../../http/schemas/paging.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
 import type { EventId, UserId } from '../../lib/ids.ts';
-import { type ListEvents, toEvent } from './audit.ts';
+import { AuditEvent, toAuditEvent } from './audit-event.ts';
+import { type ListAuditEventsDeps, makeListAuditEvents } from './list-audit-events.ts';
 
-const EventIdText = z.uuid().transform((text) => text.toLowerCase() as EventId);
-const UserIdText = z.uuid().transform((text) => text.toLowerCase() as UserId);
-
-const AuditEvent = z
-  .object({
-    id: z.uuid().meta({ description: 'Begins with the time, so that newer events have greater ids' }),
-    occurred_at: z.iso.datetime().meta({ description: "By the database's clock" }),
-    type: z.string().meta({ description: 'What was done, or tried' }),
-    outcome: z.enum(['success', 'failure']).meta({ description: 'Whether it was done' }),
-    reason: z.string().nullable().meta({ description: 'Why, or how; what it may be depends on the type' }),
-    actor_id: z.uuid().nullable().meta({ description: 'The user who acted; null where nobody was authenticated' }),
-    user_id: z.uuid().nullable().meta({ description: 'The user whose account it concerns' }),
-    session_id: z.uuid().nullable().meta({ description: 'The session that acted, or that it concerns' }),
-    api_key_id: z.uuid().nullable().meta({ description: 'The API key that acted, or that it concerns' }),
-    role: z.string().nullable().meta({ description: 'The role that it concerns' }),
-    kid: z.string().nullable().meta({ description: 'The signing key that it concerns' }),
-    request_id: z.string().nullable().meta({ description: "As in `X-Request-Id` and in the service's log" }),
-    ip: z.string().nullable().meta({ description: "The client's address; null once the account was deleted" }),
-    user_agent: z.string().nullable().meta({ description: "The client's `User-Agent`; goes with the account, too" }),
-    email: z.string().nullable().meta({ description: "The account's address then; null where somebody else acted" }),
-  })
-  .meta({ id: 'AuditEvent', description: 'Who did what, when, where from, and what came of it' });
-
-const example: z.output<typeof AuditEvent> = {
+const example: AuditEvent = {
   id: '0197a1b0-7a11-7d02-8f4e-2c9b1d3e4f50',
   occurred_at: '2026-11-22T10:15:00.000Z',
   type: 'login',
@@ -47,8 +25,8 @@ const example: z.output<typeof AuditEvent> = {
 
 const AuditEventList = z
   .object({
-    events: z.array(AuditEvent).meta({ description: 'The newest first' }),
-    next_cursor: z.string().nullable().meta({ description: 'The `cursor` of the next page; null at the end' }),
+    events: z.array(AuditEvent).meta({ description: 'Newest first' }),
+    next_cursor: nextCursor,
   })
   .meta({
     id: 'AuditEventList',
@@ -56,29 +34,32 @@ const AuditEventList = z
     examples: [{ events: [example], next_cursor: null }],
   });
 
-const AuditQuery = pageQuery(EventIdText).extend({
-  user_id: UserIdText.optional().meta({ description: 'Only what concerns the account of this user' }),
+const listQuery = pageQuery(uuidOf<EventId>()).extend({
+  user_id: uuidOf<UserId>().optional().meta({ description: 'Only events that concern the account of this user' }),
   type: z
     .string()
-    .regex(/^[a-z_.]{1,64}$/, { error: 'must be a type of event, such as login' })
+    .regex(/^[a-z_.]{1,64}$/, { error: 'must be an event type, such as login' })
     .optional()
     .meta({ description: 'Only events of this type, such as `login`' }),
 });
 
-export const listEventsRoute = (list: ListEvents) =>
-  endpoint({
-    method: 'get',
-    path: '/admin/audit',
-    operationId: 'listAuditEvents',
-    tag: 'Administration',
-    summary: 'Read the audit trail, the newest event first',
-    description: 'An event that comes while pages are read shifts none of them.',
-    scopes: ['audit:read'],
-    query: AuditQuery,
-    response: AuditEventList,
-    async handle({ query, principal }) {
-      const filter = { userId: query.user_id, type: query.type };
-      const { events, next } = await list(principal, filter, query.cursor, query.limit);
-      return { events: events.map(toEvent), next_cursor: next ?? null };
-    },
-  });
+export function auditEndpoints(deps: ListAuditEventsDeps): Endpoint[] {
+  const listAuditEvents = makeListAuditEvents(deps);
+  return [
+    endpoint({
+      method: 'get',
+      path: '/admin/audit',
+      operationId: 'listAuditEvents',
+      tag: 'Administration',
+      summary: 'List events of the audit trail, newest first',
+      description: 'New events do not shift pages.',
+      scopes: ['audit:read'],
+      query: listQuery,
+      response: AuditEventList,
+      async handle({ query: { user_id: userId, type, cursor, limit }, principal }) {
+        const { rows, next } = await listAuditEvents(principal, { userId, type }, cursor, limit);
+        return { events: rows.map(toAuditEvent), next_cursor: next?.id ?? null };
+      },
+    }),
+  ];
+}

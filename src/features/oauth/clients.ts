@@ -1,10 +1,10 @@
 import type { Audit } from '../../core/audit/audit.ts';
-import type { ApiKeySecrets } from '../../core/api-keys/api-keys.ts';
+import type { ApiKeySecrets, FindApiKey } from '../../core/api-keys/api-keys.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import { ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { apiKeyIdOf } from '../../core/tokens/access-token.ts';
-import type { Credentials, FindApiKey } from '../../http/authenticate.ts';
+import type { Credentials } from '../../http/authenticate.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { isBasic, parseBasic } from './basic-auth.ts';
 import { InvalidClient } from './oauth.errors.ts';

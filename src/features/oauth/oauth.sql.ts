@@ -1,4 +1,4 @@
-import { isKeyOf } from '../../core/api-keys/api-keys.store.ts';
+import { isKeyOf } from '../../core/api-keys/api-keys.sql.ts';
 import { isLiveApiKey, joinGrants } from '../../core/authorization/fragments.sql.ts';
 import type { ApiKeySubject } from '../../core/authorization/principal.ts';
 import type { Transaction } from '../../platform/postgres.ts';

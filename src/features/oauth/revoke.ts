@@ -1,4 +1,4 @@
-import { revokeTokensOf } from '../../core/api-keys/api-keys.store.ts';
+import { revokeTokensOf } from '../../core/api-keys/api-keys.sql.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import { InvalidAccessToken } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';

@@ -1,31 +1,27 @@
 import { z } from 'zod';
-import { endpoint } from '../../http/endpoint.ts';
-import { pageQuery } from '../../http/schemas/paging.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
 import type { SessionId } from '../../lib/ids.ts';
-import type { SessionRow } from './sessions.store.ts';
-import type { EndMySession, ListMySessions } from './sessions.ts';
-
-const SessionIdText = z.uuid().transform((text) => text.toLowerCase() as SessionId);
+import { type ListSessionsDeps, makeListSessions } from './list-sessions.ts';
+import { makeRevokeSession, type RevokeSessionDeps } from './revoke-session.ts';
+import type { SessionDetails } from './sessions.sql.ts';
 
 const Session = z
   .object({
     id: z.uuid().meta({ description: 'The `sid` claim of its access tokens' }),
-    created_at: z.iso.datetime().meta({ description: 'When its user logged in' }),
+    created_at: z.iso.datetime().meta({ description: 'When the user logged in' }),
     last_used_at: z.iso.datetime().meta({ description: 'When it was last refreshed' }),
-    expires_at: z.iso.datetime().meta({ description: 'When it ends unless it is refreshed, or for good' }),
-    ip: z.string().meta({ description: "The login's address" }),
-    user_agent: z.string().nullable().meta({ description: "The login's `User-Agent`" }),
-    amr: z.array(z.string()).meta({ description: 'How its user was authenticated (RFC 8176)' }),
-    current: z.boolean().meta({ description: 'Whether it is the session of the access token' }),
+    expires_at: z.iso.datetime().meta({ description: 'When it expires if it is not refreshed before' }),
+    ip: z.string().meta({ description: 'The client address of the login' }),
+    user_agent: z.string().nullable().meta({ description: 'The `User-Agent` of the login' }),
+    amr: z.array(z.string()).meta({ description: 'How the user was authenticated (RFC 8176)' }),
+    current: z.boolean().meta({ description: 'Whether it is the session of this access token' }),
   })
-  .meta({ id: 'Session', description: 'One login, on one device' });
+  .meta({ id: 'Session', description: 'One login on one device' });
 
 const sessionListMembers = {
-  sessions: z.array(Session).meta({ description: 'The newest first' }),
-  next_cursor: z
-    .string()
-    .nullable()
-    .meta({ format: 'uuid', description: 'The `cursor` of the next page; null at the end' }),
+  sessions: z.array(Session).meta({ description: 'Newest first' }),
+  next_cursor: nextCursor.meta({ format: 'uuid' }),
 };
 
 const SessionList = z.object(sessionListMembers).meta({
@@ -50,7 +46,7 @@ const SessionList = z.object(sessionListMembers).meta({
   ],
 });
 
-const toSession = (row: SessionRow, currentId: SessionId | undefined) => ({
+const toSession = (row: SessionDetails, currentId: SessionId | undefined) => ({
   id: row.id,
   created_at: row.createdAt.toISOString(),
   last_used_at: row.lastUsedAt.toISOString(),
@@ -61,31 +57,35 @@ const toSession = (row: SessionRow, currentId: SessionId | undefined) => ({
   current: row.id === currentId,
 });
 
-export const listMySessionsRoute = (list: ListMySessions) =>
-  endpoint({
-    method: 'get',
-    path: '/sessions',
-    operationId: 'listSessions',
-    tag: 'Sessions',
-    summary: 'List your live sessions, the newest first',
-    scopes: ['sessions'],
-    query: pageQuery(SessionIdText),
-    response: SessionList,
-    handle: async ({ query, principal }) => {
-      const { sessions, next } = await list(principal, query.cursor, query.limit);
-      return { sessions: sessions.map((row) => toSession(row, principal.sessionId)), next_cursor: next ?? null };
-    },
-  });
+const common = { tag: 'Sessions', scopes: ['sessions'] } as const;
 
-export const endMySessionRoute = (end: EndMySession) =>
-  endpoint({
-    method: 'delete',
-    path: '/sessions/:id',
-    operationId: 'endSession',
-    tag: 'Sessions',
-    summary: 'End one of your sessions',
-    description: 'With `users:write`, anybody’s whose roles give no more than yours.',
-    scopes: ['sessions'],
-    params: z.object({ id: SessionIdText.meta({ description: 'As in the list' }) }),
-    handle: ({ params, principal, request }) => end(principal, params.id, request),
-  });
+export function sessionEndpoints(deps: ListSessionsDeps & RevokeSessionDeps): Endpoint[] {
+  const listSessions = makeListSessions(deps);
+  const revokeSession = makeRevokeSession(deps);
+  return [
+    endpoint({
+      ...common,
+      method: 'get',
+      path: '/sessions',
+      operationId: 'listSessions',
+      summary: 'List your live sessions, newest first',
+      query: pageQuery(uuidOf<SessionId>()),
+      response: SessionList,
+      async handle({ query, principal }) {
+        const { rows, next } = await listSessions(principal, query.cursor, query.limit);
+        return { sessions: rows.map((row) => toSession(row, principal.sessionId)), next_cursor: next?.id ?? null };
+      },
+    }),
+    endpoint({
+      ...common,
+      method: 'delete',
+      path: '/sessions/:id',
+      operationId: 'endSession',
+      summary: 'Revoke a session',
+      description:
+        'With the scope `users:write` also sessions of other users, unless they hold administrative scopes that you lack.',
+      params: z.object({ id: uuidOf<SessionId>().meta({ description: 'As in the list' }) }),
+      handle: ({ params, principal, request }) => revokeSession(principal, params.id, request),
+    }),
+  ];
+}

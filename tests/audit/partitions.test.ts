@@ -1,10 +1,11 @@
-// The trail is a partition a month: made ahead, dropped whole, and nothing is lost in between.
+// The trail has one partition per month: created ahead, dropped as a whole, and no event is lost.
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { makeMaintainAuditPartitions } from '../../src/core/audit/audit-partitions.ts';
-import { purgeTraces } from '../../src/core/audit/audit-partitions.store.ts';
+import { makeAudit } from '../../src/core/audit/audit.ts';
+import { makeMaintainAuditPartitions, makePurgePersonalData } from '../../src/core/audit/audit-partitions.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { openInfrastructure } from '../../src/infrastructure.ts';
 import type { Logger } from '../../src/platform/log.ts';
 import { makeLogger } from '../../src/platform/log.ts';
@@ -19,7 +20,7 @@ import {
   eventsOf,
   eventually,
   monthAt,
-  openMonthsSince,
+  createPartitionsSince,
   partitionOf,
   partitionsOf,
 } from './trail.ts';
@@ -44,12 +45,13 @@ function openProcess(): Database {
   return infrastructure.db;
 }
 
-/** What a process does at its start and then again and again; gives what it warned of. */
-async function tend(retentionDays: number | undefined, db = openProcess()): Promise<string[]> {
+/** Runs the job that maintains partitions once and returns its warnings. */
+async function maintain(retentionDays: number | undefined, db = openProcess()): Promise<string[]> {
   const warnings: string[] = [];
   const log = { info: () => {}, warn: ({ reason }: { reason: string }) => void warnings.push(reason) };
   const auditRetentionSeconds = retentionDays === undefined ? undefined : retentionDays * day;
-  expect(await makeMaintainAuditPartitions({ db, auditRetentionSeconds, log: log as unknown as Logger })()).toBe(0);
+  const deps = { db, audit: makeAudit({ clock: systemClock }), auditRetentionSeconds, log: log as unknown as Logger };
+  expect(await makeMaintainAuditPartitions(deps)()).toBe(0);
   return warnings;
 }
 
@@ -62,16 +64,16 @@ const partitions = (from: number, to: number) =>
 const allPartitions = (from: number, to: number) => [...partitions(from, to), 'audit_events_default'].sort();
 
 describe('partitions', () => {
-  test('are made two months ahead, once', async () => {
+  test('are created once, two months ahead', async () => {
     for (const month of [1, 2]) await app.sql.query(`DROP TABLE ${partitionOf(monthAt(month))}`);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(0, 0));
-    expect(await tend(undefined)).toEqual([]);
+    expect(await maintain(undefined)).toEqual([]);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(0, 2));
-    expect(await tend(undefined)).toEqual([]);
+    expect(await maintain(undefined)).toEqual([]);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(0, 2));
   });
 
-  test('hold the events of their month to the last millisecond', async () => {
+  test('contain the events of their month to the last millisecond', async () => {
     for (const at of [monthAt(1), lastMomentOf(1), monthAt(2)]) await addEvent(app.sql, at);
     const { rows } = await app.sql.query(`SELECT tableoid::regclass::text AS name FROM audit_events ORDER BY id`);
     const [first, last, next] = rows.slice(-3).map(({ name }) => name as string);
@@ -79,14 +81,14 @@ describe('partitions', () => {
     expect(next).toBe(partitionOf(monthAt(2)));
   });
 
-  test('are made while a transaction that has written to the trail is open, and writers go on meanwhile', async () => {
+  test('are created while a transaction that has written to the trail is open', async () => {
     await app.sql.query(`DROP TABLE ${partitionOf(monthAt(2))}`);
     const writer = await app.sql.connect();
     await writer.query('BEGIN');
     await writer.query(
       `INSERT INTO audit_events (id, type, outcome) VALUES (audit_first_id(current_date), 'x', 'success')`,
     );
-    expect(await tend(undefined)).toEqual([]);
+    expect(await maintain(undefined)).toEqual([]);
     await writer.query('COMMIT');
     writer.release();
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(0, 2));
@@ -96,31 +98,32 @@ describe('partitions', () => {
 
 describe('an event of a month without a partition', () => {
   const ahead = 2;
-  const caught = async () => (await app.sql.query('SELECT id FROM audit_events_default')).rows.map(({ id }) => id);
+  const idsInDefault = async () =>
+    (await app.sql.query('SELECT id FROM audit_events_default')).rows.map(({ id }) => id);
 
   beforeEach(async () => {
     await app.sql.query(`DROP TABLE ${partitionOf(monthAt(ahead))}`);
   });
 
-  test('is kept, and listed', async () => {
+  test('is stored and listed', async () => {
     const id = await addEvent(app.sql, monthAt(ahead));
-    expect(await caught()).toEqual([id]);
+    expect(await idsInDefault()).toEqual([id]);
     const { token } = await auditorOf(app);
     const { events } = (await app.get('/admin/audit?limit=1', token)).body;
     expect(events).toEqual([expect.objectContaining({ id, ip: '192.0.2.1' })]);
   });
 
-  test('moves into it once there is one, and stays as untouchable as it was', async () => {
+  test('moves to its partition when it is created, and stays append-only', async () => {
     const [first, last, other] = [
       await addEvent(app.sql, monthAt(ahead)),
       await addEvent(app.sql, lastMomentOf(ahead)),
       await addEvent(app.sql, monthAt(ahead + 1)),
     ];
     const before = await eventsOf(app.sql, 'true');
-    expect(new Set(await caught())).toEqual(new Set([first, last, other]));
-    expect(await tend(undefined)).toEqual([]);
+    expect(new Set(await idsInDefault())).toEqual(new Set([first, last, other]));
+    expect(await maintain(undefined)).toEqual([]);
     expect(await eventsOf(app.sql, 'true')).toEqual(before);
-    expect(await caught()).toEqual([other]);
+    expect(await idsInDefault()).toEqual([other]);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(0, 2));
     for (const table of [partitionOf(monthAt(ahead)), 'audit_events_default', 'audit_events'])
       await expect(app.sql.query(`DELETE FROM ${table}`)).rejects.toMatchObject({ code: '42501' });
@@ -130,56 +133,57 @@ describe('an event of a month without a partition', () => {
 });
 
 describe('retention', () => {
-  test('drops whole months with what is personal of them, says so in the trail, and touches nothing else', async () => {
-    await openMonthsSince(app.sql, -5);
-    const gone = [await addEvent(app.sql, monthAt(-5)), await addEvent(app.sql, lastMomentOf(-4))];
+  test('drops expired months with their personal data, records it, and keeps everything else', async () => {
+    await createPartitionsSince(app.sql, -5);
+    const expired = [await addEvent(app.sql, monthAt(-5)), await addEvent(app.sql, lastMomentOf(-4))];
     const kept = [await addEvent(app.sql, monthAt(-3)), await addEvent(app.sql, lastMomentOf(-1))];
     const { user } = await app.register();
     const before = await ids();
-    expect(before).toEqual(expect.arrayContaining([...gone, ...kept]));
+    expect(before).toEqual(expect.arrayContaining([...expired, ...kept]));
 
-    // Older than the first moment of the month -3: so that all of -4 is.
+    // A retention longer than the age of month -3 keeps the end of month -4.
     const retentionDays = daysSince(monthAt(-3));
-    expect(await tend(retentionDays + 1)).toEqual([]);
+    expect(await maintain(retentionDays + 1)).toEqual([]);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(-4, 2));
-    expect(await tend(retentionDays - 1)).toEqual([]);
+    expect(await maintain(retentionDays - 1)).toEqual([]);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(-3, 2));
 
-    const told = await eventsOf(app.sql, `type = 'audit.retention'`);
-    expect(told.map(({ reason, outcome }) => [reason, outcome])).toEqual([
+    const events = await eventsOf(app.sql, `type = 'audit.retention'`);
+    expect(events.map(({ reason, outcome }) => [reason, outcome])).toEqual([
       [partitionOf(monthAt(-5)), 'success'],
       [partitionOf(monthAt(-4)), 'success'],
     ]);
-    const ours = told.map(({ id }) => id);
-    expect(await ids()).toEqual([...before.filter((id) => !gone.includes(id)), ...ours].sort());
+    const newIds = events.map(({ id }) => id);
+    expect(await ids()).toEqual([...before.filter((id) => !expired.includes(id)), ...newIds].sort());
 
-    const traces = async () =>
+    const personalData = async () =>
       (await app.sql.query('SELECT event_id AS id FROM audit_personal_data ORDER BY 1')).rows.map(({ id }) => id);
-    const tracesBefore = await traces();
+    const personalDataBefore = await personalData();
     const db = openProcess();
-    expect(await purgeTraces(db, undefined, 1)).toBe(0);
-    expect(await purgeTraces(db, (retentionDays - 1) * day, 1)).toBe(1);
-    expect(await purgeTraces(db, (retentionDays - 1) * day, 500)).toBe(1);
-    expect(await traces()).toEqual(tracesBefore.filter((id) => !gone.includes(id)));
-    expect(await traces()).toEqual(expect.arrayContaining(kept));
+    const auditRetentionSeconds = (retentionDays - 1) * day;
+    expect(await makePurgePersonalData({ db, auditRetentionSeconds: undefined })(1)).toBe(0);
+    expect(await makePurgePersonalData({ db, auditRetentionSeconds })(1)).toBe(1);
+    expect(await makePurgePersonalData({ db, auditRetentionSeconds })(500)).toBe(1);
+    expect(await personalData()).toEqual(personalDataBefore.filter((id) => !expired.includes(id)));
+    expect(await personalData()).toEqual(expect.arrayContaining(kept));
     expect(await eventsOf(app.sql, 'user_id = $1', user.id)).toHaveLength(1);
   });
 
-  test('off keeps all', async () => {
-    await openMonthsSince(app.sql, -2);
+  test('off keeps every event', async () => {
+    await createPartitionsSince(app.sql, -2);
     const id = await addEvent(app.sql, monthAt(-2));
-    expect(await tend(undefined)).toEqual([]);
+    expect(await maintain(undefined)).toEqual([]);
     expect(await ids()).toContain(id);
   });
 
-  test('empties the net once all that it holds is too old, with what is personal of that', async () => {
-    const stray = await addEvent(app.sql, monthAt(30)); // a clock that went wrong
+  test('empties the default partition with its personal data when all its events have expired', async () => {
+    const stray = await addEvent(app.sql, monthAt(30)); // from a process whose clock is wrong
     await app.sql.query('ALTER TABLE audit_events_default DISABLE TRIGGER ALL');
     await app.sql.query(`UPDATE audit_events_default SET occurred_at = now() - interval '100 days'`);
     await app.sql.query('ALTER TABLE audit_events_default ENABLE TRIGGER ALL');
-    expect(await tend(200)).toEqual([]);
+    expect(await maintain(200)).toEqual([]);
     expect(await ids()).toContain(stray);
-    expect(await tend(60)).toEqual([]);
+    expect(await maintain(60)).toEqual([]);
     expect(await ids()).not.toContain(stray);
     expect((await eventsOf(app.sql, `type = 'audit.retention'`)).map(({ reason }) => reason)).toEqual([
       'audit_events_default',
@@ -189,36 +193,36 @@ describe('retention', () => {
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(0, 2));
   });
 
-  test('two processes at once drop each month once, and none of them fails', async () => {
-    await openMonthsSince(app.sql, -8);
+  test('two concurrent processes drop each month once without errors', async () => {
+    await createPartitionsSince(app.sql, -8);
     for (const month of [1, 2]) await app.sql.query(`DROP TABLE ${partitionOf(monthAt(month))}`);
     const [one, two] = [openProcess(), openProcess()];
     const retentionDays = daysSince(monthAt(-1)) - 1;
     for (let round = 0; round < 3; round += 1)
-      expect((await Promise.all([tend(retentionDays, one), tend(retentionDays, two)])).flat()).toEqual([]);
+      expect((await Promise.all([maintain(retentionDays, one), maintain(retentionDays, two)])).flat()).toEqual([]);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(-1, 2));
-    const told = (await eventsOf(app.sql, `type = 'audit.retention'`)).map(({ reason }) => reason);
-    expect(told).toEqual(partitions(-8, -2));
+    const dropped = (await eventsOf(app.sql, `type = 'audit.retention'`)).map(({ reason }) => reason);
+    expect(dropped).toEqual(partitions(-8, -2));
   });
 
-  test('waits for nobody long: a reader of the trail puts it off, and logins go on', async () => {
-    await openMonthsSince(app.sql, -3);
+  test('is postponed by a reader of the trail without blocking logins', async () => {
+    await createPartitionsSince(app.sql, -3);
     const { email } = await app.register();
     const reader = await app.sql.connect();
     await reader.query('BEGIN');
     await reader.query('SELECT count(*) FROM audit_events');
     const retentionDays = daysSince(monthAt(-1)) - 1;
-    const [warnings, login] = await Promise.all([tend(retentionDays), app.login(email)]);
+    const [warnings, login] = await Promise.all([maintain(retentionDays), app.login(email)]);
     expect(warnings).toEqual([expect.stringContaining('lock timeout')]);
     expect(login.status).toBe(200);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(-3, 2));
     await reader.query('COMMIT');
     reader.release();
-    expect(await tend(retentionDays)).toEqual([]);
+    expect(await maintain(retentionDays)).toEqual([]);
     expect(await partitionsOf(app.sql)).toEqual(allPartitions(-1, 2));
   });
 
-  test('keeps an event that comes while the net of those too old is about to be dropped', async () => {
+  test('keeps an event that is inserted while the expired default partition is dropped', async () => {
     const [old, recent] = ['00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002'];
     await app.sql.query(`DROP TABLE ${partitionOf(monthAt(0))}`);
     await app.sql.query(
@@ -236,26 +240,26 @@ describe('retention', () => {
     expect(await ids(`id = '${recent}'`)).toEqual([recent]);
   });
 
-  test('is what a process does by itself, and says in its log', async () => {
-    await openMonthsSince(app.sql, -3);
+  test('is applied and logged by every process', async () => {
+    await createPartitionsSince(app.sql, -3);
     await addEvent(app.sql, monthAt(-3));
     const service = await startForTest({
       DATABASE_URL: app.databaseUrl,
       MASTER_KEYS: app.config.masterKeys[0]?.toString('base64url') ?? '',
       AUDIT_RETENTION: `${daysSince(monthAt(-2)) - 1}d`,
     });
-    const told = await eventually(() => eventsOf(app.sql, `type = 'audit.retention'`));
-    expect(told.map(({ reason }) => reason)).toEqual([partitionOf(monthAt(-3))]);
+    const events = await eventually(() => eventsOf(app.sql, `type = 'audit.retention'`));
+    expect(events.map(({ reason }) => reason)).toEqual([partitionOf(monthAt(-3))]);
     await eventually(() =>
-      Promise.resolve(service.lines.filter((line) => line.includes('a month of the audit trail was dropped'))),
+      Promise.resolve(service.lines.filter((line) => line.includes('dropped an expired partition of the audit trail'))),
     );
     expect(service.lines.join('\n')).toContain(`"partition":"${partitionOf(monthAt(-3))}"`);
   });
 });
 
-test('the events of a database from before the months are all there, and not one was copied', async () => {
+test('the migration to partitions keeps every event without copying it', async () => {
   const name = '20261122230000_audit_months';
-  const folder = await mkdtemp(join(tmpdir(), 'keyturn-before-months-'));
+  const folder = await mkdtemp(join(tmpdir(), 'keyturn-before-partitions-'));
   const database = await createDatabase();
   const older = await startApp({}, { databaseUrl: database.url });
   try {

@@ -1,0 +1,64 @@
+import type { ApiKeyId, UserId } from '../../lib/ids.ts';
+import type { Transaction } from '../../platform/postgres.ts';
+import { column, execute, queryRow, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
+import { isLiveApiKey, joinGrants } from '../authorization/fragments.sql.ts';
+import type { ApiKeySubject } from '../authorization/principal.ts';
+import type { OpaqueToken } from '../tokens/opaque-token.ts';
+
+const columns = { id: column.uuid<ApiKeyId>(), userId: column.uuid<UserId>(), scopes: column.textArray };
+
+/** A live key. `scopes` are those that its owner still holds. */
+export type LiveApiKey = RowOf<typeof columns>;
+
+/** Finds a live key and records the time of its use, to the minute. SQL for one statement per request, by the database's clock. */
+const useApiKey = (tx: Transaction, isKey: SqlFragment): Promise<LiveApiKey | undefined> =>
+  queryRow(
+    tx,
+    columns,
+    sql`
+    WITH used AS (
+      UPDATE api_keys AS k SET last_used_at = clock_timestamp()
+      WHERE ${isKey} AND ${isLiveApiKey} AND COALESCE(k.last_used_at < clock_timestamp() - interval '1 minute', true)
+    )
+    SELECT k.id, k.user_id AS "userId",
+           ARRAY(SELECT unnest(k.scopes) INTERSECT SELECT unnest(grants.scopes) ORDER BY 1) AS scopes
+    FROM api_keys AS k JOIN users AS u ON u.id = k.user_id AND u.is_active ${joinGrants}
+    WHERE ${isKey} AND ${isLiveApiKey}`,
+  );
+
+export const useApiKeyBySecret = (tx: Transaction, { id, hash }: OpaqueToken<ApiKeyId>) =>
+  useApiKey(tx, sql`k.id = ${id}::uuid AND k.secret_hash = ${hash}`);
+
+/** Whether `k` is the API key of an access token that was not revoked. */
+export const isKeyOf = ({ apiKeyId, issuedAt }: ApiKeySubject): SqlFragment => sql`
+  k.id = ${apiKeyId}::uuid AND (k.tokens_from IS NULL OR to_timestamp(${issuedAt}::float8) >= k.tokens_from)`;
+
+export const useApiKeyByToken = (tx: Transaction, subject: ApiKeySubject) => useApiKey(tx, isKeyOf(subject));
+
+/**
+ * Revokes the current access tokens of a key and returns its owner. Later tokens are valid. `iat` has whole seconds, so tokens of
+ * the current second are revoked as well. SQL for the database's clock.
+ */
+export async function revokeTokensOf(tx: Transaction, id: ApiKeyId): Promise<UserId | undefined> {
+  const key = await queryRow(
+    tx,
+    { userId: column.uuid<UserId>() },
+    sql`
+    UPDATE api_keys SET tokens_from = date_trunc('second', clock_timestamp()) + interval '1 second'
+    WHERE id = ${id}::uuid RETURNING user_id AS "userId"`,
+  );
+  return key?.userId;
+}
+
+/**
+ * Deletes up to `batchSize` keys that expired a month ago; until then their owners see why they fail. SQL to skip rows that another
+ * process deletes.
+ */
+export const purgeApiKeys = (tx: Transaction, batchSize: number): Promise<number> =>
+  execute(
+    tx,
+    sql`
+    DELETE FROM api_keys WHERE id IN (
+      SELECT id FROM api_keys WHERE expires_at < statement_timestamp() - interval '30 days'
+      ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)`,
+  );

@@ -1,0 +1,82 @@
+// SQL because the roles and scopes of a user are a set union (`joinGrants`), and because the pages of a search are keyset pages over
+// expressions.
+import { joinGrants } from '../../core/authorization/fragments.sql.ts';
+import type { EmailAddress } from '../../core/users/email-address.ts';
+import type { UserId } from '../../lib/ids.ts';
+import type { Transaction } from '../../platform/postgres.ts';
+import { column, queryRow, queryRows, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
+
+const columns = {
+  id: column.uuid<UserId>(),
+  email: column.text<EmailAddress>(),
+  emailVerified: column.boolean,
+  displayName: column.text(),
+  /** The display name as the search compares and sorts it. */
+  foldedName: column.text(),
+  isActive: column.boolean,
+  roles: column.textArray,
+  heldScopes: column.textArray,
+  createdAt: column.timestamptz,
+  updatedAt: column.timestamptz,
+};
+export type UserDetails = RowOf<typeof columns>;
+
+const userColumns = sql`
+  u.id, u.email, u.email_verified AS "emailVerified", u.display_name AS "displayName",
+  lower(u.display_name) AS "foldedName", u.is_active AS "isActive", COALESCE(grants.roles, '{}') AS roles,
+  COALESCE(grants.scopes, '{}') AS "heldScopes", u.created_at AS "createdAt", u.updated_at AS "updatedAt"`;
+
+export const findUser = (tx: Transaction, id: UserId): Promise<UserDetails | undefined> =>
+  queryRow(tx, columns, sql`SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`);
+
+/** Limits the users before it joins their grants. */
+const findPage = (tx: Transaction, page: { where: SqlFragment; order: SqlFragment; limit: number }) =>
+  queryRows(
+    tx,
+    columns,
+    sql`
+    SELECT ${userColumns}
+    FROM (SELECT * FROM users AS u WHERE ${page.where} ORDER BY ${page.order} LIMIT ${page.limit}) AS u ${joinGrants}
+    ORDER BY ${page.order}`,
+  );
+
+/** Finds users, newest first, created before the user `before`. */
+export const findNewestUsers = (tx: Transaction, before: UserId | undefined, limit: number): Promise<UserDetails[]> =>
+  findPage(tx, { where: before ? sql`u.id < ${before}::uuid` : sql`true`, order: sql`u.id DESC`, limit });
+
+// The expressions and the collation of the indexes. Ranges instead of LIKE: the plan of a prepared statement does not depend on
+// the pattern, so it could not use an index for LIKE.
+const email = sql`u.email COLLATE "C"`;
+const foldedName = sql`lower(u.display_name) COLLATE "C"`;
+const startsWith = (text: SqlFragment, prefix: string): SqlFragment =>
+  sql`${text} >= lower(${prefix}) AND ${text} < lower(${prefix}) || chr(1114111)`;
+
+/** Finds users whose email address starts with `prefix`, by email address, after the address `after`. */
+export const findUsersByEmail = (
+  tx: Transaction,
+  prefix: string,
+  after: string | undefined,
+  limit: number,
+): Promise<UserDetails[]> =>
+  findPage(tx, {
+    where: sql`${startsWith(email, prefix)} ${after === undefined ? sql`` : sql`AND ${email} > ${after}`}`,
+    order: email,
+    limit,
+  });
+
+/**
+ * Finds users whose name, but not whose email address, starts with `prefix`, by name. If most matching names belong to matching
+ * addresses, it reads all of them: half a second for 200,000 users.
+ */
+export const findUsersByNameOnly = (
+  tx: Transaction,
+  prefix: string,
+  after: { key: string; id: UserId } | undefined,
+  limit: number,
+): Promise<UserDetails[]> =>
+  findPage(tx, {
+    where: sql`${startsWith(foldedName, prefix)} AND NOT starts_with(u.email, lower(${prefix}))
+      ${after ? sql`AND (${foldedName}, u.id) > (${after.key}, ${after.id}::uuid)` : sql``}`,
+    order: sql`${foldedName}, u.id`,
+    limit,
+  });
