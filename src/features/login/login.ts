@@ -57,7 +57,7 @@ export const makeLogin = (deps: LoginDeps): Login => {
       await requireHeldScope(deps, user, attempt, request);
       const isWeak = hasher.needsRehash(user.passwordHash, password);
       const betterHash = isWeak ? await hasher.hash(password, request.signal) : undefined;
-      request.signal.throwIfAborted(); // A session whose tokens nobody receives would only take a place.
+      request.signal.throwIfAborted(); // Without a client the session would be useless.
       const created = await openSession(deps, user, betterHash, attempt, request);
       if (!created) continue;
       request.annotate({ userId: user.id, sessionId: created.session.id });

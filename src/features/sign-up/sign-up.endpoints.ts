@@ -47,8 +47,8 @@ export function signUpEndpoints({ passwordPolicy, tokenTransport, ...deps }: Sig
       tag: 'Accounts',
       summary: 'Create an account and log in',
       description:
-        'Sends an email with a link that verifies the email address. If the service requires verified addresses, nobody is ' +
-        'logged in and the response is 202, the same for every address.',
+        'Sends an email with a link that verifies the email address. If the service requires verified addresses, the response ' +
+        'is 202, the same for every address, and no session is created.',
       // A taken address counts because the response shows that it has an account.
       rateLimit: { group: 'register', counts: ['success', EmailTaken] },
       body: registerRequest(passwordPolicy),
