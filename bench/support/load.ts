@@ -1,11 +1,11 @@
-// The load, in its own process: keep-alive connections that each send the next refresh after the last response.
+// Generates load in a separate process: each keep-alive connection sends a refresh when the previous response has arrived.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 export interface Load {
   port: number;
   connections: number;
-  /** Ends after this time or this number of refreshes. */
+  /** The load ends after this time, or after `maxRefreshes` refreshes. */
   seconds: number;
   maxRefreshes?: number;
 }
@@ -17,13 +17,13 @@ export interface LoadResult {
   p99Ms: number;
 }
 
-/** The newest token of every session, the longest unused first, so that no session is rotated twice in a row. */
+/** A queue of the newest token of every session, so that no session is refreshed twice in a row. */
 const tokens: string[] = [];
 let [taken, returned] = [0, 0];
 
 function takeToken(): string {
   const token = tokens[taken];
-  if (token === undefined) throw new Error('no session is left');
+  if (token === undefined) throw new Error('no session is left to refresh');
   taken = (taken + 1) % tokens.length;
   return token;
 }
@@ -33,7 +33,7 @@ function returnToken(token: string): void {
   returned = (returned + 1) % tokens.length;
 }
 
-/** One exchange at a time, so the received bytes belong to the last request. */
+/** Sends a request and waits for its response. A connection has one exchange at a time. */
 async function exchange(socket: Socket, body: string): Promise<string> {
   const head = 'POST /refresh HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n';
   socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
@@ -45,7 +45,7 @@ async function exchange(socket: Socket, body: string): Promise<string> {
   }
 }
 
-/** The body of a complete response, with a length or in chunks; undefined until it is complete. */
+/** The body of a complete response, with Content-Length or in chunks; undefined if the response is incomplete. */
 function bodyOf(received: string): string | undefined {
   const end = received.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
@@ -67,7 +67,7 @@ async function refreshOnce(socket: Socket): Promise<number> {
   const tookMs = performance.now() - sentMs;
   const { refresh_token: next, access_token: access } = JSON.parse(answer) as Record<string, unknown>;
   if (typeof next !== 'string' || next === token || typeof access !== 'string')
-    throw new Error(`not rotated: ${answer}`);
+    throw new Error(`no token pair: ${answer}`);
   returnToken(next);
   return tookMs;
 }
@@ -79,7 +79,7 @@ async function run({ port, connections, seconds, maxRefreshes = Infinity }: Load
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
   for (const socket of sockets) {
     socket.once('end', () => socket.destroy(new Error('the server ended a connection')));
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no response in 10 s')));
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no response within 10 s')));
   }
   const times: number[] = [];
   const startedMs = performance.now();

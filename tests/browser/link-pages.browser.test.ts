@@ -126,8 +126,8 @@ const states: Record<string, () => Promise<unknown>> = {
   },
 };
 
-describe('with JavaScript off', () => {
-  test('an address is confirmed by one press', async () => {
+describe('without JavaScript', () => {
+  test('one click verifies an email address', async () => {
     await newPage({ ...phone, ...withoutScript });
     await open('verify-email', tokens.good);
     expect(served.followed).toEqual([]);
@@ -136,7 +136,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'verify-email', token: tokens.good }]);
   });
 
-  test('a password is set, after one that is refused, by the keyboard alone', async () => {
+  test('the keyboard is sufficient to set a password after a rejected one', async () => {
     await newPage(withoutScript);
     await open('reset-password', tokens.good);
     await page.keyboard.press('Tab');
@@ -153,7 +153,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'reset-password', token: tokens.good, newPassword: password }]);
   });
 
-  test('a password that is too short is not sent at all', async () => {
+  test('a password that is too short is not sent', async () => {
     await newPage(withoutScript);
     await open('reset-password', tokens.good);
     await field().pressSequentially('short');
@@ -165,7 +165,7 @@ describe('with JavaScript off', () => {
     expect(watched.requests).toHaveLength(1);
   });
 
-  test('a change of address is undone by one press', async () => {
+  test('one click undoes a change of the email address', async () => {
     await newPage({ ...phone, ...withoutScript });
     await open('undo-email-change', tokens.good);
     await press('Undo the change');
@@ -173,7 +173,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'undo-email-change', token: tokens.good }]);
   });
 
-  test('the pages work below a path, behind a proxy that takes it off', async () => {
+  test('the pages work behind a proxy that strips a path', async () => {
     await newPage(withoutScript);
     const { baseUrl } = served;
     await page.route(`${baseUrl}/**`, (route, request) => {
@@ -231,7 +231,7 @@ test.each(Object.keys(states))(
   },
 );
 
-test('axe sees what is wrong, and the policy refuses a script', async () => {
+test('axe detects violations, and the CSP blocks scripts', async () => {
   await newPage();
   await open('reset-password', tokens.good);
   await page.evaluate(

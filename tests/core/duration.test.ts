@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parseDuration } from '../../src/lib/duration.ts';
+import { parseDuration } from '../../src/config-values.ts';
 
 test.each([
   ['0', 0],
@@ -31,6 +31,6 @@ test.each([
   '1w',
   '1000000s',
   '15m\n',
-])('%j is no duration', (text) => {
+])('%j is not a duration', (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });

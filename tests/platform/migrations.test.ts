@@ -33,7 +33,7 @@ const rows = async (sql: string) => (await client.query(sql)).rows;
 const recorded = () => rows('SELECT migration_name AS name FROM _prisma_migrations ORDER BY migration_name');
 const pending = () => pendingMigrations(rows, folder);
 
-test('migrations are applied in order, once, and recorded as Prisma records them', async () => {
+test('migrations are applied once in order and recorded like Prisma does', async () => {
   await write('2_fill', 'INSERT INTO doors VALUES (1); INSERT INTO doors VALUES (2);');
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await writeFile(join(folder, 'migration_lock.toml'), 'provider = "postgresql"\n');
@@ -59,7 +59,7 @@ test('migrations are applied in order, once, and recorded as Prisma records them
   });
 });
 
-test('three processes that start at once apply each migration once', async () => {
+test('three concurrent processes apply each migration once', async () => {
   const names = ['1_a', '2_b', '3_c', '4_d'];
   for (const name of names) await write(name, `SELECT pg_sleep(0.02); CREATE TABLE "${name}" ();`);
 
@@ -69,7 +69,7 @@ test('three processes that start at once apply each migration once', async () =>
   expect(await recorded()).toEqual(names.map((name) => ({ name })));
 });
 
-test('an applied migration that was edited is refused, and nothing after it is applied', async () => {
+test('an edited migration is rejected, and no later one is applied', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await applyMigrations(database.url, folder);
   await write('1_doors', 'CREATE TABLE doors (id bigint);');
@@ -81,7 +81,7 @@ test('an applied migration that was edited is refused, and nothing after it is a
   expect(await pending()).toEqual(['2_keys']);
 });
 
-test('a migration that fails leaves nothing, keeps those before it, and is applied once mended', async () => {
+test('a failed migration is rolled back, earlier ones stay, and it is applied when fixed', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await write('2_keys', 'CREATE TABLE keys (id int); CREATE TABLE doors (id int);');
 
@@ -95,7 +95,7 @@ test('a migration that fails leaves nothing, keeps those before it, and is appli
   expect(await applyMigrations(database.url, folder)).toEqual(['2_keys']);
 });
 
-test('a migration that another tool left half-done is refused until the operator has rolled it back', async () => {
+test('an unfinished migration of another tool is rejected until the operator rolls it back', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await applyMigrations(database.url, folder);
   await client.query('UPDATE _prisma_migrations SET finished_at = NULL; DROP TABLE doors');
@@ -109,7 +109,7 @@ test('a migration that another tool left half-done is refused until the operator
   expect(await applyMigrations(database.url, folder)).toEqual(['1_doors']);
 });
 
-test('migrations in the database that this process does not know are fine', async () => {
+test('newer migrations in the database are ignored', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await write('2_next_release', 'CREATE TABLE windows (id int);');
   await applyMigrations(database.url, folder);

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
-import type { SessionId, UserId } from '../../lib/ids.ts';
+import { randomId, type SessionId, type UserId } from '../../lib/ids.ts';
 import type { Keyring } from '../signing-keys/keyring.ts';
 import type { SigningKey } from '../signing-keys/signing-key.ts';
 import { type ApiKeyClaims, clientIdOf } from './access-token.ts';
@@ -37,7 +36,7 @@ export function makeSignAccessToken({ keyring, clock, issuer, audience, accessTt
       aud,
       exp: iat + accessTtlSeconds,
       iat,
-      jti: randomUUID(),
+      jti: randomId(),
       scope: claims.scopes.join(' '),
       ...('apiKeyId' in claims ? apiKeyMembers(claims) : sessionMembers(claims)),
     });

@@ -24,7 +24,7 @@ type StepOf<Kind extends Step['do']> = Extract<Step, { do: Kind }>;
 type Acts = { [Kind in Step['do']]: (step: StepOf<Kind>) => Promise<void> };
 
 /** Starts with an account that has one session. Reports every verdict that was compared. */
-export async function makeWorld(workers: Workers, report: (verdict: Verdict) => void) {
+export async function makeSimulation(workers: Workers, report: (verdict: Verdict) => void) {
   const account: Account = await workers.first.register();
   const sessions: ModelSession[] = [];
   const accessTokens = new Map<string, string>();
