@@ -1,5 +1,5 @@
 import { joinGrants } from '../../core/authorization/fragments.sql.ts';
-import { isReserved } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
+import { isReservedEmail } from '../../core/users/email-reservation.sql.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import { selectUser, userColumns } from '../../core/users/users.sql.ts';
@@ -23,7 +23,7 @@ export const grantUserRole = (tx: Transaction, { id, email }: NewAccount): Promi
     tx,
     sql`
     INSERT INTO user_roles (user_id, role)
-    SELECT id, 'user' FROM users WHERE id = ${id}::uuid AND NOT ${isReserved(email, id)}`,
+    SELECT id, 'user' FROM users WHERE id = ${id}::uuid AND NOT ${isReservedEmail(email, id)}`,
   );
 
 /** SQL for the set union of the scopes. */
