@@ -74,7 +74,7 @@ export const makeRatchet = (masterKeys: MasterKeys): Ratchet => ({
     const key = masterKeys.find((candidate) => secretsEqual(macOf(signed, candidate), mac));
     if (!key) return undefined;
     return {
-      sessionId: idFromBytes(signed) as SessionId,
+      sessionId: idFromBytes(signed),
       generation: signed.readUInt32BE(idBytes),
       secret: signed.subarray(idBytes + generationBytes),
       key,

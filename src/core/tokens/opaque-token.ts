@@ -40,7 +40,7 @@ export function makeOpaqueTokens<Id extends string>(prefix: string, masterKeys: 
       if (bytes?.length !== signedBytes + macBytes) return undefined;
       const [signed, mac] = [bytes.subarray(0, signedBytes), bytes.subarray(signedBytes)];
       if (!masterKeys.some(({ opaque }) => secretsEqual(macOf(signed, opaque), mac))) return undefined;
-      return { id: idFromBytes(signed) as Id, hash: sha256(signed.subarray(idBytes)) };
+      return { id: idFromBytes(signed), hash: sha256(signed.subarray(idBytes)) };
     },
   };
 }

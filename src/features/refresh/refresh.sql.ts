@@ -16,7 +16,7 @@ export interface Rotation {
 }
 
 /** So many rotations fit into one grace period. The row keeps them all, and can therefore judge every older token. */
-export const maxRotationsPerGracePeriod = 8;
+const maxRotationsPerGracePeriod = 8;
 
 /**
  * Rotates a session if `from` is its current token and fewer than eight rotations lie within the grace period. SQL because this
