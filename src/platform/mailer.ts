@@ -1,8 +1,13 @@
 import { createTransport } from 'nodemailer';
-import type { Mailbox } from '../lib/config-values.ts';
+
+/** The sender of emails. */
+export interface Mailbox {
+  name: string;
+  address: string;
+}
 
 export interface OutgoingEmail {
-  /** The same for every attempt, so that mail servers can recognize duplicates. */
+  /** The same for every attempt, so that mail servers and clients can recognize duplicates. */
   id: string;
   to: string;
   subject: string;
@@ -16,12 +21,12 @@ export interface Mailer {
   close(): void;
 }
 
-/** Why an email was not sent. The message contains no addresses and no content, although servers quote both in their replies. */
+/** Why an email was not accepted. The message has no addresses and no content, which servers quote in their responses. */
 export class EmailDeliveryError extends Error {}
 
 interface SmtpError {
   code?: unknown;
-  /** The code of Node or OpenSSL, if `code` is nodemailer's category. */
+  /** The code of Node or OpenSSL, if `code` is nodemailer's category of it. */
   originalCode?: unknown;
   responseCode?: unknown;
   command?: unknown;
@@ -29,18 +34,18 @@ interface SmtpError {
 
 function describe(error: unknown): string {
   const { code, originalCode, responseCode, command } = error as SmtpError;
-  // Only codes and commands. Other text can contain addresses.
+  // Only error codes and command names: other text can contain addresses.
   const words = [code, originalCode].filter((word) => typeof word === 'string' && /^[A-Z][A-Z\d_]{0,60}$/.test(word));
   const where = typeof command === 'string' && /^[A-Z ]{1,20}$/.test(command) ? ` at ${command}` : '';
-  if (typeof responseCode === 'number') return `the mail server answered ${responseCode}${where}`;
+  if (typeof responseCode === 'number') return `the mail server responded with ${responseCode}${where}`;
   return `no response from the mail server${where}: ${words.join(', ') || 'unknown error'}`;
 }
 
-/** Far below the lease of an email, after which another process claims it. */
-export const sendSeconds = 30;
+/** Much shorter than the lease of an email in the outbox, after which another process sends it. */
+const sendTimeoutSeconds = 30;
 
 /**
- * Sends with SMTP. smtps:// uses TLS from the start; smtp:// uses STARTTLS if the server offers it. Credentials are never sent without
+ * Sends by SMTP. smtps:// uses TLS from the start; smtp:// uses STARTTLS if the server offers it. Credentials are never sent without
  * TLS, and certificates must be valid.
  */
 export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer {
@@ -49,7 +54,7 @@ export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer 
   const transport = createTransport({
     pool: true,
     maxConnections: 3,
-    // The server may have accepted an email whose connection was lost. Only the outbox decides about retries.
+    // The server may have accepted an email before the connection was lost. Only the outbox decides about retries.
     maxRequeues: 0,
     idleTimeout: 30_000,
     host: hostname.replace(/^\[|\]$/g, ''),
@@ -77,10 +82,10 @@ export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer 
           // Prevents automatic replies (RFC 3834 section 5).
           headers: { 'auto-submitted': 'auto-generated' },
           xMailer: false,
-          signal: AbortSignal.timeout(sendSeconds * 1000),
+          signal: AbortSignal.timeout(sendTimeoutSeconds * 1000),
         });
       } catch (error) {
-        // Without the cause, which contains the server's reply and so the address.
+        // Without the cause, because it quotes the server, which quotes the address.
         throw new EmailDeliveryError(describe(error));
       }
     },
@@ -88,7 +93,7 @@ export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer 
   };
 }
 
-/** For development: prints emails to the terminal, with each link on one line. */
+/** Prints emails to the terminal, for development. Links stay on one line. */
 export const openConsole = (write: (text: string) => void): Mailer => ({
   async send({ to, subject, text }) {
     const body = text.trimEnd().replaceAll('\n', '\n  | ');

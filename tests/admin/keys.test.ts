@@ -28,7 +28,7 @@ const eventsOf = async (kid: string | undefined, type: string) => {
   return rows as Record<string, string | null>[];
 };
 
-test('the keys are listed without what is private', async () => {
+test('the list of keys contains nothing private', async () => {
   const { body, text } = await world.app.get('/admin/keys', admin.token);
   expect(body.keys).toEqual([
     { kid: world.app.keyring.active().kid, alg: 'ES256', status: 'active', since: expect.any(String) },
@@ -37,7 +37,7 @@ test('the keys are listed without what is private', async () => {
   expect(text).not.toMatch(/"d"|sealed|master/);
 });
 
-test('a rotation that is asked for is audited with who asked, once, and comes to pass', async () => {
+test('a requested rotation happens and is audited once with the administrator', async () => {
   const before = await list();
   const next = kidOf(before, 'next');
   const { status, body } = await world.app.post('/admin/keys/rotate', undefined, admin.token);
@@ -52,7 +52,7 @@ test('a rotation that is asked for is audited with who asked, once, and comes to
   expect(decodeProtectedHeader(await world.tokenOf(admin, 'keys:write')).kid).toBe(next);
 });
 
-test('a key that is revoked verifies nothing any more, and the next one signs', async () => {
+test('tokens of a revoked key are rejected, and the next key signs', async () => {
   const token = await world.tokenOf(admin, 'keys:write');
   const { kid = '' } = decodeProtectedHeader(token);
   expect((await world.app.post(`/admin/keys/${kid}/revoke`, undefined, token)).status).toBe(204);

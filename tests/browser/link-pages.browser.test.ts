@@ -126,8 +126,8 @@ const states: Record<string, () => Promise<unknown>> = {
   },
 };
 
-describe('with JavaScript off', () => {
-  test('one press verifies an address', async () => {
+describe('without JavaScript', () => {
+  test('one click verifies an email address', async () => {
     await newPage({ ...phone, ...withoutScript });
     await open('verify-email', tokens.good);
     expect(served.followed).toEqual([]);
@@ -136,7 +136,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'verify-email', token: tokens.good }]);
   });
 
-  test('a password can be set with the keyboard only, after one that is rejected', async () => {
+  test('the keyboard is sufficient to set a password after a rejected one', async () => {
     await newPage(withoutScript);
     await open('reset-password', tokens.good);
     await page.keyboard.press('Tab');
@@ -153,7 +153,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'reset-password', token: tokens.good, newPassword: password }]);
   });
 
-  test('the browser does not send a password that is too short', async () => {
+  test('a password that is too short is not sent', async () => {
     await newPage(withoutScript);
     await open('reset-password', tokens.good);
     await field().pressSequentially('short');
@@ -165,7 +165,7 @@ describe('with JavaScript off', () => {
     expect(watched.requests).toHaveLength(1);
   });
 
-  test('one press undoes an email change', async () => {
+  test('one click undoes a change of the email address', async () => {
     await newPage({ ...phone, ...withoutScript });
     await open('undo-email-change', tokens.good);
     await press('Undo the change');
@@ -173,7 +173,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'undo-email-change', token: tokens.good }]);
   });
 
-  test('the pages work behind a proxy that strips a path prefix', async () => {
+  test('the pages work behind a proxy that strips a path', async () => {
     await newPage(withoutScript);
     const { baseUrl } = served;
     await page.route(`${baseUrl}/**`, (route, request) => {
@@ -231,7 +231,7 @@ test.each(Object.keys(states))(
   },
 );
 
-test('axe finds violations, and the policy blocks scripts', async () => {
+test('axe detects violations, and the CSP blocks scripts', async () => {
   await newPage();
   await open('reset-password', tokens.good);
   await page.evaluate(

@@ -114,9 +114,9 @@ describe('a mail server', () => {
   });
 
   test.each([
-    ['from', 451, 'the mail server answered 451 at MAIL FROM'],
-    ['to', 550, 'the mail server answered 550 at RCPT TO'],
-    ['data', 554, 'the mail server answered 554 at DATA'],
+    ['from', 451, 'the mail server responded with 451 at MAIL FROM'],
+    ['to', 550, 'the mail server responded with 550 at RCPT TO'],
+    ['data', 554, 'the mail server responded with 554 at DATA'],
   ] as const)('that rejects %s with %i is retried at growing intervals', async (refuses, code, error) => {
     const worker = email.worker();
     email.server.mood = { refuses, code };
