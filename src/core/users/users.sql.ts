@@ -6,7 +6,7 @@ import type { Principal } from '../authorization/principal.ts';
 import type { EmailAddress } from './email-address.ts';
 
 /** The declared columns of `UserRow`. */
-const userColumns = {
+export const userColumns = {
   id: column.uuid<UserId>(),
   email: column.text(),
   emailVerified: column.boolean,
