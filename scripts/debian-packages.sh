@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that tests use, where they are missing: a browser, a font so that it shows text,
-# certificates, and a gateway that verifies tokens.
+# Installs missing Debian packages for the tests: a browser, a font for it, openssl for certificates, and a gateway that verifies
+# tokens.
 set -euo pipefail
 
 packages=(chromium fonts-dejavu-core openssl haproxy)
@@ -19,5 +19,5 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 install() { apt-get install --yes --quiet --no-install-recommends "${missing[@]}"; }
 
-# Package lists that are not there or too old name files that the mirror no longer has.
+# Package lists can be missing, or too old for the files on the mirror.
 install || { apt-get update --quiet && install; }

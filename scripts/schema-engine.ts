@@ -17,7 +17,7 @@ import { parseIntoClientConfig } from 'pg-connection-string';
 
 export const NOTHING_PENDING = '-- This is an empty migration.';
 
-/** SQL that would take the migrations to the schema; NOTHING_PENDING when they agree. Needs a server, not a database. */
+/** Returns the SQL from the migrations to the schema; NOTHING_PENDING if they agree. Requires a server, not a database. */
 export async function pendingSql(serverUrl: string, schemaPath: string, migrationsFolder: string): Promise<string> {
   const from = { tag: 'migrations' as const, ...(await readMigrations(migrationsFolder)) };
   const file = { path: schemaPath, content: await readFile(schemaPath, 'utf8') };
@@ -53,7 +53,7 @@ async function readMigrations(baseDir: string) {
 type Call = (...args: unknown[]) => unknown;
 type Glue = Record<string, Call> & { SchemaEngine: typeof SchemaEngine };
 
-// One instance per process: the glue module keeps it in module state.
+// One instance per process, because the glue module stores it in module state.
 let loading: Promise<Glue> | undefined;
 
 async function loadEngine(): Promise<Glue> {
@@ -61,7 +61,7 @@ async function loadEngine(): Promise<Glue> {
   const glue: Glue = await import(path);
   const wasm = await readFile(join(dirname(path), 'schema_engine_bg.wasm'));
   Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: (m: string) => console.error(m) } });
-  const { instance } = await webAssembly.instantiate(wasm, { './schema_engine_bg.js': withoutWaiting(glue) });
+  const { instance } = await webAssembly.instantiate(wasm, { './schema_engine_bg.js': withUnreferencedTimers(glue) });
   glue['__wbg_set_wasm']?.(instance.exports);
   instance.exports['__wbindgen_start']?.();
   return glue;
@@ -74,8 +74,8 @@ const { WebAssembly: webAssembly } = globalThis as unknown as {
   };
 };
 
-/** The engine never clears its 10 s lock timeout, which would keep the process (and jest) waiting for it. */
-function withoutWaiting(glue: Glue): Record<string, unknown> {
+/** The engine never clears its lock timeout of 10 s, which would keep the process running. */
+function withUnreferencedTimers(glue: Glue): Record<string, unknown> {
   const unreffed =
     (setTimer: Call): Call =>
     (...args) => {
@@ -86,7 +86,7 @@ function withoutWaiting(glue: Glue): Record<string, unknown> {
   return Object.fromEntries(entries.map(([name, fn]) => [name, name.includes('setTimeout') ? unreffed(fn) : fn]));
 }
 
-/** An adapter factory whose connections close: an open session would keep the engine's migration lock. */
+/** An adapter factory that closes its connections, because an open session keeps the engine's migration lock. */
 class MigrationPg implements SqlMigrationAwareDriverAdapterFactory {
   readonly provider = 'postgres';
   readonly adapterName = '@prisma/adapter-pg';
@@ -94,7 +94,7 @@ class MigrationPg implements SqlMigrationAwareDriverAdapterFactory {
   readonly #open = new Set<SqlDriverAdapter>();
 
   constructor(url: string) {
-    this.#config = parseIntoClientConfig(url); // not connectionString: that one wins over `database`
+    this.#config = parseIntoClientConfig(url); // not connectionString, which overrides `database`
   }
 
   connect() {
@@ -114,7 +114,7 @@ class MigrationPg implements SqlMigrationAwareDriverAdapterFactory {
     const shadow = await this.#connect({ ...this.#config, database });
     const dispose = shadow.dispose.bind(shadow);
     shadow.dispose = async () => {
-      if (!this.#open.delete(shadow)) return; // the engine disposes of it too, when all went well
+      if (!this.#open.delete(shadow)) return; // the engine also closes it after a success
       await dispose();
       await admin.executeScript(`DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`);
     };
@@ -129,7 +129,7 @@ class MigrationPg implements SqlMigrationAwareDriverAdapterFactory {
 const CHAR_OID = 18;
 const TEXT_OID = 25;
 
-/** Mends what the stock adapter (7.10) cannot do for migrations. */
+/** Works around missing features of the adapter (7.10) for migrations. */
 async function connectForMigrations(config: pg.PoolConfig): Promise<SqlDriverAdapter> {
   let charColumns: number[] = [];
   const pool = new pg.Pool({ ...config, max: 1 });
@@ -151,7 +151,7 @@ async function connectForMigrations(config: pg.PoolConfig): Promise<SqlDriverAda
     for (const i of charColumns) result.columnTypes[i] = ColumnTypeEnum.Character;
     return result;
   };
-  // The stock one splits at every ';', also inside $$-quoted bodies. One simple query is one implicit transaction.
+  // The adapter splits at every ';', also in $$-quoted bodies. A simple query is one implicit transaction.
   adapter.executeScript = async (script) => {
     await query(script).catch((e: pg.DatabaseError) => {
       const { code = '', severity = 'ERROR', message, detail, column, hint } = e;

@@ -1,4 +1,4 @@
-// `node --import ./scripts/typescript.js file.ts`: runs TypeScript where node does not do so by itself (before 22.18).
+// `node --import ./scripts/typescript.js file.ts` runs TypeScript on Node versions before 22.18, which cannot.
 import { readFile } from 'node:fs/promises';
 import { register } from 'node:module';
 import { fileURLToPath } from 'node:url';

@@ -5,7 +5,7 @@ import { migrate } from './cli/migrate.ts';
 import { openapi } from './cli/openapi.ts';
 import { UsageError } from './cli/usage-error.ts';
 import { users, usersUsage } from './cli/users.ts';
-import { describeFatalError } from './platform/process-lifecycle.ts';
+import { describeFatalError } from './platform/process/lifecycle.ts';
 
 const usage = `Usage: npm run cli -- <command>
 

@@ -17,7 +17,7 @@ import {
   smtpUrl,
   trustProxy,
   url,
-} from './lib/config-values.ts';
+} from './config-values.ts';
 
 export type Mode = 'production' | 'development';
 

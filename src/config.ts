@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { type Mailbox, masterKeys, plainUrl, postgresUrl } from './lib/config-values.ts';
+import { masterKeys, plainUrl, postgresUrl } from './config-values.ts';
 import { StartupError } from './lib/errors.ts';
+import type { Mailbox } from './platform/mailer.ts';
 import { auditedNames, combinationErrors, configSchema, emailErrors, type Mode, type Parsed } from './config-schema.ts';
 
 export type { Mode };
@@ -13,7 +14,7 @@ export type VariableName = keyof z.input<ReturnType<typeof configSchema>>;
 export type Config = ReturnType<typeof toConfig>;
 
 /** Values of missing variables. A function is called only if its variable is missing. */
-export type Deerrors = Partial<Record<VariableName, () => string | Promise<string>>>;
+export type Defaults = Partial<Record<VariableName, () => string | Promise<string>>>;
 
 export class ConfigError extends StartupError {
   constructor(errors: readonly string[]) {
@@ -130,7 +131,7 @@ function readVariable(environment: Environment, name: VariableName, errors: stri
  */
 export async function loadConfig(
   mode: Mode,
-  deerrors: Deerrors = {},
+  defaults: Defaults = {},
   environment: Environment = process.env,
 ): Promise<Config> {
   const poolThreads = Number(environment['UV_THREADPOOL_SIZE'] ?? 4);
@@ -138,7 +139,7 @@ export async function loadConfig(
   const errors: string[] = [];
   const raw: Environment = {};
   for (const name of schema.keyof().options) {
-    raw[name] = readVariable(environment, name, errors) ?? (await deerrors[name]?.());
+    raw[name] = readVariable(environment, name, errors) ?? (await defaults[name]?.());
   }
   if (mode === 'development') raw['ISSUER'] ??= `http://localhost:${raw['PORT'] ?? 3000}`;
   const parsed = schema.safeParse(raw);

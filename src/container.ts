@@ -33,7 +33,7 @@ import { makeBreachLookup } from './platform/breached-passwords.ts';
 import { makeHasher } from './platform/password-hashing/password-hasher.ts';
 import type { Logger } from './platform/log.ts';
 import { isResponding } from './platform/postgres.ts';
-import { openListener } from './platform/postgres-listener.ts';
+import { openListener } from './platform/postgres/listener.ts';
 import type { Infrastructure } from './infrastructure.ts';
 
 export interface AppDeps {

@@ -5,7 +5,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './dev/embedded-pos
 import { welcomeText } from './dev/welcome.ts';
 import { randomSecret } from './lib/secrets.ts';
 import { applyMigrations } from './platform/migrations.ts';
-import { runUntilSignaled } from './platform/process-lifecycle.ts';
+import { runUntilSignaled } from './platform/process/lifecycle.ts';
 import { startService } from './service.ts';
 
 const dataFolder = '.data';
@@ -14,14 +14,13 @@ const dataFolder = '.data';
 async function loadOrCreateMasterKey(): Promise<string> {
   const file = join(dataFolder, 'master-key');
   await mkdir(dataFolder, { recursive: true });
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    const key = randomSecret(32).toString('base64url');
-    await writeFile(file, `${key}\n`, { mode: 0o600, flag: 'wx' });
-    return key;
-  }
+  const stored = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  if (stored !== undefined) return stored.trim();
+  const key = randomSecret(32).toString('base64url');
+  await writeFile(file, `${key}\n`, { mode: 0o600, flag: 'wx' });
+  return key;
 }
 
 await runUntilSignaled(async () => {

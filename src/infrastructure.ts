@@ -4,7 +4,7 @@ import type { Logger } from './platform/log.ts';
 import { type Mailer, openConsole, openSmtp } from './platform/mailer.ts';
 import { makeMetrics } from './platform/metrics.ts';
 import { openDatabase } from './platform/postgres.ts';
-import { openPool } from './platform/postgres-pool.ts';
+import { openPool } from './platform/postgres/pool.ts';
 import { openRedis } from './platform/redis.ts';
 
 export type Infrastructure = ReturnType<typeof openInfrastructure>;

@@ -1,5 +1,5 @@
 import { loadConfig } from './config.ts';
-import { runUntilSignaled } from './platform/process-lifecycle.ts';
+import { runUntilSignaled } from './platform/process/lifecycle.ts';
 import { startService } from './service.ts';
 
 await runUntilSignaled(async () => {

@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
@@ -14,7 +13,7 @@ import { type Logger, makeLogger } from './platform/log.ts';
 import { serveMetrics } from './platform/metrics-server.ts';
 import { pendingMigrations } from './platform/migrations.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
-import { drain, waitAtMost } from './platform/process-lifecycle.ts';
+import { drain, portOf, waitAtMost } from './platform/process/lifecycle.ts';
 
 export interface Service {
   port: number;
@@ -50,7 +49,7 @@ export async function startService(config: Config): Promise<Service> {
     );
   });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     log,
     ready,
     async stop() {

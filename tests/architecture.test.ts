@@ -1,199 +1,260 @@
-// The floors of the house, asserted from the imports.
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import { expect, test } from '@jest/globals';
+// The rules of CONTRIBUTING.md about files and imports.
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { findCycles, type Node, readSourceFiles, type SourceFile } from './support/source-files.ts';
 
-const source = 'src';
+const files = readSourceFiles('src');
+const names = new Set(files.map(({ name }) => name));
 
-interface File {
-  /** Below `src/`. */
-  name: string;
-  lines: number;
-  /** Without comments, and with strings emptied: what is left is what the compiler would run. */
-  code: string;
-  /** Files below `src/`, and packages by their specifier; type-only imports too. */
-  imports: string[];
-}
-
-/** Strings, templates and comments in one pass, so that none is taken for a part of another. */
-const lexemes = /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g;
-const specifiers = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*(['"])([^'"\n]+)\1/g;
-
-function read(name: string): File {
-  const text = readFileSync(join(source, name), 'utf8');
-  const withoutComments = text.replace(lexemes, (lexeme) => (lexeme.startsWith('/') ? ' ' : lexeme));
-  const imports = [...withoutComments.matchAll(specifiers)].map(([, , specifier = '']) =>
-    specifier.startsWith('.') ? relative(source, join(source, dirname(name), specifier)) : specifier,
-  );
-  const code = withoutComments.replace(lexemes, (text) =>
-    text.startsWith('`') ? text.replace(/[^$`{}.()\w]/g, ' ') : "''",
-  );
-  return { name, lines: text.split('\n').length - 1, code, imports };
-}
-
-const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts') && !name.startsWith('generated/'))
-  .map(read);
-
-/** `file: import` for each import that a rule refuses. */
-const importsThat = (refused: (file: File, imported: string) => boolean) =>
-  files.flatMap((file) => file.imports.filter((name) => refused(file, name)).map((name) => `${file.name}: ${name}`));
-
-/** `file: match` for each place outside the allowed files where a pattern stands. */
-const placesOf = (pattern: RegExp, allowed: (name: string) => boolean) =>
-  files
-    .filter(({ name }) => !allowed(name))
-    .flatMap(({ name, code }) => [...code.matchAll(pattern)].map(([match]) => `${name}: ${match}`));
-
-const floors = ['kernel', 'platform', 'http', 'core', 'features'];
-const rooms = ['audit', 'keys', 'tokens', 'users', 'api-keys', 'sessions', 'scopes', 'one-time-tokens', 'mails'];
-/** Packages of their own, which run in other people's programs. */
-const infrastructure = /^(verify|client)\//;
-/** Files right below `src/` and `cli/` are the top. */
-const floorOf = (name: string) =>
-  floors.includes(name.split('/')[0] ?? '') ? floors.indexOf(name.split('/')[0] ?? '') : floors.length;
-const folderIn = (floor: string, name: string) => new RegExp(`^${floor}/([^/]+)/`).exec(name)?.[1];
-const isOurs = (name: string) => name.endsWith('.ts');
+const layers = ['lib', 'platform', 'core', 'http', 'features'];
+const topOf = (name: string) => name.split('/')[0] ?? '';
+/** Published packages, which are not part of the service. */
+const isPackage = (name: string) => /^(client|verify)\//.test(name);
 const isGenerated = (name: string) => name.startsWith('generated/');
-/** What apps run in browsers, in React Native and in Node: no part of the service. */
-const isForApps = (name: string) => name.startsWith('client/');
-const isStore = (name: string) => name.endsWith('.store.ts') || name === 'platform/postgres.ts';
+const isFile = (name: string) => name.endsWith('.ts');
+const isIn = (...folders: string[]) => {
+  const allowed = new Set(folders);
+  return (name: string) => allowed.has(topOf(name)) || allowed.has(name);
+};
+/** Files outside the layers, such as app.ts, cli/ and dev/, are the top layer. */
+const layerOf = (name: string) => {
+  if (isGenerated(name)) return layers.indexOf('platform');
+  return layers.includes(topOf(name)) ? layers.indexOf(topOf(name)) : layers.length;
+};
+const featureOf = (name: string) => /^features\/([^/]+)\//.exec(name)?.[1];
 
-test('the files are read as they are meant to be', () => {
-  expect(files.map(({ name }) => name)).toEqual(
-    expect.arrayContaining(['app.ts', 'kernel/clock.ts', 'http/endpoint.ts']),
+/** `file: import` for each import that breaks a rule. */
+const importsThat = (breaksRule: (name: string, imported: string) => boolean) =>
+  files.flatMap(({ name, imports }) =>
+    imports.filter(({ from }) => breaksRule(name, from)).map(({ from }) => `${name}: ${from}`),
   );
-  const app = files.find(({ name }) => name === 'app.ts');
-  expect(app?.imports).toEqual(
-    expect.arrayContaining(['parts.ts', 'features/refresh/refresh.feature.ts', 'http/server.ts']),
-  );
-  const postgres = files.find(({ name }) => name === 'platform/postgres.ts');
-  expect(postgres?.imports).toEqual(expect.arrayContaining(['@prisma/adapter-pg', 'generated/prisma/client.ts']));
-});
 
-test('every file imports files that are there', () => {
-  const known = new Set(files.map(({ name }) => name));
-  expect(importsThat((_, name) => isOurs(name) && !isGenerated(name) && !known.has(name))).toEqual([]);
-});
+/** `file: description` for each node that breaks a rule. */
+const nodesThat = (describeViolation: (node: Node) => string | undefined, isAllowed: (name: string) => boolean) =>
+  files
+    .filter(({ name }) => !isAllowed(name))
+    .flatMap(({ name, nodes }) =>
+      nodes.flatMap((node) => describeViolation(node) ?? []).map((text) => `${name}: ${text}`),
+    );
 
-test('a file imports only from its own floor and from those below', () => {
-  const refused = importsThat(
-    ({ name }, imported) => isOurs(imported) && !isGenerated(imported) && floorOf(imported) > floorOf(name),
-  );
-  expect(refused).toEqual([]);
-});
+const child = (node: Node, property: string): Node | undefined => {
+  const value = node[property];
+  return typeof value === 'object' && value !== null && 'type' in value ? (value as Node) : undefined;
+};
+const identifier = (node: Node | undefined) => (node?.type === 'Identifier' ? String(node['value']) : undefined);
+/** `object.property` of a member expression. */
+const memberOf = (node: Node): string | undefined => {
+  if (node.type !== 'MemberExpression') return undefined;
+  const [object, property] = [identifier(child(node, 'object')), identifier(child(node, 'property'))];
+  return object && property && `${object}.${property}`;
+};
+const uses = (pattern: RegExp) => (node: Node) => {
+  const used = memberOf(node) ?? identifier(node);
+  return used !== undefined && pattern.test(used) ? used : undefined;
+};
 
-test('what is packed for other programs imports jose, node and its own files, and nothing imports it', () => {
-  const theirs = (name: string, imported: string) =>
-    imported === 'jose' ||
-    imported.startsWith('node:') ||
-    (isOurs(imported) && imported.split('/')[0] === name.split('/')[0]);
-  expect(importsThat(({ name }, imported) => infrastructure.test(name) && !theirs(name, imported))).toEqual([]);
-  expect(importsThat(({ name }, imported) => infrastructure.test(imported) && !infrastructure.test(name))).toEqual([]);
-  expect(files.filter(({ name }) => name.startsWith('verify/')).length).toBeGreaterThan(5);
-});
+describe('the reader of source files', () => {
+  const file = (name: string) => files.find((each) => each.name === name) as SourceFile;
 
-test('rooms of core/ import only from rooms that come before them', () => {
-  const order = (name: string) => rooms.indexOf(folderIn('core', name) ?? '');
-  expect(files.filter(({ name }) => name.startsWith('core/') && order(name) < 0).map(({ name }) => name)).toEqual([]);
-  const refused = importsThat(({ name }, imported) => name.startsWith('core/') && order(imported) > order(name));
-  expect(refused).toEqual([]);
-});
-
-test('features never import each other', () => {
-  const refused = importsThat(({ name }, imported) => {
-    const [from, to] = [folderIn('features', name), folderIn('features', imported)];
-    return from !== undefined && to !== undefined && from !== to;
+  test('finds imports of files and packages, also type-only ones', () => {
+    expect(file('service.ts').imports).toEqual(
+      expect.arrayContaining([
+        { from: 'node:timers/promises', names: ['setTimeout'] },
+        { from: 'app.ts', names: ['makeApp'] },
+        { from: 'config.ts', names: ['Config'] },
+      ]),
+    );
   });
-  expect(refused).toEqual([]);
+
+  test('finds exports', () => {
+    const exports = file('lib/clock.ts').exports.map(({ name, isType }) => [name, isType]);
+    expect(exports).toEqual([
+      ['Clock', true],
+      ['systemClock', false],
+      ['monotonicMs', false],
+      ['jittered', false],
+    ]);
+  });
+
+  test('finds import cycles', () => {
+    const imports = { a: ['b', 'd'], b: ['c'], c: ['a'], d: ['e'], e: [] };
+    expect(findCycles(new Map(Object.entries(imports)))).toEqual([['a', 'b', 'c']]);
+  });
 });
 
-test('only the stores and platform/postgres.ts speak to Prisma', () => {
-  const prisma = /^(@prisma\/|generated\/)/;
-  expect(importsThat(({ name }, imported) => prisma.test(imported) && !isStore(name))).toEqual([]);
-  const calls = /\$(queryRaw|executeRaw|transaction|queryRawUnsafe|executeRawUnsafe)\b/g;
-  expect(placesOf(calls, isStore)).toEqual([]);
+describe('imports', () => {
+  test('refer to existing files', () => {
+    expect(importsThat((_, imported) => isFile(imported) && !isGenerated(imported) && !names.has(imported))).toEqual(
+      [],
+    );
+  });
+
+  test('follow the order lib, platform, core, http, features, app', () => {
+    expect(
+      importsThat((name, imported) => isFile(imported) && !isPackage(name) && layerOf(imported) > layerOf(name)),
+    ).toEqual([]);
+  });
+
+  test('form no cycles', () => {
+    const imports = files.map(({ name, imports: all }): [string, string[]] => [name, all.map(({ from }) => from)]);
+    expect(findCycles(new Map(imports))).toEqual([]);
+  });
+
+  test('never connect two features', () => {
+    expect(
+      importsThat((name, imported) => {
+        const [from, to] = [featureOf(name), featureOf(imported)];
+        return from !== undefined && to !== undefined && from !== to;
+      }),
+    ).toEqual([]);
+  });
+
+  test('of http/ occur in features only in endpoint files', () => {
+    expect(
+      importsThat(
+        (name, imported) =>
+          featureOf(name) !== undefined && topOf(imported) === 'http' && !/\.endpoints?\.ts$/.test(name),
+      ),
+    ).toEqual([]);
+  });
+
+  test('of client/ and verify/ stay within the package, jose and node', () => {
+    const isAllowed = (name: string, imported: string) =>
+      isFile(imported)
+        ? topOf(imported) === topOf(name)
+        : topOf(name) === 'verify' && /^(jose|node:.+)$/.test(imported);
+    expect(importsThat((name, imported) => isPackage(name) && !isAllowed(name, imported))).toEqual([]);
+    expect(importsThat((name, imported) => isPackage(imported) && topOf(name) !== topOf(imported))).toEqual([]);
+  });
+
+  test('of pg and Prisma occur only in platform/', () => {
+    expect(
+      importsThat((name, imported) => /^(pg$|pg-|@prisma\/|generated\/)/.test(imported) && topOf(name) !== 'platform'),
+    ).toEqual([]);
+  });
+
+  test('of Express occur only in http/ and app.ts', () => {
+    expect(
+      importsThat((name, imported) => /^(express|helmet|cors)\b/.test(imported) && !isIn('http', 'app.ts')(name)),
+    ).toEqual([]);
+  });
+
+  test('use every exported value', () => {
+    const others = ['tests', 'bench', 'scripts'].flatMap((folder) =>
+      readSourceFiles(folder).flatMap(({ name, imports }) =>
+        imports.map(({ from, names: imported }) => ({
+          from: from.startsWith('..') ? join(folder, dirname(name), from) : from,
+          names: imported,
+        })),
+      ),
+    );
+    const used = new Map<string, Set<string>>();
+    for (const { from, names: imported } of [...files.flatMap(({ imports }) => imports), ...others]) {
+      const file = from.replace(/^.*?src\//, '');
+      used.set(file, new Set([...(used.get(file) ?? []), ...imported]));
+    }
+    const isUsed = (file: string, name: string) => used.get(file)?.has(name) || used.get(file)?.has('*');
+    expect(
+      files
+        .filter(({ name }) => !/^(client|verify)\/index\.ts$/.test(name))
+        .flatMap(({ name, exports }) =>
+          exports.filter((each) => !each.isType && !isUsed(name, each.name)).map((each) => `${name}: ${each.name}`),
+        ),
+    ).toEqual([]);
+  });
 });
 
-test('only platform/ opens connections to Postgres', () => {
-  expect(importsThat(({ name }, imported) => /^pg(-|$)/.test(imported) && !name.startsWith('platform/'))).toEqual([]);
+describe('SQL', () => {
+  test('occurs only in *.sql.ts files and platform/', () => {
+    const isAllowed = (name: string) => topOf(name) === 'platform' || name.endsWith('.sql.ts');
+    expect(importsThat((name, imported) => imported === 'platform/sql.ts' && !isAllowed(name))).toEqual([]);
+    expect(nodesThat(uses(/\$(queryRaw|executeRaw)(Unsafe)?$/), isIn('platform'))).toEqual([]);
+  });
+
+  test('files neither throw nor record audit events', () => {
+    const isSql = (name: string) => name.endsWith('.sql.ts');
+    expect(
+      nodesThat(
+        ({ type }) => (type === 'ThrowStatement' ? 'throw' : undefined),
+        (name) => !isSql(name),
+      ),
+    ).toEqual([]);
+    expect(importsThat((name, imported) => isSql(name) && /(\.errors|\/errors|\/audit)\.ts$/.test(imported))).toEqual(
+      [],
+    );
+  });
 });
 
-test('only http/ and app.ts import Express', () => {
-  const refused = importsThat(
-    ({ name }, imported) => /^(express|helmet)\b/.test(imported) && !name.startsWith('http/') && name !== 'app.ts',
-  );
-  expect(refused).toEqual([]);
+describe('access to the outside', () => {
+  test('only config.ts reads the environment', () => {
+    expect(nodesThat(uses(/^process\.env$/), isIn('config.ts'))).toEqual([]);
+    expect(importsThat((_, imported) => /^(node:)?process$/.test(imported))).toEqual([]);
+  });
+
+  test('only the clocks read the time', () => {
+    const readsTime = (node: Node) => {
+      const isNow =
+        node.type === 'NewExpression' &&
+        identifier(child(node, 'callee')) === 'Date' &&
+        (node['arguments'] as unknown[]).length === 0;
+      return isNow ? 'new Date()' : uses(/^(Date\.now|performance\.now|process\.hrtime)$/)(node);
+    };
+    expect(nodesThat(readsTime, isIn('lib/clock.ts', 'verify/clock.ts', 'client'))).toEqual([]);
+    expect(importsThat((name, imported) => imported.endsWith('perf_hooks') && name !== 'lib/clock.ts')).toEqual([]);
+  });
+
+  test('only lib/ draws random numbers', () => {
+    const random =
+      /^(Math\.random|randomBytes|randomInt|randomUUID|randomFill(Sync)?|getRandomValues|crypto\.\w*[rR]andom\w*)$/;
+    expect(nodesThat(uses(random), isIn('lib', 'client/persist.ts'))).toEqual([]);
+  });
+
+  test('client/ uses nothing that only Node has, and no storage or log of the browser', () => {
+    const unavailable =
+      /^(process|Buffer|setImmediate|require|__dirname|unref|console|localStorage|sessionStorage|indexedDB|caches|document\.cookie)$/;
+    expect(nodesThat(uses(unavailable), (name) => topOf(name) !== 'client')).toEqual([]);
+  });
 });
 
-test('only config.ts reads the environment', () => {
-  expect(placesOf(/\b(process\??\.env|process\[)/g, (name) => name === 'config.ts')).toEqual([]);
-  expect(importsThat((_, imported) => /^(node:)?process$/.test(imported))).toEqual([]);
+describe('types', () => {
+  /** Branded types can only be created with a cast. */
+  const createsBrands = isIn('lib/ids.ts', 'lib/network.ts');
+
+  test('are never any', () => {
+    const isAny = ({ type, kind }: Node) => (type === 'TsKeywordType' && kind === 'any' ? 'any' : undefined);
+    expect(nodesThat(isAny, () => false)).toEqual([]);
+  });
+
+  test('are not asserted outside platform/', () => {
+    const assertion = (node: Node) => {
+      if (node.type === 'TsNonNullExpression') return '!';
+      if (node.type !== 'TsAsExpression' && node.type !== 'TsTypeAssertion') return undefined;
+      return 'as';
+    };
+    expect(nodesThat(assertion, (name) => topOf(name) === 'platform' || createsBrands(name))).toEqual([]);
+  });
 });
 
-test('client/ needs nothing of the service, no package, and nothing that only Node has; nothing of the service needs it', () => {
-  expect(files.filter(({ name }) => isForApps(name)).length).toBeGreaterThan(5);
-  expect(
-    importsThat(
-      ({ name }, imported) => isForApps(name) !== isForApps(imported) && (isForApps(name) || isOurs(imported)),
-    ),
-  ).toEqual([]);
-  const ofNode = /\b(process|Buffer|setImmediate|require|__dirname|unref)\b/g;
-  expect(placesOf(ofNode, (name) => !isForApps(name))).toEqual([]);
-});
+describe('size and names', () => {
+  test('a file has at most 200 lines', () => {
+    expect(files.filter(({ lines }) => lines > 200).map(({ name, lines }) => `${name}: ${lines}`)).toEqual([]);
+  });
 
-test('client/ writes no log, and keeps nothing but where the app tells it to', () => {
-  const places = /\b(console|localStorage|sessionStorage|indexedDB|caches)\b|\.cookie\b/g;
-  expect(placesOf(places, (name) => !isForApps(name))).toEqual([]);
-});
+  test('a folder has at most 12 files', () => {
+    const folders = new Map<string, number>();
+    for (const { name } of files) folders.set(dirname(name), (folders.get(dirname(name)) ?? 0) + 1);
+    expect([...folders].filter(([, count]) => count > 12).map(([name, count]) => `${name}: ${count}`)).toEqual([]);
+  });
 
-test('only the clocks, and client/, read the time', () => {
-  const isClock = (name: string) => ['kernel/clock.ts', 'verify/clock.ts'].includes(name) || isForApps(name);
-  const readers = /\b(Date\.now|new Date\(\)|Date\(\)|performance\.now|process\.hrtime)\b|\bnew Date\(\s*\)/g;
-  expect(placesOf(readers, isClock)).toEqual([]);
-  expect(importsThat(({ name }, imported) => imported.endsWith('perf_hooks') && name !== 'kernel/clock.ts')).toEqual(
-    [],
-  );
-});
+  test('features have endpoint files, use cases and queries', () => {
+    expect(files.filter(({ name }) => /\.(store|feature|route)\.ts$/.test(name)).map(({ name }) => name)).toEqual([]);
+    const declaresEndpoint = (node: Node) =>
+      node.type === 'CallExpression' && identifier(child(node, 'callee')) === 'endpoint' ? 'endpoint()' : undefined;
+    expect(nodesThat(declaresEndpoint, (name) => /^features\/.*\.endpoints?\.ts$/.test(name))).toEqual([]);
+  });
 
-test('only kernel/ draws random numbers for secrets', () => {
-  expect(
-    placesOf(
-      /\b(Math\.random|randomBytes|randomFill)\b/g,
-      (name) => name.startsWith('kernel/') || name === 'client/persist.ts',
-    ),
-  ).toEqual([]);
-});
-
-test('a file has at most 200 lines, and the map of the service 120', () => {
-  const limits: Record<string, number> = { 'app.ts': 120 };
-  const tooLong = files.filter(({ name, lines }) => lines > (limits[name] ?? 200));
-  expect(tooLong.map(({ name, lines }) => `${name}: ${lines}`)).toEqual([]);
-});
-
-test('a suffix says what a file of a feature is', () => {
-  const declares = (word: RegExp) => files.filter(({ name, code }) => !name.startsWith('http/') && word.test(code));
-  const routes = declares(/\bendpoint\(\{/).map(({ name }) => name);
-  expect(routes.length).toBeGreaterThan(5);
-  expect(routes.filter((name) => !/^features\/.*\.route\.ts$/.test(name))).toEqual([]);
-  const errors = declares(/\bclass \w+ extends Refusal\b/).map(({ name }) => name);
-  expect(errors.filter((name) => !name.endsWith('.errors.ts') && name !== 'kernel/refusal.ts')).toEqual([]);
-  const features = files.flatMap(({ name }) => folderIn('features', name) ?? []);
-  const withDoor = new Set(routes.map((name) => folderIn('features', name)));
-  expect([...new Set(features)].filter((feature) => !withDoor.has(feature))).toEqual([]);
-});
-
-test('a request goes from the route to the use-case to the store, never back', () => {
-  const isRoute = (name: string) => name.endsWith('.route.ts');
-  const mayAssemble = (name: string) => floorOf(name) === floors.length || name.endsWith('.feature.ts');
-  expect(importsThat(({ name }, imported) => isRoute(imported) && !mayAssemble(name))).toEqual([]);
-  const stores = importsThat(
-    ({ name }, imported) =>
-      isStore(name) && imported.startsWith('features/') && !/\.(store|errors)\.ts$/.test(imported),
-  );
-  expect(stores).toEqual([]);
-});
-
-test('nothing is typed as any', () => {
-  expect(placesOf(/(:|<|\bas|\|)\s*any\b/g, () => false)).toEqual([]);
+  test('requests keep their state in arguments', () => {
+    const isLayerOfRequests = isIn('http', 'features');
+    expect(nodesThat(uses(/^(WeakMap|AsyncLocalStorage)$/), (name) => !isLayerOfRequests(name))).toEqual([]);
+  });
 });

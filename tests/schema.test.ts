@@ -11,7 +11,7 @@ afterAll(() => app.close());
 const rows = async <Row>(sql: string, ...values: unknown[]): Promise<Row[]> =>
   (await app.sql.query(sql, values)).rows as Row[];
 
-test('the migrations lead to prisma/schema.prisma: npm run migration drafts what is missing', async () => {
+test('the migrations create the schema of prisma/schema.prisma', async () => {
   expect(await pendingSql(app.databaseUrl, 'prisma/schema.prisma', 'prisma/migrations')).toBe(NOTHING_PENDING);
 }, 30_000);
 
@@ -22,7 +22,7 @@ describe('the audit trail', () => {
     'DELETE FROM audit_events',
     'TRUNCATE audit_events',
     `INSERT INTO audit_events SELECT * FROM audit_events ON CONFLICT (id) DO UPDATE SET type = 'x'`,
-  ])('refuses %s, even from its owner', async (statement) => {
+  ])('rejects %s, even from the owner of the table', async (statement) => {
     await app.register();
     const before = await rows('SELECT * FROM audit_events ORDER BY id');
     expect(before.length).toBeGreaterThan(0);
@@ -33,7 +33,7 @@ describe('the audit trail', () => {
     expect(await rows('SELECT * FROM audit_events ORDER BY id')).toEqual(before);
   });
 
-  test('outlives the account that it tells of, without what was personal', async () => {
+  test('keeps the events of a deleted account without their personal data', async () => {
     const { user, access_token: token } = await app.register();
     const personal = () => rows('SELECT 1 FROM audit_personal_data WHERE user_id = $1', user.id);
     expect(await personal()).toHaveLength(1);
@@ -48,7 +48,7 @@ describe('the audit trail', () => {
   });
 });
 
-test('a turn changes no column that an index covers, so that it is a HOT update', async () => {
+test('a rotation changes no indexed column, so that it is a HOT update', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
   const session = async () => {
     const [row] = await rows<{ row: Record<string, unknown> }>(
@@ -72,7 +72,7 @@ test('a turn changes no column that an index covers, so that it is a HOT update'
     expect.arrayContaining(['expires_at', 'generation', 'token_hash', 'turned_at', 'turn_salts']),
   );
 
-  // The columns of each index, and what its expressions and its predicate depend on.
+  // The columns of each index, including those of its expressions and predicate.
   const covered = await rows<{ index: string; column: string }>(`
     SELECT DISTINCT i.indexrelid::regclass::text AS index, a.attname AS column
     FROM pg_index AS i
@@ -83,14 +83,14 @@ test('a turn changes no column that an index covers, so that it is a HOT update'
   expect(covered.filter(({ column }) => [...changed, 'turned_from'].includes(column))).toEqual([]);
 });
 
-test('a page of sessions keeps room for HOT updates', async () => {
+test('pages of the table sessions keep room for HOT updates', async () => {
   const [table] = await rows<{ options: string[] }>(
     `SELECT reloptions AS options FROM pg_class WHERE relname = 'sessions'`,
   );
   expect(table?.options).toEqual(['fillfactor=80']);
 });
 
-test('what a login, a revocation and the list of sessions cost does not grow with the sessions that are dead', async () => {
+test('ended sessions do not slow down logins, revocations and session lists', async () => {
   const account = await app.register();
   await app.sql.query(
     `INSERT INTO sessions (id, user_id, absolute_expires_at, auth_time, client_id, ip, expires_at, token_hash, turned_from,
@@ -108,12 +108,12 @@ test('what a login, a revocation and the list of sessions cost does not grow wit
     );
     return Number(row?.read);
   };
-  const settled = () => new Promise((resolve) => setTimeout(resolve, 1200)); // backends report once a second
-  await settled();
+  const statisticsReported = () => new Promise((resolve) => setTimeout(resolve, 1200)); // once a second per backend
+  await statisticsReported();
   const before = await read();
   expect((await app.login(account.email)).status).toBe(200);
   expect((await app.get('/sessions', account.access_token)).body.sessions).toHaveLength(2);
   expect((await app.post('/logout/all', undefined, account.access_token)).status).toBe(204);
-  await settled();
+  await statisticsReported();
   expect((await read()) - before).toBeLessThan(200);
 });

@@ -1,9 +1,9 @@
-// Stands in front of Postgres and counts the statements that are run: Bind and Query messages, nothing else.
+// A proxy in front of Postgres that counts executed statements (Bind and Query messages).
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 
 export interface CountingProxy {
-  /** The same database, by way of the proxy. */
+  /** The URL of the database through the proxy. */
   url: string;
   statements(): number;
   close(): void;
@@ -12,7 +12,7 @@ export interface CountingProxy {
 const runs: ReadonlySet<string> = new Set(['B', 'Q']);
 const typeBytes = 1;
 
-/** Calls back for every whole message: the first is without a type, every other has one letter and then its length. */
+/** Calls back for every complete message. The first has no type; all others begin with a letter, followed by the length. */
 function readMessages(onMessage: (type: string) => void) {
   let pending = Buffer.alloc(0);
   let prefix = 0;

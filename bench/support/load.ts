@@ -1,11 +1,11 @@
-// The load, in a process of its own: keep-alive connections that each send the next refresh when the last was answered.
+// Generates load in a separate process: each keep-alive connection sends a refresh when the previous response has arrived.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 export interface Load {
   port: number;
   connections: number;
-  /** Ends after so long, or after so many refreshes. */
+  /** The load ends after this time, or after `most` refreshes. */
   seconds: number;
   most?: number;
 }
@@ -17,13 +17,13 @@ export interface LoadResult {
   p99Ms: number;
 }
 
-/** The newest token of every session, the one that waited longest first: no session is turned twice in a row. */
+/** A queue of the newest token of every session, so that no session is refreshed twice in a row. */
 const tokens: string[] = [];
 let [taken, returned] = [0, 0];
 
 function takeToken(): string {
   const token = tokens[taken];
-  if (token === undefined) throw new Error('no session is left to turn');
+  if (token === undefined) throw new Error('no session is left to refresh');
   taken = (taken + 1) % tokens.length;
   return token;
 }
@@ -33,7 +33,7 @@ function returnToken(token: string): void {
   returned = (returned + 1) % tokens.length;
 }
 
-/** One exchange at a time, so what arrives belongs to the request that was sent last. */
+/** Sends a request and waits for its response. A connection has one exchange at a time. */
 async function exchange(socket: Socket, body: string): Promise<string> {
   const head = 'POST /refresh HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n';
   socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
@@ -45,7 +45,7 @@ async function exchange(socket: Socket, body: string): Promise<string> {
   }
 }
 
-/** The body of a whole answer, with a length or in chunks; undefined where more is to come. */
+/** The body of a complete response, with Content-Length or in chunks; undefined if the response is incomplete. */
 function bodyOf(received: string): string | undefined {
   const end = received.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
@@ -66,7 +66,8 @@ async function refreshOnce(socket: Socket): Promise<number> {
   const answer = await exchange(socket, `{"refresh_token":"${token}"}`);
   const tookMs = performance.now() - sentMs;
   const { refresh_token: next, access_token: access } = JSON.parse(answer) as Record<string, unknown>;
-  if (typeof next !== 'string' || next === token || typeof access !== 'string') throw new Error(`no pair: ${answer}`);
+  if (typeof next !== 'string' || next === token || typeof access !== 'string')
+    throw new Error(`no token pair: ${answer}`);
   returnToken(next);
   return tookMs;
 }
@@ -78,7 +79,7 @@ async function run({ port, connections, seconds, most = Infinity }: Load): Promi
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
   for (const socket of sockets) {
     socket.once('end', () => socket.destroy(new Error('the server ended a connection')));
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer in 10 s')));
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no response within 10 s')));
   }
   const times: number[] = [];
   const startedMs = performance.now();

@@ -1,4 +1,4 @@
-// Processes of the benchmark, and what they cost as /proc tells it (Linux only).
+// Starts the processes of the benchmarks and reads their CPU time and memory from /proc (Linux only).
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readdirSync, readFileSync } from 'node:fs';
@@ -8,11 +8,11 @@ const readProc = (pid: number, file: string): string => {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
-    return ''; // it has ended; its parent has its times
+    return ''; // the process has ended, and its parent has its times
   }
 };
 
-/** The fields of proc_pid_stat(5) from the third on: the second, a name, may hold spaces and parentheses. */
+/** The fields of proc_pid_stat(5) from the third. The second, a name, can contain spaces and parentheses. */
 const statOf = (pid: number): string[] => {
   const text = readProc(pid, 'stat');
   return text === '' ? [] : text.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -25,10 +25,10 @@ const ticksMicros = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding
 const microsOf = (stat: string[], last: number): number =>
   stat.slice(userField, last).reduce((sum, ticks) => sum + Number(ticks), 0) * ticksMicros;
 
-/** User and system time of one process so far, all threads. */
+/** The user and system time of a process and its threads. */
 export const cpuMicros = (pid: number): number => microsOf(statOf(pid), childrenSystemField - 1);
 
-/** The same of a process with its children, the ended ones too. */
+/** The user and system time of a process and its children, including ended ones. */
 export function treeCpuMicros(root: number): number {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const children = pids.map((pid) => statOf(Number(pid))).filter((stat) => stat[parentField] === String(root));
@@ -44,7 +44,7 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** Whatever happens to this process, nothing that it started outlives it. */
+/** Killed when this process ends. */
 const started = new Set<ChildProcess>();
 process.once('exit', () => started.forEach((child) => child.kill('SIGKILL')));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
@@ -65,7 +65,7 @@ export async function forkScript<Reply>(file: URL, message: object): Promise<{ c
   return { child, reply: await ask<Reply>(child, message) };
 }
 
-/** @throws where the child ends instead of answering */
+/** @throws if the child ends without a reply */
 export async function ask<Reply>(child: ChildProcess, message: object): Promise<Reply> {
   child.send(message);
   const unheard = new AbortController();
@@ -87,13 +87,13 @@ export async function startFloor(settings: object): Promise<Server> {
   return { pid: child.pid ?? 0, port: reply.port, stop: stopperOf(child) };
 }
 
-/** What `npm start` runs: the flags for Node, then the file and its arguments. */
+/** The arguments of Node in `npm start`. */
 function startArguments(): string[] {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } };
   return scripts.start.replace(/^(exec )?node /, '').split(' ');
 }
 
-/** The built service as `npm start` runs it, with these settings and no others; its log goes to a file. */
+/** Starts the built service like `npm start`, with only these environment variables and its log in a file. */
 export async function startService(settings: Record<string, string>, log: string): Promise<Server> {
   const child = spawn(process.execPath, startArguments(), {
     env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...settings },

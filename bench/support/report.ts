@@ -1,4 +1,4 @@
-// The figures for people, and whether they reach what is promised.
+// Formats the figures and compares them with the targets.
 import type { Figures } from './round.ts';
 
 export interface Cell extends Figures {
@@ -13,7 +13,7 @@ export interface Verdict {
   reached: boolean;
 }
 
-/** Heads and how to write them, in the order of the table. */
+/** The columns of the table. */
 const columns: [head: string, write: (cell: Cell) => string][] = [
   ['variant', ({ variant }) => variant],
   ['connections', ({ connections }) => String(connections)],
@@ -48,14 +48,19 @@ interface Target {
 const timesTheFloor = (service: Cell, floor: Cell): number => bothMicros(service) / bothMicros(floor);
 
 const targets: readonly Target[] = [
-  { target: 'exactly 1 statement a refresh', figure: (cell) => cell.statements, decimals: 3, reached: (n) => n === 1 },
+  {
+    target: 'exactly 1 statement per refresh',
+    figure: (cell) => cell.statements,
+    decimals: 3,
+    reached: (n) => n === 1,
+  },
   { target: 'at least 98% HOT', figure: (cell) => cell.hotShare * 100, decimals: 2, reached: (n) => n >= 98 },
   { target: 'at most 350 WAL bytes', figure: (cell) => cell.walBytes, decimals: 0, reached: (n) => n <= 350 },
   { target: "at most 3.5 times the floor's CPU", figure: timesTheFloor, decimals: 2, reached: (n) => n <= 3.5 },
   { target: 'RSS under 220 MB', figure: (cell) => cell.rssMegabytes, decimals: 0, reached: (n) => n < 220 },
 ];
 
-/** Every target at every number of connections. */
+/** Compares the figures with every target at every number of connections. */
 export function verdicts(cells: readonly Cell[]): Verdict[] {
   return cells
     .filter(({ variant }) => variant === 'service')

@@ -1,4 +1,4 @@
-// One round: a variant under load for some seconds, and what that took.
+// Runs a variant under load for some seconds and measures it.
 import type { ChildProcess } from 'node:child_process';
 import type pg from 'pg';
 import type { Load, LoadResult } from './load.ts';
@@ -23,7 +23,7 @@ export interface Figures {
   rssMegabytes: number;
 }
 
-const rssEveryMs = 250;
+const rssIntervalMs = 250;
 
 export const runLoad = ({ load, server }: Variant, connections: number, limit: Omit<Load, 'port' | 'connections'>) =>
   ask<LoadResult>(load, { port: server.port, connections, ...limit });
@@ -36,7 +36,7 @@ export async function runRound(
 ): Promise<Figures> {
   const { pid } = variant.server;
   let rss = 0;
-  const watch = setInterval(() => (rss = Math.max(rss, rssMegabytes(pid))), rssEveryMs);
+  const watch = setInterval(() => (rss = Math.max(rss, rssMegabytes(pid))), rssIntervalMs);
   const walFrom = await walPosition(postgres.client);
   const before = { server: cpuMicros(pid), postgres: treeCpuMicros(postgres.pid) };
   const { refreshes, seconds: took, p50Ms, p99Ms } = await runLoad(variant, connections, { seconds });
@@ -56,7 +56,7 @@ export async function runRound(
   };
 }
 
-/** Figure by figure. */
+/** The median of each figure. */
 export function medianOf(rounds: readonly Figures[]): Figures {
   const [first] = rounds;
   if (!first) throw new Error('no round was run');

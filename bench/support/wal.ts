@@ -1,10 +1,10 @@
-// What was written to the write-ahead log, read back from it by pg_walinspect.
+// Statistics of the write-ahead log, from pg_walinspect.
 import type pg from 'pg';
 
 export interface Wal {
   /**
-   * Full-page images aside: they depend on when the last checkpoint was, not on what was run. A record whose page goes
-   * along as an image leaves its own data out, so only a round without images tells the bytes of a turn.
+   * Without full-page images, which depend on the time of the last checkpoint. A record with a full-page image omits its own data, so
+   * only a round without images shows the bytes of a rotation.
    */
   bytes: number;
   imageBytes: number;
@@ -17,7 +17,7 @@ export async function walPosition(client: pg.Client): Promise<string> {
   return rows[0]?.lsn ?? '';
 }
 
-/** The record types are those of Postgres' heap: an update in place of every index entry is HOT, any other is not. */
+/** The statistics between two positions. HOT updates change no index entry. */
 export async function walBetween(client: pg.Client, from: string, to: string): Promise<Wal> {
   const { rows } = await client.query<Wal>(
     `SELECT (pg_wal_lsn_diff($2, $1) - sum(fpi_size))::float8 AS bytes,

@@ -3,7 +3,7 @@ import { StartupError } from '../lib/errors.ts';
 import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
 import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
-import { openPool } from '../platform/postgres-pool.ts';
+import { openPool } from '../platform/postgres/pool.ts';
 
 export interface CliDatabaseOptions {
   /** The maximum duration of a statement. */

@@ -3,11 +3,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { StartupError } from '../lib/errors.ts';
+import { createDatabaseIfMissing } from '../platform/postgres/create-database.ts';
+import { portOf } from '../platform/process/lifecycle.ts';
 import type { ProcessLock } from './process-lock.ts';
 import { openCluster, postgresEnvironment, pathForPostgres, type Cluster } from './postgres-cluster.ts';
 
@@ -51,7 +52,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     server = await startServer(cluster, settings);
     const url = new URL(`postgresql://postgres:${cluster.password}@127.0.0.1:${server.port}/postgres`);
     if (options.durable) {
-      await createDatabaseIfMissing(url.href);
+      await createDatabaseIfMissing(url.href, databaseName);
       url.pathname = databaseName;
     }
     let stopped: Promise<void> | undefined;
@@ -94,7 +95,7 @@ function freePort(): Promise<number> {
   return new Promise((found, failed) => {
     const probe = createServer().once('error', failed);
     probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
+      const port = portOf(probe);
       probe.close(() => found(port));
     });
   });
@@ -123,7 +124,7 @@ async function spawnGuarded(cluster: Cluster, settings: Settings): Promise<Child
   closeSync(log);
   await once(guard, 'spawn');
   guard.unref();
-  (guard.stdin as Socket).unref();
+  if (guard.stdin instanceof Socket) guard.stdin.unref();
   return guard;
 }
 
@@ -148,15 +149,4 @@ async function end(guard: ChildProcess): Promise<void> {
   if (hasEnded(guard)) return;
   guard.ref();
   await once(guard, 'exit');
-}
-
-async function createDatabaseIfMissing(adminUrl: string): Promise<void> {
-  const admin = new pg.Client(adminUrl);
-  await admin.connect();
-  try {
-    const { rowCount } = await admin.query('SELECT FROM pg_database WHERE datname = $1', [databaseName]);
-    if (rowCount === 0) await admin.query(`CREATE DATABASE ${databaseName}`);
-  } finally {
-    await admin.end();
-  }
 }

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { access, chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { randomSecret } from '../lib/secrets.ts';
 import { acquireProcessLock, removeWhenReleased, type ProcessLock } from './process-lock.ts';
@@ -79,7 +78,7 @@ async function initialize({ data, passwordFile, account, initdb, durable, locks 
     stdio: ['ignore', 'ignore', 'pipe', password, ...locks.map((lock) => lock.inherit)],
   });
   closeSync(password);
-  const errors = text(child.stderr as Readable);
+  const errors = child.stderr ? text(child.stderr) : '';
   const [status] = await once(child, 'exit');
   if (status !== 0) throw new Error(`initdb failed:\n${(await errors).trim()}`);
   await rename(draft, data);

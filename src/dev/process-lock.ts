@@ -2,7 +2,7 @@
 import { spawn, spawnSync, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -86,7 +86,7 @@ export function removeWhenReleased(folder: string): ProcessLock {
   });
   const removed = once(remover, 'exit');
   remover.unref();
-  (remover.stdin as Socket).unref();
+  if (remover.stdin instanceof Socket) remover.stdin.unref();
   return {
     inherit: remover.stdin,
     release: async () => {

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import { ClientDisconnected, type LogFacts, type RequestInfo } from '../core/request-info.ts';
 import { monotonicMs } from '../lib/clock.ts';
 import { type Network, networkOf, parseAddress } from '../lib/network.ts';
 import type { Logger } from '../platform/log.ts';
+import { randomId } from '../lib/ids.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Form } from './body.ts';
 import type { RenderError } from './endpoint.ts';
@@ -35,7 +35,7 @@ export class RequestContext implements RequestInfo {
 
   constructor(req: Request, res: Response) {
     const givenId = req.headers['x-request-id'];
-    this.id = typeof givenId === 'string' && validRequestId.test(givenId) ? givenId : randomUUID();
+    this.id = typeof givenId === 'string' && validRequestId.test(givenId) ? givenId : randomId();
     // A trusted proxy can send anything as the address, and a closed socket has none.
     this.ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? unknownAddress;
     this.network = networkOf(this.ip);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
@@ -20,6 +20,9 @@ export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId |
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
   return idFromBytes(bytes) as Id;
 }
+
+/** Creates a random UUID (version 4), for ids that are not stored in the database. */
+export const randomId = (): string => randomUUID();
 
 /** The smallest id with this time: ids of this time or later are not less. */
 export const minId = <Id extends EventId>(ms: number): Id =>

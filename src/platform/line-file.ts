@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { StartupError } from '../lib/errors.ts';
 
 /** Longer lines are skipped without being kept in memory. */
-export const maxLineBytes = 64 * 1024;
+const maxLineBytes = 64 * 1024;
 const chunkBytes = 256 * 1024;
 const [lineFeed, carriageReturn] = [0x0a, 0x0d];
 const byteOrderMark = Buffer.from('\ufeff');

@@ -1,8 +1,13 @@
 import { createTransport } from 'nodemailer';
-import type { Mailbox } from '../lib/config-values.ts';
+
+/** The sender of emails. */
+export interface Mailbox {
+  name: string;
+  address: string;
+}
 
 export interface OutgoingEmail {
-  /** Stays the same when it is sent again, so that a repeat can be recognised. */
+  /** The same for every attempt, so that mail servers and clients can recognize duplicates. */
   id: string;
   to: string;
   subject: string;
@@ -11,37 +16,37 @@ export interface OutgoingEmail {
 }
 
 export interface Mailer {
-  /** Resolves when the server has taken it. @throws MailFault */
-  send(mail: OutgoingEmail): Promise<void>;
+  /** Resolves when the server has accepted the email. @throws EmailDeliveryError */
+  send(email: OutgoingEmail): Promise<void>;
   close(): void;
 }
 
-/** Why a mail did not leave, in words without addresses and content: servers quote both in their answers. */
+/** Why an email was not accepted. The message has no addresses and no content, which servers quote in their responses. */
 export class EmailDeliveryError extends Error {}
 
-interface SmtpFault {
+interface SmtpError {
   code?: unknown;
-  /** Node's or OpenSSL's, where `code` is nodemailer's class of it. */
+  /** The code of Node or OpenSSL, if `code` is nodemailer's category of it. */
   originalCode?: unknown;
   responseCode?: unknown;
   command?: unknown;
 }
 
 function describe(error: unknown): string {
-  const { code, originalCode, responseCode, command } = error as SmtpFault;
-  // Words of programs only: whatever else stands there is not ours to repeat.
+  const { code, originalCode, responseCode, command } = error as SmtpError;
+  // Only error codes and command names: other text can contain addresses.
   const words = [code, originalCode].filter((word) => typeof word === 'string' && /^[A-Z][A-Z\d_]{0,60}$/.test(word));
   const where = typeof command === 'string' && /^[A-Z ]{1,20}$/.test(command) ? ` at ${command}` : '';
-  if (typeof responseCode === 'number') return `the mail server answered ${responseCode}${where}`;
-  return `no answer of the mail server${where}: ${words.join(', ') || 'a fault without a code'}`;
+  if (typeof responseCode === 'number') return `the mail server responded with ${responseCode}${where}`;
+  return `no response from the mail server${where}: ${words.join(', ') || 'unknown error'}`;
 }
 
-/** Far below the lease of a letter, after which another process takes it up. */
-export const sendSeconds = 30;
+/** Much shorter than the lease of an email in the outbox, after which another process sends it. */
+const sendTimeoutSeconds = 30;
 
 /**
- * Sends by SMTP: smtps:// is TLS from the start, smtp:// STARTTLS where it is offered. A user and password are never sent
- * without TLS, and a certificate that cannot be verified is refused.
+ * Sends by SMTP. smtps:// uses TLS from the start; smtp:// uses STARTTLS if the server offers it. Credentials are never sent without
+ * TLS, and certificates must be valid.
  */
 export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer {
   const { protocol, hostname, port, username, password } = new URL(url);
@@ -49,7 +54,7 @@ export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer 
   const transport = createTransport({
     pool: true,
     maxConnections: 3,
-    // What was cut off may have been taken: whether it is sent again is for the outbox alone.
+    // The server may have accepted an email before the connection was lost. Only the outbox decides about retries.
     maxRequeues: 0,
     idleTimeout: 30_000,
     host: hostname.replace(/^\[|\]$/g, ''),
@@ -74,13 +79,13 @@ export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer 
           subject,
           text,
           html,
-          // RFC 3834 section 5: no holiday answers.
+          // Prevents automatic replies (RFC 3834 section 5).
           headers: { 'auto-submitted': 'auto-generated' },
           xMailer: false,
-          signal: AbortSignal.timeout(sendSeconds * 1000),
+          signal: AbortSignal.timeout(sendTimeoutSeconds * 1000),
         });
       } catch (error) {
-        // Without the cause: it quotes the server, which quotes the address.
+        // Without the cause, because it quotes the server, which quotes the address.
         throw new EmailDeliveryError(describe(error));
       }
     },
@@ -88,11 +93,11 @@ export function openSmtp({ url, from }: { url: string; from: Mailbox }): Mailer 
   };
 }
 
-/** For development: mails go to the terminal, their links on one line. */
+/** Prints emails to the terminal, for development. Links stay on one line. */
 export const openConsole = (write: (text: string) => void): Mailer => ({
   async send({ to, subject, text }) {
     const body = text.trimEnd().replaceAll('\n', '\n  | ');
-    write(`\n  | Mail to ${to}\n  | ${subject}\n  |\n  | ${body}\n\n`);
+    write(`\n  | Email to ${to}\n  | ${subject}\n  |\n  | ${body}\n\n`);
   },
   close() {},
 });

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import type { Logger } from './log.ts';
+import { portOf } from './process/lifecycle.ts';
 
 export interface MetricsServer {
   /** 0 if the port was in use. */
@@ -37,7 +37,7 @@ export async function serveMetrics(
     return { port: 0, close: () => {} };
   }
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     close() {
       server.close();
       server.closeAllConnections();

@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { sha256 } from '../lib/secrets.ts';
 import type { Logger } from './log.ts';
-import type { PoolConfig } from './postgres-pool.ts';
+import type { PoolConfig } from './postgres/pool.ts';
 
 /** Prisma's client inside a transaction. A `Database` is one for single statements. */
 export type Transaction = Prisma.TransactionClient;

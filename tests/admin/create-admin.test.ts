@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { randomBytes } from 'node:crypto';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
 import { runCli } from '../keys/run-cli.ts';
-import { adminScopes } from './world.ts';
+import { adminScopes } from '../support/builders.ts';
 
 jest.setTimeout(60_000);
 
@@ -24,7 +24,7 @@ const tokenIn = (text: string) => /\/reset-password\?token=(kto_[\w-]+)$/m.exec(
 const login = (email: string, secret: string) => app.post('/login', { email, password: secret, scope: adminScopes });
 const countOf = async (sql: string) => ((await app.sql.query(sql)).rows[0] as { n: number }).n;
 
-test('a fresh database has no account at all', async () => {
+test('a new database has no accounts', async () => {
   expect(await countOf('SELECT count(*)::int AS n FROM users')).toBe(0);
   for (const email of ['admin@example.com', 'root@localhost.localdomain'])
     for (const secret of ['admin', 'password', ''])
@@ -32,7 +32,7 @@ test('a fresh database has no account at all', async () => {
 });
 
 describe('create-admin', () => {
-  test('makes an account without a password, and prints a link to set it, which is good once', async () => {
+  test('creates an account without a password and prints a link that sets one once', async () => {
     const email = freshEmail();
     const { code, stdout, stderr } = await run([email.toUpperCase(), '--name', 'Grace Hopper']);
     expect([code, stderr]).toEqual([0, '']);
@@ -65,7 +65,7 @@ describe('create-admin', () => {
     ]);
   });
 
-  test('gives another link while there is no password, and the older one is void', async () => {
+  test('prints a new link while the account has no password, which invalidates the previous one', async () => {
     const email = freshEmail();
     const [first, second] = [await run([email]), await run([email])];
     expect(second.stdout).toContain('already');
@@ -76,7 +76,7 @@ describe('create-admin', () => {
     expect([third.code, tokenIn(third.stdout)]).toEqual([0, undefined]);
   });
 
-  test('makes an administrator of an account that is there, and leaves its password alone', async () => {
+  test('makes an existing account an administrator and keeps its password', async () => {
     const ada = await app.register();
     await app.sql.query('UPDATE users SET email_verified = true WHERE id = $1', [ada.user.id]);
     const { code, stdout } = await run([ada.email]);
@@ -84,20 +84,20 @@ describe('create-admin', () => {
     expect((await login(ada.email, password)).body.scope).toBe(adminScopes);
   });
 
-  test('makes none of who took the address before its owner did, unless that is said', async () => {
-    const stranger = await app.register();
-    const refused = await run([stranger.email]);
+  test('refuses an account with an unverified email address without --unverified', async () => {
+    const unverified = await app.register();
+    const refused = await run([unverified.email]);
     expect([refused.code, refused.stdout]).toEqual([1, '']);
-    expect(refused.stderr).toContain('nobody has confirmed');
-    expect((await login(stranger.email, password)).status).toBe(400);
-    const { rows } = await app.sql.query('SELECT role FROM user_roles WHERE user_id = $1', [stranger.user.id]);
+    expect(refused.stderr).toContain('is not verified');
+    expect((await login(unverified.email, password)).status).toBe(400);
+    const { rows } = await app.sql.query('SELECT role FROM user_roles WHERE user_id = $1', [unverified.user.id]);
     expect(rows).toEqual([{ role: 'user' }]);
-    expect((await run([stranger.email, '--unverified'])).code).toBe(0);
-    expect((await login(stranger.email, password)).body.scope).toBe(adminScopes);
-    expect((await run([stranger.email])).stdout).toContain('already');
+    expect((await run([unverified.email, '--unverified'])).code).toBe(0);
+    expect((await login(unverified.email, password)).body.scope).toBe(adminScopes);
+    expect((await run([unverified.email])).stdout).toContain('already');
   });
 
-  test('does not enable an account that is disabled', async () => {
+  test('refuses a disabled account', async () => {
     const ada = await app.register();
     await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [ada.user.id]);
     const { code, stderr } = await run([ada.email]);
@@ -106,7 +106,7 @@ describe('create-admin', () => {
     expect(rows).toEqual([{ role: 'user' }]);
   });
 
-  test('run twice at once makes one account', async () => {
+  test('run twice concurrently creates one account', async () => {
     const email = freshEmail();
     const outputs = await Promise.all([run([email]), run([email])]);
     expect(outputs.map(({ code }) => code)).toEqual([0, 0]);
@@ -116,20 +116,20 @@ describe('create-admin', () => {
     ).toBe(2);
   });
 
-  test.each<[what: string, args: string[], environment: Record<string, string>, code: number, says: RegExp]>([
-    ['no address', [], {}, 2, /Usage/],
+  test.each<[description: string, args: string[], environment: Record<string, string>, code: number, message: RegExp]>([
+    ['a missing email address', [], {}, 2, /Usage/],
     ['a password', [freshEmail(), '--password', 'x'], {}, 2, /Usage/],
-    ['two addresses', [freshEmail(), freshEmail()], {}, 2, /Usage/],
-    ['what is no address', ['ada'], {}, 1, /must be an e-mail address/],
-    ['a name of nothing', [freshEmail(), '--name', ' '], {}, 1, /must have 1 to 100 characters/],
-    ['no APP_URL', [freshEmail()], { APP_URL: '' }, 1, /ISSUER or APP_URL is required/],
-    ['a bad APP_URL', [freshEmail()], { APP_URL: 'nonsense' }, 1, /APP_URL must be/],
-    ['no MASTER_KEYS', [freshEmail()], { MASTER_KEYS: '' }, 1, /MASTER_KEYS is required/],
-  ])('refuses %s, and makes nothing', async (_what, args, environment, code, says) => {
+    ['two email addresses', [freshEmail(), freshEmail()], {}, 2, /Usage/],
+    ['an invalid email address', ['ada'], {}, 1, /must be an ASCII email address/],
+    ['a blank name', [freshEmail(), '--name', ' '], {}, 1, /must have 1 to 100 characters/],
+    ['a missing APP_URL', [freshEmail()], { APP_URL: '' }, 1, /ISSUER or APP_URL is required/],
+    ['an invalid APP_URL', [freshEmail()], { APP_URL: 'nonsense' }, 1, /APP_URL must be/],
+    ['missing MASTER_KEYS', [freshEmail()], { MASTER_KEYS: '' }, 1, /MASTER_KEYS is required/],
+  ])('rejects %s and creates no account', async (_description, args, environment, code, message) => {
     const before = await countOf('SELECT count(*)::int AS n FROM users');
     const output = await run(args, environment);
     expect([output.code, output.stdout]).toEqual([code, '']);
-    expect(output.stderr).toMatch(says);
+    expect(output.stderr).toMatch(message);
     expect(await countOf('SELECT count(*)::int AS n FROM users')).toBe(before);
   });
 });

@@ -1,4 +1,4 @@
-// The cookie in a real browser, over TLS: what a page of the app's origin may do, and what a page of another site may not.
+// The refresh token cookie in a real browser over TLS: pages of the app can use it, and pages of other sites cannot.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password } from '../harness.ts';
@@ -48,7 +48,7 @@ interface Seen {
   body: Record<string, unknown>;
 }
 
-/** What a script of a page gets from the service; a network error is what CORS makes of an answer it may not read. */
+/** Sends a request from a script of a page. With CORS, an unreadable response is a network error. */
 function fetchIn(page: Page, path: string, init: object = {}): Promise<Seen | 'unreadable'> {
   return page.evaluate(
     async ([url, options]) => {
@@ -70,11 +70,11 @@ const json = (body: object, headers: object = {}) => ({
   body: JSON.stringify(body),
 });
 
-/** What no-cors leaves of an answer. */
+/** A response to a no-cors request. */
 const opaque: Seen = { status: 0, body: {} };
 
 const seen = (answer: Seen | 'unreadable'): Seen => {
-  if (answer === 'unreadable') throw new Error('the page could not read the answer');
+  if (answer === 'unreadable') throw new Error('the page could not read the response');
   return answer;
 };
 
@@ -92,7 +92,7 @@ const refresh = (page: Page, csrfToken: string) =>
 
 const cookiesOfService = () => context.cookies(origins.auth);
 
-test('the browser keeps the cookie as __Host-, HttpOnly, Secure, SameSite=Lax, for this host alone', async () => {
+test('the browser stores a __Host- cookie that is HttpOnly, Secure and SameSite=Lax, for one host', async () => {
   await signIn();
   const [cookie, ...others] = await cookiesOfService();
   expect(others).toEqual([]);
@@ -111,7 +111,7 @@ test('the browser keeps the cookie as __Host-, HttpOnly, Secure, SameSite=Lax, f
   expect(await context.cookies(origins.app)).toEqual([]);
 });
 
-test('no script reads the token: not of the app, and not of the service’s own host', async () => {
+test('scripts of the app and of the service cannot read the refresh token', async () => {
   await signIn();
   expect(await app.evaluate('document.cookie')).toBe('');
   const own = await context.newPage();
@@ -119,7 +119,7 @@ test('no script reads the token: not of the app, and not of the service’s own 
   expect(await own.evaluate('document.cookie')).toBe('');
 });
 
-test('a page of the app turns the cookie, gets its CSRF token again after a reload, and logs out', async () => {
+test('a page of the app refreshes, gets its CSRF token after a reload and logs out', async () => {
   const { csrfToken } = await signIn();
   const [before] = await cookiesOfService();
   expect(seen(await refresh(app, csrfToken))).toMatchObject({ status: 200, body: { csrf_token: csrfToken } });
@@ -134,7 +134,7 @@ test('a page of the app turns the cookie, gets its CSRF token again after a relo
   expect(seen(await refresh(app, csrfToken))).toMatchObject({ status: 401, body: { code: 'invalid_refresh_token' } });
 });
 
-test('a page of the app reads what it needs of a refusal', async () => {
+test('a page of the app can read the headers of an error response', async () => {
   const headers = await app.evaluate(async (url) => {
     const { headers: all } = await fetch(`${url}/me`);
     return ['www-authenticate', 'ratelimit', 'ratelimit-policy', 'x-request-id'].map((name) => all.get(name));
@@ -142,23 +142,23 @@ test('a page of the app reads what it needs of a refusal', async () => {
   expect(headers).not.toContain(null);
 });
 
-describe('a hostile page of another site', () => {
-  /** After whatever it tried: the cookie, and how a refresh of the app's own page goes. */
-  async function standing(csrfToken: string): Promise<{ token: string | undefined; status: number }> {
+describe('a page of another site', () => {
+  /** The cookie after an attack, and the status of a refresh by the app. */
+  async function stateAfter(csrfToken: string): Promise<{ token: string | undefined; status: number }> {
     const [cookie] = await cookiesOfService();
     return { token: cookie?.value, status: seen(await refresh(app, csrfToken)).status };
   }
 
-  test('reads nothing: not the CSRF token, not a refusal', async () => {
+  test('cannot read the CSRF token or any other response', async () => {
     const { csrfToken } = await signIn();
     const [cookie] = await cookiesOfService();
     expect(await fetchIn(evil, '/csrf')).toBe('unreadable');
     expect(await fetchIn(evil, '/me')).toBe('unreadable');
     expect(await fetchIn(evil, '/sessions')).toBe('unreadable');
-    expect(await standing(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
+    expect(await stateAfter(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
   });
 
-  test('refreshes nothing and logs nobody out, even if it knew the CSRF token', async () => {
+  test('cannot refresh or log out the user, even with the CSRF token', async () => {
     const { csrfToken } = await signIn();
     const [cookie] = await cookiesOfService();
     const headers = { 'x-csrf-token': csrfToken };
@@ -170,10 +170,10 @@ describe('a hostile page of another site', () => {
         { body: '{}', mode: 'no-cors' },
       ])
         await fetchIn(evil, path, { method: 'POST', ...init });
-    expect(await standing(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
+    expect(await stateAfter(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
   });
 
-  test('does nothing by forms, which navigate and so bear what SameSite lets through', async () => {
+  test('cannot do anything with forms, whose requests can carry SameSite=Lax cookies', async () => {
     const { csrfToken } = await signIn();
     const [cookie] = await cookiesOfService();
     for (const path of ['/logout', '/refresh', '/logout/all'])
@@ -191,10 +191,10 @@ describe('a hostile page of another site', () => {
         );
         await evil.waitForURL(`${origins.auth}/**`);
       }
-    expect(await standing(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
+    expect(await stateAfter(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
   });
 
-  test('logs nobody in: neither over a session nor where there is none', async () => {
+  test('cannot log in the user to another account, with or without a session', async () => {
     const mallory = freshEmail();
     await service.call('post', '/register', { body: { email: mallory, password, display_name: 'Mallory' } });
     const body = JSON.stringify({ email: mallory, password, transport: 'cookie' });
@@ -210,10 +210,10 @@ describe('a hostile page of another site', () => {
     const { csrfToken } = await signIn();
     const [cookie] = await cookiesOfService();
     for (const attempt of attempts) await fetchIn(evil, '/login', attempt);
-    expect(await standing(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
+    expect(await stateAfter(csrfToken)).toEqual({ token: cookie?.value, status: 200 });
   });
 
-  test('shows the service in no frame', async () => {
+  test('cannot show the service in a frame', async () => {
     const framed = await evil.evaluate(async (url) => {
       const { document } = globalThis as unknown as {
         document: {

@@ -84,7 +84,7 @@ async function authorize(token: string, whenFilled?: () => Promise<unknown>): Pr
 
 const kept = () => page.evaluate<string>('JSON.stringify([localStorage, sessionStorage, document.cookie])');
 
-test('the page shows every operation, asks nobody else for anything, and breaks no rule of its policy', async () => {
+test('the page shows every operation, requests only its own origin and complies with its CSP', async () => {
   await newPage();
   await open();
   expect(await page.title()).toBe('Keyturn API reference');
@@ -97,7 +97,7 @@ test('the page shows every operation, asks nobody else for anything, and breaks 
   expect(watched.complaints).toEqual([]);
 });
 
-test('Try it out registers, logs in and asks who that is, at the host that the page came from', async () => {
+test('"Try it out" signs up, logs in and reads the account at the host of the page', async () => {
   await newPage();
   await open();
   const email = freshEmail();
@@ -116,7 +116,7 @@ test('Try it out registers, logs in and asks who that is, at the host that the p
   expect(watched.complaints).toEqual([expect.stringContaining('status of 401')]);
 });
 
-test('with PASSWORD_GRANT on the page logs in by itself, at the host that it came from, and keeps nothing', async () => {
+test('with PASSWORD_GRANT=on the page logs in with a form and stores nothing', async () => {
   const fresh = await createDatabase();
   const own = await startService({ DATABASE_URL: fresh.url, PASSWORD_GRANT: 'on' });
   await whenReady(own);
@@ -143,7 +143,7 @@ test('with PASSWORD_GRANT on the page logs in by itself, at the host that it cam
   await fresh.drop();
 });
 
-test('a token is forgotten with the page', async () => {
+test('a reload forgets the access token', async () => {
   await newPage();
   await open();
   const { access_token: token } = await service.register();
@@ -155,7 +155,7 @@ test('a token is forgotten with the page', async () => {
   expect(await tryOut('getMe')).toMatchObject({ status: 401 });
 });
 
-test('the page works below a path, behind a proxy that takes it off', async () => {
+test('the page works behind a proxy that strips a path', async () => {
   await newPage();
   const { baseUrl } = service;
   await page.route(`${baseUrl}/**`, (route, request) => {
@@ -170,7 +170,7 @@ test('the page works below a path, behind a proxy that takes it off', async () =
   expect(watched.complaints).toEqual([]);
 });
 
-test('no link to the page can name another document', async () => {
+test('a link to the page cannot load another document', async () => {
   await newPage();
   const evilUrl = `${service.baseUrl}/evil.json`;
   const evil = { openapi: '3.1.0', info: { title: 'Evil', version: '1' }, paths: {}, url: evilUrl };
@@ -199,7 +199,7 @@ const refusedByPolicy: [what: string, directive: string, code: string][] = [
   ['a form', 'form-action', "add('form', { action: '/login' }).submit()"],
 ];
 
-test('the policy refuses what the page does not need, and the watch sees that', async () => {
+test('the CSP blocks unnecessary resources, and the test detects violations', async () => {
   await newPage();
   await open();
   const add = `const add = (name, members) => {
@@ -229,7 +229,7 @@ async function soon(assertion: () => void): Promise<void> {
 
 const phone: BrowserContextOptions = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
 
-test('on a phone nothing makes the page scroll sideways', async () => {
+test('the page does not scroll horizontally on a phone', async () => {
   await newPage(phone);
   await open();
   await screenshot('phone');

@@ -1,4 +1,4 @@
-// The pages of mailed links, as people meet them: with JavaScript off, on a phone and on a desktop, by day and by night.
+// The pages of emailed links in a browser: without JavaScript, on a phone and a desktop, in light and dark mode.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { serveLinks, tokens } from '../support/links.ts';
 
 let browser: Browser;
 let served: Awaited<ReturnType<typeof serveLinks>>;
-/** Where every form is one too many. */
+/** With a rate limit of zero. */
 let limited: typeof served;
 beforeAll(async () => {
   browser = await startBrowser();
@@ -56,7 +56,7 @@ async function set(newPassword: string): Promise<void> {
 const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true } satisfies BrowserContextOptions;
 const withoutScript: BrowserContextOptions = { javaScriptEnabled: false };
 
-/** What the browser itself says of a status that was asked for. */
+/** The message of the browser for an expected error status. */
 const ofStatus = /^Failed to load resource: the server responded with a status of \d+/;
 const complaints = () => watched.complaints.filter((complaint) => !ofStatus.test(complaint));
 
@@ -64,7 +64,7 @@ const headings: Record<string, string> = {
   verify: 'Verify your email address',
   'verify-done': 'Your email address is verified',
   reset: 'Set a new password',
-  'reset-refused': 'Set a new password',
+  'reset-rejected': 'Set a new password',
   'reset-done': 'Your password was reset',
   undo: 'Undo the change of your email address',
   'undo-done': 'Your email address was restored',
@@ -77,7 +77,7 @@ const headings: Record<string, string> = {
   unreadable: 'Invalid request',
 };
 
-/** How people come to each state of each page. */
+/** The steps to each state of each page. */
 const states: Record<string, () => Promise<unknown>> = {
   verify: () => open('verify-email', tokens.good),
   'verify-done': async () => {
@@ -85,7 +85,7 @@ const states: Record<string, () => Promise<unknown>> = {
     await press('Verify email address');
   },
   reset: () => open('reset-password', tokens.good),
-  'reset-refused': async () => {
+  'reset-rejected': async () => {
     await open('reset-password', tokens.good);
     await set('password1');
   },
@@ -126,8 +126,8 @@ const states: Record<string, () => Promise<unknown>> = {
   },
 };
 
-describe('with JavaScript off', () => {
-  test('an address is confirmed by one press', async () => {
+describe('without JavaScript', () => {
+  test('one click verifies an email address', async () => {
     await newPage({ ...phone, ...withoutScript });
     await open('verify-email', tokens.good);
     expect(served.followed).toEqual([]);
@@ -136,7 +136,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'verify-email', token: tokens.good }]);
   });
 
-  test('a password is set, after one that is refused, by the keyboard alone', async () => {
+  test('the keyboard is sufficient to set a password after a rejected one', async () => {
     await newPage(withoutScript);
     await open('reset-password', tokens.good);
     await page.keyboard.press('Tab');
@@ -153,7 +153,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'reset-password', token: tokens.good, newPassword: password }]);
   });
 
-  test('a password that is too short is not sent at all', async () => {
+  test('a password that is too short is not sent', async () => {
     await newPage(withoutScript);
     await open('reset-password', tokens.good);
     await field().pressSequentially('short');
@@ -165,7 +165,7 @@ describe('with JavaScript off', () => {
     expect(watched.requests).toHaveLength(1);
   });
 
-  test('a change of address is undone by one press', async () => {
+  test('one click undoes a change of the email address', async () => {
     await newPage({ ...phone, ...withoutScript });
     await open('undo-email-change', tokens.good);
     await press('Undo the change');
@@ -173,7 +173,7 @@ describe('with JavaScript off', () => {
     expect(served.followed).toEqual([{ link: 'undo-email-change', token: tokens.good }]);
   });
 
-  test('the pages work below a path, behind a proxy that takes it off', async () => {
+  test('the pages work behind a proxy that strips a path', async () => {
     await newPage(withoutScript);
     const { baseUrl } = served;
     await page.route(`${baseUrl}/**`, (route, request) => {
@@ -198,7 +198,7 @@ interface Violation {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Past the page's policy, which lets no script in: `evaluate` is the debugger's. */
+/** Runs axe through the debugger, which the page's policy does not apply to. */
 async function violations(): Promise<string[]> {
   await page.evaluate(axe);
   const found = await page.evaluate<{ violations: Violation[]; passes: unknown[] }>('axe.run(document)');
@@ -206,13 +206,13 @@ async function violations(): Promise<string[]> {
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
-/** For eyes: no test compares it. */
+/** For people; no test compares the screenshots. */
 const pathOf = (name: string) => fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url));
 
 const screens = { phone: phone.viewport, desktop: { width: 1280, height: 800 } };
 
 test.each(Object.keys(states))(
-  '%s: axe finds nothing, the policy is kept, and nothing is wider than a screen, by day and by night',
+  '%s: no accessibility violations, no policy violations and no horizontal scrolling',
   async (state) => {
     await newPage(phone);
     await states[state]?.();
@@ -231,7 +231,7 @@ test.each(Object.keys(states))(
   },
 );
 
-test('axe sees what is wrong, and the policy refuses a script', async () => {
+test('axe detects violations, and the CSP blocks scripts', async () => {
   await newPage();
   await open('reset-password', tokens.good);
   await page.evaluate(
@@ -239,10 +239,10 @@ test('axe sees what is wrong, and the policy refuses a script', async () => {
   );
   const found = (await violations()).map((violation) => violation.split(':')[0]);
   expect(new Set(found)).toEqual(new Set(['color-contrast', 'label', 'label-title-only']));
-  const told = page.waitForEvent('console', (message) =>
+  const blocked = page.waitForEvent('console', (message) =>
     message.text().startsWith('securitypolicyviolation script-src'),
   );
   await page.evaluate(`document.body.append(Object.assign(document.createElement('script'), { text: '1' }))`);
-  await told;
+  await blocked;
   expect(complaints()).not.toEqual([]);
 });

@@ -1,4 +1,4 @@
-// From a mail of the service to its page and through its form, on a phone without JavaScript.
+// Links in emails, their pages and forms, on a phone without JavaScript.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
@@ -27,12 +27,12 @@ beforeEach(async () => {
   const viewport = { width: 360, height: 740 };
   context = await browser.newContext({ viewport, isMobile: true, hasTouch: true, javaScriptEnabled: false });
   page = await context.newPage();
-  page.setDefaultTimeout(60_000); // a busy machine may draw no frame for long
+  page.setDefaultTimeout(60_000); // rendering can be slow on a busy machine
   watched = await watch(page);
 });
 afterEach(() => context.close());
 
-const askedOrigins = () => [...new Set(watched.requests.map((url) => new URL(url).origin))];
+const requestedOrigins = () => [...new Set(watched.requests.map((url) => new URL(url).origin))];
 
 const open = ({ link = '' }: Mail) => page.goto(link);
 const heading = () => page.locator('h1').innerText();
@@ -46,20 +46,20 @@ async function setPassword(text: string): Promise<void> {
   await press('Set password');
 }
 
-test('a new account confirms its address; the link that was used says so', async () => {
+test('a user verifies an email address with the link once', async () => {
   const { email, access_token: token } = await app.register();
-  const mail = await app.nextMail(email);
-  await open(mail);
+  const message = await app.nextMail(email);
+  await open(message);
   await press('Verify email address');
   expect(await heading()).toBe('Your email address is verified');
   expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
-  await open(mail);
+  await open(message);
   await press('Verify email address');
   expect(await heading()).toBe('This link is no longer valid');
-  expect(askedOrigins()).toEqual([app.config.baseUrl]);
+  expect(requestedOrigins()).toEqual([app.config.baseUrl]);
 });
 
-test('a password that was forgotten is set anew', async () => {
+test('a user resets a forgotten password', async () => {
   const { email } = await app.register();
   await app.nextMail(email);
   await app.post('/forgot-password', { email });
@@ -69,10 +69,10 @@ test('a password that was forgotten is set anew', async () => {
   await setPassword(newPassword);
   expect(await heading()).toBe('Your password was reset');
   expect((await app.login(email, newPassword)).status).toBe(200);
-  expect(askedOrigins()).toEqual([app.config.baseUrl]);
+  expect(requestedOrigins()).toEqual([app.config.baseUrl]);
 });
 
-test('an account that was moved away comes back to its owner', async () => {
+test('a user undoes a change of the email address by someone else', async () => {
   const { email, access_token: token } = await app.register();
   await app.nextMail(email);
   const next = freshEmail();
@@ -87,5 +87,5 @@ test('an account that was moved away comes back to its owner', async () => {
   await open(await app.nextMail(email));
   await setPassword(newPassword);
   expect((await app.login(email, newPassword)).status).toBe(200);
-  expect(askedOrigins()).toEqual([app.config.baseUrl]);
+  expect(requestedOrigins()).toEqual([app.config.baseUrl]);
 });

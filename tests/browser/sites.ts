@@ -1,4 +1,4 @@
-// Three hosts over TLS, as browsers see them: an app and the service on one site, and a page of another site.
+// Three hosts over TLS for browsers: an app and the service on one site, and a page of another site.
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
@@ -16,20 +16,20 @@ export const origins = {
 } as const;
 
 export interface Sites {
-  /** For `--host-resolver-rules`: each host, on port 443, is here. */
+  /** For `--host-resolver-rules`: maps port 443 of each host to this server. */
   resolverRules: string;
   close(): Promise<void>;
 }
 
 interface SitesOptions {
-  /** Where the service listens, over http. */
+  /** The http URL of the service. */
   serviceUrl: string;
-  /** Answers of the app's host, by path; below `folders` come files. */
+  /** The responses of the app's host. */
   app: Files;
   evil: Files;
 }
 
-/** By path: a text that is served as it is, or a folder that a prefix stands for. */
+/** A text by its path, or a folder by the prefix of its paths. */
 export type Files = Record<string, { text: string; type: string } | { folder: string }>;
 
 const types: Record<string, string> = {
@@ -38,7 +38,7 @@ const types: Record<string, string> = {
   '.css': 'text/css; charset=utf-8',
 };
 
-/** openssl's, for these hosts, for a day. */
+/** Creates a certificate for the hosts with openssl. */
 async function makeCertificate(): Promise<{ key: Buffer; cert: Buffer }> {
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-tls-'));
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
@@ -53,8 +53,8 @@ async function makeCertificate(): Promise<{ key: Buffer; cert: Buffer }> {
   }
 }
 
-/** Passes a request on, as a TLS proxy in front of the service does. */
-function passOn(serviceUrl: string, req: IncomingMessage, res: ServerResponse): void {
+/** Forwards a request like a TLS proxy. */
+function forward(serviceUrl: string, req: IncomingMessage, res: ServerResponse): void {
   const headers = { ...req.headers, 'x-forwarded-for': req.socket.remoteAddress, 'x-forwarded-proto': 'https' };
   const upstream = request(new URL(req.url ?? '/', serviceUrl), { method: req.method, headers }, (answer) => {
     res.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -80,7 +80,7 @@ async function serveFile(files: Files, req: IncomingMessage, res: ServerResponse
 export async function startSites({ serviceUrl, app, evil }: SitesOptions): Promise<Sites> {
   const server: Server = createServer(await makeCertificate(), (req, res) => {
     const [host] = (req.headers.host ?? '').split(':');
-    if (host === hosts.auth) return passOn(serviceUrl, req, res);
+    if (host === hosts.auth) return forward(serviceUrl, req, res);
     void serveFile(host === hosts.app ? app : evil, req, res);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,4 +1,4 @@
-// examples/spa/ as it stands there, on keyturn/client as it is built, in a real browser over TLS.
+// examples/spa/ with the built keyturn/client, in a real browser over TLS.
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
@@ -42,7 +42,7 @@ afterAll(async () => {
 
 let context: BrowserContext;
 const contexts: BrowserContext[] = [];
-/** Another browser: it has no cookie yet. */
+/** A browser context without cookies. */
 async function newDevice(viewport = { width: 1280, height: 800 }): Promise<BrowserContext> {
   const device = await browser.newContext({ ignoreHTTPSErrors: true, viewport });
   contexts.push(device);
@@ -62,7 +62,7 @@ async function openApp(device = context): Promise<Page> {
   return page;
 }
 
-const who = (page: Page) => page.locator('#user').textContent();
+const shownUser = (page: Page) => page.locator('#user').textContent();
 const shownSignedIn = (page: Page) => page.getByRole('button', { name: 'Log out', exact: true }).waitFor();
 const shownSignedOut = (page: Page) => page.getByLabel('Email').waitFor();
 
@@ -96,34 +96,34 @@ const sessionsOf = async (email: string): Promise<{ generation: number; revokedR
 const screenshot = (page: Page, name: string) =>
   page.screenshot({ path: fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url)) });
 
-test('somebody registers, is shown who they are, and no script finds a refresh token', async () => {
+test('after sign-up the app shows the user, and scripts cannot read the refresh token', async () => {
   const page = await context.newPage();
   const watched = await watch(page);
   await page.goto(origins.app);
   await shownSignedOut(page);
   await screenshot(page, 'spa-signed-out');
   const email = await register(page);
-  expect(await who(page)).toBe(`Ada Lovelace (${email})`);
+  expect(await shownUser(page)).toBe(`Ada Lovelace (${email})`);
   await screenshot(page, 'spa-signed-in');
   const kept = await page.evaluate('JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])');
   expect(kept).toBe('["",{},{}]');
   const [cookie] = await context.cookies(origins.auth);
   expect(cookie).toMatchObject({ name: '__Host-refresh_token', httpOnly: true, secure: true, sameSite: 'Lax' });
-  // Before anybody signs in, it asks whether somebody is: the one 401 that a browser's console tells of.
+  // The app checks for an existing session at its start, which causes one 401 in the console.
   expect(watched.complaints.filter((complaint) => !/401|favicon|404/.test(complaint))).toEqual([]);
 });
 
-test('a reload keeps them signed in', async () => {
+test('a reload keeps the user logged in', async () => {
   const page = await openApp();
   const email = await register(page);
   for (let times = 0; times < 3; times += 1) {
     await page.reload();
     await shownSignedIn(page);
-    expect(await who(page)).toBe(`Ada Lovelace (${email})`);
+    expect(await shownUser(page)).toBe(`Ada Lovelace (${email})`);
   }
 });
 
-test('three tabs that refresh at once, again and again, lose nobody', async () => {
+test('three tabs that refresh concurrently stay logged in', async () => {
   const first = await openApp();
   const email = await register(first);
   const tabs = [first, await openApp(), await openApp()];
@@ -137,7 +137,7 @@ test('three tabs that refresh at once, again and again, lose nobody', async () =
   expect(session?.generation).toBeGreaterThanOrEqual(5);
 });
 
-test('a sign-out in one tab is one in all of them, and ends the session at once', async () => {
+test('a logout in one tab logs out all tabs and revokes the session', async () => {
   const first = await openApp();
   const email = await register(first);
   const second = await openApp();
@@ -160,7 +160,7 @@ async function untilRevoked(email: string): Promise<string | null> {
   return null;
 }
 
-test('signing out everywhere ends the session of another device, which is told at its next reload', async () => {
+test('a logout everywhere logs out another device at its next reload', async () => {
   const laptop = await openApp();
   const email = await register(laptop);
   const phone = await openApp(await newDevice({ width: 360, height: 740 }));
@@ -176,7 +176,7 @@ test('signing out everywhere ends the session of another device, which is told a
   expect((await sessionsOf(email)).map(({ revokedReason }) => revokedReason)).toEqual(['logout_all', 'logout_all']);
 });
 
-test('a wrong password says so, and signs nobody in', async () => {
+test('a wrong password shows an error and creates no session', async () => {
   const page = await openApp();
   const email = await register(page);
   await page.getByRole('button', { name: 'Log out', exact: true }).click();

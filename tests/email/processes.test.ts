@@ -88,7 +88,7 @@ test('errors of the mail server that contain addresses are neither logged nor st
   await until('it is rejected', async () => (await email.rows())[0]?.last_fault !== null);
   await until('it is logged', async () => service.lines.some((line) => line.includes('could not be sent')));
   const [row] = await email.rows();
-  expect(row?.last_fault).toBe('the mail server answered 550 at RCPT TO');
+  expect(row?.last_fault).toBe('the mail server responded with 550 at RCPT TO');
   const logged = JSON.parse(service.lines.find((line) => line.includes('could not be sent')) ?? '{}') as object;
   expect(logged).toMatchObject({
     level: 'warn',

@@ -76,7 +76,7 @@ test.each([
 ])('%s:// sends nothing to a server with an untrusted certificate', async (scheme, options) => {
   server = await startMailServer({ ...certificate, ...options });
   expect(await errorOf(urlOf(server, scheme))).toMatch(
-    /^no answer of the mail server at CONN: (ESOCKET|ETLS), DEPTH_ZERO_SELF_SIGNED_CERT$/,
+    /^no response from the mail server at CONN: (ESOCKET|ETLS), DEPTH_ZERO_SELF_SIGNED_CERT$/,
   );
   expect(server.received).toEqual([]);
 });
@@ -91,7 +91,7 @@ test('a rejected password is reported with its reply code', async () => {
   );
   for (let tries = 0; tries < 200 && (await email.rows())[0]?.last_fault === null; tries += 1) await sleep(50);
   expect(await email.rows()).toMatchObject([
-    { last_fault: 'the mail server answered 535 at AUTH PLAIN', sent_at: null },
+    { last_fault: 'the mail server responded with 535 at AUTH PLAIN', sent_at: null },
   ]);
   expect(service.lines.join('\n')).not.toContain('hunter2');
 }, 20_000);
@@ -102,7 +102,7 @@ test('credentials are not sent to a server without TLS', async () => {
     onAuth: (auth, _session, done) => (seen.push(auth), done(null, { user: 'x' })),
     allowInsecureAuth: true,
   });
-  expect(await errorOf(urlOf(server, 'smtp', user))).toMatch(/^the mail server answered 5\d\d at STARTTLS$/);
+  expect(await errorOf(urlOf(server, 'smtp', user))).toMatch(/^the mail server responded with 5\d\d at STARTTLS$/);
   expect([seen, server.received]).toEqual([[], []]);
   expect(await errorOf(urlOf(server, 'smtp'))).toBeUndefined();
 });

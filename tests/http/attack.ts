@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openFilesMax } from '../../src/platform/open-files.ts';
+import { openFilesMax } from '../../src/platform/process/open-files.ts';
 import type { Settings } from '../harness.ts';
 import type { AttackPlan, AttackReport } from './attacker.ts';
 

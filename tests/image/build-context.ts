@@ -1,4 +1,4 @@
-// What a container engine is sent for a build: the files that .dockerignore lets through.
+// The build context: the files that .dockerignore does not exclude.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -44,13 +44,13 @@ export function isKept(path: string, rules: readonly Rule[]): boolean {
 
 export async function readContext(folder: string): Promise<BuildContext> {
   const rules = parseIgnoreFile(await readFile(join(folder, '.dockerignore'), 'utf8'));
-  const mayHold = (path: string) =>
+  const mayContainFiles = (path: string) =>
     isKept(path, rules) || rules.some(({ text, keeps }) => keeps && text.startsWith(`${path}/`));
   const walk = async (below: string): Promise<string[]> => {
     const entries = await readdir(join(folder, below), { withFileTypes: true });
     const found = entries.map(async (entry) => {
       const path = join(below, entry.name);
-      if (entry.isDirectory()) return mayHold(path) ? walk(path) : [];
+      if (entry.isDirectory()) return mayContainFiles(path) ? walk(path) : [];
       return isKept(path, rules) ? [path] : [];
     });
     return (await Promise.all(found)).flat();

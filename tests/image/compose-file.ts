@@ -1,4 +1,4 @@
-// compose.yaml, as far as it is used.
+// Reads the part of compose.yaml that the tests use.
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 
@@ -27,7 +27,7 @@ export const composeText = await readFile('compose.yaml', 'utf8');
 
 export const readCompose = (text = composeText) => parse(text, { merge: true }) as ComposeFile;
 
-/** `${NAME:?what is missing}`, `${NAME:-default}` and `${NAME}`, filled in. */
+/** Replaces `${NAME:?error}`, `${NAME:-default}` and `${NAME}`. */
 export const withVariables = (text: string, variables: Record<string, string>): string =>
   text.replace(/\$\{(\w+)(?::([?-])([^}]*))?\}/g, (_, name: string, kind?: string, rest = '') => {
     const value = variables[name] ?? '';
@@ -35,7 +35,7 @@ export const withVariables = (text: string, variables: Record<string, string>): 
     return value === '' && kind === '-' ? rest : value;
   });
 
-/** The variables that must be given, with the command that makes one, taken from the sentence that asks for it. */
+/** The required variables and the commands that generate their values, from the error messages in compose.yaml. */
 export const requiredVariables = (text = composeText): Map<string, string> =>
   new Map(
     [...text.matchAll(/\$\{(\w+):\?is missing\. Make one with: ([^}]*)\}/g)].map(([, name = '', how = '']) => [
@@ -44,7 +44,7 @@ export const requiredVariables = (text = composeText): Map<string, string> =>
     ]),
   );
 
-/** What a service gets, with every required variable made as its sentence says. */
+/** The environment of a service, with values for the variables. */
 export function environmentOf(service: string, variables: Record<string, string>): Record<string, string> {
   const { environment = {} } = readCompose().services[service] ?? {};
   return Object.fromEntries(

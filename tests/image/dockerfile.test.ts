@@ -1,4 +1,4 @@
-// The image's test is worth what its reading of the Dockerfile is worth.
+// Tests the Dockerfile interpreter on which the tests of the image depend.
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -54,35 +54,43 @@ CMD ["x", "y z"]
   });
 });
 
-test('what comes from the context is private, as from a checkout under umask 077', async () => {
+test('files from the context are private, like a checkout with umask 077', async () => {
   await chmod(join(folder, 'kept/a'), 0o755);
   const { root } = await build('COPY kept b');
   expect((await stat(join(root, 'b/a'))).mode & 0o777).toBe(0o700);
 });
 
 test.each([
-  ['an unknown instruction', 'ADD kept b', /line 2, ADD: is not known/],
-  ['an unknown flag', 'COPY --chown=1 kept b', /COPY: --chown is not known/],
-  ['a line that is none', 'what-is-this', /line 2: not an instruction/],
-  ['an end in the middle', 'RUN true \\', /goes on after the end/],
-  ['a file that is not there', 'COPY nowhere b', /nowhere is not in the context/],
-  ['a file that .dockerignore leaves out', 'COPY .env b', /\.env is not in the context/],
-  ['a stage that is not there', 'COPY --from=one /a b', /no such stage/],
-  ['an image without a tag', 'FROM base', /no image with a tag/],
-  ['a shell around the program', 'CMD node main', /not a JSON list of words/],
+  ['an unknown instruction', 'ADD kept b', /line 2, ADD: unknown instruction/],
+  ['an unknown flag', 'COPY --chown=1 kept b', /COPY: unknown flag --chown/],
+  ['a line that is not an instruction', 'what-is-this', /line 2: not an instruction/],
+  ['a line continuation at the end', 'RUN true \\', /continues after the end/],
+  ['a missing file', 'COPY nowhere b', /nowhere is not in the context/],
+  ['a file that .dockerignore excludes', 'COPY .env b', /\.env is not in the context/],
+  ['an unknown stage', 'COPY --from=one /a b', /unknown stage/],
+  ['an image without a tag', 'FROM base', /nor an image with a tag/],
+  ['a command in shell form', 'CMD node main', /not a JSON list of words/],
   ['a command that fails', 'RUN true && false', /exited with 1/],
   ['a command that fails in the middle', 'RUN false; true', /exited with 1/],
-  ['an absolute path in a command', 'RUN touch /x', /may reach out of the stage/],
-  ['a way up in a command', 'RUN touch ../x', /may reach out of the stage/],
-  ['a variable in a command', 'RUN touch $HOME/x', /may reach out of the stage/],
-  ['a user by name', 'USER node', /not understood: node/],
-])('%s is refused', async (_, line, message) => {
+  ['an absolute path in a command', 'RUN touch /x', /can leave the stage/],
+  ['a parent path in a command', 'RUN touch ../x', /can leave the stage/],
+  ['a variable in a command', 'RUN touch $HOME/x', /can leave the stage/],
+  ['a user by name', 'USER node', /unsupported value: node/],
+])('%s is rejected', async (_, line, message) => {
   await expect(build(line)).rejects.toThrow(message);
 });
 
-test('.dockerignore: the last rule that names a path or a folder above it decides', () => {
+test('in .dockerignore the last rule that matches a path or a parent folder decides', () => {
   const rules = parseIgnoreFile('# comment\n*\n!src\nsrc/generated\n**/*.log\n!keep/?.log');
   const kept = ['src/a.ts', 'src/b/c.ts', 'keep/a.log'];
-  const left = ['.env', '.git/config', 'node_modules/a/b', 'src/generated/a.ts', 'src/b/x.log', 'keep/ab.log', 'srcs'];
-  expect([...kept, ...left].filter((path) => isKept(path, rules))).toEqual(kept);
+  const excluded = [
+    '.env',
+    '.git/config',
+    'node_modules/a/b',
+    'src/generated/a.ts',
+    'src/b/x.log',
+    'keep/ab.log',
+    'srcs',
+  ];
+  expect([...kept, ...excluded].filter((path) => isKept(path, rules))).toEqual(kept);
 });

@@ -1,6 +1,6 @@
-// Reads a Dockerfile and runs its stages in folders: what `docker build` does, where there is no container engine. It
-// knows the instructions that ours uses and refuses all others, so that none is passed over. The base image's own files
-// are not there: RUN takes the tools of this machine, and may name relative paths only.
+// Runs the stages of a Dockerfile in folders, like `docker build` without a container engine. Supports only the instructions of this
+// repository's Dockerfile and rejects all others. The files of the base image are missing: RUN uses the tools of this machine and
+// relative paths only.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, cp, mkdir, stat } from 'node:fs/promises';
@@ -14,9 +14,9 @@ interface Instruction {
   rest: string;
 }
 
-/** A stage as far as it is built, and the configuration that its containers get. */
+/** A stage during the build, and the configuration of its containers. */
 export interface Image {
-  /** The folder that stands for the container's `/`. */
+  /** The folder that represents `/` of the container. */
   root: string;
   /** The image below all stages. */
   base: string;
@@ -35,8 +35,8 @@ const knownFlags: Record<string, readonly string[]> = {
   HEALTHCHECK: ['interval', 'timeout', 'start-period'],
 };
 
-const fault = ({ line, keyword }: Pick<Instruction, 'line' | 'keyword'>, what: string) =>
-  new Error(`Dockerfile line ${line}, ${keyword}: ${what}`);
+const errorAt = ({ line, keyword }: Pick<Instruction, 'line' | 'keyword'>, problem: string) =>
+  new Error(`Dockerfile line ${line}, ${keyword}: ${problem}`);
 
 export function parseDockerfile(text: string): Instruction[] {
   const instructions: Instruction[] = [];
@@ -48,7 +48,7 @@ export function parseDockerfile(text: string): Instruction[] {
     instructions.push(parseInstruction(open.text, open.line));
     open = undefined;
   }
-  if (open) throw new Error(`Dockerfile line ${open.line}: goes on after the end of the file`);
+  if (open) throw new Error(`Dockerfile line ${open.line}: continues after the end of the file`);
   return instructions;
 }
 
@@ -59,36 +59,36 @@ function parseInstruction(text: string, line: number): Instruction {
     [...given.matchAll(/--([\w-]+)=(\S+)/g)].map(([, name = '', value = '']) => [name, value]),
   );
   const unknown = Object.keys(flags).find((name) => !knownFlags[keyword]?.includes(name));
-  if (unknown) throw fault({ line, keyword }, `--${unknown} is not known`);
+  if (unknown) throw errorAt({ line, keyword }, `unknown flag --${unknown}`);
   return { line, keyword, flags, rest: rest.trim() };
 }
 
-/** `["program", "argument"]`. The other form would put a shell between the signal and the program. */
+/** Parses `["program", "argument"]`. In shell form, a shell would receive the signals. */
 function execForm(instruction: Instruction, text: string): string[] {
   const words: unknown = text.startsWith('[') ? JSON.parse(text) : undefined;
   if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) return words;
-  throw fault(instruction, `not a JSON list of words: ${text}`);
+  throw errorAt(instruction, `not a JSON list of words: ${text}`);
 }
 
-/** `NAME=value OTHER="a value"`, without references to other variables. */
+/** Parses `NAME=value OTHER="a value"`, without variables in values. */
 function pairs(instruction: Instruction): Record<string, string> {
   const pair = /\s*([\w.-]+)=(?:"([^"$\\]*)"|([^\s"$\\]+))/y;
   const found: Record<string, string> = {};
   while (pair.lastIndex < instruction.rest.length) {
     const [, name, quoted, bare] = pair.exec(instruction.rest) ?? [];
-    if (name === undefined) throw fault(instruction, `not name=value: ${instruction.rest}`);
+    if (name === undefined) throw errorAt(instruction, `not name=value: ${instruction.rest}`);
     found[name] = quoted ?? bare ?? '';
   }
   return found;
 }
 
 function only(instruction: Instruction, pattern: RegExp): string {
-  if (!pattern.test(instruction.rest)) throw fault(instruction, `not understood: ${instruction.rest}`);
+  if (!pattern.test(instruction.rest)) throw errorAt(instruction, `unsupported value: ${instruction.rest}`);
   return instruction.rest;
 }
 
 interface Build {
-  /** Where the stages' folders are made. */
+  /** The parent of the stages' folders. */
   folder: string;
   context: BuildContext;
   /** By name; the last one also by the empty name. */
@@ -111,7 +111,8 @@ const bareImage = (base: string, root: string): Image => ({
 async function from(build: Build, instruction: Instruction): Promise<Image> {
   const [, source = '', name = ''] = /^(\S+)(?: AS ([a-z]+))?$/.exec(instruction.rest) ?? [];
   const parent = build.stages.get(source);
-  if (!parent && !source.includes(':')) throw fault(instruction, `no stage, and no image with a tag: ${source}`);
+  if (!parent && !source.includes(':'))
+    throw errorAt(instruction, `neither a stage nor an image with a tag: ${source}`);
   const root = join(build.folder, name || 'final');
   await mkdir(root);
   const image = parent ? { ...structuredClone(parent), root } : bareImage(source, root);
@@ -125,24 +126,24 @@ const inside = (image: Image, path: string) => join(image.root, posix.resolve(im
 async function copy(build: Build, image: Image, instruction: Instruction): Promise<void> {
   const words = instruction.rest.split(/\s+/);
   const target = words.pop() ?? '';
-  if (words.length === 0 || /[*?[$"]/.test(instruction.rest)) throw fault(instruction, 'not plain paths');
+  if (words.length === 0 || /[*?[$"]/.test(instruction.rest)) throw errorAt(instruction, 'not plain paths');
   const into = target.endsWith('/');
-  if (words.length > 1 && !into) throw fault(instruction, 'several sources need a target that ends in /');
+  if (words.length > 1 && !into) throw errorAt(instruction, 'several sources need a target that ends in /');
   const stage = instruction.flags['from'] === undefined ? undefined : build.stages.get(instruction.flags['from']);
-  if ('from' in instruction.flags && !stage) throw fault(instruction, 'no such stage');
+  if ('from' in instruction.flags && !stage) throw errorAt(instruction, 'unknown stage');
   for (const source of words) {
     const targetFor = (isFolder: boolean) => inside(image, into && !isFolder ? target + basename(source) : target);
     if (stage) {
-      if (!source.startsWith('/')) throw fault(instruction, `not absolute: ${source}`);
+      if (!source.startsWith('/')) throw errorAt(instruction, `not absolute: ${source}`);
       const path = join(stage.root, source);
       await cp(path, targetFor((await stat(path)).isDirectory()), { recursive: true, verbatimSymlinks: true });
     } else if (!(await copyFromContext(build.context, source, targetFor))) {
-      throw fault(instruction, `${source} is not in the context: it is not there, or .dockerignore leaves it out`);
+      throw errorAt(instruction, `${source} is not in the context: it is missing, or .dockerignore excludes it`);
     }
   }
 }
 
-/** As from a checkout under umask 077, which is the strictest that there is. */
+/** Copies files with the modes of a checkout with umask 077, the strictest one. */
 async function copyFromContext(
   { folder, files }: BuildContext,
   source: string,
@@ -158,15 +159,15 @@ async function copyFromContext(
   return below.length > 0;
 }
 
-/** What npm needs to reach its registry on this machine. */
-const passedOn = /^(PATH|HOME|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|npm_config_(registry|cache|userconfig))$/i;
+/** The environment that npm requires to reach its registry. */
+const inherited = /^(PATH|HOME|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|npm_config_(registry|cache|userconfig))$/i;
 
 async function run(image: Image, instruction: Instruction): Promise<void> {
   if (/(^|[\s=:"'])(\/|~|\.\.|\$)/.test(instruction.rest) || /<</.test(instruction.rest))
-    throw fault(instruction, 'may reach out of the stage: only relative paths, no variables, no here-documents');
-  if (image.user !== 'root') throw fault(instruction, 'after USER, which is not looked after here');
-  const machine = Object.entries(process.env).filter(([name]) => passedOn.test(name));
-  // -e: a command that fails in the middle of a line must not go unseen, as it does with Docker's own `sh -c`.
+    throw errorAt(instruction, 'can leave the stage: use relative paths without variables and here-documents');
+  if (image.user !== 'root') throw errorAt(instruction, 'RUN after USER is not supported');
+  const machine = Object.entries(process.env).filter(([name]) => inherited.test(name));
+  // -e detects a command that fails in the middle of a line, unlike Docker's `sh -c`.
   const child = spawn('/bin/sh', ['-ec', `umask 022; ${instruction.rest}`], {
     cwd: inside(image, '.'),
     env: { ...Object.fromEntries(machine), npm_config_prefer_offline: 'true', ...image.env },
@@ -176,7 +177,7 @@ async function run(image: Image, instruction: Instruction): Promise<void> {
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) throw fault(instruction, `exited with ${code}: ${instruction.rest}\n${output}`);
+  if (code !== 0) throw errorAt(instruction, `exited with ${code}: ${instruction.rest}\n${output}`);
 }
 
 async function apply(build: Build, image: Image, instruction: Instruction): Promise<void> {
@@ -204,7 +205,7 @@ async function apply(build: Build, image: Image, instruction: Instruction): Prom
     case 'CMD':
       return void (image.command = execForm(instruction, rest));
     default:
-      throw fault(instruction, 'is not known');
+      throw errorAt(instruction, 'unknown instruction');
   }
 }
 
@@ -215,8 +216,8 @@ export async function buildImage(dockerfile: string, context: BuildContext, fold
   for (const instruction of parseDockerfile(dockerfile)) {
     if (instruction.keyword === 'FROM') image = await from(build, instruction);
     else if (image) await apply(build, image, instruction);
-    else throw fault(instruction, 'before the first FROM');
+    else throw errorAt(instruction, 'before the first FROM');
   }
-  if (!image) throw new Error('a Dockerfile without a stage');
+  if (!image) throw new Error('the Dockerfile has no stage');
   return image;
 }

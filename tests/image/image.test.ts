@@ -1,6 +1,5 @@
-// The image, built from the Dockerfile as written and run as its user on files that nobody may write. No container
-// engine is needed, and none of it is taken on trust but this: the base image's own files are not there, so the Node of
-// this machine stands for the one that FROM names.
+// Builds the image from the Dockerfile without a container engine and runs it as its user on read-only files. The files of the base
+// image are missing, so the tests use the Node of this machine.
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -74,14 +73,14 @@ beforeAll(async () => {
   entries = await list(app);
 });
 afterAll(async () => {
-  // Who is not root can take nothing out of a folder that is not writable.
+  // Only root can remove files from read-only folders.
   if (entries.length > 0) await chmod(app, 0o755);
   for (const { path, isFile } of entries) if (!isFile) await chmod(join(app, path), 0o755);
   await rm(folder, { recursive: true, force: true });
 });
 
 describe('the build', () => {
-  test('is sent what the Dockerfile copies, and nothing else', () => {
+  test('has a context of exactly the files that the Dockerfile copies', () => {
     const copied = parseDockerfile(dockerfile)
       .filter(({ keyword, flags }) => keyword === 'COPY' && !('from' in flags))
       .flatMap(({ rest }) => rest.split(/\s+/).slice(0, -1));
@@ -89,7 +88,7 @@ describe('the build', () => {
     expect(context.files.filter((file) => /(^|\/)(\.|node_modules|generated|tests)/.test(file))).toEqual([]);
   });
 
-  test('begins with a slim Node of one major version in every stage', () => {
+  test('uses the same slim Node image in every stage', () => {
     const bases = parseDockerfile(dockerfile).filter(({ keyword, rest }) => keyword === 'FROM' && rest.includes(':'));
     expect(bases.map(({ rest }) => rest.split(' ')[0])).toEqual([image.base, image.base]);
     expect(image.base).toMatch(/^node:\d+-\w+-slim$/);
@@ -97,7 +96,7 @@ describe('the build', () => {
 });
 
 describe('the image', () => {
-  test(`is smaller than ${limitMb} MB, without its base`, () => {
+  test(`adds less than ${limitMb} MB to its base`, () => {
     const megabytes = (path: string) =>
       entries.filter((entry) => entry.path.startsWith(path)).reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
     const parts = ['node_modules', 'dist', 'data', 'prisma'].map((name) => `${name} ${megabytes(name).toFixed(1)}`);
@@ -106,7 +105,7 @@ describe('the image', () => {
     expect(megabytes('')).toBeGreaterThan(5);
   });
 
-  test('holds what the service reads, and nothing else', async () => {
+  test('contains only the files that the service reads', async () => {
     expect((await readdir(app)).sort()).toEqual(['bin', 'data', 'dist', 'node_modules', 'package.json', 'prisma']);
     expect(await readdir(image.root)).toEqual([image.workdir.slice(1)]);
     const migrations = await readdir('prisma/migrations', { recursive: true });
@@ -115,7 +114,7 @@ describe('the image', () => {
     expect(below('dist').filter((path) => !/(\.js|\.js\.map|\/[^.]+)$/.test(path))).toEqual([]);
   });
 
-  test('has no sources, types, tests, settings, keys or history', () => {
+  test('contains no sources, types, tests, configuration, keys or history', () => {
     const unwanted = /(\.[cm]?ts|\.tsbuildinfo|\.pem|\.key|\.npmrc|\/\.git|\.test\.[cm]?js|(^|\/)\.env[^/]*)$/;
     expect(entries.filter(({ path, isFile }) => isFile && unwanted.test(path)).map(({ path }) => path)).toEqual([]);
     const folders = new Set(entries.filter(({ isFile }) => !isFile).map(({ path }) => path));
@@ -123,7 +122,7 @@ describe('the image', () => {
     expect(entries.filter(({ path }) => path.startsWith('node_modules') && path.endsWith('.map'))).toEqual([]);
   });
 
-  test('has the packages that production needs, and no tool of development', async () => {
+  test('contains the production packages and no development tools', async () => {
     const { packages } = await json<Lock>('package-lock.json');
     const installed = entries
       .map(({ path }) => /^(.*node_modules\/(?:@[^/]+\/)?[^/@][^/]*)\/package\.json$/.exec(path)?.[1])
@@ -139,7 +138,7 @@ describe('the image', () => {
     expect(tools.filter((name) => installed.includes(`node_modules/${name}`))).toEqual([]);
   });
 
-  test("has the native hashers, and no other database's query compiler", () => {
+  test('contains the native hashers and only the query compiler for Postgres', () => {
     const natives = below('node_modules/@node-rs').filter((path) => path.endsWith('.node'));
     expect(natives).toEqual([expect.stringContaining('/argon2.'), expect.stringContaining('/bcrypt.')]);
     const compilers = below('node_modules/@prisma').filter((path) => path.includes('query_compiler'));
@@ -147,13 +146,13 @@ describe('the image', () => {
     expect(compilers.filter((path) => !path.includes('.postgresql.'))).toEqual([]);
   });
 
-  test('keeps the licences of what it ships', () => {
+  test('contains the licenses of its packages', () => {
     const licences = entries.filter(({ path }) => /(licen[cs]e|notice)[^/]*$/i.test(path)).map(({ path }) => path);
     expect(licences.length).toBeGreaterThan(100);
     expect(licences).toContain('node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt');
   });
 
-  test('tells nothing but what it is', () => {
+  test('has only descriptive labels and NODE_ENV', () => {
     expect(image.env).toEqual({ NODE_ENV: 'production' });
     expect(image.labels).toEqual({
       'org.opencontainers.image.title': manifest.name,
@@ -162,13 +161,13 @@ describe('the image', () => {
     });
   });
 
-  test('belongs to another user than the one that runs it, who may read all of it and write none', () => {
+  test('can be read but not written by the user that runs it', () => {
     expect(image.user).toBe('1000:1000');
     expect(entries.filter(({ mode, isFile }) => (mode & 0o004) === 0 || (!isFile && (mode & 0o001) === 0))).toEqual([]);
     expect(entries.filter(({ mode }) => (mode & 0o022) !== 0)).toEqual([]);
   });
 
-  test('starts as npm start does, as process 1', () => {
+  test('starts like npm start, as process 1', () => {
     expect(['exec', ...image.command].join(' ')).toBe(manifest.scripts['start']);
   });
 });
@@ -179,7 +178,7 @@ describe('a container', () => {
   let settings: Settings;
   let service: ServiceProcess | undefined;
 
-  /** As its user, in a place where nothing can be written, with the settings of compose.yaml. */
+  /** Runs as the user of the image, without writable folders. */
   const asContainer = (): SpawnOptions => {
     const [uid, gid] = image.user.split(':').map(Number);
     const env = { PATH: dirname(process.execPath), ...image.env, HOME: '/nonexistent', TMPDIR: '/nonexistent' };
@@ -210,7 +209,7 @@ describe('a container', () => {
       DATABASE_URL: database.url,
       HOST: '127.0.0.1',
       PORT: String(await freePort()),
-      // The rest of the composition is not here: counters in memory, no mail, and no second listener.
+      // The other services of compose.yaml are not running: counters in memory, no email and no metrics.
       REDIS_URL: '',
       SMTP_URL: '',
       EMAIL_VERIFICATION: 'off',
@@ -222,11 +221,11 @@ describe('a container', () => {
     await database.drop();
   });
 
-  test('is not healthy before it runs', async () => {
+  test('is unhealthy before it runs', async () => {
     expect(await run(image.healthcheck, settings)).toEqual({ code: 1, stdout: '', stderr: '' });
   });
 
-  test("applies the migrations by compose.yaml's command, once", async () => {
+  test('applies the migrations once with the command of compose.yaml', async () => {
     const command = readCompose().services['migrate']?.command ?? [];
     const names = (await readdir('prisma/migrations')).filter((name) => /^\d/.test(name)).sort();
     const applied = names.map((name) => `applied ${name}\n`).join('');
@@ -234,7 +233,7 @@ describe('a container', () => {
     expect(await run(command, settings)).toEqual({ code: 0, stdout: 'nothing to apply\n', stderr: '' });
   });
 
-  test('serves: register, log in, refresh, who am I, and the keys to verify with', async () => {
+  test('serves sign-up, login, refresh, the account and the JWKS', async () => {
     const where = asContainer();
     service = await startService(settings, {
       ...where,
@@ -245,22 +244,22 @@ describe('a container', () => {
     expect((await service.get('/healthz')).body).toEqual({ status: 'ok' });
     const { email } = await service.register();
     const login = await service.login(email);
-    const turned = await service.refresh(login.body.refresh_token);
-    expect([login.status, turned.status]).toEqual([200, 200]);
-    const me = await service.get('/me', turned.body.access_token);
+    const refreshed = await service.refresh(login.body.refresh_token);
+    expect([login.status, refreshed.status]).toEqual([200, 200]);
+    const me = await service.get('/me', refreshed.body.access_token);
     expect(me.body).toMatchObject({ email });
     const jwks = await service.get('/.well-known/jwks.json');
     expect(jwks.body.keys).toHaveLength(2);
-    const [, payload = ''] = String(turned.body.access_token).split('.');
+    const [, payload = ''] = String(refreshed.body.access_token).split('.');
     expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({ iss: 'https://localhost' });
   });
 
-  test('is healthy by its own HEALTHCHECK', async () => {
+  test('is healthy according to its HEALTHCHECK', async () => {
     expect(await run(image.healthcheck, settings)).toEqual({ code: 0, stdout: '', stderr: '' });
   });
 
-  test('runs without privileges, and keeps no file open', async () => {
-    if (process.platform !== 'linux') return; // only there is /proc
+  test('runs without privileges and keeps no files open', async () => {
+    if (process.platform !== 'linux') return; // /proc exists only on Linux
     const proc = `/proc/${service?.child.pid}`;
     const status = await readFile(`${proc}/status`, 'utf8');
     const uid = isRoot ? '1000' : String(process.getuid?.());
@@ -271,7 +270,7 @@ describe('a container', () => {
     expect(open.filter((target) => target.startsWith('/') && target !== '/dev/null')).toEqual([]);
   });
 
-  test('stops by its STOPSIGNAL with 0, and is not healthy any more', async () => {
+  test('exits with 0 on its STOPSIGNAL and is then unhealthy', async () => {
     const startedMs = performance.now();
     const exit = once(service?.child ?? process, 'exit');
     service?.child.kill(image.stopSignal as NodeJS.Signals);
@@ -280,7 +279,7 @@ describe('a container', () => {
     expect(await run(image.healthcheck, settings)).toMatchObject({ code: 1 });
   });
 
-  test('has written nothing', async () => {
+  test('has written no files', async () => {
     const written = (list: Entry[]) => list.map(({ path, bytes, writtenMs }) => `${path} ${bytes} ${writtenMs}`);
     expect(written(await list(app))).toEqual(written(entries));
     expect(await readdir(image.root)).toEqual([image.workdir.slice(1)]);

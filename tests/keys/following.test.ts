@@ -7,7 +7,7 @@ import { makeAudit } from '../../src/core/audit/audit.ts';
 import { commandLine, revokeKey } from '../../src/core/signing-keys/operator-actions.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openDatabase } from '../../src/platform/postgres.ts';
-import { openPool } from '../../src/platform/postgres-pool.ts';
+import { openPool } from '../../src/platform/postgres/pool.ts';
 import { makeLogger } from '../../src/platform/log.ts';
 import { type Settings, startApp, type TestApp } from '../harness.ts';
 import { type Gate, startGate } from '../operations/gate.ts';

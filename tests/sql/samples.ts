@@ -2,12 +2,15 @@
 const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
+const bytes = new Uint8Array(32);
+const lockoutKey = { emailHmac: bytes, network: '192.0.2.1' };
+const lockoutLimits = { attempts: 5, total: 50, durationSeconds: 900 };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
   'core/api-keys/api-keys.sql.ts revokeTokensOf': [['tx', id]],
-  'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: Buffer.alloc(32) }]],
+  'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: bytes }]],
   'core/api-keys/api-keys.sql.ts useApiKeyByToken': [['tx', { apiKeyId: id, issuedAt: 0 }]],
   'core/audit/audit-events.sql.ts findEvents': [
     ['tx', { order: 'oldest first', limit: 1 }],
@@ -21,6 +24,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', 2, undefined],
   ],
   'core/audit/audit-partitions.sql.ts limitLockWait': [['tx']],
+  'core/audit/audit-partitions.sql.ts lockTrail': [['tx']],
   'core/audit/audit-partitions.sql.ts tryLockPartitions': [['tx']],
   'core/audit/audit.sql.ts insertEvent': [
     [
@@ -58,9 +62,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/audit/audit.sql.ts insertImportEvents': [['tx', [{ id, userId: id }]]],
   'core/audit/config-changes.sql.ts lockFingerprints': [['tx']],
-  'core/audit/config-changes.sql.ts saveFingerprints': [
-    ['tx', 'key', [{ name: 'ACCESS_TTL', hmac: Buffer.alloc(32) }]],
-  ],
+  'core/audit/config-changes.sql.ts saveFingerprints': [['tx', 'key', [{ name: 'ACCESS_TTL', hmac: bytes }]]],
   'core/authorization/authorization.sql.ts findGrants': [
     ['tx', { userId: id, sessionId: id, apiKeyId: undefined, scopes: [], authTime: 0 }],
     ['tx', { userId: id, sessionId: undefined, apiKeyId: id, scopes: [], authTime: undefined }],
@@ -69,6 +71,52 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ sessionId: id }]],
+  'core/email/outbox.sql.ts claimEmail': [['tx', 60]],
+  'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, 'verify_email']],
+  'core/email/outbox.sql.ts markSent': [['tx', id]],
+  'core/email/outbox.sql.ts postponeEmail': [
+    ['tx', { id, attempts: 3 }, { error: 'internal error', delaySeconds: 5.5, minAttempts: 10 }],
+  ],
+  'core/email/outbox.sql.ts purgeEmails': [['tx', 500]],
+  'core/email/outbox.sql.ts readBacklog': [['tx']],
+  'core/email/outbox.sql.ts retryFailedEmails': [['tx']],
+  'core/email/outbox.sql.ts takeRequest': [['tx']],
+  'core/one-time-tokens/one-time-tokens.sql.ts deleteToken': [
+    ['tx', { id, hash: bytes }, ['verification', 'email_change']],
+  ],
+  'core/one-time-tokens/one-time-tokens.sql.ts extendUndoTokens': [['tx', id, 'ada@example.com', 3600]],
+  'core/one-time-tokens/one-time-tokens.sql.ts findTokenHolder': [['tx', { id, hash: bytes }, 'password_reset']],
+  'core/one-time-tokens/one-time-tokens.sql.ts lockUserOfToken': [['tx', id]],
+  'core/one-time-tokens/one-time-tokens.sql.ts purgeTokens': [['tx', 500]],
+  'core/one-time-tokens/one-time-tokens.sql.ts restartLifetime': [['tx', id]],
+  'core/one-time-tokens/one-time-tokens.sql.ts upsertToken': [
+    ['tx', { id, hash: bytes, userId: id, purpose: 'verification', email: 'ada@example.com', lifetimeSeconds: 3600 }],
+  ],
+  'core/one-time-tokens/one-time-tokens.sql.ts voidOverriddenTokens': [
+    ['tx', { tokenId: id, userId: id, email: 'ada@example.com' }],
+  ],
+  'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com', id]],
+  'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
+  'core/users/lockout.sql.ts clearFailures': [['tx', lockoutKey]],
+  'core/users/lockout.sql.ts clearLockouts': [['tx', bytes]],
+  'core/users/lockout.sql.ts findLockoutSeconds': [['tx', lockoutKey, lockoutLimits]],
+  'core/users/lockout.sql.ts purgeLockouts': [['tx', 900, 500]],
+  'core/users/lockout.sql.ts startAttempt': [['tx', lockoutKey, lockoutLimits]],
+  'core/users/lockout.sql.ts undoAttempt': [
+    ['tx', lockoutKey, 'network'],
+    ['tx', lockoutKey, 'anywhere'],
+  ],
+  'core/users/users.sql.ts findCredentials': [['tx', 'ada@example.com']],
+  'core/users/users.sql.ts findPrincipalPassword': [
+    ['tx', { sessionId: id }],
+    ['tx', { apiKeyId: id }],
+  ],
+  'core/users/users.sql.ts findPrincipalUser': [
+    ['tx', { sessionId: id }],
+    ['tx', { apiKeyId: id }],
+  ],
+  'core/users/users.sql.ts lockUserByEmail': [['tx', 'ada@example.com']],
+  'features/email-change/email-change.sql.ts isTaken': [['tx', 'ada@example.com', id]],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
   'features/sessions/sessions.sql.ts findLiveSessions': [
     ['tx', id, undefined, 1],

@@ -1,4 +1,4 @@
-// A password that another system hashed logs in here, and its hash is replaced at the first login.
+// Passwords that another system hashed can log in, and the first login replaces their hashes.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { parseHash } from '../../src/platform/password-hashing/hash-formats.ts';
 import { freshEmail } from '../harness.ts';
@@ -11,10 +11,10 @@ let world: ImportWorld;
 const accounts = broughtHashes.map((brought) => ({ ...brought, email: freshEmail() }));
 
 beforeAll(async () => {
-  world = await startImportWorld({ ARGON2_ITERATIONS: '4' }); // more than any of them has
+  world = await startImportWorld({ ARGON2_ITERATIONS: '4' }); // more than any of the hashes
   const lines = accounts.map(({ email, hash }) => ({ email, display_name: 'Ada Lovelace', password_hash: hash }));
   const { code, stdout } = await world.run(await world.write(...lines));
-  if (code !== 0) throw new Error(stdout); // no test below can hold then
+  if (code !== 0) throw new Error(stdout); // without the accounts, no test can pass
 });
 afterAll(() => world.close());
 
@@ -23,14 +23,14 @@ const hashOf = async (email: string) =>
 
 const current = /^\$argon2id\$v=19\$m=19456,t=4,p=1\$/;
 
-describe('a hash that another system made verifies, and the first login replaces it:', () => {
+describe('the first login verifies and replaces an imported hash of', () => {
   test.each(accounts)('$madeBy', async ({ email, password, hash, stored = hash }) => {
     expect(await hashOf(email)).toBe(stored);
     for (const wrong of [`${password}x`, password.slice(1), password.toUpperCase()])
       expect((await world.app.login(email, wrong)).status).toBe(401);
     expect(await hashOf(email)).toBe(stored);
 
-    // Typed with its accent apart from its letter, it is the same password.
+    // The same password with a decomposed accent.
     expect((await world.app.login(email, password.normalize('NFD'))).status).toBe(200);
     const replaced = await hashOf(email);
     expect(replaced).toMatch(current);
@@ -41,7 +41,7 @@ describe('a hash that another system made verifies, and the first login replaces
   });
 });
 
-test('thirty first logins at once all succeed, and one hash is left', async () => {
+test('thirty concurrent first logins succeed and leave one hash', async () => {
   const email = freshEmail();
   const { hash = '', password = '' } = broughtHashes.find(({ hash }) => hash.startsWith('$scrypt$ln=4,')) ?? {};
   await world.run(await world.write({ email, display_name: 'Ada', password_hash: hash }));
@@ -50,7 +50,7 @@ test('thirty first logins at once all succeed, and one hash is left', async () =
   expect(await hashOf(email)).toMatch(current);
 });
 
-test('an account without a hash has no password, until it is reset', async () => {
+test('an account without a hash has no password until a password reset', async () => {
   const email = freshEmail();
   expect(await world.run(await world.write({ email, display_name: 'Ada', password_hash: null }))).toMatchObject({
     code: 0,
@@ -60,15 +60,15 @@ test('an account without a hash has no password, until it is reset', async () =>
     expect((await world.app.login(email, guess)).body).toMatchObject({ code: 'invalid_credentials' });
 });
 
-test('what is kept of a hash is read as itself again', () => {
+test('a normalized hash is normalized to itself', () => {
   for (const { hash, stored = hash } of broughtHashes) {
     expect(parseHash(hash)?.stored).toBe(stored);
     expect(parseHash(stored)?.stored).toBe(stored);
   }
 });
 
-/** A change of any one character is another hash, or none: nothing of a hash is passed over. */
-test('a hash that differs anywhere does not verify', async () => {
+/** Every character of a hash counts. */
+test('a hash that differs in any part does not verify', async () => {
   const cheap = broughtHashes.filter(({ hash }) => /^\$(scrypt\$ln=4|pbkdf2-sha256\$29000)/.test(hash));
   expect(cheap).toHaveLength(2);
   for (const { hash, password } of cheap)
@@ -82,23 +82,26 @@ const b64 = (bytes: number) => Buffer.alloc(bytes, 7).toString('base64');
 const plain = (bytes: number) => b64(bytes).replace(/=+$/, '');
 const bcryptTail = `${'.'.repeat(53)}`;
 
-describe('a hash that would cost too much at each login is known, and refused:', () => {
+describe('a hash is refused as too expensive:', () => {
   test.each([
-    ['Argon2 of 257 MiB', `$argon2id$v=19$m=263168,t=1,p=1$${plain(16)}$${plain(32)}`],
-    ['Argon2 of 256 MiB five times over', `$argon2id$v=19$m=262144,t=5,p=1$${plain(16)}$${plain(32)}`],
-    ['Argon2 of four billion passes', `$argon2id$v=19$m=8,t=4294967295,p=1$${plain(16)}$${plain(32)}`],
-    ['bcrypt of cost 16', `$2b$16$${bcryptTail}`],
-    ["Django's bcrypt of cost 31", `bcrypt_sha256$$2b$31$${bcryptTail}`],
-    ['scrypt of 512 MiB', `$scrypt$ln=19,r=8,p=1$${plain(16)}$${plain(32)}`],
-    ['scrypt of many lanes', `$scrypt$ln=10,r=8,p=1025$${plain(16)}$${plain(32)}`],
-    ['scrypt whose lanes need memory of their own', `$scrypt$ln=1,r=8,p=400000$${plain(16)}$${plain(32)}`],
-    ['scrypt of wide blocks', `$scrypt$ln=1,r=1048577,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 with 257 MiB', `$argon2id$v=19$m=263168,t=1,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 with five passes over 256 MiB', `$argon2id$v=19$m=262144,t=5,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 with four billion passes', `$argon2id$v=19$m=8,t=4294967295,p=1$${plain(16)}$${plain(32)}`],
+    ['bcrypt with cost 16', `$2b$16$${bcryptTail}`],
+    ["Django's bcrypt with cost 31", `bcrypt_sha256$$2b$31$${bcryptTail}`],
+    ['scrypt with 512 MiB', `$scrypt$ln=19,r=8,p=1$${plain(16)}$${plain(32)}`],
+    ['scrypt with many lanes', `$scrypt$ln=10,r=8,p=1025$${plain(16)}$${plain(32)}`],
+    ['scrypt with much memory for its lanes', `$scrypt$ln=1,r=8,p=400000$${plain(16)}$${plain(32)}`],
+    ['scrypt with large blocks', `$scrypt$ln=1,r=1048577,p=1$${plain(16)}$${plain(32)}`],
     ["Django's scrypt", `scrypt$1073741824$salt$8$1$${b64(64)}`],
     ["Firebase's scrypt", `$fbscrypt$v=1,n=30,r=8,p=1,ss=Bw==,sk=${b64(64)}$${b64(8)}$${b64(64)}`],
-    ['PBKDF2 of seven million iterations', `$pbkdf2-sha512$i=7000000$${plain(16)}$${plain(64)}`],
-    ['PBKDF2 of two million, for seven digests', `$pbkdf2-sha1$i=2000000$${plain(16)}$${plain(128)}`],
-    ["Django's PBKDF2 of ten digits", `pbkdf2_sha256$9999999999$salt$${b64(32)}`],
-  ])('%s', (_what, hash) => {
+    ['PBKDF2 with seven million iterations', `$pbkdf2-sha512$i=7000000$${plain(16)}$${plain(64)}`],
+    [
+      'PBKDF2 with two million iterations for each of seven digests',
+      `$pbkdf2-sha1$i=2000000$${plain(16)}$${plain(128)}`,
+    ],
+    ["Django's PBKDF2 with ten billion iterations", `pbkdf2_sha256$9999999999$salt$${b64(32)}`],
+  ])('%s', (_description, hash) => {
     expect(parseHash(hash)).toMatchObject({
       costError: expect.stringMatching(
         /^(requires more than 256 MiB of memory|is too expensive to verify) at a login$/,
@@ -107,33 +110,33 @@ describe('a hash that would cost too much at each login is known, and refused:',
   });
 });
 
-describe('a text that is no hash of a known form is none:', () => {
+describe('a text is not a supported hash:', () => {
   test.each([
-    ['nothing', ''],
+    ['an empty text', ''],
     ['a password', 'correct horse battery staple'],
     ['MD5', '5f4dcc3b5aa765d61d8327deb882cf99'],
     ["Django's MD5", 'md5$salt$5f4dcc3b5aa765d61d8327deb882cf99'],
-    ["Django's for no password", '!HWGVQZZcUADDRkxMGtYkoTnePP9j5PypArnqI2J1'],
-    ['Argon2 of less memory than its lanes need', `$argon2id$v=19$m=7,t=1,p=1$${plain(16)}$${plain(32)}`],
+    ["Django's marker for no password", '!HWGVQZZcUADDRkxMGtYkoTnePP9j5PypArnqI2J1'],
+    ['Argon2 with too little memory for its lanes', `$argon2id$v=19$m=7,t=1,p=1$${plain(16)}$${plain(32)}`],
     ['Argon2 with a leading zero', `$argon2id$v=19$m=01024,t=1,p=1$${plain(16)}$${plain(32)}`],
-    ['Argon2 of no pass', `$argon2id$v=19$m=1024,t=0,p=1$${plain(16)}$${plain(32)}`],
+    ['Argon2 with no pass', `$argon2id$v=19$m=1024,t=0,p=1$${plain(16)}$${plain(32)}`],
     ['Argon2 of another version', `$argon2id$v=18$m=1024,t=1,p=1$${plain(16)}$${plain(32)}`],
     ['Argon2 with a salt of five bytes', `$argon2id$v=19$m=1024,t=1,p=1$${plain(5)}$${plain(32)}`],
     ['Argon2 with stray bits in its base64', `$argon2id$v=19$m=1024,t=1,p=1$${plain(16)}$${'B'.repeat(43)}`],
-    ['a hash that chance could meet', `$pbkdf2-sha256$i=1000$${plain(16)}$${plain(15)}`],
-    ['bcrypt cut short', `$2b$10$${bcryptTail.slice(1)}`],
-    ['bcrypt of cost 3', `$2b$03$${bcryptTail}`],
+    ['a hash of 15 bytes', `$pbkdf2-sha256$i=1000$${plain(16)}$${plain(15)}`],
+    ['truncated bcrypt', `$2b$10$${bcryptTail.slice(1)}`],
+    ['bcrypt with cost 3', `$2b$03$${bcryptTail}`],
     ['bcrypt of another kind', `$2x$10$${bcryptTail}`],
-    ['scrypt of N = 1', `$scrypt$ln=0,r=8,p=1$${plain(16)}$${plain(32)}`],
-    ['scrypt whose N is no power of two', `scrypt$16383$salt$8$1$${b64(64)}`],
+    ['scrypt with N = 1', `$scrypt$ln=0,r=8,p=1$${plain(16)}$${plain(32)}`],
+    ['scrypt with an N that is not a power of two', `scrypt$16383$salt$8$1$${b64(64)}`],
     ['scrypt without lanes', `$scrypt$ln=4,r=8,p=0$${plain(16)}$${plain(32)}`],
-    ['PBKDF2 of no iteration', `$pbkdf2-sha256$i=0$${plain(16)}$${plain(32)}`],
-    ['PBKDF2 with a digest that is not known', `$pbkdf2-md5$i=1000$${plain(16)}$${plain(16)}`],
+    ['PBKDF2 with no iteration', `$pbkdf2-sha256$i=0$${plain(16)}$${plain(32)}`],
+    ['PBKDF2 with an unknown digest', `$pbkdf2-md5$i=1000$${plain(16)}$${plain(16)}`],
     ['Firebase without its signer key', `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=$${b64(8)}$${b64(64)}`],
     ['Firebase with a hash of another length', `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${b64(64)}$${b64(8)}$${b64(63)}`],
-    ['a known hash with something behind it', `$pbkdf2-sha256$i=1000$${plain(16)}$${plain(32)}\n`],
-    ['a text that never ends', `$pbkdf2-sha256$i=1000$${'A'.repeat(1_000_000)}$${plain(32)}`],
-  ])('%s', (_what, hash) => {
+    ['a supported hash followed by a line break', `$pbkdf2-sha256$i=1000$${plain(16)}$${plain(32)}\n`],
+    ['a text of a million characters', `$pbkdf2-sha256$i=1000$${'A'.repeat(1_000_000)}$${plain(32)}`],
+  ])('%s', (_description, hash) => {
     expect(parseHash(hash)).toBeUndefined();
   });
 });

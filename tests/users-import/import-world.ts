@@ -1,4 +1,4 @@
-// A database, a service on it, and `npm run cli -- users import` as a process of its own.
+// A service, its database and `npm run cli -- users import` as a separate process.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import type { Output } from '../keys/run-cli.ts';
 import { runCli } from '../keys/run-cli.ts';
 import { type Settings, startApp, type TestApp } from '../harness.ts';
 
-export interface FailedRequest {
+export interface RefusedLine {
   line: number;
   reasons: string[];
 }
@@ -14,22 +14,22 @@ export interface FailedRequest {
 export interface ImportWorld {
   app: TestApp;
   folder: string;
-  /** Writes a file of lines, each an object or the text of a line, and gives its path. */
+  /** Writes lines, each an object or text, to a file and returns its path. */
   write(...lines: (object | string)[]): Promise<string>;
   run(...args: string[]): Promise<Output>;
-  /** The report of a file's refused lines. */
-  refusedOf(path: string): Promise<FailedRequest[]>;
+  /** Reads the report of the refused lines of a file. */
+  refusedOf(path: string): Promise<RefusedLine[]>;
   rows(sql: string, ...values: unknown[]): Promise<Record<string, unknown>[]>;
   close(): Promise<void>;
 }
 
 let files = 0;
 
-export const readReport = (text: string): FailedRequest[] =>
+export const readReport = (text: string): RefusedLine[] =>
   text
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as FailedRequest);
+    .map((line) => JSON.parse(line) as RefusedLine);
 
 export async function startImportWorld(settings: Settings = {}): Promise<ImportWorld> {
   const app = await startApp(settings);

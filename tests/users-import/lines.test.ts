@@ -1,4 +1,4 @@
-// npm run cli -- users import: what of a file is taken, and what is refused, why, and at which line.
+// npm run cli -- users import: which lines of a file are imported or refused, and why.
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,8 +26,8 @@ const account = async (email: string) =>
     )
   )[0];
 
-describe('an account', () => {
-  test('has all that its line says, in the one form that the service keeps', async () => {
+describe('an imported account', () => {
+  test('has the normalized values of its line', async () => {
     await world.app.sql.query(
       `INSERT INTO roles (name, description, scopes) VALUES ('editor', '', '{profile}') ON CONFLICT DO NOTHING`,
     );
@@ -43,7 +43,7 @@ describe('an account', () => {
     };
     expect(await world.run(await world.write(line))).toEqual({
       code: 0,
-      stdout: '1 taken, 0 refused, of 1 lines.\n',
+      stdout: '1 imported, 0 refused, of 1 lines.\n',
       stderr: '',
     });
     expect(await account(email)).toMatchObject({
@@ -57,7 +57,7 @@ describe('an account', () => {
     });
   });
 
-  test('is active, not verified, a user and of today where its line says nothing of that', async () => {
+  test('has defaults for the optional members of its line', async () => {
     const line = user();
     await world.run(await world.write(line));
     const { created_at: createdAt, ...row } = (await account(line.email)) ?? {};
@@ -74,7 +74,7 @@ describe('an account', () => {
     }
   });
 
-  test('is in the audit trail, as brought along by the command, and without anything personal', async () => {
+  test('has one audit event without personal data', async () => {
     const line = user();
     await world.run(await world.write(line));
     const { id } = (await account(line.email)) ?? {};
@@ -84,59 +84,67 @@ describe('an account', () => {
   });
 });
 
-describe('a line that is refused', () => {
+describe('a refused line', () => {
   const long = 'a'.repeat(70_000);
-  const secret = 'a-secret-that-must-not-be-told';
-  const faulty: [string, object | string, RegExp[]][] = [
-    ['no JSON', `{"email": "ada@example.com", "password_hash": ${secret}}`, [/^the line is no JSON$/]],
-    ['no object', '[1, 2]', [/^the line: .*expected object/]],
+  const secret = 'a-secret-that-must-not-be-reported';
+  const invalidLines: [string, object | string, RegExp[]][] = [
+    ['not JSON', `{"email": "ada@example.com", "password_hash": ${secret}}`, [/^the line is not valid JSON$/]],
+    ['not an object', '[1, 2]', [/^the line: .*expected object/]],
     ['null', 'null', [/^the line: .*expected object/]],
-    ['no address', { display_name: 'Ada' }, [/^email: /]],
-    ['no name', { email: 'no.name@example.com' }, [/^display_name: /]],
-    ['an address that is none', user({ email: 'ada' }), [/^email: must be an e-mail address/]],
-    ['an address beyond ASCII', user({ email: 'adä@example.com' }), [/^email: must be an e-mail address/]],
-    ['a name that cannot be seen', user({ display_name: ' \u200b ' }), [/^display_name: must have a character/]],
-    ['half a surrogate', '{"email":"x@example.com","display_name":"\\ud800"}', [/^display_name: must be valid Uni/]],
-    ['a text for a boolean', user({ email_verified: 'true' }), [/^email_verified: .*expected boolean/]],
-    ['a role that is not there', user({ roles: ['user', secret] }), [/^roles\.1: must be a role that is there$/]],
-    ['no role at all', user({ roles: [] }), [/^roles: must name at least one role$/]],
-    ['a password in the clear', user({ password: secret }), [/^password: is not known$/]],
-    ['a prototype', '{"email":"y@example.com","display_name":"Y","__proto__":{}}', [/^__proto__: is not known$/]],
-    ['a member that Postgres cannot name', '{"\\u0000":1,"\\ud800":1}', [/^\ufffd: is not known$/]],
-    ['a member cut in a surrogate', { ['a'.repeat(63) + '😀']: 1 }, [/^a{63}\ufffd: is not known$/]],
+    ['a missing email address', { display_name: 'Ada' }, [/^email: /]],
+    ['a missing name', { email: 'no.name@example.com' }, [/^display_name: /]],
+    ['an invalid email address', user({ email: 'ada' }), [/^email: must be an ASCII email address/]],
+    ['a non-ASCII email address', user({ email: 'adä@example.com' }), [/^email: must be an ASCII email address/]],
+    ['an invisible name', user({ display_name: ' \u200b ' }), [/^display_name: must have a character/]],
     [
-      'a hash that is none',
-      user({ password_hash: secret }),
-      [/^password_hash: must be a hash of a form that is known/],
+      'an unpaired surrogate',
+      '{"email":"x@example.com","display_name":"\\ud800"}',
+      [/^display_name: must be valid Uni/],
     ],
-    ['a hash of spaces', user({ password_hash: ' ' }), [/^password_hash: must be a hash of a form that is known/]],
-    ['a costly hash', user({ password_hash: `$2b$16$${'.'.repeat(53)}` }), [/^password_hash: needs too much work/]],
-    ['a day for a time', user({ created_at: '2020-02-03' }), [/^created_at: must be a time of RFC 3339 from 1970/]],
-    ['a time to come', user({ created_at: '2190-01-01T00:00:00Z' }), [/^created_at: must be a time of RFC 3339/]],
-    ['a year 0', user({ created_at: '0000-01-01T00:00:00Z' }), [/^created_at: must be a time of RFC 3339/]],
+    ['a text for a boolean', user({ email_verified: 'true' }), [/^email_verified: .*expected boolean/]],
+    ['an unknown role', user({ roles: ['user', secret] }), [/^roles\.1: must be an existing role$/]],
+    ['an empty list of roles', user({ roles: [] }), [/^roles: must contain at least one role$/]],
+    ['a plaintext password', user({ password: secret }), [/^password: is unknown$/]],
+    ['a __proto__ member', '{"email":"y@example.com","display_name":"Y","__proto__":{}}', [/^__proto__: is unknown$/]],
+    ['a member name that Postgres cannot store', '{"\\u0000":1,"\\ud800":1}', [/^\ufffd: is unknown$/]],
+    ['a long member name with a surrogate pair', { ['a'.repeat(63) + '😀']: 1 }, [/^a{63}\ufffd: is unknown$/]],
+    [
+      'an unknown hash',
+      user({ password_hash: secret }),
+      [/^password_hash: must be an Argon2, bcrypt, scrypt or PBKDF2 hash in a supported format/],
+    ],
+    [
+      'a hash of spaces',
+      user({ password_hash: ' ' }),
+      [/^password_hash: must be an Argon2, bcrypt, scrypt or PBKDF2 hash in a supported format/],
+    ],
+    ['an expensive hash', user({ password_hash: `$2b$16$${'.'.repeat(53)}` }), [/^password_hash: is too expensive/]],
+    ['a date without a time', user({ created_at: '2020-02-03' }), [/^created_at: must be an RFC 3339 time from 1970/]],
+    ['a future time', user({ created_at: '2190-01-01T00:00:00Z' }), [/^created_at: must be an RFC 3339 time/]],
+    ['the year 0', user({ created_at: '0000-01-01T00:00:00Z' }), [/^created_at: must be an RFC 3339 time/]],
     ['a long line', user({ display_name: long }), [/^the line is longer than 64 KiB$/]],
     [
-      'every fault',
+      'several errors',
       { email: 'x', display_name: '', roles: [secret], password_hash: secret, is_active: 1, salt: secret },
-      [/^email: /, /^display_name: /, /^roles\.0: /, /^password_hash: /, /^is_active: /, /^salt: is not known$/],
+      [/^email: /, /^display_name: /, /^roles\.0: /, /^password_hash: /, /^is_active: /, /^salt: is unknown$/],
     ],
   ];
 
-  test('is told with its number and every reason, and nothing of what stands in it; all others are taken', async () => {
+  test('is reported with its number and all reasons, without its content, and all other lines are imported', async () => {
     const good = [user({ password_hash: hash }), user(), user()];
-    const lines = [...faulty.map(([, line]) => line), ...good];
+    const lines = [...invalidLines.map(([, line]) => line), ...good];
     const path = await world.write(...lines);
     const { code, stdout, stderr } = await world.run(path);
-    const refused = faulty.length;
+    const refused = invalidLines.length;
     expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
     expect(stdout).toBe(
-      `${good.length} taken, ${refused} refused, of ${lines.length} lines. ${path}.refused.ndjson lists the reasons.\n`,
+      `${good.length} imported, ${refused} refused, of ${lines.length} lines. ${path}.refused.ndjson lists the reasons.\n`,
     );
     const report = await world.refusedOf(path);
-    expect(report.map(({ line }) => line)).toEqual(faulty.map((_, index) => index + 1));
-    for (const [index, [, , reasons]] of faulty.entries()) {
-      const told = report[index]?.reasons ?? [];
-      for (const reason of reasons) expect(told).toContainEqual(expect.stringMatching(reason));
+    expect(report.map(({ line }) => line)).toEqual(invalidLines.map((_, index) => index + 1));
+    for (const [index, [, , reasons]] of invalidLines.entries()) {
+      const reported = report[index]?.reasons ?? [];
+      for (const reason of reasons) expect(reported).toContainEqual(expect.stringMatching(reason));
     }
     expect(JSON.stringify(report)).not.toContain(secret);
     expect(JSON.stringify(await world.rows('SELECT * FROM user_import_refusals'))).not.toContain(secret);
@@ -144,29 +152,29 @@ describe('a line that is refused', () => {
     expect((await world.app.login(good[0]?.email ?? '', 'Pässwort: correct horse')).status).toBe(200);
   });
 
-  test('may be so for its address alone: an account has it, or an earlier line, however it is spelled', async () => {
-    const there = await world.app.register();
+  test('can have the email address of an account or of an earlier line, in any spelling', async () => {
+    const existing = await world.app.register();
     const first = user({ display_name: 'The first' });
     const path = await world.write(
       first,
-      user({ email: there.email.toUpperCase() }),
+      user({ email: existing.email.toUpperCase() }),
       { ...first, email: first.email.toUpperCase(), display_name: 'The second' },
       user(),
     );
     expect((await world.run(path)).code).toBe(3);
-    const reasons = ['email: there is an account with this address, or an earlier line has it'];
+    const reasons = ['email: belongs to an existing account or to an earlier line'];
     expect(await world.refusedOf(path)).toEqual([
       { line: 2, reasons },
       { line: 3, reasons },
     ]);
     expect(await account(first.email)).toMatchObject({ display_name: 'The first' });
-    // Nothing of the account that was there has changed.
-    expect((await world.app.login(there.email, password)).status).toBe(200);
+    // The existing account is unchanged.
+    expect((await world.app.login(existing.email, password)).status).toBe(200);
   });
 });
 
 describe('a file', () => {
-  test('may come from Windows, with a mark before it, empty lines in it and no break at its end', async () => {
+  test('can have a byte order mark, Windows line breaks, empty lines and no final line break', async () => {
     const [first, second, third] = [user(), user(), user({ email: 'no' })];
     const path = join(world.folder, 'windows.ndjson');
     const text = [first, '', '   ', second, third].map((line) =>
@@ -175,23 +183,23 @@ describe('a file', () => {
     await writeFile(path, `\ufeff${text.join('\r\n')}`);
     expect(await world.run(path)).toMatchObject({
       code: 3,
-      stdout: expect.stringMatching(/^2 taken, 1 refused, of 5/),
+      stdout: expect.stringMatching(/^2 imported, 1 refused, of 5/),
     });
     expect(await world.refusedOf(path)).toMatchObject([{ line: 5 }]);
     for (const { email } of [first, second]) expect(await account(email)).toBeDefined();
   });
 
-  test('that is no UTF-8 is refused line by line, where it is none', async () => {
+  test('that is partly not UTF-8 loses only those lines', async () => {
     const good = user();
     const path = join(world.folder, 'latin1.ndjson');
     const latin1 = Buffer.from(`${JSON.stringify(user({ display_name: 'Zoë' }))}\n`, 'latin1');
     await writeFile(path, Buffer.concat([latin1, Buffer.from(JSON.stringify(good))]));
     expect((await world.run(path)).code).toBe(3);
-    expect(await world.refusedOf(path)).toEqual([{ line: 1, reasons: ['the line is not UTF-8'] }]);
+    expect(await world.refusedOf(path)).toEqual([{ line: 1, reasons: ['the line is not valid UTF-8'] }]);
     expect(await account(good.email)).toBeDefined();
   });
 
-  test('whose lines are long and cut by every chunk is read in full, and one line of 10 MB is passed over', async () => {
+  test('with lines that span chunks is read completely, and a line of 10 MB is refused', async () => {
     const users = Array.from({ length: 40 }, (_, index) => user({ display_name: `${index} ${'é'.repeat(90)}` }));
     const padded = users.map((line) => JSON.stringify(line).padEnd(40_000, ' '));
     const path = await world.write(...padded.slice(0, 20), 'x'.repeat(10_000_000), ...padded.slice(20));
@@ -201,15 +209,15 @@ describe('a file', () => {
     expect(await world.rows('SELECT FROM users WHERE email = ANY($1)', emails)).toHaveLength(40);
   });
 
-  test('without a line is done at once', async () => {
+  test('without lines is imported', async () => {
     expect(await world.run(await world.write())).toEqual({
       code: 0,
-      stdout: '0 taken, 0 refused, of 0 lines.\n',
+      stdout: '0 imported, 0 refused, of 0 lines.\n',
       stderr: '',
     });
   });
 
-  test('that is not there, or no file, is a sentence', async () => {
+  test('that is missing or not a regular file is reported in one sentence', async () => {
     const pipe = join(world.folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
     for (const path of [join(world.folder, 'nowhere.ndjson'), world.folder, pipe]) {
@@ -221,16 +229,16 @@ describe('a file', () => {
 });
 
 describe('the report', () => {
-  test('goes where --report says; to the standard output, with the counts beside it', async () => {
+  test('is written to the path of --report, or to the standard output', async () => {
     const path = await world.write('no', user());
     const elsewhere = join(world.folder, 'elsewhere.ndjson');
-    expect((await world.run(path, '--report', elsewhere)).stdout).toContain(`Why is in ${elsewhere}.`);
+    expect((await world.run(path, '--report', elsewhere)).stdout).toContain(`${elsewhere} lists the reasons.`);
     const { code, stdout, stderr } = await world.run('--report', '-', path);
-    expect(readReport(stdout)).toEqual([{ line: 1, reasons: ['the line is no JSON'] }]);
-    expect([code, stderr]).toEqual([3, '1 taken, 1 refused, of 2 lines.\n']);
+    expect(readReport(stdout)).toEqual([{ line: 1, reasons: ['the line is not valid JSON'] }]);
+    expect([code, stderr]).toEqual([3, '1 imported, 1 refused, of 2 lines.\n']);
   });
 
-  test('that cannot be written is a sentence; the import is done, and the next run writes it', async () => {
+  test('that cannot be written is reported in one sentence, and the next run writes it', async () => {
     const path = await world.write('no', user());
     const { code, stderr } = await world.run(path, '--report', join(world.folder, 'nowhere', 'report.ndjson'));
     expect(code).toBe(1);
@@ -240,7 +248,7 @@ describe('the report', () => {
   });
 });
 
-test('--help tells of the command, and what is none is answered with the same and 2', async () => {
+test('--help prints the usage, and invalid arguments print it and exit with 2', async () => {
   const help = await world.run('--help');
   expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('\n  import FILE.ndjson ') });
   const words = [[], ['one', 'two'], ['--fly', 'one'], ['one', '--report'], ['one', '--report', './one']];

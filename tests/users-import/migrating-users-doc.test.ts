@@ -69,7 +69,7 @@ test('users exported from Auth0 can log in with their passwords', async () => {
   expect(await migrate('Auth0', exports)).toMatchObject({
     converted: { code: 0 },
     code: 0,
-    stdout: expect.stringMatching(/^2 taken/),
+    stdout: expect.stringMatching(/^2 imported/),
   });
   expect(await account('ada@auth0.example')).toEqual({
     display_name: 'Ada Lovelace',
@@ -103,7 +103,7 @@ test('users exported from Keycloak can log in with their passwords, and an unsup
     record: 5,
     reasons: ['credentialData.algorithm: is missing or not supported'],
   });
-  expect([code, stdout]).toEqual([0, expect.stringMatching(/^4 taken/)]);
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^4 imported/)]);
   for (const name of ['sha512', 'sha256', 'argon2']) expect(await status(`${name}@keycloak.example`)).toBe(200);
   expect(await account('federated@keycloak.example')).toMatchObject({ display_name: 'federated', is_active: false });
   expect(await account('sha512@keycloak.example')).toMatchObject({ created_at: new Date(1_700_000_000_000) });
@@ -112,7 +112,7 @@ test('users exported from Keycloak can log in with their passwords, and an unsup
 test('users exported from Django can log in with their passwords', async () => {
   const { converted, code, stdout } = await migrate('Django', { 'users.json': 'django.json' });
   expect(converted.code).toBe(0);
-  expect([code, stdout]).toEqual([0, expect.stringMatching(/^7 taken/)]);
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^7 imported/)]);
   for (const name of ['ada', 'pbkdf2.sha1', 'argon2', 'bcrypt.sha256', 'scrypt'])
     expect([name, await status(`${name}@example.com`)]).toEqual([name, 200]);
   expect(await account('ada@example.com')).toMatchObject({ display_name: 'Ada Lovelace', email_verified: false });
@@ -154,7 +154,10 @@ test('users exported from Supabase can log in with their passwords', async () =>
   });
   const path = join(world.folder, 'supabase.ndjson');
   await writeFile(path, rows.map(([line]) => `${line}\n`).join(''));
-  expect(await world.run(path)).toMatchObject({ code: 3, stdout: expect.stringMatching(/^3 taken, 1 refused, of 4/) });
+  expect(await world.run(path)).toMatchObject({
+    code: 3,
+    stdout: expect.stringMatching(/^3 imported, 1 refused, of 4/),
+  });
   expect(await account('ada@supabase.example')).toEqual({
     display_name: 'Ada \\ "Lovelace"',
     email_verified: true,
@@ -178,7 +181,7 @@ test('the documented command copies the refused lines to a new file', async () =
   expect(await readFile(join(folder, 'corrected.ndjson'), 'utf8')).toBe('one\nthree\nfive\n');
 });
 
-test('the example line can be imported, and every documented hash form has a tested hash', async () => {
+test('the example line can be imported, and every documented hash format has a tested hash', async () => {
   const shown = /```json\n(\{\n[\s\S]*?\n\})\n```/.exec(page)?.[1] ?? '';
   const line = { ...(JSON.parse(shown) as object), email: freshEmail() };
   expect(await world.run(await world.write(line))).toMatchObject({ code: 0 });

@@ -9,7 +9,7 @@ const at = (nextByte: number, lines: number) => ({
   isFinished: false,
 });
 
-/** What a terminal of so many columns would show, a line a write. */
+/** The writes of a progress bar to a screen. */
 function shownOn(screen: { isTTY?: boolean; columns?: number }) {
   const shown: string[] = [];
   let nowMs = 0;
@@ -23,7 +23,7 @@ function shownOn(screen: { isTTY?: boolean; columns?: number }) {
   return shown;
 }
 
-test('on a terminal it shows on one line how far the file has come, how fast, and how long it will take', () => {
+test('a terminal shows progress, speed and remaining time on one line', () => {
   const [first, quarter, end, cleared] = shownOn({ isTTY: true, columns: 200 });
   expect(first).toBe(`\r\u001b[K${'░'.repeat(24)} 0 %  0 imported, 1 refused`);
   expect(quarter).toBe(
@@ -33,12 +33,12 @@ test('on a terminal it shows on one line how far the file has come, how fast, an
   expect(cleared).toBe('\r\u001b[K');
 });
 
-test('it never is longer than the terminal is wide', () => {
+test('the line is not longer than the terminal is wide', () => {
   for (const line of shownOn({ isTTY: true, columns: 40 }))
     expect(line.replace('\r\u001b[K', '').length).toBeLessThan(40);
 });
 
-test('where no terminal is, it writes nothing', () => {
+test('nothing is written without a terminal', () => {
   expect(shownOn({})).toEqual([]);
   expect(shownOn({ isTTY: false })).toEqual([]);
 });

@@ -18,7 +18,7 @@ export interface NewSealedKey extends SealedKey {
 }
 
 /** A signing key cannot be decrypted until the operator acts. */
-export class KeysUnreadable extends StartupError {}
+class KeysUnreadable extends StartupError {}
 
 function unsealKey({ kid, alg, masterKeyId, sealedKey }: SealedKey, masterKeys: MasterKeys) {
   const masterKey = masterKeys.find(({ id }) => id === masterKeyId);

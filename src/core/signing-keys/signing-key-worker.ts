@@ -1,6 +1,6 @@
 import { monotonicMs } from '../../lib/clock.ts';
 import { type JobRunnerDeps, type RunningJob, startJob } from '../../platform/job-runner.ts';
-import type { Listener } from '../../platform/postgres-listener.ts';
+import type { Listener } from '../../platform/postgres/listener.ts';
 
 /** Keeps the keyring of this process current. */
 export interface SigningKeyWorker {

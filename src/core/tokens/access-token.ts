@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { AccessTokenSubject } from '../authorization/principal.ts';
 import { InvalidAccessToken } from '../errors.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { type ApiKeyId, parseId, type SessionId, type UserId } from '../../lib/ids.ts';
+import { type ApiKeyId, parseId, randomId, type SessionId, type UserId } from '../../lib/ids.ts';
 import { fromBase64Url } from '../../lib/secrets.ts';
 import type { Keyring } from '../signing-keys/keyring.ts';
 import type { SigningKey } from '../signing-keys/signing-key.ts';
@@ -87,7 +86,7 @@ export const makeSignAccessToken = ({ keyring, clock, issuer, audience, accessTt
       aud,
       exp: iat + accessTtlSeconds,
       iat,
-      jti: randomUUID(),
+      jti: randomId(),
       scope: claims.scopes.join(' '),
       ...('apiKeyId' in claims ? ofApiKey(claims) : ofSession(claims)),
     });

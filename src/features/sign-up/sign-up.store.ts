@@ -1,9 +1,9 @@
 import { recordEvent } from '../../core/audit/audit.store.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
-import { isReserved } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import { bear, type Birth, endReplaced } from '../../core/sessions/sessions.store.ts';
 import type { LiveSession } from '../../core/tokens/issue-tokens.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
+import { isReservedEmail } from '../../core/users/email-reservation.sql.ts';
 import { joinGrants } from '../../core/authorization/fragments.sql.ts';
 import type { UserRow } from '../../core/users/user.ts';
 import { selectUser } from '../../core/users/users.sql.ts';
@@ -64,7 +64,7 @@ async function makeAccount(tx: Transaction, { id, email, displayName, passwordHa
     ON CONFLICT (email) DO NOTHING`;
   const granted = await tx.$executeRaw`
     INSERT INTO user_roles (user_id, role)
-    SELECT id, 'user' FROM users WHERE id = ${id}::uuid AND NOT ${isReserved(email, id)}`;
+    SELECT id, 'user' FROM users WHERE id = ${id}::uuid AND NOT ${isReservedEmail(email)}`;
   if (inserted > granted) await tx.$executeRaw`DELETE FROM users WHERE id = ${id}::uuid`;
   return granted === 1;
 }

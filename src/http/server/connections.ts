@@ -2,7 +2,7 @@ import type { Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { monotonicMs } from '../../lib/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { openFilesMax } from '../../platform/open-files.ts';
+import { openFilesMax } from '../../platform/process/open-files.ts';
 
 /** How long the service waits for clients, and how many connections it keeps. */
 export interface ConnectionLimits {

@@ -4,7 +4,7 @@ import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../../platform/log.ts';
 import type { Metrics } from '../../platform/metrics.ts';
-import { watchConnections } from '../../platform/process-lifecycle.ts';
+import { watchConnections } from '../../platform/process/lifecycle.ts';
 import { type ConnectionLimits, defaultLimits, limitConnections, serverOptions } from './connections.ts';
 import { trackRequests } from '../request-context.ts';
 import { allowOrigins } from './cors.ts';

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monotonicMs } from '../../lib/clock.ts';
+import { randomId } from '../../lib/ids.ts';
 import { type Connection, isInProgress } from './connections.ts';
 
 /** An error that precedes Express, so that its problem document has no page. */
@@ -46,7 +46,7 @@ function findProblem({ rawHeaders }: IncomingMessage): ParseProblem | undefined 
 }
 
 function problemResponse({ status, title, code, detail }: ParseProblem) {
-  const instance = randomUUID();
+  const instance = randomId();
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, instance, code });
   const headers = {
     'Content-Type': 'application/problem+json; charset=utf-8',

@@ -1,6 +1,6 @@
 import pg from 'pg';
-import { jittered } from '../lib/clock.ts';
-import type { Logger } from './log.ts';
+import { jittered } from '../../lib/clock.ts';
+import type { Logger } from '../log.ts';
 
 export interface Listener {
   close(): Promise<void>;

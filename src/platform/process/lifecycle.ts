@@ -1,7 +1,10 @@
 import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StartupError } from '../lib/errors.ts';
+import { StartupError } from '../../lib/errors.ts';
+
+/** The TCP port that a server listens on. */
+export const portOf = (server: TcpServer): number => (server.address() as AddressInfo).port;
 
 const connections = new WeakMap<Server, Set<Socket>>();
 

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { monotonicMs } from '../lib/clock.ts';
+import { monotonicMs } from '../../lib/clock.ts';
 
 export interface PoolConfig {
   url: string;

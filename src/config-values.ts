@@ -1,8 +1,18 @@
 // Types of environment variables: zod schemas that parse text. An error message completes the sentence "NAME must be…".
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { parseDuration } from './duration.ts';
-import { fromBase64Url } from './secrets.ts';
+import { fromBase64Url } from './lib/secrets.ts';
+import type { Mailbox } from './platform/mailer.ts';
+
+const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** Parses `10s`, `15m`, `12h`, `30d` or `0` to seconds; undefined for other text. */
+export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0;
+  const match = /^(\d{1,6})([smhd])$/.exec(text);
+  const unit = unitSeconds[match?.[2] ?? ''];
+  return unit === undefined ? undefined : Number(match?.[1]) * unit;
+}
 
 export const integer = (fallback: number, min: number, max: number) =>
   z
@@ -98,12 +108,6 @@ const isValidSmtpUrl = (text: string) => {
 export const smtpUrl = url('a URL that starts with smtp:// or smtps://', 'smtp:', 'smtps:').refine(isValidSmtpUrl, {
   error: 'must be a URL with a host, percent-encoded credentials and no path, query or fragment',
 });
-
-/** The sender of emails. */
-export interface Mailbox {
-  name: string;
-  address: string;
-}
 
 /** An address, or a name and an address in angle brackets. Names that RFC 5322 would require to be quoted are not supported. */
 const mailboxPattern =

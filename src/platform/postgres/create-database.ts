@@ -1,0 +1,13 @@
+import pg from 'pg';
+
+/** Creates a database on the server of `adminUrl` if it does not exist. */
+export async function createDatabaseIfMissing(adminUrl: string, name: string): Promise<void> {
+  const admin = new pg.Client(adminUrl);
+  await admin.connect();
+  try {
+    const { rowCount } = await admin.query('SELECT FROM pg_database WHERE datname = $1', [name]);
+    if (rowCount === 0) await admin.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+  } finally {
+    await admin.end();
+  }
+}
