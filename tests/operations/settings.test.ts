@@ -85,7 +85,7 @@ test('a list of passwords that cannot be read ends the start with a sentence, an
   });
   expect(code).toBe(1);
   expect(lines).toEqual([
-    expect.stringContaining('The password blocklist /nowhere (PASSWORD_BLOCKLIST_FILE) cannot be read'),
+    expect.stringMatching(/^Error: Cannot read the password blocklist \/nowhere \(PASSWORD_BLOCKLIST_FILE\)/),
   ]);
 });
 

@@ -2,6 +2,14 @@
 const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
+const timing = {
+  rotationSeconds: 60,
+  publicationSeconds: 60,
+  accessTtlSeconds: 60,
+  retentionSeconds: 60,
+  pollSeconds: 5,
+};
+const sealedKey = { kid: 'kid', alg: 'ES256', publicJwk: {}, masterKeyId: 'id', sealedKey: Buffer.alloc(64) };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
@@ -69,6 +77,32 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ sessionId: id }]],
+  'core/signing-keys/signing-keys.sql.ts activateNextKey': [['tx', 'ES256']],
+  'core/signing-keys/signing-keys.sql.ts findNextKeys': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts insertKey': [
+    ['tx', sealedKey, 'next', timing],
+    ['tx', sealedKey, 'active', timing],
+  ],
+  'core/signing-keys/signing-keys.sql.ts lockSigningKeys': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts markRequested': [['tx', 'kid']],
+  'core/signing-keys/signing-keys.sql.ts markRevoked': [['tx', 'kid']],
+  'core/signing-keys/signing-keys.sql.ts notifyProcesses': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts readKeyStates': [
+    ['tx', 'ES256', timing],
+    ['tx', 'ES256', { ...timing, rotationSeconds: null }],
+  ],
+  'core/signing-keys/signing-keys.sql.ts retireActiveKey': [['tx', 'ES256']],
+  'core/signing-keys/signing-keys.sql.ts storeRequirements': [['tx', 'ES256', timing]],
+  'core/user-import/user-import.sql.ts claimRange': [
+    ['tx', Buffer.alloc(32), { from: 0, to: 10, lines: 1, isLast: false }],
+  ],
+  'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', Buffer.alloc(32), [{ line: 1, reasons: ['x'] }]]],
+  'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],
+  'core/users/create-admin.sql.ts insertUserIfAvailable': [
+    ['tx', { id, email: 'ada@example.com', displayName: 'Ada', passwordHash: '!' }],
+  ],
+  'core/users/create-admin.sql.ts lockAccount': [['tx', 'ada@example.com']],
+  'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com']],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
   'features/sessions/sessions.sql.ts findLiveSessions': [
     ['tx', id, undefined, 1],
