@@ -1,14 +1,13 @@
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
+  // Tests wait for Postgres, processes and timers as often as for a core.
+  maxWorkers: 2,
+  // A worker that grew is replaced by a new one.
+  workerIdleMemoryLimit: '1GB',
+  testRunner: '<rootDir>/tests/support/jest/runner.js',
   roots: ['<rootDir>/tests'],
-  extensionsToTreatAsEsm: ['.ts'],
-  transform: {
-    '^.+\\.ts$': [
-      '@swc/jest',
-      { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'es6' }, sourceMaps: 'inline' },
-    ],
-  },
+  transform: {},
   // test:browser requires a browser, test:interop and test:clients other languages, and test:image a minute to build.
   testPathIgnorePatterns: [
     '/node_modules/',
@@ -17,8 +16,8 @@ export default {
     '/tests/clients/',
     '/tests/image/image\\.test',
   ],
-  globalSetup: '<rootDir>/tests/support/global-setup.ts',
-  globalTeardown: '<rootDir>/tests/support/global-teardown.ts',
+  globalSetup: '<rootDir>/tests/support/jest/global-setup.js',
+  globalTeardown: '<rootDir>/tests/support/jest/global-teardown.js',
   collectCoverageFrom: ['src/**/*.ts', '!src/generated/**', '!src/main.ts'],
   coverageProvider: 'v8',
   testTimeout: 30_000,

@@ -1,4 +1,4 @@
-// The app on a fresh real Postgres database, with a clock that tests can step. Every answer is held to openapi.yaml.
+// The app in this process, on a new Postgres database, with an adjustable clock. Asserts that openapi.yaml documents each response.
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,16 +15,19 @@ import { type Clock, systemClock } from '../src/lib/clock.ts';
 import { type Logger, makeLogger } from '../src/platform/log.ts';
 import type { Mailer } from '../src/platform/mailer.ts';
 import { openInfrastructure } from '../src/infrastructure.ts';
+import { type Builders, makeBuilders } from './support/builders.ts';
 import { createDatabase } from './support/database.ts';
 import { expectDocumented } from './support/documented.ts';
 import { type Mail, makeMailbox, noMail } from './support/mailbox.ts';
+import { password } from './support/password.ts';
+import { openRows, type Rows } from './support/rows/index.ts';
 
-export const password = 'correct horse battery staple';
+export { password };
 
-/** OWASP's floor, so that tests spend their time elsewhere. */
+/** The OWASP minimum, because tests spend most of their time hashing. */
 export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' } as const;
 
-/** For tests of other things: they all come from one address. */
+/** For tests of other subjects, because all requests have one IP address. */
 export const generousLimits = {
   RATE_LIMIT_LOGIN: '1000000/1m',
   RATE_LIMIT_REGISTER: '1000000/1m',
@@ -70,11 +73,11 @@ export interface CallOptions {
 }
 
 let accounts = 0;
-/** An address that no other test has. */
+/** An email address that no other test uses. */
 export const freshEmail = (): string =>
   `ada.${process.pid}.${(accounts += 1)}.${randomBytes(3).toString('hex')}@example.com`;
 
-/** Calls a service over HTTP and holds what it answers to the OpenAPI document. */
+/** Calls a service over HTTP, and asserts that openapi.yaml documents each response. */
 export function makeClient(baseUrl: string) {
   const call = async (
     method: 'get' | 'post' | 'patch' | 'delete' | 'put',
@@ -95,7 +98,7 @@ export function makeClient(baseUrl: string) {
     post: (path: string, body?: unknown, token?: string) => call('post', path, { body, token }),
     refresh: (refreshToken: string) => call('post', '/refresh', { body: { refresh_token: refreshToken } }),
     login: (email: string, secret = password) => call('post', '/login', { body: { email, password: secret } }),
-    /** A new account with a live session. */
+    /** Creates an account with a live session. */
     async register(extra: Record<string, unknown> = {}): Promise<Account> {
       const email = freshEmail();
       const response = await call('post', '/register', {
@@ -109,18 +112,20 @@ export function makeClient(baseUrl: string) {
 
 export type Client = ReturnType<typeof makeClient>;
 
-export interface TestApp extends Client {
+export interface TestApp extends Client, Builders {
   baseUrl: string;
   server: Server;
   config: Config;
   clock: SteppedClock;
   keyring: Keyring;
   emailWorker: EmailWorker;
-  /** Delivers what is due, and gives all that was ever sent: to `address`, if it is given. */
+  /** Delivers due emails, and returns all emails so far, or those to `address`. */
   mails(address?: string): Promise<Mail[]>;
-  /** Delivers what is due, and gives the newest mail to `address`. @throws where none came since the last call */
+  /** Delivers due emails, and returns the newest to `address`. @throws if none was sent since the last call */
   nextMail(address: string): Promise<Mail>;
-  /** Straight to the database, past the app. */
+  /** The database, past the app. */
+  db: Rows;
+  /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;
   databaseUrl: string;
   close(): Promise<void>;
@@ -131,18 +136,18 @@ export interface StartOptions {
   databaseUrl?: string;
   port?: number;
   limits?: Partial<ConnectionLimits>;
-  /** Whether it tends its signing keys, as the service does; else only at the start. */
+  /** Runs the signing key worker; otherwise keys change only at the start. */
   tendsKeys?: boolean;
-  /** Whether it delivers mails by itself, as the service does; else when they are asked for. */
+  /** Runs the email worker; otherwise `mails` and `nextMail` deliver. */
   delivers?: boolean;
-  /** In place of the mailbox that keeps them; null: no mail is sent. */
+  /** Replaces the mailbox; null: emails are disabled. */
   mailer?: Mailer | null;
 }
 
 const mailerOf = ({ mailer }: StartOptions, mailbox: Mailer): Mailer | undefined =>
   mailer === undefined ? mailbox : (mailer ?? undefined);
 
-/** Starts the app in this process; `settings` are environment variables. */
+/** Starts the app in this process. `settings` are environment variables. */
 export async function startApp(settings: Settings = {}, options: StartOptions = {}): Promise<TestApp> {
   const database = options.databaseUrl ? undefined : await createDatabase();
   const databaseUrl = options.databaseUrl ?? database?.url ?? '';
@@ -175,8 +180,11 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
   sql.on('error', () => {});
+  const client = makeClient(baseUrl);
+  const db = openRows(sql);
   return {
-    ...makeClient(baseUrl),
+    ...client,
+    ...makeBuilders(client, db),
     baseUrl,
     server,
     config,
@@ -191,6 +199,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
       await emailWorker.deliverDue();
       return mailbox.take(address) ?? (await noMail(sql, address));
     },
+    db,
     sql,
     databaseUrl,
     async close() {

@@ -150,7 +150,7 @@ describe('the last active administrator', () => {
     return [first, second] as const;
   };
   beforeEach(async () => {
-    await world.removeAdmins();
+    await world.noAdmins();
     [first, second] = [await world.admin(), await world.admin()];
   });
 
@@ -180,7 +180,7 @@ describe('the last active administrator', () => {
 
   test.each(losses)('remains if two administrators try concurrently that the other one %s', async (_title, lose) => {
     for (let round = 0; round < 5; round += 1) {
-      await world.removeAdmins();
+      await world.noAdmins();
       const [one, other] = [await world.admin(), await world.admin()];
       const statuses = (await Promise.all([lose(one, other), lose(other, one)])).map(({ status }) => status);
       expect(statuses.filter((status) => status < 300)).toHaveLength(1);

@@ -1,68 +1,32 @@
-// Administrators of several kinds, and the reads and writes of the database in the tests of /admin.
-import { type Account, password, startApp, type Settings, type StartOptions, type TestApp } from '../harness.ts';
+// The harness under the names that the tests of /admin use. New tests call the builders of `app` instead.
+import { type Settings, startApp, type StartOptions, type TestApp } from '../harness.ts';
+import { type Admin, adminScopes } from '../support/builders.ts';
+import type { UserRef } from '../support/rows/refs.ts';
 
-export const adminScopes = 'audit:read keys:write roles:write tokens:introspect users:read users:write';
+export { type Admin, adminScopes };
 
-export interface Admin extends Account {
-  /** An access token with every requested scope. */
-  token: string;
-}
-
-export interface AdminWorld {
-  app: TestApp;
-  /** Creates an account with these roles besides `user` and logs it in with `scope`. */
-  admin(roles?: string[], scope?: string): Promise<Admin>;
-  /** Logs an account in again and returns the access token. */
-  tokenOf(account: Pick<Account, 'email'>, scope: string): Promise<string>;
-  defineRole(name: string, scopes: string[]): Promise<void>;
-  grant(account: Pick<Account, 'user'>, role: string): Promise<void>;
-  withdraw(account: Pick<Account, 'user'>, role: string): Promise<void>;
-  rolesOf(account: Pick<Account, 'user'>): Promise<string[]>;
-  /** Administrative events that concern an account, oldest first. */
-  eventsOf(account: Pick<Account, 'user'>): Promise<{ type: string; actor_id: string | null; role: string | null }[]>;
-  /** Takes the role `admin` from every account. */
-  removeAdmins(): Promise<void>;
-  close(): Promise<void>;
-}
-
-export async function startAdminWorld(settings: Settings = {}, options: StartOptions = {}): Promise<AdminWorld> {
-  const app = await startApp(settings, options);
-  const rows = async <Row>(sql: string, ...values: unknown[]) => (await app.sql.query(sql, values)).rows as Row[];
-  const grant: AdminWorld['grant'] = async ({ user: { id } }, role) =>
-    void (await rows('INSERT INTO user_roles (user_id, role) VALUES ($1, $2)', id, role));
-  const tokenOf: AdminWorld['tokenOf'] = async ({ email }, scope) => {
-    const response = await app.post('/login', { email, password, scope });
-    if (response.status !== 200) throw new Error(`login: ${response.status} ${response.text}`);
-    return (response.body as { access_token: string }).access_token;
-  };
+export async function startAdminWorld(settings: Settings = {}, options: StartOptions = {}) {
+  const app: TestApp = await startApp(settings, options);
+  const { db, tokenOf } = app;
   return {
     app,
     tokenOf,
-    grant,
-    async admin(roles = ['admin'], scope = adminScopes) {
-      const account = await app.register({ display_name: 'Grace Hopper' });
-      for (const role of roles) await grant(account, role);
-      return { ...account, token: await tokenOf(account, scope) };
+    /** A new account with these roles besides `user`, logged in with `scope`. */
+    admin: (roles: string[] = ['admin'], scope = adminScopes): Promise<Admin> => app.admin({ roles, scope }),
+    defineRole: db.roles.define,
+    grant: db.roles.grant,
+    withdraw: db.roles.take,
+    rolesOf: db.roles.of,
+    /** Events of the account and its roles, oldest first. */
+    async eventsOf({ user: { id } }: Exclude<UserRef, string>) {
+      const events = await db.audit.events({ user_id: id });
+      return events
+        .filter(({ type }) => /^(user|role)\./.test(type))
+        .map(({ type, actor_id, role }) => ({ type, actor_id, role }));
     },
-    async defineRole(name, scopes) {
-      await rows(`INSERT INTO roles (name, description, scopes) VALUES ($1, '', $2)`, name, scopes);
-    },
-    async withdraw({ user: { id } }, role) {
-      await rows('DELETE FROM user_roles WHERE user_id = $1 AND role = $2', id, role);
-    },
-    async rolesOf({ user: { id } }) {
-      const held = await rows<{ role: string }>('SELECT role FROM user_roles WHERE user_id = $1 ORDER BY role', id);
-      return held.map(({ role }) => role);
-    },
-    eventsOf: ({ user: { id } }) =>
-      rows(
-        `SELECT type, actor_id, role FROM audit_events
-         WHERE user_id = $1 AND (type LIKE 'user.%' OR type LIKE 'role.%') ORDER BY occurred_at, id`,
-        id,
-      ),
-    async removeAdmins() {
-      await rows(`DELETE FROM user_roles WHERE role = 'admin'`);
-    },
+    noAdmins: () => db.roles.takeFromAll('admin'),
     close: () => app.close(),
   };
 }
+
+export type AdminWorld = Awaited<ReturnType<typeof startAdminWorld>>;

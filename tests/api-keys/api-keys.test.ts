@@ -224,30 +224,30 @@ test('survives logout and a password change, but not a password reset', async ()
 });
 
 test('only its owner and administrators can revoke it; for others it does not exist', async () => {
-  const [caller, other] = [await owner(), await owner()];
+  const [principal, other] = [await owner(), await owner()];
   const { id, client_secret: secret } = await newKey(other.token);
   const revoke = (token: string, key = id) => app.call('delete', `/api-keys/${key}`, { token });
   const [foreign, unknown] = [
-    await revoke(caller.token),
-    await revoke(caller.token, '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11'),
+    await revoke(principal.token),
+    await revoke(principal.token, '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11'),
   ];
   expect([foreign.status, foreign.body.detail]).toEqual([unknown.status, unknown.body.detail]);
   expect(foreign.status).toBe(404);
-  expect((await revoke(caller.token, 'no-id')).status).toBe(404);
+  expect((await revoke(principal.token, 'no-id')).status).toBe(404);
   expect((await withKey(secret)).status).toBe(200);
-  await grant(caller.user.id, 'admin');
-  const { body } = await app.post('/login', { email: caller.email, password, scope: 'api-keys users:write' });
+  await grant(principal.user.id, 'admin');
+  const { body } = await app.post('/login', { email: principal.email, password, scope: 'api-keys users:write' });
   expect((await revoke(body.access_token)).status).toBe(204);
   expect((await withKey(secret)).status).toBe(401);
 });
 
 test('a demoted administrator can revoke only their own keys', async () => {
-  const [caller, other] = [await owner(), await owner()];
+  const [principal, other] = [await owner(), await owner()];
   const { id, client_secret: secret } = await newKey(other.token);
-  await grant(caller.user.id, 'admin');
-  const { body } = await app.post('/login', { email: caller.email, password, scope: 'api-keys users:write' });
-  await demote(caller.user.id, 'admin');
-  const own = await newKey(caller.token);
+  await grant(principal.user.id, 'admin');
+  const { body } = await app.post('/login', { email: principal.email, password, scope: 'api-keys users:write' });
+  await demote(principal.user.id, 'admin');
+  const own = await newKey(principal.token);
   const revoke = (key: string) => app.call('delete', `/api-keys/${key}`, { token: body.access_token });
   expect([(await revoke(id)).status, (await revoke(own.id)).status]).toEqual([404, 204]);
   expect([(await withKey(secret)).status, (await withKey(own.client_secret)).status]).toEqual([200, 401]);

@@ -15,8 +15,9 @@ let resign: (claims: Members, header?: Members) => Promise<string>;
 beforeAll(async () => {
   app = await startApp({ MASTER_KEYS: root.toString('base64url') });
   account = await app.register();
-  const { rows } = await app.sql.query("SELECT kid, sealed_key AS sealed FROM signing_keys WHERE status = 'active'");
-  const der = unseal(deriveMasterKeys([root])[0].encryption, rows[0].kid, rows[0].sealed);
+  const active = (await app.db.signingKeys.all()).find(({ status }) => status === 'active');
+  if (!active) throw new Error('no active key');
+  const der = unseal(deriveMasterKeys([root])[0].encryption, active.kid, active.sealedKey);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const good = { header: decodeProtectedHeader(account.access_token), claims: decodeJwt(account.access_token) };
   resign = (claims, header = {}) =>
@@ -26,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** What two endpoints answer to a token: `refused`, or whatever else it was. */
+/** How two endpoints respond to the token: `refused`, or the response. */
 async function answersTo(token: string): Promise<string[]> {
   const answers = [await app.get('/me', token), await app.get('/sessions', token)];
   return answers.map(({ status, body, headers }) => {
@@ -37,11 +38,11 @@ async function answersTo(token: string): Promise<string[]> {
 
 const refused = ['refused', 'refused'];
 
-test('a token that is signed again as it was opens what it opened', async () => {
+test('a re-signed copy of a valid token is accepted', async () => {
   expect((await app.get('/me', await resign({}))).status).toBe(200);
 });
 
-test('a token of another service with keys of its own opens nothing here', async () => {
+test('a token of another service is refused', async () => {
   const other = await startApp();
   const stranger = await other.register();
   expect(await answersTo(stranger.access_token)).toEqual(refused);
@@ -49,7 +50,7 @@ test('a token of another service with keys of its own opens nothing here', async
   await other.close();
 });
 
-test('a token that the service did not sign so opens nothing', async () => {
+test('a token with a forged header or signature is refused', async () => {
   const { header, claims } = { header: { alg: 'HS256', typ: 'at+jwt' }, claims: decodeJwt(account.access_token) };
   const jwks = (await app.get('/.well-known/jwks.json')).text;
   const [publicJwk] = JSON.parse(jwks).keys;
@@ -59,7 +60,7 @@ test('a token that the service did not sign so opens nothing', async () => {
     ),
   ).toEqual(refused);
   const [head = '', body = '', signature = ''] = account.access_token.split('.');
-  // Read before the signature is: JSON may name what a conversion to text would call.
+  // The header is parsed before the signature is verified: JSON can contain names that a string conversion calls.
   for (const changed of [{ typ: { toString: 1 } }, { alg: { toJSON: 1 } }, { kid: ['x'] }, { crit: { length: -1 } }]) {
     const forged = { ...decodeProtectedHeader(account.access_token), ...changed };
     expect(
@@ -91,11 +92,11 @@ test.each<[string, Members, Members]>([
   ['for a session that is a list', { sid: ['x', 'y'] }, {}],
   ['of another kind', {}, { typ: 'JWT' }],
   ['of no kind', {}, { typ: undefined }],
-])('a token %s opens nothing, though our key signed it', async (_what, claims, header) => {
+])('a token %s is refused despite a valid signature', async (_what, claims, header) => {
   expect(await answersTo(await resign(claims, header))).toEqual(refused);
 });
 
-test('a token for a subject that is no id opens no endpoint', async () => {
+test('a token whose subject is not an id is refused', async () => {
   for (const sub of [undefined, 'x', 7, null, '']) {
     const token = await resign({ sub });
     expect(await answersTo(token)).toEqual(refused);
@@ -106,7 +107,7 @@ test('a token for a subject that is no id opens no endpoint', async () => {
   expect((await app.get('/me', account.access_token)).status).toBe(200);
 });
 
-test('a token that names another user than its session’s changes nothing of either', async () => {
+test('a token that names a user other than the owner of the session changes neither', async () => {
   const other = await app.register();
   const token = await resign({ sub: other.user.id });
   expect((await app.post('/logout/all', undefined, token)).status).toBe(401);

@@ -16,8 +16,8 @@ const judge = (token: string) => verdict(ours.verify, token);
 const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: ours.key.kid });
 const payload = Buffer.from(JSON.stringify(goodClaims));
 
-describe('a good token is accepted:', () => {
-  test('with what it says of its user, session and scopes', () => {
+describe('a valid token is accepted:', () => {
+  test('with its user, session and scopes', () => {
     expect(ours.verify(good)).toMatchObject({ userId, sessionId, scopes: ['profile', 'sessions'] });
   });
 
@@ -30,18 +30,18 @@ describe('a good token is accepted:', () => {
     expect(judge(await ours.sign({}, { typ }))).toBe('accepted');
   });
 
-  test('for any of our audiences, among others', async () => {
+  test('with a configured audience among others', async () => {
     for (const aud of [audience[1], [audience[1]], ['https://other.example.com', audience[0]]])
       expect(judge(await ours.sign({ aud }))).toBe('accepted');
   });
 
-  test('in its last second, and from its first', async () => {
+  test('from its first second to its last', async () => {
     expect(judge(await ours.sign({ exp: now + 1 }))).toBe('accepted');
     expect(judge(await ours.sign({ nbf: now }))).toBe('accepted');
   });
 });
 
-describe('the algorithm is the key’s, whatever a header says:', () => {
+describe('the algorithm of the key decides, not the header:', () => {
   test('none', () => {
     const bare = new UnsecuredJWT(goodClaims).encode();
     expect(judge(bare)).toBe('refused');
@@ -53,7 +53,7 @@ describe('the algorithm is the key’s, whatever a header says:', () => {
     }
   });
 
-  test('HS256 with the public key as the secret, in every form it may have', async () => {
+  test('HS256 with the public key as the secret, in every encoding', async () => {
     const publicKey = createPublicKey(ours.privateKey);
     const jwk = await exportJWK(publicKey);
     const secrets: (string | Buffer)[] = [
@@ -86,7 +86,7 @@ describe('the algorithm is the key’s, whatever a header says:', () => {
   });
 });
 
-describe('only a token that says it is an access token is one:', () => {
+describe('a token without the type of an access token is refused:', () => {
   test.each([
     'JWT',
     'jwt',
@@ -108,15 +108,15 @@ describe('only a token that says it is an access token is one:', () => {
   });
 });
 
-describe('the key is ours, and none that a token brings or points to:', () => {
-  test('an unknown kid, or none', async () => {
+describe('a key that the token contains or points to is ignored:', () => {
+  test('an unknown or missing kid', async () => {
     for (const kid of [attacker.key.kid, '', '../../dev/null', "' OR 1=1--", null, 7, [ours.key.kid], '__proto__'])
       expect(judge(ours.craft({ ...header(), kid }, goodClaims))).toBe('refused');
     expect(judge(ours.craft({ alg: 'ES256', typ: 'at+jwt' }, goodClaims))).toBe('refused');
     expect(judge(await attacker.sign())).toBe('refused');
   });
 
-  test('another service of this kind, even under our key’s name', async () => {
+  test('a key of another service with our key id', async () => {
     expect(verdict(attacker.verify, await attacker.sign())).toBe('accepted');
     expect(judge(await attacker.sign({}, { kid: ours.key.kid }))).toBe('refused');
   });
@@ -131,8 +131,8 @@ describe('the key is ours, and none that a token brings or points to:', () => {
   });
 });
 
-describe('the form is the compact one, exactly:', () => {
-  test('critical extensions are refused, understood by jose or not', async () => {
+describe('only the compact serialization is accepted:', () => {
+  test('critical extensions are refused, even those that jose supports', async () => {
     const extended = new CompactSign(payload).setProtectedHeader({ ...header(), crit: ['exp'], exp: now + 900 });
     expect(judge(await extended.sign(ours.privateKey, { crit: { exp: true } }))).toBe('refused');
     for (const crit of [[], ['b64'], ['exp'], null, 'exp', false])
@@ -158,7 +158,7 @@ describe('the form is the compact one, exactly:', () => {
     expect(judge(await encrypted.encrypt(publicKey))).toBe('refused');
   });
 
-  test('a token in JSON is refused', async () => {
+  test('the JSON serialization is refused', async () => {
     const flat = await new FlattenedSign(payload).setProtectedHeader(header()).sign(ours.privateKey);
     const general = new GeneralSign(payload);
     general.addSignature(ours.privateKey).setProtectedHeader(header());
@@ -166,7 +166,7 @@ describe('the form is the compact one, exactly:', () => {
     expect(judge(`${flat.protected}.${flat.payload}.${flat.signature}`)).toBe('accepted');
   });
 
-  test('parts more or fewer are refused', () => {
+  test('a token with more or fewer than three parts is refused', () => {
     const [head, body, signature] = good.split('.');
     const wrong = ['', '.', '..', '...', `${good}.`, `.${good}`, `${good}.${signature}`, `${head}.${body}`];
     wrong.push(`${head}..${signature}`, `.${body}.${signature}`, `${head}.${body}.`, `${head}.${signature}.${body}`);
@@ -180,7 +180,7 @@ describe('the form is the compact one, exactly:', () => {
     expect(performance.now() - started).toBeLessThan(2000);
   });
 
-  test('a header or a body that is no JSON object is refused', () => {
+  test('a header or payload that is not a JSON object is refused', () => {
     for (const part of ['', 'null', '7', '"at+jwt"', '[]', '{', '{"exp":NaN}', `${JSON.stringify(goodClaims)}}`]) {
       expect(judge(ours.craft(header(), part))).toBe('refused');
       expect(judge(ours.craft(part, goodClaims))).toBe('refused');

@@ -31,6 +31,6 @@ test.each([
   '1w',
   '1000000s',
   '15m\n',
-])('%j is no duration', (text) => {
+])('%j is not a duration', (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });

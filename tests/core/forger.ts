@@ -37,14 +37,14 @@ export const goodClaims = {
 export const base64url = (value: unknown): string =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 
-/** A key with its private half, as only the service and these tests have it, and the verification that trusts it. */
+/** A signing key with its private part, and the verifier that trusts it. */
 export interface Forger {
   key: SigningKey;
   privateKey: KeyObject;
   verify: VerifyAccessToken;
-  /** A token that jose signs with our own key; what is undefined is left out. */
+  /** Signs a token with jose; omits undefined members. */
   sign(claims?: Members, header?: Members): Promise<string>;
-  /** Any two texts, signed with our own key. */
+  /** Signs any two texts. */
   craft(header: unknown, payload: unknown): string;
 }
 
@@ -68,7 +68,7 @@ export async function makeForger(alg: SigningAlg = 'ES256'): Promise<Forger> {
   };
 }
 
-/** What the verification says: `accepted`, or `refused`. Any other fault would be an answer of 500, and is thrown on. */
+/** Returns the result of the verification. Rethrows other errors, which the service would answer with 500. */
 export function verdict(verify: VerifyAccessToken, token: string): 'accepted' | 'refused' {
   try {
     verify(token);

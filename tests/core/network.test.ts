@@ -25,11 +25,11 @@ test.each([
   ['::1204:5:6:7:8', '0:0:0:1200::/56'],
   ['fe80::1%eth0', 'fe80:0:0:0::/56'],
   ['fe80::1%25en:0', 'fe80:0:0:0::/56'],
-])('%s is of the network %s', (ip, network) => {
+])('%s belongs to the network %s', (ip, network) => {
   expect(networkOf(ip)).toBe(network);
 });
 
-test('what is no address has none', () => {
+test('text that is not an IP address has no network', () => {
   for (const text of [
     '',
     'localhost',
@@ -56,7 +56,7 @@ test.each([
 });
 
 describe('addresses', () => {
-  test('of one IPv4 /24 share a network, and of two do not', () => {
+  test('share a network exactly within one IPv4 /24', () => {
     const octet = fc.integer({ min: 0, max: 255 });
     fc.assert(
       fc.property(octet, octet, octet, octet, octet, (a, b, c, d, e) => {
@@ -66,7 +66,7 @@ describe('addresses', () => {
     );
   });
 
-  test('of one IPv6 /56 share a network however they are written, and of two do not', () => {
+  test('share a network exactly within one IPv6 /56, in every notation', () => {
     const group = fc.integer({ min: 0, max: 0xffff });
     fc.assert(
       fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), fc.integer({ min: 0, max: 0xff }), (groups, low) => {

@@ -19,7 +19,7 @@ const root = Buffer.from(Array.from({ length: 32 }, (_, n) => n));
 const masterKeys = deriveMasterKeys([root]);
 const ratchet = makeRatchet(masterKeys);
 
-/** The token format, written a second time and from the specification alone. */
+/** A second implementation of the token format, from the specification. */
 const specification = {
   subkey: (purpose: string, of = root) =>
     Buffer.from(hkdfSync('sha256', of, '', `keyturn/refresh-token/${purpose}`, 32)),
@@ -56,7 +56,7 @@ function parsed(text: string, by = ratchet) {
 }
 
 describe('a token', () => {
-  test('is what the specification says: a known answer', () => {
+  test('matches the test vector of the specification', () => {
     expect(first).toBe(
       'ktr_AZehsG8vfB2aUTpsH24rEQAAAAClpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpW7a5uP91ggyj54SmNgr9V8',
     );
@@ -65,7 +65,7 @@ describe('a token', () => {
     expect(first).toHaveLength(95);
   });
 
-  test('of any session, generation and secret is read and written alike', () => {
+  test('survives parsing and formatting for any session, generation and secret', () => {
     const id = fc.uuid();
     const generation = fc.integer({ min: 0, max: 0xffff_ffff });
     fc.assert(
@@ -87,13 +87,13 @@ describe('a token', () => {
     }
   });
 
-  test('is kept as the SHA-256 of its secret', () => {
+  test('is stored as the SHA-256 hash of its secret', () => {
     expect(hashToken(parsed(first))).toEqual(createHash('sha256').update(secret).digest());
   });
 });
 
-describe('what is not exactly a token of ours is none:', () => {
-  test('every character changed to any other', () => {
+describe('text that differs from a token is rejected:', () => {
+  test('any character replaced by any other', () => {
     const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n\0é';
     const taken: string[] = [];
     for (let at = 0; at < first.length; at += 1)
@@ -104,7 +104,7 @@ describe('what is not exactly a token of ours is none:', () => {
     expect(taken).toEqual([]);
   });
 
-  test('characters left out or put in anywhere, and other prefixes', () => {
+  test('characters removed or added, and other prefixes', () => {
     for (let at = 0; at < first.length; at += 1) {
       expect(ratchet.parse(first.slice(0, at))).toBeUndefined();
       expect(ratchet.parse(`${first.slice(0, at)}A${first.slice(at)}`)).toBeUndefined();
@@ -114,7 +114,7 @@ describe('what is not exactly a token of ours is none:', () => {
       expect(ratchet.parse(text)).toBeUndefined();
   });
 
-  test('any text', () => {
+  test('random text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', minLength: 0, maxLength: 100 }), (text) => {
         expect(ratchet.parse(text)).toBeUndefined();
@@ -130,8 +130,8 @@ describe('what is not exactly a token of ours is none:', () => {
   });
 });
 
-describe('a turn', () => {
-  test('gives the successor that the specification says', () => {
+describe('a rotation', () => {
+  test('matches the test vector of the specification for the next token', () => {
     const salt = Buffer.alloc(16, 7);
     const next = successor(parsed(first), salt);
     expect(formatToken(next)).toBe(specification.token(sessionId, 1, specification.next(sessionId, 0, secret, salt)));
@@ -141,7 +141,7 @@ describe('a turn', () => {
     expect(next.generation).toBe(1);
   });
 
-  test('is the same for all who know token and salt, and another for each salt', () => {
+  test('depends only on token and salt', () => {
     const salts = Array.from({ length: 100 }, newSalt);
     const successors = salts.map((salt) => formatToken(successor(parsed(first), salt)));
     expect(new Set(successors).size).toBe(100);
@@ -149,7 +149,7 @@ describe('a turn', () => {
     for (const salt of salts) expect(salt).toHaveLength(16);
   });
 
-  test('is another for another session, generation, secret or master key', () => {
+  test('differs by session, generation, secret and master key', () => {
     const salt = Buffer.alloc(16, 7);
     const other = makeRatchet(deriveMasterKeys([Buffer.alloc(32, 1)]));
     const secrets = [
@@ -162,7 +162,7 @@ describe('a turn', () => {
     expect(new Set(secrets).size).toBe(secrets.length);
   });
 
-  test('after turn leads forward from any generation to the newest, by the salts from there on', () => {
+  test('repeated with the later salts leads from any generation to the newest token', () => {
     const salts = Array.from({ length: 8 }, newSalt);
     const chain = salts.reduce(
       (tokens, salt) => [...tokens, successor(tokens.at(-1) ?? parsed(first), salt)],
@@ -179,7 +179,7 @@ describe('of several master keys', () => {
   const [old, fresh] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
   const both = makeRatchet(deriveMasterKeys([fresh, old]));
 
-  test('the first makes, all verify, and a chain stays with its own', () => {
+  test('the first creates tokens, all verify them, and a session keeps its own', () => {
     const before = makeRatchet(deriveMasterKeys([old]));
     const after = makeRatchet(deriveMasterKeys([fresh]));
     const veteran = formatToken(before.start(sessionId));

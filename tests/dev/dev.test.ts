@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Runs `npm run dev` without its build, in its own process group, like a terminal. */
+/** Runs the command of `npm run dev` in its own process group, as a terminal does. */
 async function startDev(environment: Record<string, string> = {}) {
   const child = spawn(process.execPath, [resolve('bin/keyturn.cjs'), 'dev'], {
     cwd: folder,
@@ -67,7 +67,7 @@ async function whenGone(pid: number): Promise<void> {
   expect(isRunning(pid)).toBe(false);
 }
 
-test('npm run dev prints working commands, keeps its data, stops on Ctrl-C and recovers from a crash', async () => {
+test('the printed commands work, Ctrl-C stops everything, and a restart keeps the data even after a crash', async () => {
   const first = await startDev();
   const lines = first
     .output()
@@ -102,7 +102,7 @@ test('npm run dev prints working commands, keeps its data, stops on Ctrl-C and r
   expect(await third.signal('SIGTERM')).toBe(0);
 }, 60_000);
 
-test('npm run dev uses the database of DATABASE_URL', async () => {
+test('DATABASE_URL replaces the embedded database', async () => {
   const database = await createDatabase();
   const dev = await startDev({ DATABASE_URL: database.url });
   const { email } = await dev.register();

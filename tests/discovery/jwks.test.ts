@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 describe('the key set', () => {
-  test('is a JWK Set that caches may keep and pages of any origin may read', async () => {
+  test('is a cacheable JWK Set that pages of any origin can read', async () => {
     const response = await app.get(path);
     expect(response.status).toBe(200);
     expect(response.headers).toMatchObject({
@@ -26,11 +26,11 @@ describe('the key set', () => {
     });
     expect(response.headers['access-control-allow-credentials']).toBeUndefined();
     expect(response.headers['set-cookie']).toBeUndefined();
-    // The one that signs, and the one that will.
+    // The active key and the next one.
     expect(JSON.parse(response.text)).toEqual({ keys: [expect.any(Object), expect.any(Object)] });
   });
 
-  test('has public members only, and names each key by its thumbprint', async () => {
+  test('contains only public members, with the thumbprint as key id', async () => {
     const { keys } = JSON.parse((await app.get(path)).text);
     for (const key of keys) {
       expect(Object.keys(key).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
@@ -41,11 +41,10 @@ describe('the key set', () => {
     expect(keys.map(({ kid }: { kid: string }) => kid)).toContain(decodeProtectedHeader(token).kid);
   });
 
-  test('shows no member that it does not know, and the database takes no private one', async () => {
+  test('omits unknown members, and the database rejects private ones', async () => {
     const settings = { MASTER_KEYS: Buffer.alloc(32, 4).toString('base64url') };
     const first = await startApp(settings);
-    const add = (members: object) =>
-      first.sql.query('UPDATE signing_keys SET public_jwk = public_jwk || $1', [JSON.stringify(members)]);
+    const add = (members: object) => first.db.signingKeys.addToPublicJwks(members);
     await add({ note: 'internal', oops: { d: 'secret' } });
     const second = await startApp(settings, { databaseUrl: first.databaseUrl });
     expect((await second.get(path)).text).toBe((await first.get(path)).text);
@@ -55,14 +54,14 @@ describe('the key set', () => {
     await first.close();
   });
 
-  test('JWKS_MAX_AGE says how long it may be kept', async () => {
+  test('is cacheable for JWKS_MAX_AGE', async () => {
     const service = await startApp({ JWKS_MAX_AGE: '90s' });
     const { headers } = await service.get(path);
     expect(headers['cache-control']).toBe('public, max-age=90, stale-while-revalidate=90');
     await service.close();
   });
 
-  test('is the same for each instance on one database, and of a key that is made once', async () => {
+  test('is the same for concurrent first starts on one database', async () => {
     const settings = { MASTER_KEYS: Buffer.alloc(32, 3).toString('base64url') };
     const first = await startApp(settings);
     const others = await Promise.all([1, 2, 3].map(() => startApp(settings, { databaseUrl: first.databaseUrl })));
@@ -83,10 +82,10 @@ describe('a conditional request', () => {
 
   test.each([
     ['its tag', (etag: string) => etag],
-    ['its tag, weak', (etag: string) => `W/${etag}`],
+    ['its tag as a weak tag', (etag: string) => `W/${etag}`],
     ['its tag among others', (etag: string) => `"other", ${etag}`],
     ['anything', () => '*'],
-  ])('that knows %s is answered 304, with the headers and without the keys', async (_what, match) => {
+  ])('with %s gets a 304 with the headers and without the keys', async (_what, match) => {
     const { headers, status, text } = await conditional(match);
     expect(status).toBe(304);
     expect(text).toBe('');
@@ -101,26 +100,25 @@ describe('a conditional request', () => {
     ['another tag', () => '"other"'],
     ['a part of its tag', (etag: string) => `${etag.slice(0, 5)}"`],
     ['its tag without quotes', (etag: string) => etag.replaceAll('"', '')],
-  ])('that knows %s is answered with the keys', async (_what, match) => {
+  ])('with %s gets the keys', async (_what, match) => {
     const { status, text } = await conditional(match);
     expect(status).toBe(200);
     expect(JSON.parse(text).keys).toHaveLength(2);
   });
 });
 
-test('a private key is in the database only sealed', async () => {
+test('the database contains private keys only encrypted', async () => {
   const root = Buffer.alloc(32, 5);
   const service = await startApp({ MASTER_KEYS: root.toString('base64url') });
-  const { rows } = await service.sql.query('SELECT * FROM signing_keys');
-  const { kid, sealed_key: sealed, master_key_id: masterKeyId, public_jwk: publicJwk } = rows[0];
-  const { rows: lines } = await service.sql.query('SELECT t::text AS line FROM signing_keys AS t');
+  const [key] = await service.db.select('signing_keys');
+  const { kid, sealed_key: sealed, master_key_id: masterKeyId, public_jwk: publicJwk } = key ?? {};
+  const dump = (await service.db.signingKeys.asText()).join('\n');
   await service.close();
 
   const [masterKey] = deriveMasterKeys([root]);
   const der = unseal(masterKey.encryption, kid, sealed);
   const { d = '' } = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' });
   const scalar = Buffer.from(d, 'base64url');
-  const dump = lines.map(({ line }) => line).join('\n');
 
   expect(scalar).toHaveLength(32);
   expect(dump).toContain(kid);
@@ -136,7 +134,7 @@ test('a private key is in the database only sealed', async () => {
   expect(() => unseal(masterKey.encryption, 'another key’s name', sealed)).toThrow(/authenticate/);
 });
 
-test('an instance whose master keys do not open the signing key does not start, and says what to do', async () => {
+test('startup fails with instructions if no master key decrypts the signing key', async () => {
   const stranger = { MASTER_KEYS: Buffer.alloc(32, 8).toString('base64url') };
   await expect(startApp(stranger, { databaseUrl: app.databaseUrl })).rejects.toThrow(/MASTER_KEYS does not hold/);
 });

@@ -19,7 +19,7 @@ afterAll(async () => {
 });
 
 describe.each(documents)('%s', (path) => {
-  test('names the issuer exactly as the tokens do, and where the keys are', async () => {
+  test('names the issuer of the tokens and the JWKS URL', async () => {
     const response = await app.get(path);
     expect(response.status).toBe(200);
     expect(response.headers).toMatchObject({
@@ -45,7 +45,7 @@ describe.each(documents)('%s', (path) => {
     expect(response.body.issuer).toBe(decodeJwt(token).iss);
   });
 
-  test('what it names is there', async () => {
+  test('every URL in it exists', async () => {
     const { body } = await app.get(path);
     for (const url of [body.jwks_uri, body.service_documentation])
       expect((await app.get(new URL(url).pathname)).status).toBe(200);
@@ -53,7 +53,7 @@ describe.each(documents)('%s', (path) => {
       expect((await app.get(new URL(body[name]).pathname)).headers['allow']).toBe('POST, OPTIONS');
   });
 
-  test('keeps an issuer’s slash at the end, which is a part of its name', async () => {
+  test('keeps the trailing slash of the issuer', async () => {
     const slashed = await startApp({ ISSUER: 'https://auth.example.com/' });
     const { body } = await slashed.get(path);
     expect(body.issuer).toBe('https://auth.example.com/');
@@ -62,7 +62,7 @@ describe.each(documents)('%s', (path) => {
     await slashed.close();
   });
 
-  test('does not believe what a request says of the host', async () => {
+  test('ignores the Host header', async () => {
     const { text: honest } = await app.get(path);
     const spoofed = await request(app.baseUrl).get(path).set({
       Host: 'evil.example',
@@ -74,19 +74,19 @@ describe.each(documents)('%s', (path) => {
     expect(spoofed.text).toBe(honest);
   });
 
-  test('is answered 304 to one who knows it', async () => {
+  test('returns 304 for a matching If-None-Match', async () => {
     const { headers } = await app.get(path);
     const again = await app.get(path, undefined, { 'if-none-match': headers['etag'] ?? '' });
     expect([again.status, again.text]).toEqual([304, '']);
   });
 });
 
-test('a problem’s type does not believe the host either', async () => {
+test('the type of a problem ignores the Host header', async () => {
   const response = await request(app.baseUrl).get('/me').set('Host', 'evil.example');
   expect(response.body.type).toBe('https://auth.example.com/problems/invalid-access-token');
 });
 
-test('for an issuer with a path the well-known path stands between the host and that path', async () => {
+test('the well-known path precedes the path of the issuer (RFC 8414 section 3)', async () => {
   const response = await withPath.get('/.well-known/oauth-authorization-server/tenant/one');
   expect(response.status).toBe(200);
   expect(response.body).toMatchObject({
@@ -97,7 +97,7 @@ test('for an issuer with a path the well-known path stands between the host and 
   expect((await app.get('/.well-known/oauth-authorization-server/tenant/one')).status).toBe(404);
 });
 
-test('OpenID Connect libraries find what they insist on', async () => {
+test('the openid-configuration has the members that OpenID Connect libraries require', async () => {
   const { body } = await app.get('/.well-known/openid-configuration');
   expect(body).toMatchObject({
     subject_types_supported: ['public'],

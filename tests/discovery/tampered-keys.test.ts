@@ -15,11 +15,11 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('who can write to the database, but has no master key, gets no key of their own into the JWKS', async () => {
+test('a key written to the database without the master key is never published', async () => {
   const { body: genuine } = await app.get('/.well-known/jwks.json');
   const { publicKey } = await generateKeyPair('ES256', { extractable: true });
   const theirs = await exportJWK(publicKey);
-  await app.sql.query('UPDATE signing_keys SET public_jwk = public_jwk || $1', [theirs]);
+  await app.db.signingKeys.addToPublicJwks(theirs);
 
   const restarted = await startApp({ MASTER_KEYS: masterKeys }, { databaseUrl: database.url });
   const { body: published } = await restarted.get('/.well-known/jwks.json');
@@ -27,10 +27,6 @@ test('who can write to the database, but has no master key, gets no key of their
   expect(published).toEqual(genuine);
   expect(JSON.stringify(published)).not.toContain(theirs.x);
 
-  await app.sql.query(
-    `INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id)
-     SELECT 'theirs', alg, 'retired', $1, sealed_key, master_key_id FROM signing_keys WHERE status = 'active'`,
-    [theirs],
-  );
+  await app.db.signingKeys.insertCopy({ kid: 'theirs', status: 'retired', of: 'active', publicJwk: theirs });
   await expect(startApp({ MASTER_KEYS: masterKeys }, { databaseUrl: database.url })).rejects.toThrow('is damaged');
 });

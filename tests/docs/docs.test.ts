@@ -21,7 +21,7 @@ const types: Record<string, string> = {
 };
 const names = Object.keys(types);
 
-/** The bytes of an answer, as they are sent. */
+/** The undecoded body of a response. */
 async function bytesOf(path: string, acceptEncoding = 'identity'): Promise<Buffer> {
   const answer = await exchange(
     app.baseUrl,
@@ -31,14 +31,14 @@ async function bytesOf(path: string, acceptEncoding = 'identity'): Promise<Buffe
 }
 
 describe('the page', () => {
-  test('is HTML that says its language and fits a phone', async () => {
+  test('is HTML with a language and a viewport', async () => {
     const { status, headers } = await app.get('/docs');
     expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
     expect(html).toMatch(/^<!doctype html>\n<html lang="en">/);
     expect(html).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
   });
 
-  test('has a policy that allows nothing inline, no eval, and no other origin', async () => {
+  test('has a Content-Security-Policy without inline code, eval or other origins', async () => {
     const policy = (await app.get('/docs')).headers['content-security-policy'] ?? '';
     const directives = Object.fromEntries(
       policy.split(';').map((directive) => {
@@ -58,18 +58,18 @@ describe('the page', () => {
     });
   });
 
-  test('names no host, so that it works offline, and no path from the root, so that it works below one', () => {
+  test('uses relative URLs only, so that it works offline and under a path', () => {
     expect(html).not.toMatch(/\/\//);
     const named = [...html.matchAll(/\b(?:href|src)="([^"]*)"/g)].map(([, url]) => url ?? '');
     expect(named.filter((url) => /^[/.]|:/.test(url))).toEqual([]);
     expect(named.filter((url) => url.startsWith('docs/')).sort()).toEqual(names.map((name) => `docs/${name}`));
   });
 
-  test('holds no inline script, style or handler', () => {
+  test('contains no inline script, style or event handler', () => {
     expect(html).not.toMatch(/<script(?![^>]* src=)|<style|\sstyle=|\son\w+=/i);
   });
 
-  test('leads to the documents that programs read', async () => {
+  test('links to the OpenAPI documents', async () => {
     for (const name of ['openapi.json', 'openapi.yaml']) {
       expect(html).toContain(`href="${name}"`);
       expect((await app.get(`/${name}`)).status).toBe(200);
@@ -80,7 +80,7 @@ describe('the page', () => {
 describe.each(names)('/docs/%s', (name) => {
   const path = `/docs/${name}`;
 
-  test('has its type, may be kept for a while, and has the policy of what is no page', async () => {
+  test('has its content type, is cacheable, and has the security headers of a file', async () => {
     const { status, headers } = await send(app.baseUrl, path);
     expect(status).toBe(200);
     expect(headers).toMatchObject({
@@ -93,19 +93,19 @@ describe.each(names)('/docs/%s', (name) => {
     expect(Number(headers['content-length'])).toBe((await bytesOf(path)).length);
   });
 
-  test('answers HEAD as GET, without a body', async () => {
+  test('answers HEAD with the headers of GET and no body', async () => {
     const [get, head] = [await send(app.baseUrl, path), await send(app.baseUrl, path, { method: 'HEAD' })];
     expect([head.status, head.text]).toEqual([200, '']);
     for (const header of ['content-type', 'content-length', 'etag', 'vary', 'cache-control'])
       expect([header, head.headers[header]]).toEqual([header, get.headers[header]]);
   });
 
-  test('answers 405 to what would change it', async () => {
+  test('returns 405 for methods that change a resource', async () => {
     const { status, headers } = await send(app.baseUrl, path, { method: 'PUT' });
     expect([status, headers.allow]).toEqual([405, 'GET, HEAD, OPTIONS']);
   });
 
-  test('answers 304 to the tag that it gave, in each coding', async () => {
+  test('returns 304 for its ETag in each content coding', async () => {
     for (const coding of ['identity', 'gzip', 'br']) {
       const headers = { 'accept-encoding': coding };
       const { etag } = (await send(app.baseUrl, path, { headers })).headers;
@@ -149,11 +149,11 @@ describe('compression', () => {
     ['zstd', undefined],
     ['', undefined],
     [undefined, undefined],
-  ])('a client that takes "%s" gets %s', async (acceptEncoding, coding) => {
+  ])('Accept-Encoding "%s" gets %s', async (acceptEncoding, coding) => {
     expect((await answer(acceptEncoding))['content-encoding']).toBe(coding);
   });
 
-  test('what is unpacked is what was packed, less than a third of it was sent, and each coding has its own tag', async () => {
+  test('compressed bodies decompress to the original at less than a third of its size, with an ETag for each coding', async () => {
     const plain = await bytesOf(path);
     const [br, gzip] = [await bytesOf(path, 'br'), await bytesOf(path, 'gzip')];
     expect(brotliDecompressSync(br).equals(plain)).toBe(true);
@@ -164,7 +164,7 @@ describe('compression', () => {
     expect(new Set(tags).size).toBe(3);
   });
 
-  test('what gets no smaller is not compressed', async () => {
+  test('a file that compression does not shrink is not compressed', async () => {
     const { headers } = await send(app.baseUrl, '/docs/favicon-32x32.png', {
       headers: { 'accept-encoding': 'br, gzip' },
     });
@@ -198,18 +198,18 @@ test.each([
   '/docs//etc/passwd',
   '/docs/constructor',
   '/docs/__proto__',
-])('nothing else is served: %s is 404', async (path) => {
+])('an unknown file is 404: %s', async (path) => {
   const { status, headers, text } = await send(app.baseUrl, path);
   expect([status, headers['content-type']]).toEqual([404, 'application/problem+json; charset=utf-8']);
   expect(JSON.parse(text)).toMatchObject({ code: 'not_found' });
 });
 
-test('a query changes nothing about the page', async () => {
+test('the page ignores the query', async () => {
   const { status, text } = await send(app.baseUrl, '/docs?url=https://elsewhere.example/openapi.json&configUrl=/x');
   expect([status, text]).toEqual([200, html]);
 });
 
-test('the page is in the OpenAPI document, and what it is made of is not', async () => {
+test('the OpenAPI document lists the page but not its files', async () => {
   const { paths } = (await app.get('/openapi.json')).body as { paths: object };
   expect(Object.keys(paths).filter((path) => path.startsWith('/docs'))).toEqual(['/docs']);
 });

@@ -6,7 +6,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 jest.setTimeout(60_000);
 
-// Nobody learns who has an account (ASVS 5.0, 6.3.8). How long the answers take: npm run bench:enumeration.
+// No response reveals whether an account exists (ASVS 5.0, 6.3.8). `npm run bench:enumeration` compares the response times.
 let database: TestDatabase;
 let tap: StatementTap;
 let app: TestApp;
@@ -16,18 +16,24 @@ beforeAll(async () => {
   database = await createDatabase();
   tap = await startStatementTap(database.url);
   app = await startApp({ EMAIL_VERIFICATION: 'required' }, { databaseUrl: tap.url });
-  const enrol = async () => {
+  const signUp = async () => {
     const email = freshEmail();
     await app.post('/register', { email, password, display_name: 'Ada' });
     return email;
   };
   const verified = async () => {
-    const email = await enrol();
+    const email = await signUp();
     await app.post('/verify-email', { token: (await app.nextMail(email)).token });
     return email;
   };
-  addresses = { known: await verified(), unverified: await enrol(), disabled: await verified(), unknown: freshEmail() };
-  await app.sql.query('UPDATE users SET is_active = false WHERE email = $1', [addresses['disabled']]);
+  addresses = {
+    known: await verified(),
+    unverified: await signUp(),
+    disabled: await verified(),
+    unknown: freshEmail(),
+  };
+  const disabled = await app.db.users.byEmail(addresses['disabled'] ?? '');
+  await app.db.users.disable(disabled?.id ?? '');
   await app.mails();
 });
 beforeEach(() => tap.reset());
@@ -37,7 +43,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** All that a client sees, less what differs between any two requests: the limits, too, are counted alike. */
+/** Everything in a response that could differ between accounts, including the rate limit. */
 function seen({ status, headers, body, text }: Response) {
   const { date: _, 'x-request-id': requestId, ratelimit, ...others } = headers as Record<string, string>;
   const limit = ratelimit?.replace(/r=\d+; t=\d+/, 'r=…; t=…');
@@ -52,10 +58,10 @@ const requests: Record<string, (email: string) => Promise<Response>> = {
 };
 
 describe.each(Object.keys(requests))('%s', (path) => {
-  test('answers a known, an unverified, a disabled and an unknown address alike, in as many statements', async () => {
+  test('returns the same response with the same number of statements for known, unverified, disabled and unknown addresses', async () => {
     const request = requests[path];
     if (!request) throw new Error('no such request');
-    await request(freshEmail()); // the first of a kind prepares its statements
+    await request(freshEmail()); // the first request prepares its statements
     const answers: Record<string, unknown> = {};
     for (const [kind, email] of Object.entries(addresses)) {
       tap.reset();
@@ -68,7 +74,7 @@ describe.each(Object.keys(requests))('%s', (path) => {
   });
 });
 
-test('forgot and resend are one statement each', async () => {
+test('forgot-password and resend run one statement each', async () => {
   for (const path of ['/forgot-password', '/verify-email/resend']) {
     await requests[path]?.(freshEmail());
     tap.reset();

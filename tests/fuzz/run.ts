@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createDatabase } from '../support/database.ts';
 import globalSetup from '../support/global-setup.ts';
-import globalTeardown from '../support/global-teardown.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
 import { fuzz, type Fuzzing, installSchemathesis, type Tested } from './schemathesis.ts';
 
@@ -71,7 +70,7 @@ async function main(): Promise<number> {
   await globalSetup();
   const nobody = await fuzzAs('nobody', command, folder);
   const user = await fuzzAs('user', command, folder);
-  await globalTeardown();
+  await globalThis.undoGlobalSetup?.();
   await rm(folder, { recursive: true });
 
   const named = (tested: Tested[], principal: string) =>

@@ -6,7 +6,7 @@ import { startAttack, stopAttacks, unlimited } from './attack.ts';
 
 let app: TestApp;
 beforeAll(async () => {
-  // A reset that comes before its connection is accepted may stay unnoticed by Node: then the time for headers ends it.
+  // Node can miss a reset before the connection is accepted: then the header timeout ends it.
   app = await startApp(unlimited, { limits: { headersMs: 2000, keepAliveMs: 500, sweepMs: 100 } });
 });
 afterAll(() => app.close());
@@ -19,7 +19,7 @@ async function whenAllAreGone(): Promise<void> {
   expect(await openConnections()).toBe(0);
 }
 
-/** Who listens to what outlives a request. */
+/** Number of listeners on objects that outlive a request. */
 const listeners = () =>
   [app.server, process].map((emitter) => emitter.eventNames().map((name) => emitter.listenerCount(name)));
 

@@ -8,9 +8,9 @@ import type { AttackPlan, AttackReport } from './attacker.ts';
 
 export interface Attack {
   report(): Promise<AttackReport>;
-  /** The report that is as wanted; the last one where none comes in time. */
+  /** The first report that matches; the last one if none matches in time. */
   until(wanted: (report: AttackReport) => boolean, patienceMs: number): Promise<AttackReport>;
-  /** Resets what is open, and ends the processes. */
+  /** Resets open connections and stops the processes. */
   stop(): Promise<void>;
 }
 
@@ -18,7 +18,7 @@ export type AttackOptions = Pick<AttackPlan, 'connections'> & Partial<AttackPlan
 
 const passive = { opening: '', drip: '', everyMs: 0, stubborn: false, deaf: false };
 
-/** As many connections as one process may have open, and no more than two processes are good for. */
+/** The connections that one process can open, for at most two processes. */
 const connectionsPerProcess = Math.min(5000, openFilesMax() - 100);
 
 const sum = (reports: AttackReport[]): AttackReport => {
@@ -33,12 +33,12 @@ const sum = (reports: AttackReport[]): AttackReport => {
 
 const children = new Set<ChildProcess>();
 
-/** Ends what a test that failed left. */
+/** Stops the processes that a failed test left. */
 export function stopAttacks(): void {
   for (const child of children) child.kill('SIGKILL');
 }
 
-/** Resolves when every connection stands, or was refused. */
+/** Resolves once every connection is open or was refused. */
 export async function startAttack(baseUrl: string, options: AttackOptions): Promise<Attack> {
   const processes = Math.ceil(options.connections / connectionsPerProcess);
   const plan = { ...passive, port: Number(new URL(baseUrl).port), ...options };
@@ -76,7 +76,7 @@ export async function startAttack(baseUrl: string, options: AttackOptions): Prom
   };
 }
 
-/** What an attack meets is not the rate limit. */
+/** The rate limit must not be what stops an attack. */
 export const unlimited: Settings = Object.fromEntries(
   ['DEFAULT', 'LOGIN', 'REGISTER', 'REFRESH'].map((name) => [`RATE_LIMIT_${name}`, '1000000/1m']),
 );

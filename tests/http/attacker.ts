@@ -1,4 +1,4 @@
-// A process of its own that holds many connections to a service open, so that who measures the service is not busy.
+// Holds many connections to a service open in a separate process, so that the measuring process is not busy.
 import { connect, type Socket } from 'node:net';
 
 export interface AttackPlan {
@@ -6,23 +6,23 @@ export interface AttackPlan {
   connections: number;
   /** Sent once on each connection. */
   opening: string;
-  /** Sent again and again after it; empty: nothing. */
+  /** Sent repeatedly after it; nothing if empty. */
   drip: string;
   everyMs: number;
-  /** Opens a new connection for each that the service ends. */
+  /** Replaces each connection that the service closes. */
   stubborn: boolean;
   /** A client that never reads. */
   deaf: boolean;
-  /** Goes away by itself after so long, by a reset. */
+  /** Resets its connection after this time. */
   abortsAfterMs?: number;
 }
 
 export interface AttackReport {
-  /** Connections that stand. */
+  /** Open connections. */
   open: number;
-  /** Connections that the service, or its machine, ended. */
+  /** Connections that the service or its host closed. */
   ended: number;
-  /** How often each status was answered. */
+  /** Number of responses by status. */
   answers: Record<string, number>;
 }
 
@@ -34,7 +34,7 @@ function count(text: string): void {
   for (const [, status = ''] of text.matchAll(/HTTP\/1\.1 (\d{3})/g)) answers[status] = (answers[status] ?? 0) + 1;
 }
 
-/** Resolves when it stands, or cannot. */
+/** Resolves once it is open or has failed. */
 function openOne(plan: AttackPlan): Promise<void> {
   const { port, opening, deaf, abortsAfterMs, stubborn } = plan;
   return new Promise((resolve) => {
@@ -60,7 +60,7 @@ function openOne(plan: AttackPlan): Promise<void> {
 /** A flood of new connections is another attack. */
 const reopensAfterMs = 100;
 
-/** So many at once as a listening socket keeps waiting: more would only wait for their SYN to be sent again. */
+/** The backlog of a listening socket: more connections would only wait for SYN retransmission. */
 const atOnce = 200;
 
 async function attack(plan: AttackPlan): Promise<void> {

@@ -1,54 +1,106 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { password, startApp, type TestApp } from '../harness.ts';
+// Every endpoint of openapi.yaml that needs an access token, with every kind of bad token.
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { type Account, password, startApp, type TestApp } from '../harness.ts';
+import { type Admin, adminScopes } from '../support/builders.ts';
 import { operations } from './operations.ts';
 import { exchange, send, summaryOf } from './wire.ts';
 
+jest.setTimeout(60_000);
+
+const allScopes = `profile sessions api-keys ${adminScopes}`;
+const noCredentials = [401, 'Bearer realm="keyturn"', 'invalid_access_token', 'no-store'];
+const invalidToken = [401, 'Bearer realm="keyturn", error="invalid_token"', 'invalid_access_token', 'no-store'];
+
+/** Each ends the session of a token whose JWT has not expired. */
+const endings: [title: string, end: (app: TestApp, account: Account) => Promise<unknown>][] = [
+  ['a session that was logged out', (app, { refresh_token: token }) => app.post('/logout', { refresh_token: token })],
+  ['a session that expired unused', (app, account) => app.db.sessions.expire(account)],
+  ['a session that reached its maximum lifetime', (app, account) => app.db.sessions.expireAbsolutely(account)],
+  ['a purged session', (app, account) => app.db.sessions.remove(account)],
+  ['a disabled user', (app, account) => app.db.users.disable(account)],
+  ['a deleted user', (app, account) => app.db.users.remove(account)],
+];
+
 let app: TestApp;
+let admin: Admin;
+const deadTokens = new Map<string, string>();
+
+/** Creates an account whose access token has every scope. */
+async function accountWithAllScopes(): Promise<Account> {
+  const registered = await app.register();
+  await app.db.roles.grant(registered, 'admin');
+  const { body } = await app.post('/login', { email: registered.email, password, scope: allScopes });
+  return { ...registered, ...(body as Account) };
+}
+
 beforeAll(async () => {
   app = await startApp();
+  admin = await app.admin({ scope: allScopes });
+  for (const [title, end] of endings) {
+    const account = await accountWithAllScopes();
+    const { status } = await app.get('/admin/users', account.access_token);
+    if (status !== 200) throw new Error(`the token is invalid before "${title}": ${status}`);
+    await end(app, account);
+    deadTokens.set(title, account.access_token);
+  }
 });
 afterAll(() => app.close());
 
 describe.each(operations.filter(({ needsToken }) => needsToken))(
-  '$method $path without a right',
-  ({ method, path, scope }) => {
-    const answerTo = async (authorization: string | undefined, query = '') => {
-      const headers = authorization === undefined ? {} : { authorization };
-      const answer = await send(app.baseUrl, path + query, { method, headers });
-      return [answer.status, answer.headers['www-authenticate'], (JSON.parse(answer.text) as { code: string }).code];
+  '$method $path',
+  ({ method, path, scope = '', body }) => {
+    const call = async (authorization: string | undefined, more: Record<string, string> = {}, query = '') => {
+      const content = body ? { 'content-type': 'application/json' } : {};
+      const headers = { ...content, ...(authorization === undefined ? {} : { authorization }), ...more };
+      const sent = { method, headers, body: body && JSON.stringify(body.example) };
+      const answer = await send(app.baseUrl, path + query, sent);
+      const { code } = answer.text ? (JSON.parse(answer.text) as { code?: string }) : {};
+      return [answer.status, answer.headers['www-authenticate'], code, answer.headers['cache-control']];
     };
 
-    test('to come without credentials is no error: RFC 6750 section 3.1', async () => {
-      const challenge = [401, 'Bearer realm="keyturn"', 'invalid_access_token'];
+    test('a token with the scope is accepted, whatever the case of "Bearer"', async () => {
+      const { access_token: token } = await accountWithAllScopes();
+      const [status, challenge, code] = await call(`bEaReR ${token}`);
+      expect([challenge, status === 403]).toEqual([undefined, false]);
+      expect(['invalid_access_token', 'insufficient_scope']).not.toContain(code);
+    });
+
+    test('no credentials get a challenge without an error code (RFC 6750 section 3.1)', async () => {
       for (const other of [undefined, '', 'Bearer', 'Bearer ', 'Basic YTpi', 'Token x'])
-        expect(await answerTo(other)).toEqual(challenge);
+        expect(await call(other)).toEqual(noCredentials);
     });
 
-    test('a token in the URL is no credential', async () => {
-      const { access_token: token } = await app.register();
-      const challenge = [401, 'Bearer realm="keyturn"', 'invalid_access_token'];
-      expect(await answerTo(undefined, `?access_token=${token}`)).toEqual(challenge);
+    test('a valid token anywhere but after "Bearer" in the Authorization header is ignored', async () => {
+      expect(await call(undefined, {}, `?access_token=${admin.token}`)).toEqual(noCredentials);
+      expect(await call(undefined, { cookie: `access_token=${admin.token}` })).toEqual(noCredentials);
+      expect(await call(undefined, { 'x-access-token': admin.token })).toEqual(noCredentials);
+      expect(await call(admin.token)).toEqual(noCredentials);
+      expect(await call(`DPoP ${admin.token}`)).toEqual(noCredentials);
     });
 
-    test('a bad token is invalid_token', async () => {
-      const challenge = [401, 'Bearer realm="keyturn", error="invalid_token"', 'invalid_access_token'];
-      for (const bad of ['Bearer x', 'bearer x', 'Bearer a.b.c', 'BEARER  ..'])
-        expect(await answerTo(bad)).toEqual(challenge);
+    test('a malformed token is invalid_token', async () => {
+      for (const bad of ['Bearer x', 'bearer x', 'Bearer a.b.c', 'BEARER  ..', `Bearer ${admin.token.slice(0, -1)}`])
+        expect(await call(bad)).toEqual(invalidToken);
     });
 
-    test('a token without the scope is told which one it lacks', async () => {
-      const { email, scope: usual } = await app.register();
-      expect(usual).toBe('profile sessions');
-      const other = scope === 'profile' ? 'sessions' : 'profile';
-      const login = await app.call('post', '/login', {
-        body: { email, password, scope: other },
-      });
-      const { access_token: token } = login.body as { access_token: string };
+    test('a refresh token is invalid_token', async () => {
+      expect(await call(`Bearer ${admin.refresh_token}`)).toEqual(invalidToken);
+    });
+
+    test.each(endings.map(([title]) => title))('the token of %s is invalid_token', async (title) => {
+      expect(await call(`Bearer ${deadTokens.get(title)}`)).toEqual(invalidToken);
+    });
+
+    test('a token without the scope is refused, changes nothing, and learns which scope is missing', async () => {
+      const others = allScopes.split(' ').filter((other) => other !== scope);
+      const token = await app.tokenOf(admin, others.join(' '));
       const challenge = `Bearer realm="keyturn", error="insufficient_scope", scope="${scope}"`;
-      expect(await answerTo(`Bearer ${token}`)).toEqual([403, challenge, 'insufficient_scope']);
+      expect((await call(`Bearer ${token}`)).slice(0, 3)).toEqual([403, challenge, 'insufficient_scope']);
+      expect((await app.get('/me', admin.token)).status).toBe(200);
+      expect((await app.login(admin.email)).status).toBe(200);
     });
 
-    test('two Authorization headers are 400 invalid_request, whatever they hold', async () => {
+    test('two Authorization headers are 400 invalid_request', async () => {
       const line = `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n`;
       for (const second of ['Bearer x', 'Basic YTpi']) {
         const received = await exchange(

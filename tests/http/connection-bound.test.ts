@@ -20,7 +20,7 @@ const start = async (settings: Settings = {}) => {
   app = await startApp({ ...unlimited, ...settings }, { limits: { maxConnections } });
 };
 
-/** A connection that the service has accepted, and that has said this. */
+/** Opens a connection, waits until the service accepted it, and sends this. */
 async function open(text = ''): Promise<Socket> {
   const accepted = once(app.server, 'connection');
   const socket = connect({ host: '127.0.0.1', port: Number(new URL(app.baseUrl).port) }).on('error', () => {});
@@ -37,8 +37,8 @@ async function waitUntilLast(socket: Socket): Promise<void> {
   if (!socket.destroyed) await once(socket, 'close', { signal: AbortSignal.timeout(3000) });
 }
 
-describe('over the bound', () => {
-  test('the connection whose client has rested longest makes room', async () => {
+describe('above the connection limit', () => {
+  test('the longest idle connection is closed for a new one', async () => {
     await start();
     const [silent, kept, dripping] = [await open(), await open(health), await open('GET / HTTP/1.1\r\nX-A: a')];
     const recent = await open(health);
@@ -53,13 +53,13 @@ describe('over the bound', () => {
     expect(standing([dripping, recent, silent, first, second])).toEqual([false, true, true, true, true]);
   });
 
-  test('who hoards connections, used or not, shuts nobody out', async () => {
+  test('a client with many connections, used or unused, does not block others', async () => {
     await start();
     for (let index = 0; index < 3 * maxConnections; index += 1) await open(index % 2 ? health : '');
     expect((await send(app.baseUrl, '/healthz')).status).toBe(200);
   });
 
-  test('a request that is being served is not cut for a new connection; the new one is refused', async () => {
+  test('a new connection is refused rather than cutting a running request', async () => {
     await start({
       ARGON2_MEMORY_KIB: '65536',
       ARGON2_ITERATIONS: '20',

@@ -17,17 +17,17 @@ afterAll(() => app.close());
 
 const json = (text: string) => JSON.parse(text) as Record<string, unknown>;
 
-test('the tour goes through every operation of openapi.yaml', () => {
+test('the tour calls every operation of openapi.yaml', () => {
   const visited = new Set(tour.stops.map(({ operation }) => operation));
   expect(operations.map(({ id }) => id).filter((id) => !visited.has(id))).toEqual([]);
   const succeeded = new Set(tour.stops.flatMap(({ operation, response }) => (response.ok ? [operation] : [])));
   expect([...visited].filter((id) => !succeeded.has(id))).toEqual([]);
 });
 
-/** RFC 6749 section 5.2 has a form of its own for what is refused there; tests/oauth holds it to the letter. */
+/** OAuth endpoints have their own error format (RFC 6749 section 5.2), which tests/oauth checks. */
 const speaksOAuth = (operation: string) => ['requestToken', 'revokeToken', 'introspectToken'].includes(operation);
 
-/** Where links lead, there is a page besides: docs/decisions/0013-script-free-link-pages.md. */
+/** These paths also serve pages: docs/decisions/0013-links-lead-to-plain-pages.md. */
 const pages = ['/verify-email', '/reset-password', '/undo-email-change'];
 
 describe('methods', () => {
@@ -41,7 +41,7 @@ describe('methods', () => {
   const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND', 'M-SEARCH'];
   const allowOf = (allow: string | undefined) => (allow ?? '').split(', ').sort();
 
-  test.each(resources)('$path answers other methods with 405 and what it allows', async ({ path, allowed }) => {
+  test.each(resources)('$path returns 405 with Allow for other methods', async ({ path, allowed }) => {
     for (const method of methods.filter((method) => !allowed.includes(method))) {
       const { status, headers, text } = await send(app.baseUrl, path, { method, headers: { 'x-http-method': 'GET' } });
       expect([method, status]).toEqual([method, 405]);
@@ -50,7 +50,7 @@ describe('methods', () => {
     }
   });
 
-  test.each(resources)('$path tells by OPTIONS what it allows', async ({ path, allowed }) => {
+  test.each(resources)('$path answers OPTIONS with Allow', async ({ path, allowed }) => {
     const { status, headers, text } = await send(app.baseUrl, path, { method: 'OPTIONS' });
     expect([status, allowOf(headers.allow), text]).toEqual([204, allowed, '']);
   });
@@ -106,13 +106,13 @@ describe('X-Request-Id', () => {
     },
   );
 
-  test('two are not kept, and no two requests without one have the same', async () => {
+  test('duplicates are replaced, and requests without one get unique ids', async () => {
     const made = [await answerTo(['a', 'b']), await answerTo(['a', 'a']), await answerTo(''), await answerTo('')];
     for (const id of made) expect(id).toMatch(uuid);
     expect(new Set(made).size).toBe(4);
   });
 
-  test('stands on every answer', () => {
+  test('is in every response', () => {
     for (const { operation, response } of tour.stops)
       expect([operation, response.headers['x-request-id']]).toEqual([operation, expect.stringMatching(uuid)]);
   });
@@ -121,14 +121,14 @@ describe('X-Request-Id', () => {
 describe('headers', () => {
   const isPublic = /^get(Jwks|AuthorizationServer|Openid|Openapi|Docs|Problem)/;
 
-  test('every answer is no-store, but for what is the same for all', () => {
+  test('every response is no-store, except for documents that are the same for all clients', () => {
     for (const { operation, response } of tour.stops) {
       const wanted = response.ok && isPublic.test(operation) ? /^public, max-age=\d+/ : /^no-store$/;
       expect([operation, response.headers['cache-control']]).toEqual([operation, expect.stringMatching(wanted)]);
     }
   });
 
-  test('no answer sets a cookie or tells what made it; all but the page tell a browser to do nothing with them', async () => {
+  test('no response sets a cookie or names the server software, and all except the page forbid active content', async () => {
     const options = { operation: 'options', response: await send(app.baseUrl, '/me', { method: 'OPTIONS' }) };
     const nothing = /^default-src 'none';frame-ancestors 'none'$/;
     for (const { operation, response } of [options, ...tour.stops]) {
@@ -144,7 +144,7 @@ describe('headers', () => {
     }
   });
 
-  test('HSTS is sent for an https issuer only', async () => {
+  test('HSTS is sent only for an https issuer', async () => {
     const plain = await startApp({ ISSUER: 'http://localhost:3000' });
     const { headers } = await plain.get('/healthz');
     await plain.close();
@@ -152,7 +152,7 @@ describe('headers', () => {
     expect(headers).toHaveProperty('content-security-policy');
   });
 
-  test('bodies are JSON in UTF-8, problems are problem documents', () => {
+  test('bodies are JSON in UTF-8, and errors are problem documents', () => {
     const bodies = tour.stops.filter(({ operation, response }) => response.text && operation !== 'getDocs');
     for (const { operation, response } of bodies) {
       const wanted =
@@ -165,7 +165,7 @@ describe('headers', () => {
 });
 
 describe('problems', () => {
-  test('each bears its members, and its type under the issuer', () => {
+  test('each has its members, and a type under the issuer', () => {
     const problems = tour.stops.filter(({ operation, response }) => !response.ok && !speaksOAuth(operation));
     expect(problems.length).toBeGreaterThan(10);
     for (const { response } of problems) {
@@ -191,7 +191,7 @@ describe('problems', () => {
   );
 
   test.each(['not_found', 'NOT-FOUND', 'constructor', '__proto__', ''])(
-    'a type that is none is 404: %s',
+    'an unknown problem type is 404: %s',
     async (code) => {
       expect((await app.get(`/problems/${code}`)).status).toBe(404);
     },

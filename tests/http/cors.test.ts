@@ -29,7 +29,7 @@ const preflight = (path: string, origin: string) =>
   });
 
 describe('a page of a listed origin', () => {
-  test.each([spa, other])('%s may call with credentials, and read what it needs of an answer', async (origin) => {
+  test.each([spa, other])('%s can call with credentials and read the exposed headers', async (origin) => {
     const { cors, vary } = await ask('/login', origin, 'post');
     expect(cors['access-control-allow-origin']).toBe(origin);
     expect(cors['access-control-allow-credentials']).toBe('true');
@@ -39,12 +39,12 @@ describe('a page of a listed origin', () => {
     expect(vary).toMatch(/\bOrigin\b/i);
   });
 
-  test('may read refusals, too: 401, 404, 405', async () => {
+  test('can read error responses', async () => {
     for (const path of ['/me', '/nowhere', '/login'])
       expect([path, (await ask(path, spa)).cors['access-control-allow-origin']]).toEqual([path, spa]);
   });
 
-  test('gets its preflight answered, for two hours', async () => {
+  test('gets a preflight response that is valid for two hours', async () => {
     const answer = await preflight('/login', spa);
     expect(answer.status).toBe(204);
     expect(answer.headers.get('access-control-allow-origin')).toBe(spa);
@@ -70,7 +70,7 @@ describe('a page of any other origin', () => {
     '',
   ];
 
-  test.each(strangers)('%s may read nothing', async (origin) => {
+  test.each(strangers)('%s can read nothing', async (origin) => {
     for (const [path, method] of [
       ['/login', 'post'],
       ['/me', 'get'],
@@ -86,7 +86,7 @@ describe('a page of any other origin', () => {
   });
 });
 
-test('an answer to no origin at all varies by it as well, so that no cache gives it to one', async () => {
+test('a response to a request without Origin has Vary: Origin', async () => {
   expect((await ask('/healthz', undefined)).vary).toMatch(/Origin/);
 });
 
@@ -98,7 +98,7 @@ const everybodys = [
   '/openapi.yaml',
 ];
 
-test.each(everybodys)('%s is for pages of every origin, without credentials', async (path) => {
+test.each(everybodys)('%s is readable for every origin, without credentials', async (path) => {
   for (const origin of ['https://evil.example', spa, undefined]) {
     const { cors } = await ask(path, origin);
     expect(cors['access-control-allow-origin']).toBe('*');
@@ -108,7 +108,7 @@ test.each(everybodys)('%s is for pages of every origin, without credentials', as
   expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([204, '*']);
 });
 
-test('without CORS_ORIGINS nobody is listed', async () => {
+test('without CORS_ORIGINS no origin is allowed', async () => {
   const closed = await startApp();
   const headers = { origin: closed.config.issuer };
   expect(corsOf((await closed.call('post', '/login', { headers, body: {} })).headers)).toEqual({});

@@ -95,7 +95,7 @@ describe('a form', () => {
   });
 
   test.each(['application/json', 'multipart/form-data; boundary=x', 'text/plain', `${type}; charset=latin1`, ''])(
-    'may not come as "%s"',
+    'is refused as "%s"',
     async (given) => {
       const { status, body } = await post('/any', 'a=1', { headers: { 'content-type': given } });
       expect([status, body['code'], body['detail']]).toEqual([
@@ -106,7 +106,7 @@ describe('a form', () => {
     },
   );
 
-  test('may not come in a content encoding', async () => {
+  test('is refused with a content encoding', async () => {
     const { status, body } = await post('/any', 'a=1', { headers: { 'content-encoding': 'gzip' } });
     expect([status, body['code']]).toEqual([415, 'unsupported_media_type']);
   });
@@ -137,7 +137,7 @@ describe('a form', () => {
     });
   });
 
-  test.each([false, true])('of more than 16 KiB is too large (chunked: %s)', async (chunked) => {
+  test.each([false, true])('above 16 KiB is too large (chunked: %s)', async (chunked) => {
     const most = `a=${'x'.repeat(16 * 1024 - 2)}`;
     expect(await post('/any', most, { chunked })).toMatchObject({ status: 200 });
     expect(await post('/any', `${most}x`, { chunked })).toMatchObject({
@@ -146,7 +146,7 @@ describe('a form', () => {
     });
   });
 
-  test('parameters that nobody asked for are for the schema to judge', async () => {
+  test('unknown parameters are passed to the schema', async () => {
     expect(await post('/any', 'name=Ada&more=1')).toMatchObject({ status: 200 });
     const { status, body } = await post('/strict', 'name=Ada&more=1&__proto__=1');
     expect([status, body['error']]).toEqual([400, 'validation_failed']);
@@ -155,7 +155,7 @@ describe('a form', () => {
     });
   });
 
-  test('is documented as one', () => {
+  test('is documented as a form', () => {
     const info = { title: 'T', version: '1', description: 'D', serverUrl: 'https://auth.example.com', tags: [] };
     const { paths } = makeOpenApi(endpoints, info) as {
       paths: Record<string, { post: { requestBody: { content: object }; responses: Record<string, object> } }>;
@@ -167,7 +167,7 @@ describe('a form', () => {
   });
 });
 
-describe('an endpoint that answers refusals in its own form', () => {
+describe('an endpoint with its own error format', () => {
   test.each([
     ['a fault of the schema', 'age=x', 400, 'validation_failed', { age: 'x' }],
     ['a repeated parameter', 'name=a&name=b', 400, 'repeated_parameter', undefined],
@@ -187,7 +187,7 @@ describe('an endpoint that answers refusals in its own form', () => {
     expect(JSON.stringify(lines)).not.toContain('not ready');
   });
 
-  test('keeps the headers of a refusal, and knows how long to wait', async () => {
+  test('keeps the headers of the error, including Retry-After', async () => {
     const notReady = await post('/strict', 'name=not+ready');
     expect(notReady).toMatchObject({ headers: { 'retry-after': '1' }, body: { retryAfterSeconds: 1 } });
     let limited = await post('/strict', 'name=a');
@@ -198,7 +198,7 @@ describe('an endpoint that answers refusals in its own form', () => {
     expect(limited.body['retryAfterSeconds']).toBeGreaterThan(1);
   });
 
-  test('answers other methods as all do', async () => {
+  test('returns the usual 405 for other methods', async () => {
     const { status, headers, text } = await send(served.baseUrl, '/strict');
     expect([status, headers['content-type'], headers.allow]).toEqual([
       405,
@@ -208,7 +208,7 @@ describe('an endpoint that answers refusals in its own form', () => {
     expect(JSON.parse(text)).toMatchObject({ code: 'method_not_allowed' });
   });
 
-  test('that fails at it answers with a problem document, and the log has the fault', async () => {
+  test('that fails to format an error returns a problem document and logs the failure', async () => {
     const { status, headers, body } = await post('/speechless', 'more=1');
     expect([status, headers['content-type'], body['code']]).toEqual([
       500,

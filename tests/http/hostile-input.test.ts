@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Response } from 'supertest';
-import { adminScopes } from '../admin/world.ts';
-import { password, startApp, type TestApp } from '../harness.ts';
+import { startApp, type TestApp } from '../harness.ts';
+import { adminScopes } from '../support/builders.ts';
 import { expectDocumented } from '../support/documented.ts';
 import { type Operation, operations } from './operations.ts';
 import { send, type Sent } from './wire.ts';
@@ -13,12 +13,12 @@ interface Problem {
   errors?: { path: string; message: string }[];
 }
 
-/** Stands in every hostile value; no answer may repeat it. */
+/** Part of every hostile value; no response may repeat it. */
 const canary = 'canary7f3a';
-/** Members for which every text is answered like an unknown token. */
+/** Members for which any text gets the response of an unknown token. */
 const opaque = new Set(['refresh_token']);
 
-/** 10 MB in 10 KB, and 10 KB in 100 bytes: were it ever unpacked, it would be a lot. */
+/** 10 MB compressed twice: expensive if the server decompressed it. */
 const bomb = gzipSync(gzipSync(Buffer.alloc(10_000_000)));
 
 let app: TestApp;
@@ -26,15 +26,12 @@ let token: string;
 
 beforeAll(async () => {
   app = await startApp();
-  const { email, user } = await app.register();
-  await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [user.id]);
-  const scope = `profile sessions api-keys ${adminScopes}`;
-  token = (await app.post('/login', { email, password, scope })).body.access_token;
+  ({ token } = await app.admin({ scope: `profile sessions api-keys ${adminScopes}` }));
 });
 afterAll(() => app.close());
 afterEach(async () => {
   const { status } = await send(app.baseUrl, '/healthz');
-  if (status !== 200) throw new Error(`the server is not well: ${status}`);
+  if (status !== 200) throw new Error(`the server is unhealthy: ${status}`);
   if (canary in {}) throw new Error('Object.prototype was changed');
 });
 
@@ -59,7 +56,7 @@ async function refusal(operation: WithBody, sent: Sent | string): Promise<Proble
 
 const pathsOf = ({ errors = [] }: Problem) => errors.map(({ path }) => path);
 
-test('there are operations with bodies to attack', () => {
+test('openapi.yaml has operations with bodies', () => {
   expect(withBody.map(({ id }) => id)).toEqual(expect.arrayContaining(['register', 'login', 'refresh', 'deleteMe']));
 });
 
@@ -127,7 +124,7 @@ describe.each(withBody)('$method $path', (operation) => {
     expect(problem).toMatchObject({ status: 400, code: 'validation_failed', errors: [{ path: 'body' }] });
   });
 
-  test.each(members)('%s of a wrong type is refused by name', async (member) => {
+  test.each(members)('a wrong type of %s is an error that names it', async (member) => {
     const values = {
       number: ['0', '123456789012345678901234567890', '1e999'],
       null: ['null'],
@@ -142,7 +139,7 @@ describe.each(withBody)('$method $path', (operation) => {
     }
   });
 
-  test.each(members)('%s with NUL or half a surrogate pair is refused, never stored', async (member) => {
+  test.each(members)('NUL or half a surrogate pair in %s is refused', async (member) => {
     for (const hostile of ['\\u0000', '\\ud800', '\\udc00', '\\udfff\\ud800']) {
       const body = JSON.stringify({ ...example, [member]: '<here>' }).replace('<here>', `${canary}${hostile}${canary}`);
       const { status, text } = await post(operation, { body });
@@ -170,16 +167,16 @@ describe.each(withBody)('$method $path', (operation) => {
     }
   });
 
-  test('members do not come from a prototype', async () => {
+  test('members of a prototype are ignored', async () => {
     const paths = pathsOf(await refusal(operation, `{"__proto__":${right}}`));
-    // What may come in the cookie instead is missed only once the body is known to be right.
-    // Nor is a body that names nothing else one that names something.
+    // A member that a cookie can replace is reported as missing only if the rest of the body is valid.
+    // A body without any known member is also an error.
     expect(paths.filter((path) => !['refresh_token', 'body'].includes(path)).sort()).toEqual(
       [...required.filter((path) => path !== 'refresh_token'), '__proto__'].sort(),
     );
   });
 
-  test('every fault is listed at once', async () => {
+  test('every validation error is listed', async () => {
     const wrong = Object.fromEntries(
       [...members, 'one_more', 'and_another'].map((member) => [member, { [canary]: 1 }]),
     );
@@ -188,14 +185,14 @@ describe.each(withBody)('$method $path', (operation) => {
     expect(pathsOf(problem).sort()).toEqual(Object.keys(wrong).sort());
   });
 
-  test('a thousand unknown members make an answer of bounded size', async () => {
+  test('a thousand unknown members get a small response', async () => {
     const wrong = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`m${i}`, 1]));
     const answer = await post(operation, { body: JSON.stringify(wrong) });
     expect(answer.status).toBe(400);
     expect(answer.text.length).toBeLessThan(16_384);
   });
 
-  test('of a member that stands twice the last counts', async () => {
+  test('the last of two equal members wins', async () => {
     for (const member of members) {
       const body = `${JSON.stringify({ ...example, [member]: example[member] ?? canary }).slice(0, -1)},"${member}":0}`;
       expect(pathsOf(await refusal(operation, body))).toEqual([member]);

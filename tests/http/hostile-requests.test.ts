@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { startApp, type TestApp } from '../harness.ts';
 import { exchange, send, summaryOf } from './wire.ts';
 
-/** Stands in every hostile part; no answer may repeat it. */
+/** Part of every hostile value; no response may repeat it. */
 const canary = 'canary7f3a';
 
 let app: TestApp;
@@ -33,7 +33,7 @@ async function refused(bytes: string | Uint8Array) {
   return status;
 }
 
-describe('what smuggles one request inside another is refused, and the connection ends', () => {
+describe('a smuggled request is refused, and the connection is closed', () => {
   const hidden = `GET /healthz?${canary} HTTP/1.1\r\nHost: auth.test\r\n\r\n`;
   const chunked = 'Transfer-Encoding: chunked';
 
@@ -79,7 +79,7 @@ describe('request lines and headers', () => {
   });
 
   test.each(['/sessions/%zz', '/sessions/%', '/problems/%e0%a4', '/problems/%ff'])(
-    'an escape in a parameter that is not UTF-8 is 400: %s',
+    'a path escape that is not UTF-8 is 400: %s',
     async (path) => {
       expect(await refused(head(`${path.startsWith('/s') ? 'DELETE' : 'GET'} ${path}${canary} HTTP/1.1`))).toBe(400);
     },
@@ -102,7 +102,7 @@ describe('request lines and headers', () => {
     '/problems/',
     '/problems/a%2fb',
     '/problems/a/b',
-  ])('a path that nobody declared is 404: %s', async (path) => {
+  ])('an unknown path is 404: %s', async (path) => {
     const bytes = head(`GET ${path.replace('problems/', `problems/${canary}`)} HTTP/1.1`);
     expect([400, 404]).toContain(await refused(bytes));
   });
@@ -119,13 +119,13 @@ describe('request lines and headers', () => {
   });
 
   test.each([`${canary} /healthz HTTP/1.1`, 'GET /healthz HTTP/9.9', '\x16\x03\x01\x02\0\x01', '{}'])(
-    'what is no HTTP is 400: %j',
+    'bytes that are not HTTP get 400: %j',
     async (line) => {
       expect(await refused(head(line))).toBe(400);
     },
   );
 
-  test('a request without a Host, or with an expectation that nobody knows, is refused without a body', async () => {
+  test('a request without Host or with an unknown expectation is refused without a body', async () => {
     const anonymous = await exchange(app.baseUrl, `GET /healthz?${canary} HTTP/1.1\r\nConnection: close\r\n\r\n`);
     expect(summaryOf(anonymous)).toMatchObject({ status: 400, answers: 1 });
     const expecting = await exchange(app.baseUrl, login([`Expect: ${canary}`, 'Content-Length: 2'], '{}'));
@@ -138,7 +138,7 @@ describe('request lines and headers', () => {
   });
 });
 
-test('the host of a request is never believed, not even in absolute form', async () => {
+test('the host of a request is ignored, even in absolute form', async () => {
   const path = '/.well-known/oauth-authorization-server';
   const bytes = `GET http://${canary}.example${path} HTTP/1.1\r\nHost: ${canary}.example\r\nX-Forwarded-Host: ${canary}\r\nConnection: close\r\n\r\n`;
   const received = await exchange(app.baseUrl, bytes);
@@ -147,13 +147,13 @@ test('the host of a request is never believed, not even in absolute form', async
   expect(received).not.toContain(canary);
 });
 
-test('requests that come in one packet are answered one by one, in order', async () => {
+test('pipelined requests are answered in order', async () => {
   const keep = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n';
   const received = await exchange(app.baseUrl, keep + keep + head('GET /nowhere HTTP/1.1'));
   expect([...received.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '200', '404']);
 });
 
-test('a client that goes away in the middle of its request harms nobody', async () => {
+test('a client that disconnects during its request affects no other client', async () => {
   for (const part of [
     'POST /log',
     login(['Content-Length: 100'], '{"email":'),

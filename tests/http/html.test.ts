@@ -13,7 +13,7 @@ describe('html', () => {
     expect(html`<p title="${text}">${text}</p>`.markup).toBe(`<p title="${escaped}">${escaped}</p>`);
   });
 
-  test('escapes nothing twice, and joins what it made itself', () => {
+  test('does not escape its own output again, and joins lists', () => {
     const items = ['<a>', '<b>'].map((item) => html`<b>${item}</b>`);
     expect(html`<i>${items}${7}${''}</i>`.markup).toBe('<i><b>&lt;a&gt;</b><b>&lt;b&gt;</b>7</i>');
   });

@@ -32,7 +32,7 @@ async function residentMb({ child }: ServiceProcess): Promise<number> {
   return Math.round(Number(stdout) / 1024);
 }
 
-/** NaN where the system does not tell. */
+/** NaN if the system does not report it. */
 function openFiles({ child }: ServiceProcess): number {
   try {
     return readdirSync(`/proc/${child.pid}/fd`).length;
@@ -41,7 +41,7 @@ function openFiles({ child }: ServiceProcess): number {
   }
 }
 
-/** How long `/healthz` takes on connections of its own, in ms. */
+/** Response times of `/healthz` on new connections, in ms. */
 async function probe({ baseUrl }: ServiceProcess, probes = 100) {
   const tookMs: number[] = [];
   for (let count = 0; count < probes; count += 1) {
@@ -55,7 +55,7 @@ async function probe({ baseUrl }: ServiceProcess, probes = 100) {
   return { median: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
 }
 
-/** What an honest client does. */
+/** Requests of a legitimate client. */
 async function useIt(service: ServiceProcess): Promise<void> {
   const { email } = await service.register();
   const tokens = await service.login(email);
@@ -66,7 +66,7 @@ async function useIt(service: ServiceProcess): Promise<void> {
 const boundMs = 50;
 const headers = 'POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
 
-describe('1,000 connections that drip', () => {
+describe('1,000 slow connections', () => {
   test.each([
     ['their headers', `${headers}X-A: `, 'a'],
     ['their bodies', `${headers}Content-Length: 10000\r\n\r\n`, ' '],
@@ -74,7 +74,7 @@ describe('1,000 connections that drip', () => {
     const service = await start();
     const plan = { connections: 1000, opening, drip, everyMs: 500, stubborn: true };
     const attack = await startAttack(service.baseUrl, plan);
-    // What counts is the service, not what else the machine does: a second look is fair.
+    // Other load on the machine must not fail the test: measure twice.
     let took = await probe(service);
     if (took.p95 >= boundMs) took = await probe(service);
     const { open } = await attack.report();
@@ -87,7 +87,7 @@ describe('1,000 connections that drip', () => {
 });
 
 describe('10,000 idle connections', () => {
-  test('cost bounded memory, keep nobody out, and are gone when their time is over', async () => {
+  test('use bounded memory, do not block other clients, and are closed after the timeout', async () => {
     const service = await start();
     await useIt(service);
     const [beforeMb, filesBefore] = [await residentMb(service), openFiles(service)];

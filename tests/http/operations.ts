@@ -1,4 +1,4 @@
-// The operations of openapi.yaml, so that a new one is tested by the tests that are there.
+// The operations of openapi.yaml, so that existing tests cover a new one.
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
@@ -29,16 +29,16 @@ interface Document {
 export interface Operation {
   id: string;
   method: string;
-  /** With made-up values for its parameters. */
+  /** With sample values for its parameters. */
   path: string;
   template: string;
   needsToken: boolean;
-  /** The scope that the token must hold. */
+  /** The scope that the token must have. */
   scope: string | undefined;
-  /** A body that is right, its members with the types that they may have, and those that it must have. */
+  /** A valid body, the types of its members, and the required members. */
   body: { example: Json; members: string[]; types: Record<string, string[]>; required: string[] } | undefined;
   statuses: number[];
-  /** The codes of the problems that it names. */
+  /** The documented problem codes. */
   codes: string[];
 }
 

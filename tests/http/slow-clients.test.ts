@@ -23,7 +23,7 @@ interface Slowness {
 }
 
 /**
- * What a client hears that never hangs up, and after how long the service has let go of it. Rejects where it never does.
+ * Returns the response to a client that never closes, and after how long the service closed it. Rejects if it never does.
  */
 async function letGo(opening: string, { drip = '', everyMs = 40, deaf = false, to = app }: Slowness = {}) {
   const port = Number(new URL(to.baseUrl).port);
@@ -64,7 +64,7 @@ function expectTimeout(received: string): void {
   expect(headers).toContain(`X-Request-Id: ${problem.instance}`);
 }
 
-/** How much later than its limit a slow machine may be. */
+/** Tolerance for slow machines. */
 const slackMs = 1000;
 
 describe('a client has so long for', () => {

@@ -1,6 +1,6 @@
-// One walk through every operation, its successes and its failures, in an account of its own.
+// Calls every operation, successfully and unsuccessfully, with a new account.
 import { type Client, freshEmail, password, type TestApp } from '../harness.ts';
-import { basic } from '../oauth/world.ts';
+import { basic } from '../support/oauth.ts';
 import type { Response } from 'supertest';
 
 export const newPassword = 'a quieter mare and no battery';
@@ -10,18 +10,18 @@ export interface Stop {
   response: Response;
 }
 
-/** What was sent and given that must never be seen again: in a log, or in another answer. */
+/** Sent and received secrets that must not appear in a log or in another response. */
 export interface Tour {
   stops: Stop[];
   secrets: string[];
 }
 
 /**
- * `mark` goes into everything that a stranger chooses: query, path, headers, bodies. Where mails can be read, it follows
- * their links; where the database can be reached, it goes on as an administrator.
+ * Puts `mark` into everything that a client chooses: query, path, headers, bodies. Follows the links of emails if
+ * `nextMail` is given, and continues as an administrator if `db` is given.
  */
 export async function takeTour(
-  { call, nextMail, sql }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'sql'>>,
+  { call, nextMail, db }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'db'>>,
   mark: string,
 ): Promise<Tour> {
   const stops: Stop[] = [];
@@ -139,9 +139,9 @@ export async function takeTour(
   await oauth('requestToken', { grant_type: 'client_credentials', client_id: mark, client_secret: mark });
   await oauth('introspectToken', { token: mark }, { authorization: `Basic ${mark}` });
   await oauth('introspectToken', { token: mark, client_id: mark, client_secret: mark });
-  if (sql) {
+  if (db) {
     const { body: asker } = await call('post', '/register', { body: { ...account, email: freshEmail() } });
-    await sql.query("INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')", [asker.user.id]);
+    await db.roles.grant(asker, 'admin');
     const scope = 'api-keys tokens:introspect';
     const login = await call('post', '/login', { body: { email: asker.user.email, password, scope } });
     const wanted = { name: mark, scopes: ['tokens:introspect'] };
@@ -154,10 +154,10 @@ export async function takeTour(
   await oauth('revokeToken', { token: mark, token_type_hint: mark }, { 'x-api-key': mark });
   await oauth('revokeToken', { token: granted['refresh_token'] ?? '' });
 
-  if (sql) {
+  if (db) {
     const boss = { ...account, email: freshEmail() };
     const { id } = (await call('post', '/register', { body: boss })).body.user;
-    await sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [id]);
+    await db.roles.grant(id, 'admin');
     const scope = 'audit:read keys:write roles:write users:read users:write';
     const { access_token: admin } = await visit('login', 'post', '/login', {
       body: { ...boss, display_name: undefined, scope },
@@ -184,7 +184,7 @@ export async function takeTour(
 
 type Visit = (operation: string, ...call: Parameters<Client['call']>) => Promise<Record<string, unknown>>;
 
-/** Every operation of an administrator. */
+/** Calls every administrative operation. */
 async function administer(
   visit: Visit,
   { admin: token, user, mark }: { admin: string | undefined; user: string; mark: string },

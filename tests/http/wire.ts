@@ -1,4 +1,4 @@
-// HTTP as bytes: for requests that a client library would not send.
+// Raw HTTP, for requests that client libraries do not send.
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 
@@ -12,13 +12,13 @@ export interface Sent {
   method?: string;
   headers?: OutgoingHttpHeaders;
   body?: string | Uint8Array | undefined;
-  /** Leaves Content-Length out. */
+  /** Omits Content-Length. */
   chunked?: boolean;
 }
 
 const patienceMs = 5000;
 
-/** One request, with exactly these headers and bytes. Rejects where no whole answer comes in five seconds. */
+/** Sends one request with exactly these headers and bytes. Rejects if no complete response arrives in five seconds. */
 export function send(baseUrl: string, path: string, { method = 'GET', headers = {}, body, chunked }: Sent = {}) {
   return new Promise<Answer>((resolve, reject) => {
     const { hostname, port } = new URL(baseUrl);
@@ -42,7 +42,7 @@ export function send(baseUrl: string, path: string, { method = 'GET', headers = 
   });
 }
 
-/** Sends these bytes, and resolves with all that comes back until the other end closes. Rejects where it never does. */
+/** Sends these bytes and resolves with everything received until the server closes. Rejects if it never does. */
 export function exchange(baseUrl: string, bytes: string | Uint8Array): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(baseUrl);
@@ -50,7 +50,7 @@ export function exchange(baseUrl: string, bytes: string | Uint8Array): Promise<s
     const late = setTimeout(() => socket.destroy(new Error(`no end after ${patienceMs} ms: ${received}`)), patienceMs);
     let received = '';
     socket.setEncoding('latin1').on('data', (text: string) => (received += text));
-    // A server that refuses early may close while we still write: what it said before is the answer.
+    // A server that refuses early can close while the client still writes: what it sent before is the response.
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error);
     });
@@ -62,7 +62,7 @@ export function exchange(baseUrl: string, bytes: string | Uint8Array): Promise<s
   });
 }
 
-/** The status, the media type and the count of the answers in what `exchange` got. */
+/** Status, media type and number of the responses that `exchange` received. */
 export function summaryOf(received: string): { status: number; type: string | undefined; answers: number } {
   return {
     status: Number(/^HTTP\/1\.1 (\d{3})/.exec(received)?.[1]),

@@ -5,12 +5,14 @@ import { decodeProtectedHeader } from 'jose';
 import pg from 'pg';
 import type { Settings } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { openRows, type Rows } from '../support/rows/index.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
-import { keyEvents, keyOf, publishedBy, readKeyRows, until } from './key-rows.ts';
+import { keyEvents, publishedBy, until } from './keys.ts';
 
 const masterKeys = randomBytes(32).toString('base64url');
 let database: TestDatabase;
-let sql: pg.Pool;
+let pool: pg.Pool;
+let db: Rows;
 const started: ServiceProcess[] = [];
 
 /** A key may sign 3 s after it is published. */
@@ -24,11 +26,12 @@ async function start(alg: 'ES256' | 'EdDSA', more: Settings = {}): Promise<Servi
 
 beforeAll(async () => {
   database = await createDatabase();
-  sql = new pg.Pool({ connectionString: database.url, max: 2 });
+  pool = new pg.Pool({ connectionString: database.url, max: 2 });
+  db = openRows(pool);
 });
 afterAll(async () => {
   for (const service of started) if (service.child.exitCode === null) await service.kill();
-  await sql.end();
+  await pool.end();
   await database.drop();
 });
 
@@ -39,7 +42,7 @@ const algOf = async (service: ServiceProcess) => {
 const supported = async (service: ServiceProcess) =>
   (await service.get('/.well-known/openid-configuration')).body.id_token_signing_alg_values_supported as string[];
 
-test('a new algorithm is published first and signs then; nobody flaps, and every token is good everywhere', async () => {
+test('a new algorithm is published before it signs, and every token is valid in every process', async () => {
   const [former, other] = [await start('ES256'), await start('ES256')];
   expect(await supported(former)).toEqual(['ES256']);
   const startedMs = performance.now();
@@ -57,46 +60,46 @@ test('a new algorithm is published first and signs then; nobody flaps, and every
     return algs.newer.filter((alg) => alg === 'EdDSA').length > 5;
   }, 20_000);
 
-  // One change of each process at most: from the former algorithm to its own.
+  // At most one change in each process: from the former algorithm to its own.
   expect(algs.newer.join(' ')).toMatch(/^(ES256 )+(EdDSA ?)+$/);
   expect(switchedMs).toBeGreaterThan(3000);
   expect(new Set([...algs.former, ...algs.other])).toEqual(new Set(['ES256']));
   for (const service of [former, other, newer])
     expect((await supported(service)).toSorted()).toEqual(['ES256', 'EdDSA']);
-  expect((await readKeyRows(sql)).map(({ alg, status }) => `${alg} ${status}`).toSorted()).toEqual([
+  expect((await db.signingKeys.all()).map(({ alg, status }) => `${alg} ${status}`).toSorted()).toEqual([
     'ES256 active',
     'ES256 next',
     'EdDSA active',
     'EdDSA next',
   ]);
-  expect((await keyEvents(sql)).filter(({ type }) => type === 'activated')).toEqual([
-    { type: 'activated', kid: await keyOf(sql, 'active', 'EdDSA'), reason: 'alg_changed' },
+  expect((await keyEvents(db)).filter(({ type }) => type === 'activated')).toEqual([
+    { type: 'activated', kid: await db.signingKeys.kid('active', 'EdDSA'), reason: 'alg_changed' },
   ]);
 }, 60_000);
 
-test('a process that is rolled back goes on with the former key at once', async () => {
+test('a rolled back process signs with the former key immediately', async () => {
   const back = await start('ES256');
   expect((await algOf(back)).alg).toBe('ES256');
   await back.stop();
 });
 
-test('keys of an algorithm that no process wants any more retire, and their tokens stay good', async () => {
+test('keys of an algorithm that no process uses retire, and their tokens stay valid', async () => {
   const [former, other, newer] = started as [ServiceProcess, ServiceProcess, ServiceProcess];
   const { token } = await algOf(former);
-  const [active, next] = [await keyOf(sql, 'active'), await keyOf(sql, 'next')];
+  const [active, next] = [await db.signingKeys.kid('active'), await db.signingKeys.kid('next')];
   await former.stop();
   await other.stop();
   await new Promise((resolve) => setTimeout(resolve, 1000)); // several polls: it may be a restart
-  expect(await keyOf(sql, 'active')).toBe(active);
+  expect(await db.signingKeys.kid('active')).toBe(active);
 
-  await sql.query(`UPDATE signing_keys SET wanted_at = wanted_at - interval '10 minutes' WHERE alg = 'ES256'`);
+  await db.signingKeys.ageWanted('ES256', 600);
   await until(async () => !(await publishedBy(newer)).includes(next), 5000);
-  await until(async () => (await readKeyRows(sql)).some(({ status }) => status === 'retired'), 5000);
-  expect(await keyOf(sql, 'retired')).toBe(active);
-  expect((await readKeyRows(sql)).map(({ kid }) => kid)).not.toContain(next);
+  await until(async () => (await db.signingKeys.all()).some(({ status }) => status === 'retired'), 5000);
+  expect(await db.signingKeys.kid('retired')).toBe(active);
+  expect((await db.signingKeys.all()).map(({ kid }) => kid)).not.toContain(next);
   expect((await newer.get('/me', token)).status).toBe(200);
   expect((await algOf(newer)).alg).toBe('EdDSA');
-  expect((await keyEvents(sql)).slice(-2).map(({ type, reason }) => [type, reason])).toEqual(
+  expect((await keyEvents(db)).slice(-2).map(({ type, reason }) => [type, reason])).toEqual(
     expect.arrayContaining([
       ['retired', 'unwanted'],
       ['deleted', 'unwanted'],
@@ -104,12 +107,12 @@ test('keys of an algorithm that no process wants any more retire, and their toke
   );
 }, 30_000);
 
-test('a first start of both generations at once makes one key that signs, of either', async () => {
-  await sql.query('DELETE FROM signing_keys');
+test('concurrent first starts with two algorithms create one active key', async () => {
+  await db.signingKeys.remove();
   const patient = { JWKS_MAX_AGE: '5m' };
   const pair = await Promise.all([start('ES256', patient), start('EdDSA', patient)]);
   const algsThatAre = async (wanted: string) =>
-    (await readKeyRows(sql)).flatMap(({ status, alg }) => (status === wanted ? [alg] : [])).toSorted();
+    (await db.signingKeys.all()).flatMap(({ status, alg }) => (status === wanted ? [alg] : [])).toSorted();
   await until(async () => (await algsThatAre('next')).join() === 'ES256,EdDSA', 5000);
   expect(await algsThatAre('active')).toHaveLength(1);
   const [one, two] = await Promise.all(pair.map(algOf));

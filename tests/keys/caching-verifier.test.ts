@@ -1,12 +1,12 @@
-// Keys that turn every few seconds, under load on two processes, before verifiers that cache for as long as they may.
+// Keys that rotate every few seconds, two processes under load, and verifiers that cache as long as allowed.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import type { Account } from '../harness.ts';
 import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
-import { keyEvents, kidOf } from './key-rows.ts';
+import { keyEvents, kidOf } from './keys.ts';
 
 const rotations = 5;
-/** A key may sign after 1 s of max-age, 1 s of stale-while-revalidate and 1 s of margin; so it turns every 3 s or so. */
+/** A key can sign after 1 s of max-age, 1 s of stale-while-revalidate and 1 s of margin: it rotates about every 3 s. */
 const settings = { JWKS_MAX_AGE: '1s', SIGNING_KEY_ROTATION: '1s', ISSUER: 'https://auth.example.com' };
 const cachedForMs = 2000;
 const withinMs = 60_000;
@@ -17,14 +17,14 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => workers.close());
 
-/** Asks again when max-age and stale-while-revalidate are over, and never for a `kid` that it does not know. */
+/** Reloads after max-age and stale-while-revalidate, and never because of an unknown `kid`. */
 function makeVerifier(index: number): (token: string) => Promise<unknown> {
   const url = new URL('/.well-known/jwks.json', workers.at(index).baseUrl);
   const keys = createRemoteJWKSet(url, { cacheMaxAge: cachedForMs, cooldownDuration: 10 * withinMs });
   return (token) => jwtVerify(token, keys, { issuer: settings.ISSUER, typ: 'at+jwt' });
 }
 
-test('over five rotations no verifier meets a key that it does not know, and each key turns once', async () => {
+test('in five rotations no caching verifier meets an unknown key', async () => {
   const verifiers = Array.from({ length: 8 }, (_, index) => makeVerifier(index));
   const accounts = await atOnce(4, (index) => workers.at(index).register());
   const kids = new Set<string>();
@@ -38,7 +38,7 @@ test('over five rotations no verifier meets a key that it does not know, and eac
     checks += 1;
     await verifiers[who % verifiers.length]?.(token).catch((error: Error) => failures.push(`${who}: ${error.message}`));
   };
-  /** A client that refreshes at either process, and shows each token at once and once more a little later. */
+  /** A client that refreshes at either process, and uses each token immediately and again a little later. */
   const client = async (account: Account, index: number) => {
     let token = account.refresh_token;
     let earlier: string | undefined;
@@ -49,10 +49,10 @@ test('over five rotations no verifier meets a key that it does not know, and eac
       token = next;
       tokens += 1;
       kids.add(kidOf(fresh) ?? '');
-      // The own endpoints of the other process, too.
+      // Also the endpoints of the other process.
       const me = await workers.at(index + turn + 1).get('/me', fresh);
       if (me.status !== 200) failures.push(`/me: ${me.status} ${me.text}`);
-      // Verifiers begin one after the other, so that their caches are of every age.
+      // Verifiers start one after the other, so that their caches differ in age.
       const known = Math.min(verifiers.length, 1 + Math.floor((performance.now() - startedMs) / 370));
       await Promise.all(Array.from({ length: known }, (_, who) => check(fresh, who)));
       if (earlier !== undefined) await check(earlier, turn % known);
@@ -70,11 +70,11 @@ test('over five rotations no verifier meets a key that it does not know, and eac
   expect(kids.size).toBeGreaterThan(rotations);
   expect(tokens).toBeGreaterThan(200);
   expect(checks).toBeGreaterThan(5 * tokens);
-  const events = await keyEvents(workers.sql);
+  const events = await keyEvents(workers.db);
   const activated = events.filter(({ type }) => type === 'activated').map(({ kid }) => kid);
   expect(new Set(activated).size).toBe(activated.length);
   expect(activated.length).toBeGreaterThanOrEqual(rotations);
-  // Each was made, and the one that it replaced retired, as often: no process made or retired one of its own.
+  // Equal counts: no process created or retired a key of its own.
   const count = (type: string) => events.filter((event) => event.type === type).length;
   expect([count('retired'), count('made')]).toEqual([activated.length, activated.length + 2]);
 }, 90_000);

@@ -1,12 +1,11 @@
-// npm run cli -- keys, as a process of its own, beside a service that runs.
+// `npm run cli -- keys` next to a running service.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atOnce } from '../support/workers.ts';
-import { keyEvents, keyOf, kidOf, letKeysPass, publishedBy, readKeyRows, until } from './key-rows.ts';
+import { keyEvents, kidOf, publishedBy, until } from './keys.ts';
 import { runCli } from './run-cli.ts';
 
 const [former, later] = [randomBytes(32), randomBytes(32)];
@@ -16,7 +15,7 @@ const time = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;
 
 let database: TestDatabase;
 let app: TestApp;
-/** It gets no master key: what needs none must not ask for it. */
+/** Without master keys: commands that do not need them must not require them. */
 const keys = (...args: string[]) => runCli({ DATABASE_URL: database.url }, 'keys', ...args);
 const succeeded = async (...args: string[]) => {
   const { code, stdout, stderr } = await keys(...args);
@@ -33,55 +32,55 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('list prints a table of the keys, and nothing of the private ones', async () => {
+test('list prints the keys without private parts', async () => {
   const [head, ...lines] = (await succeeded('list')).trimEnd().split('\n');
   expect(head?.split(/ {2,}/)).toEqual(['KID', 'ALG', 'STATUS', 'SINCE', 'MASTER KEY']);
   expect(lines.map((line) => line.split(/ {2,}/))).toEqual([
-    [await keyOf(app.sql, 'active'), 'ES256', 'active', expect.stringMatching(time), idOf(former)],
-    [await keyOf(app.sql, 'next'), 'ES256', 'next', expect.stringMatching(time), idOf(former)],
+    [await app.db.signingKeys.kid('active'), 'ES256', 'active', expect.stringMatching(time), idOf(former)],
+    [await app.db.signingKeys.kid('next'), 'ES256', 'next', expect.stringMatching(time), idOf(former)],
   ]);
 });
 
 describe('rotate', () => {
-  test('says when the next key takes over, where verifiers cannot know it yet; and then it does', async () => {
-    const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
-    const readyAt = (await readKeyRows(app.sql)).find(({ kid }) => kid === next)?.readyAt;
-    const told = `${next} becomes active at ${readyAt?.toISOString()}, when every verifier can have it.\n`;
+  test('prints when the next key takes over if verifiers cannot know it yet, and it takes over then', async () => {
+    const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
+    const readyAt = (await app.db.signingKeys.all()).find(({ kid }) => kid === next)?.readyAt;
+    const told = `${next} takes over at ${readyAt?.toISOString()}, when every verifier can know it.\n`;
     expect(await succeeded('rotate')).toBe(told);
     expect(await succeeded('rotate')).toBe(told);
-    expect(await keyOf(app.sql, 'active')).toBe(active);
-    expect((await keyEvents(app.sql)).slice(2)).toEqual([{ type: 'asked', kid: next, reason: 'cli' }]);
-    await letKeysPass(app.sql, 660);
+    expect(await app.db.signingKeys.kid('active')).toBe(active);
+    expect((await keyEvents(app.db)).slice(2)).toEqual([{ type: 'asked', kid: next, reason: 'cli' }]);
+    await app.db.signingKeys.age(660);
     await app.keyring.maintain();
-    expect(await keyOf(app.sql, 'active')).toBe(next);
+    expect(await app.db.signingKeys.kid('active')).toBe(next);
   });
 
-  test('asked for by ten at once happens once, at once where the next key is ready', async () => {
-    await letKeysPass(app.sql, 660);
-    const next = await keyOf(app.sql, 'next');
-    const already = (await keyEvents(app.sql)).length;
+  test('requested ten times concurrently happens once, immediately if the next key is ready', async () => {
+    await app.db.signingKeys.age(660);
+    const next = await app.db.signingKeys.kid('next');
+    const already = (await keyEvents(app.db)).length;
     const answers = await atOnce(10, () => succeeded('rotate'));
     await until(() => app.keyring.active().kid === next, 2000);
     await app.keyring.maintain();
-    const events = (await keyEvents(app.sql)).slice(already);
+    const events = (await keyEvents(app.db)).slice(already);
     expect(events.map(({ type }) => type)).toEqual(['asked', 'retired', 'activated', 'made']);
-    expect(await keyOf(app.sql, 'active')).toBe(next);
+    expect(await app.db.signingKeys.kid('active')).toBe(next);
     for (const answer of answers)
       expect(answer).toMatch(
         new RegExp(`^${next} (becomes active in every running process|became active at ${time.source}\\. Nothing)`),
       );
-    expect(answers.filter((answer) => answer.includes('becomes active in every running process'))).not.toEqual([]);
-    // Nor later: nobody has asked for the one after it.
-    await letKeysPass(app.sql, 660);
+    expect(answers.filter((answer) => answer.includes('takes over now'))).not.toEqual([]);
+    // Also not later: no rotation of its successor was requested.
+    await app.db.signingKeys.age(660);
     await app.keyring.maintain();
-    expect(await keyOf(app.sql, 'active')).toBe(next);
+    expect(await app.db.signingKeys.kid('active')).toBe(next);
   }, 60_000);
 });
 
 describe('revoke', () => {
-  test('destroys the active key: the next one signs, and what the former signed is refused', async () => {
+  test('destroys the active key: the next one signs, and tokens of the former are refused', async () => {
     const { access_token: token } = await app.register();
-    const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
+    const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
     const told = await succeeded('revoke', active);
     expect(told).toContain(`Revoked ${active}, which was active.`);
     expect(told).toContain(`${next} is active now.`);
@@ -95,7 +94,7 @@ describe('revoke', () => {
     expect(await succeeded('list')).toMatch(new RegExp(`${active} +ES256 +revoked +${time.source} +-\n$`));
   });
 
-  test('a kid that is not there is refused with a sentence; one that begins with a hyphen is no option', async () => {
+  test('an unknown key id is an error, and one that starts with a hyphen is not an option', async () => {
     for (const kid of ['nobody', '-nobody', '--nobody'])
       expect(await keys('revoke', kid)).toEqual({
         code: 1,
@@ -109,8 +108,8 @@ describe('rewrap', () => {
   const rewrap = (...masterKeys: Buffer[]) =>
     runCli({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys.map(text).join(',') }, 'keys', 'rewrap');
 
-  test('puts every key under the first master key, once, and the service goes on with that one alone', async () => {
-    const open = (await readKeyRows(app.sql)).filter(({ status }) => status !== 'revoked');
+  test('encrypts every key with the first master key, after which the service needs only that one', async () => {
+    const open = (await app.db.signingKeys.all()).filter(({ status }) => status !== 'revoked');
     const first = await rewrap(later, former);
     expect([first.code, first.stderr]).toEqual([0, '']);
     expect(first.stdout.trimEnd().split('\n').sort()).toEqual(
@@ -120,7 +119,7 @@ describe('rewrap', () => {
       code: 0,
       stdout: `Every signing key is already encrypted with master key ${idOf(later)}.\n`,
     });
-    const rewrapped = (await keyEvents(app.sql)).filter(({ type }) => type === 'rewrapped');
+    const rewrapped = (await keyEvents(app.db)).filter(({ type }) => type === 'rewrapped');
     expect(rewrapped).toHaveLength(open.length);
     const restarted = await startApp({ MASTER_KEYS: text(later) }, { databaseUrl: database.url });
     expect(await publishedBy(restarted)).toEqual(await publishedBy(app));
@@ -130,28 +129,28 @@ describe('rewrap', () => {
     );
   });
 
-  test('without the key that they are under, changes nothing and says what to do', async () => {
-    const before = await readKeyRows(app.sql);
+  test('without the old master key changes nothing and prints instructions', async () => {
+    const before = await app.db.signingKeys.all();
     const { code, stdout, stderr } = await rewrap(former);
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^Error: MASTER_KEYS does not contain master key [\da-f]{16}, .*Append[^\n]*\n$/);
-    expect(await readKeyRows(app.sql)).toEqual(before);
+    expect(stderr).toMatch(/^MASTER_KEYS does not hold the master key [\da-f]{16} .*Append[^\n]*\n$/);
+    expect(await app.db.signingKeys.all()).toEqual(before);
   });
 
-  test('needs MASTER_KEYS, and says so', async () => {
+  test('fails without MASTER_KEYS and names it', async () => {
     const { code, stderr } = await keys('rewrap');
     expect([code, stderr]).toEqual([1, 'Error: The configuration is invalid:\n  - MASTER_KEYS is required\n']);
   });
 });
 
-test('--help tells of every command, and what is none is answered with the same and 2', async () => {
+test('--help lists every command, and an unknown command prints the same and exits with 2', async () => {
   const help = await succeeded('--help');
   for (const name of ['list', 'rotate', 'revoke KID', 'rewrap']) expect(help).toContain(`\n  ${name} `);
   for (const args of [[], ['fly'], ['revoke'], ['list', 'now'], ['revoke', 'one', 'two'], ['list', '--json']])
     expect(await keys(...args)).toEqual({ code: 2, stdout: '', stderr: help });
 }, 20_000);
 
-test('a database that is down, or not there yet, is a sentence without a password', async () => {
+test('an unreachable or missing database is a one-sentence error without the password', async () => {
   const nowhere = new URL(database.url);
   nowhere.port = '1';
   const { code, stdout, stderr } = await runCli({ DATABASE_URL: nowhere.href }, 'keys', 'list');
@@ -160,12 +159,9 @@ test('a database that is down, or not there yet, is a sentence without a passwor
   expect(stderr).not.toContain(nowhere.password);
 });
 
-test('a database without the migrations is a sentence that says what to run', async () => {
+test('an unmigrated database is a one-sentence error with the command to run', async () => {
   const old = await createDatabase();
-  const client = new pg.Client(old.url);
-  await client.connect();
-  await client.query(`DELETE FROM _prisma_migrations WHERE migration_name LIKE '%key_rotation'`);
-  await client.end();
+  await old.use((db) => db.server.forgetMigration('key_rotation'));
   const { code, stderr } = await runCli({ DATABASE_URL: old.url }, 'keys', 'list');
   expect([code, stderr]).toEqual([
     1,
@@ -174,7 +170,7 @@ test('a database without the migrations is a sentence that says what to run', as
   await old.drop();
 });
 
-test('before the first start there is nothing to list, and nothing to rotate', async () => {
+test('before the first start there are no keys to list or rotate', async () => {
   const empty = await createDatabase();
   const environment = { DATABASE_URL: empty.url };
   expect(await runCli(environment, 'keys', 'list')).toMatchObject({

@@ -1,8 +1,7 @@
-// How processes hear of each other's keys: by NOTIFY, by polling where that is cut, and from a token of a key they lack.
+// How processes learn about key changes: by NOTIFY, by polling, and from a token with an unknown key id.
 import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { pino } from 'pino';
 import { makeAudit } from '../../src/core/audit/audit.ts';
 import { commandLine, revokeKey } from '../../src/core/signing-keys/operator-actions.ts';
@@ -13,7 +12,7 @@ import { makeLogger } from '../../src/platform/log.ts';
 import { type Settings, startApp, type TestApp } from '../harness.ts';
 import { type Gate, startGate } from '../operations/gate.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { keyEvents, keyOf, kidOf, letKeysPass, publishedBy, until } from './key-rows.ts';
+import { keyEvents, kidOf, publishedBy, until } from './keys.ts';
 
 const settings: Settings = { MASTER_KEYS: randomBytes(32).toString('base64url') };
 let database: TestDatabase;
@@ -64,54 +63,47 @@ async function revoke(kid: string): Promise<void> {
   await db.transaction((tx) => revokeKey(tx, audit, kid, commandLine)).finally(() => db.$disconnect());
 }
 
-const listeners = async ({ sql }: TestApp): Promise<number> =>
-  (
-    await sql.query(`SELECT FROM pg_stat_activity WHERE application_name = 'keyturn-listen' AND query LIKE 'LISTEN%'
-                    AND datname = current_database()`)
-  ).rows.length;
+const listeners = ({ db }: TestApp) => db.server.connections('keyturn-listen', 'LISTEN%');
 
-test('a revoked key leaves the JWKS of every process within a second, and its tokens are refused', async () => {
+test('every process drops a revoked key and refuses its tokens within a second', async () => {
   const apps = [await start(), await start(), await start()] as const;
   const [first] = apps;
   await until(async () => (await listeners(first)) === 3, 5000);
   const { access_token: token } = await first.register();
-  const [active, next] = [await keyOf(first.sql, 'active'), await keyOf(first.sql, 'next')];
+  const [active, next] = [await first.db.signingKeys.kid('active'), await first.db.signingKeys.kid('next')];
   await revoke(active);
   const ms = await until(() => apps.every(({ keyring }) => !keyring.find(active)), 3000);
   expect(ms).toBeLessThan(1000);
   await until(() => apps.every(({ keyring }) => keyring.published().length === 2), 3000);
   for (const app of apps) {
-    expect(await publishedBy(app)).toEqual([await keyOf(first.sql, 'next'), next]);
+    expect(await publishedBy(app)).toEqual([await first.db.signingKeys.kid('next'), next]);
     expect((await app.get('/me', token)).status).toBe(401);
     expect(kidOf((await app.register()).access_token)).toBe(next);
   }
-  const { rows } = await first.sql.query(
-    'SELECT status, length(sealed_key) AS bytes FROM signing_keys WHERE kid = $1',
-    [active],
-  );
-  expect(rows).toEqual([{ status: 'revoked', bytes: 0 }]);
-  expect((await keyEvents(first.sql)).slice(2)).toEqual([
+  const revoked = (await first.db.signingKeys.all()).find(({ kid }) => kid === active);
+  expect([revoked?.status, revoked?.sealedKey.length]).toEqual(['revoked', 0]);
+  expect((await keyEvents(first.db)).slice(2)).toEqual([
     { type: 'revoked', kid: active, reason: 'cli' },
     { type: 'activated', kid: next, reason: 'revoked' },
-    { type: 'made', kid: await keyOf(first.sql, 'next'), reason: 'next' },
+    { type: 'made', kid: await first.db.signingKeys.kid('next'), reason: 'next' },
   ]);
 });
 
-test('a revoked next key is replaced by one that waits its full time', async () => {
+test('the replacement of a revoked next key waits the full publication time', async () => {
   const app = await start();
-  const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
-  await letKeysPass(app.sql, 3600);
+  const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
+  await app.db.signingKeys.age(3600);
   await revoke(next);
   await until(() => !app.keyring.find(next) && app.keyring.published().length === 2, 5000);
-  await app.sql.query('UPDATE signing_keys SET asked_at = clock_timestamp()');
+  await app.db.signingKeys.requestRotation();
   await app.keyring.maintain();
-  expect(await keyOf(app.sql, 'active')).toBe(active);
+  expect(await app.db.signingKeys.kid('active')).toBe(active);
 });
 
-test('where LISTEN is refused the poll follows within seconds; the log says it once, and once that it is over', async () => {
+test('if LISTEN fails, polling finds changes within seconds, and the log reports start and end once', async () => {
   gate.refuse();
   const app = await start();
-  const active = await keyOf(app.sql, 'active');
+  const active = await app.db.signingKeys.kid('active');
   await revoke(active);
   const ms = await until(() => !app.keyring.find(active), 8000);
   expect(ms).toBeGreaterThan(50);
@@ -121,13 +113,13 @@ test('where LISTEN is refused the poll follows within seconds; the log says it o
 
   gate.open();
   await until(async () => (await listeners(app)) === 1, 5000);
-  await until(() => said(/listening for notifications again/).length === 1, 2000);
-  const second = await keyOf(app.sql, 'active');
+  await until(() => said(/listening to Postgres again/).length === 1, 2000);
+  const second = await app.db.signingKeys.kid('active');
   await revoke(second);
   expect(await until(() => !app.keyring.find(second), 3000)).toBeLessThan(1000);
 });
 
-test('a token of a key that is not known makes a process look, once a second at most', async () => {
+test('a token with an unknown key id makes a process reload keys at most once a second', async () => {
   // Polls every 5 s and hears nothing: only the token can tell it.
   const deaf = await startApp(
     { ...settings, DATABASE_DIRECT_URL: gate.url },
@@ -141,9 +133,9 @@ test('a token of a key that is not known makes a process look, once a second at 
   // Three times, as a poll may by chance be what comes.
   let token = '';
   for (let turn = 0; turn < 3; turn += 1) {
-    // A key that signs as soon as it is made, which only revocations bring about.
+    // After revocations, a key signs as soon as it is created.
     for (const status of ['next', 'active'] as const) {
-      await revoke(await keyOf(other.sql, status));
+      await revoke(await other.db.signingKeys.kid(status));
       if (status === 'next') await other.keyring.maintain();
     }
     await other.keyring.maintain();
@@ -151,10 +143,7 @@ test('a token of a key that is not known makes a process look, once a second at 
     await until(async () => (await deaf.get('/me', token)).status === 200, 1500);
   }
 
-  const reads = async () =>
-    Number(
-      (await deaf.sql.query(`SELECT pg_stat_get_numscans('signing_keys'::regclass) AS scans`)).rows[0].scans as string,
-    );
+  const reads = () => deaf.db.server.scansOf('signing_keys');
   const settled = () => new Promise((resolve) => setTimeout(resolve, 1200)); // backends report once a second
   await settled();
   const before = await reads();
@@ -167,16 +156,14 @@ test('a token of a key that is not known makes a process look, once a second at 
   expect((await reads()) - before).toBeLessThan(20);
 });
 
-test('while the database is down the JWKS is served and the key stays active; it turns when the database is back', async () => {
+test('while the database is down the JWKS is served and the key stays active; it rotates when the database is back', async () => {
   const app = await start({ JWKS_MAX_AGE: '3s', SIGNING_KEY_ROTATION: '1h' }, gate.url);
   const active = app.keyring.active().kid;
   const { access_token: token } = await app.register();
   const jwks = await publishedBy(app);
   gate.refuse();
-  const sql = new pg.Pool({ connectionString: database.url, max: 1 });
-  await letKeysPass(sql, 3600);
-  await sql.end();
-  await until(() => said(/background job failed/).length > 0, 5000);
+  await database.use((db) => db.signingKeys.age(3600));
+  await until(() => said(/the signing keys stay as they are/).length > 0, 5000);
   await new Promise((resolve) => setTimeout(resolve, 2500)); // two polls more
   expect(await publishedBy(app)).toEqual(jwks);
   expect(app.keyring.active().kid).toBe(active);
@@ -190,7 +177,7 @@ test('while the database is down the JWKS is served and the key stays active; it
   expect(said(/signing with a different key/)).toHaveLength(1);
 });
 
-test('a process that stops lets go of its connection for LISTEN', async () => {
+test('a stopping process closes its LISTEN connection', async () => {
   const [stays, stops] = [await start(), await start()];
   await until(async () => (await listeners(stays)) === 2, 5000);
   closing.pop();

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Settings, startApp, type TestApp } from '../harness.ts';
+import type { KeyStatus } from '../support/rows/signing-keys.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atOnce } from '../support/workers.ts';
-import { keyEvents, keyOf, kidOf, letKeysPass, publishedBy, readKeyRows } from './key-rows.ts';
+import { keyEvents, kidOf, publishedBy } from './keys.ts';
 
 const daySeconds = 86_400;
-/** JWKS_MAX_AGE and as much again of stale-while-revalidate, and the margin. */
+/** Twice JWKS_MAX_AGE (max-age and stale-while-revalidate), and the margin. */
 const publishSeconds = 300 + 300 + 60;
-/** ACCESS_TTL, JWKS_MAX_AGE and the skew of clocks. */
+/** ACCESS_TTL, JWKS_MAX_AGE and the clock skew. */
 const keepSeconds = 900 + 300 + 60;
 
 const settings: Settings = { MASTER_KEYS: randomBytes(32).toString('base64url') };
@@ -28,71 +29,71 @@ afterEach(async () => {
   await database.drop();
 });
 
-const statuses = async ({ sql }: TestApp) => (await readKeyRows(sql)).map(({ status }) => status);
+const statuses = async ({ db }: TestApp) => (await db.signingKeys.all()).map(({ status }) => status);
 const signerOf = async (app: TestApp) => kidOf((await app.register()).access_token);
 
 describe('the first start', () => {
-  test('makes a key that signs and the next one, and publishes both', async () => {
+  test('creates and publishes an active key and a next key', async () => {
     const app = await start();
-    const [active, next] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
+    const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
     expect(await signerOf(app)).toBe(active);
     expect(await publishedBy(app)).toEqual([next, active]);
-    expect(await keyEvents(app.sql)).toEqual([
+    expect(await keyEvents(app.db)).toEqual([
       { type: 'made', kid: active, reason: 'active' },
       { type: 'made', kid: next, reason: 'next' },
     ]);
   });
 
-  test('of ten processes at once makes them once', async () => {
+  test('of ten concurrent processes creates them once', async () => {
     const started = await atOnce(10, () => start());
     expect(await statuses(started[0] as TestApp)).toEqual(['active', 'next']);
     expect(new Set(await Promise.all(started.map(signerOf))).size).toBe(1);
   });
 
-  test('of a deployment that has one active key, as the release before made it, adds the next one', async () => {
+  test('adds the next key if an older release left only an active one', async () => {
     const app = await start();
-    const active = await keyOf(app.sql, 'active');
-    await app.sql.query(`DELETE FROM signing_keys WHERE status = 'next'`);
+    const active = await app.db.signingKeys.kid('active');
+    await app.db.signingKeys.remove('next');
     const upgraded = await start();
     expect(await statuses(upgraded)).toEqual(['active', 'next']);
-    expect(await keyOf(app.sql, 'active')).toBe(active);
+    expect(await app.db.signingKeys.kid('active')).toBe(active);
   });
 });
 
 describe('a rotation', () => {
-  test('comes after SIGNING_KEY_ROTATION and not before; the former key stays in the JWKS, and good', async () => {
+  test('happens after SIGNING_KEY_ROTATION, and the former key stays published and valid', async () => {
     const app = await start();
     const account = await app.register();
-    const [first, second] = [await keyOf(app.sql, 'active'), await keyOf(app.sql, 'next')];
-    await letKeysPass(app.sql, 90 * daySeconds - 60);
+    const [first, second] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
+    await app.db.signingKeys.age(90 * daySeconds - 60);
     await app.keyring.maintain();
-    expect(await keyOf(app.sql, 'active')).toBe(first);
+    expect(await app.db.signingKeys.kid('active')).toBe(first);
 
-    await letKeysPass(app.sql, 60);
+    await app.db.signingKeys.age(60);
     await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['retired', 'active', 'next']);
-    expect(await keyOf(app.sql, 'active')).toBe(second);
+    expect(await app.db.signingKeys.kid('active')).toBe(second);
     expect(await signerOf(app)).toBe(second);
-    expect(await publishedBy(app)).toEqual([await keyOf(app.sql, 'next'), second, first]);
+    expect(await publishedBy(app)).toEqual([await app.db.signingKeys.kid('next'), second, first]);
     expect((await app.get('/me', account.access_token)).status).toBe(200);
     expect(app.keyring.activeSince()?.getTime()).toBeGreaterThan(Date.now() - 60_000);
-    expect((await keyEvents(app.sql)).slice(2)).toEqual([
+    expect((await keyEvents(app.db)).slice(2)).toEqual([
       { type: 'retired', kid: first, reason: 'aged' },
       { type: 'activated', kid: second, reason: 'aged' },
-      { type: 'made', kid: await keyOf(app.sql, 'next'), reason: 'next' },
+      { type: 'made', kid: await app.db.signingKeys.kid('next'), reason: 'next' },
     ]);
   });
 
-  test('waits until the next key has been published for long enough, however old the active one is', async () => {
+  test('waits until the next key was published long enough, however old the active one is', async () => {
     const app = await start();
-    const first = await keyOf(app.sql, 'active');
-    await letKeysPass(app.sql, 91 * daySeconds);
-    await app.sql.query(`DELETE FROM signing_keys WHERE status = 'next'`);
+    const first = await app.db.signingKeys.kid('active');
+    await app.db.signingKeys.age(91 * daySeconds);
+    await app.db.signingKeys.remove('next');
     await app.keyring.maintain();
-    await letKeysPass(app.sql, publishSeconds - 5);
+    await app.db.signingKeys.age(publishSeconds - 5);
     await app.keyring.maintain();
     expect(await signerOf(app)).toBe(first);
-    await letKeysPass(app.sql, 5);
+    await app.db.signingKeys.age(5);
     await app.keyring.maintain();
     expect(await signerOf(app)).not.toBe(first);
   });
@@ -100,32 +101,32 @@ describe('a rotation', () => {
   test('waits for the longest JWKS_MAX_AGE of any process', async () => {
     const app = await start({ SIGNING_KEY_ROTATION: '1s' });
     const patient = await start({ SIGNING_KEY_ROTATION: '1s', JWKS_MAX_AGE: '1h' });
-    await letKeysPass(app.sql, 7200 + 60 - 5);
+    await app.db.signingKeys.age(7200 + 60 - 5);
     await Promise.all([app.keyring.maintain(), patient.keyring.maintain()]);
     expect(await statuses(app)).toEqual(['active', 'next']);
-    await letKeysPass(app.sql, 5);
+    await app.db.signingKeys.age(5);
     await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['retired', 'active', 'next']);
   });
 
-  test('by ten processes at once happens once, every time, and all sign with one key', async () => {
+  test('by ten concurrent processes happens once, and all sign with one key', async () => {
     const all = await atOnce(10, () => start());
     const [first] = all as [TestApp];
     for (let turn = 1; turn <= 3; turn += 1) {
-      await letKeysPass(first.sql, 91 * daySeconds);
+      await first.db.signingKeys.age(91 * daySeconds);
       await Promise.all(all.map(({ keyring }) => keyring.maintain()));
-      const activated = (await keyEvents(first.sql)).filter(({ type }) => type === 'activated');
+      const activated = (await keyEvents(first.db)).filter(({ type }) => type === 'activated');
       expect(activated).toHaveLength(turn);
       await Promise.all(all.map(({ keyring }) => keyring.maintain()));
-      const active = await keyOf(first.sql, 'active');
+      const active = await first.db.signingKeys.kid('active');
       expect(all.map(({ keyring }) => keyring.active().kid)).toEqual(all.map(() => active));
-      await keyOf(first.sql, 'next');
+      await first.db.signingKeys.kid('next');
     }
   });
 
-  test('never comes by itself with SIGNING_KEY_ROTATION=off', async () => {
+  test('does not happen automatically with SIGNING_KEY_ROTATION=off', async () => {
     const app = await start({ SIGNING_KEY_ROTATION: 'off' });
-    await letKeysPass(app.sql, 3650 * daySeconds);
+    await app.db.signingKeys.age(3650 * daySeconds);
     await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['active', 'next']);
   });
@@ -133,68 +134,63 @@ describe('a rotation', () => {
 
 describe('a retired key', () => {
   const rotate = async (app: TestApp) => {
-    await letKeysPass(app.sql, 91 * daySeconds);
+    await app.db.signingKeys.age(91 * daySeconds);
     await app.keyring.maintain();
   };
 
-  test('is published until the last token that it signed has expired, and the skew is over; then it is gone', async () => {
+  test('is published until its last token has expired, plus the clock skew', async () => {
     const app = await start();
     const { access_token: token } = await app.register();
     await rotate(app);
-    await letKeysPass(app.sql, keepSeconds - 5);
+    await app.db.signingKeys.age(keepSeconds - 5);
     await app.keyring.maintain();
     expect(await publishedBy(app)).toHaveLength(3);
     expect((await app.get('/me', token)).status).toBe(200);
 
-    await letKeysPass(app.sql, 5);
+    await app.db.signingKeys.age(5);
     await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['active', 'next']);
     expect(await publishedBy(app)).toHaveLength(2);
     expect((await app.get('/me', token)).status).toBe(401);
-    expect((await keyEvents(app.sql)).at(-1)).toEqual({ type: 'deleted', kid: kidOf(token), reason: 'spent' });
+    expect((await keyEvents(app.db)).at(-1)).toEqual({ type: 'deleted', kid: kidOf(token), reason: 'spent' });
   });
 
-  test('stays for the longest ACCESS_TTL of any process that could sign with it', async () => {
+  test('stays published for the longest ACCESS_TTL of any process that could sign with it', async () => {
     const app = await start();
     const generous = await start({ ACCESS_TTL: '1h' });
     await rotate(app);
-    await letKeysPass(app.sql, 3600 + 300 + 60 - 5);
+    await app.db.signingKeys.age(3600 + 300 + 60 - 5);
     await Promise.all([app.keyring.maintain(), generous.keyring.maintain()]);
     expect(await statuses(app)).toEqual(['retired', 'active', 'next']);
-    await letKeysPass(app.sql, 5);
+    await app.db.signingKeys.age(5);
     await app.keyring.maintain();
     expect(await statuses(app)).toEqual(['active', 'next']);
   });
 });
 
-test('the database takes no second next or active key of an algorithm, and no revoked key that could come back', async () => {
+test('the database rejects a second next or active key of an algorithm, and a revoked key with a private part', async () => {
   const app = await start();
-  const copy = (status: string, more = '') =>
-    app.sql.query(`INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id)
-                   SELECT 'copy', alg, '${status}', public_jwk, sealed_key, master_key_id FROM signing_keys LIMIT 1 ${more}`);
+  const copy = (status: KeyStatus) => app.db.signingKeys.insertCopy({ kid: 'copy', status });
   await expect(copy('next')).rejects.toThrow(/signing_keys_one_next/);
   await expect(copy('active')).rejects.toThrow(/signing_keys_one_active/);
   await expect(copy('revoked')).rejects.toThrow(/signing_keys_revoked_is_destroyed/);
 });
 
-test('where the active key is lost, the next one signs at once', async () => {
+test('the next key signs immediately if the active one is lost', async () => {
   const app = await start();
-  const next = await keyOf(app.sql, 'next');
-  await app.sql.query(`DELETE FROM signing_keys WHERE status = 'active'`);
+  const next = await app.db.signingKeys.kid('next');
+  await app.db.signingKeys.remove('active');
   await app.keyring.maintain();
   expect(await signerOf(app)).toBe(next);
   expect(await statuses(app)).toEqual(['active', 'next']);
 });
 
-test('a process that cannot open a key that another one made keeps what it has, and makes nothing', async () => {
+test('a process that cannot decrypt a new key keeps its keys and creates none', async () => {
   const app = await start();
   const before = await publishedBy(app);
-  await app.sql.query(
-    `UPDATE signing_keys SET status = 'retired', retired_at = clock_timestamp() WHERE status = 'next'`,
-  );
-  await app.sql.query(`INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id)
-                       SELECT 'foreign', alg, 'retired', public_jwk, sealed_key, 'unknown' FROM signing_keys LIMIT 1`);
-  await expect(app.keyring.maintain()).rejects.toThrow('MASTER_KEYS does not contain master key unknown');
+  await app.db.signingKeys.retire('next');
+  await app.db.signingKeys.insertCopy({ kid: 'foreign', status: 'retired', masterKeyId: 'unknown' });
+  await expect(app.keyring.maintain()).rejects.toThrow('MASTER_KEYS does not hold the master key unknown');
   expect(await publishedBy(app)).toEqual(before);
   expect(await statuses(app)).not.toContain('next');
 });

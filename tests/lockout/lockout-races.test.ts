@@ -20,15 +20,10 @@ const guess = (index: number, email: string, ip: string) =>
 
 const count = (statuses: number[], status: number) => statuses.filter((each) => each === status).length;
 
-/** How many passwords were looked at: each leaves its event. */
-async function hashed(): Promise<number> {
-  const { rows } = await workers.sql.query<{ count: number }>(
-    "SELECT count(*)::int AS count FROM audit_events WHERE type = 'login' AND outcome = 'failure'",
-  );
-  return rows[0]?.count ?? 0;
-}
+/** Number of passwords that were hashed: each failure is an audit event. */
+const hashed = () => workers.db.count('audit_events', { type: 'login', outcome: 'failure' });
 
-test.each(['existing', 'unknown'])('of 200 guesses at once at an %s address, five reach the hash', async (which) => {
+test.each(['existing', 'unknown'])('of 200 concurrent guesses at an %s address, five are hashed', async (which) => {
   const email = which === 'existing' ? (await workers.first.register()).email : freshEmail();
   const before = await hashed();
   const answers = await atOnce(200, (index) => guess(index, email, '192.0.2.1'));
@@ -37,7 +32,7 @@ test.each(['existing', 'unknown'])('of 200 guesses at once at an %s address, fiv
   expect((await hashed()) - before).toBe(5);
 });
 
-test('of 200 guesses at once from forty networks, LOCKOUT_TOTAL reach the hash', async () => {
+test('of 200 concurrent guesses from forty networks, LOCKOUT_TOTAL are hashed', async () => {
   const { email } = await workers.first.register();
   const before = await hashed();
   const answers = await atOnce(200, (index) => guess(index, email, `203.0.${index % 40}.1`));
@@ -47,13 +42,13 @@ test('of 200 guesses at once from forty networks, LOCKOUT_TOTAL reach the hash',
   expect((await guess(0, email, '198.51.100.1')).status).toBe(423);
 });
 
-test('the one right password among guesses opens at most one door more', async () => {
+test('a correct password among concurrent guesses resets the count at most once', async () => {
   const { email } = await workers.first.register();
   const answers = await atOnce(60, (index) =>
     index === 30 ? workers.at(index).login(email, password) : guess(index, email, '127.0.0.1'),
   );
   const statuses = answers.map(({ status }) => status);
   expect(statuses.filter((status) => ![200, 401, 423].includes(status))).toEqual([]);
-  // A success begins the count anew, once.
+  // A success resets the count once.
   expect(count(statuses, 401)).toBeLessThanOrEqual(10);
 });

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** A login through the trusted proxy, from an address of choice. */
+/** Logs in through the trusted proxy, from this IP address. */
 const loginFrom = (ip: string, email: string, secret = password, to = app) =>
   to.call('post', '/login', { body: { email, password: secret }, headers: { 'x-forwarded-for': ip } });
 
@@ -30,7 +30,7 @@ async function withApp(settings: Settings, use: (app: TestApp) => Promise<void>)
   await use(own).finally(() => own.close());
 }
 
-/** All of an answer but what differs from request to request. */
+/** The response without the parts that differ from request to request. */
 const shapeOf = ({ status, body, headers }: Response) => {
   const {
     'x-request-id': _,
@@ -44,7 +44,7 @@ const shapeOf = ({ status, body, headers }: Response) => {
 };
 
 describe('five failures in a row from one network', () => {
-  test('lock the address there: 423 with Retry-After, for the right password, too', async () => {
+  test('lock the account there: 423 with Retry-After, even for the correct password', async () => {
     const { email } = await app.register();
     expect(await failFrom('192.0.2.1', email, 5)).toEqual(failures(5));
     for (const secret of ['not it', password]) {
@@ -55,14 +55,14 @@ describe('five failures in a row from one network', () => {
     }
   });
 
-  test('lock nobody out elsewhere, and end no session', async () => {
+  test('do not lock the account elsewhere and end no session', async () => {
     const { email, refresh_token: token } = await app.register();
     await failFrom('192.0.2.1', email, 6);
     expect((await loginFrom('198.51.100.1', email)).status).toBe(200);
     expect((await app.refresh(token)).status).toBe(200);
   });
 
-  test('lock an unknown address alike: nothing in an answer tells them apart', async () => {
+  test('lock an unknown email address with the same response', async () => {
     const [known, unknown] = [(await app.register()).email, freshEmail()];
     for (let i = 0; i < 7; i += 1) {
       const [one, other] = [await loginFrom('192.0.2.2', known, 'no'), await loginFrom('192.0.2.3', unknown, 'no')];
@@ -78,14 +78,14 @@ describe('five failures in a row from one network', () => {
     ['an IPv4 /24', '192.0.2.10', '192.0.2.250', '192.0.3.10'],
     ['an IPv6 /56', '2001:db8:1:200::1', '2001:db8:1:2ff:ffff::9', '2001:db8:1:300::1'],
     ['mapped IPv4', '::ffff:203.0.113.1', '203.0.113.77', '::ffff:203.0.114.1'],
-  ])('count for %s', async (_, one, neighbour, stranger) => {
+  ])('share one counter within %s', async (_, one, neighbour, stranger) => {
     const { email } = await app.register();
     expect(await failFrom(one, email, 3)).toEqual(failures(3));
     expect(await failFrom(neighbour, email, 3)).toEqual([...failures(2), 423]);
     expect((await loginFrom(stranger, email)).status).toBe(200);
   });
 
-  test('count for the address however it is written', async () => {
+  test('count together for every spelling of the email address', async () => {
     const { email } = await app.register();
     const [name = '', domain = ''] = email.split('@');
     const spellings = [email.toUpperCase(), ` ${email} `, `${name.toUpperCase()}@${domain}`, email, email];
@@ -94,7 +94,7 @@ describe('five failures in a row from one network', () => {
   });
 });
 
-test('the right password begins the count anew', async () => {
+test('the correct password resets the count', async () => {
   const { email } = await app.register();
   for (let round = 0; round < 3; round += 1) {
     expect(await failFrom('192.0.2.5', email, 4)).toEqual(failures(4));
@@ -102,24 +102,23 @@ test('the right password begins the count anew', async () => {
   }
 });
 
-test('a right password elsewhere does not help a stranger here', async () => {
+test('a correct password from another network does not reset the count here', async () => {
   const { email } = await app.register();
   await failFrom('192.0.2.6', email, 4);
   expect((await loginFrom('198.51.100.6', email)).status).toBe(200);
   expect(await failFrom('192.0.2.6', email, 2)).toEqual([401, 423]);
 });
 
-test('a botnet meets a wall: LOCKOUT_TOTAL failures from anywhere lock the address everywhere', () =>
+test('LOCKOUT_TOTAL failures from many networks lock the account everywhere', () =>
   withApp({ LOCKOUT_TOTAL: '12' }, async (own) => {
     const { email } = await own.register();
     for (let bot = 1; bot <= 12; bot += 1) expect(await failFrom(`203.0.${bot}.1`, email, 1, own)).toEqual([401]);
     const fresh = await loginFrom('198.51.100.1', email, password, own);
     expect([fresh.status, Number(fresh.headers['retry-after']) > 890]).toEqual([423, true]);
-    const { rows } = await own.sql.query("SELECT reason FROM audit_events WHERE type = 'account.locked'");
-    expect(rows).toEqual([{ reason: 'anywhere' }]);
+    expect(await own.db.audit.events({ type: 'account.locked' })).toMatchObject([{ reason: 'anywhere' }]);
   }));
 
-test('a lock-out ends after LOCKOUT_DURATION, and the count begins anew', () =>
+test('a lockout ends after LOCKOUT_DURATION, and the count restarts', () =>
   withApp({ LOCKOUT_DURATION: '1s' }, async (own) => {
     const { email } = await own.register();
     expect(await failFrom('192.0.2.1', email, 6, own)).toEqual([...failures(5), 423]);
@@ -128,24 +127,25 @@ test('a lock-out ends after LOCKOUT_DURATION, and the count begins anew', () =>
     expect((await loginFrom('192.0.2.1', email, password, own)).status).toBe(200);
   }));
 
-describe('every place that asks for a password counts', () => {
-  const asks: [path: string, body: (secret: string) => object][] = [
+describe('every endpoint that checks a password counts failures:', () => {
+  const checks: [path: string, body: (secret: string) => object][] = [
     ['/me/password', (secret) => ({ current_password: secret, new_password: 'a quieter mare and no battery' })],
     ['/me/delete', (secret) => ({ current_password: secret })],
   ];
 
-  test.each(asks)('POST %s', async (path, body) => {
+  test.each(checks)('POST %s', async (path, body) => {
     const { email, access_token: token } = await app.register();
     const headers = { 'x-forwarded-for': '192.0.2.7' };
-    const ask = async (secret: string) => (await app.call('post', path, { token, headers, body: body(secret) })).status;
+    const check = async (secret: string) =>
+      (await app.call('post', path, { token, headers, body: body(secret) })).status;
     expect(await failFrom('192.0.2.7', email, 2)).toEqual(failures(2));
-    for (let i = 0; i < 3; i += 1) expect(await ask('not it')).toBe(401);
-    expect(await ask(password)).toBe(423);
+    for (let i = 0; i < 3; i += 1) expect(await check('not it')).toBe(401);
+    expect(await check(password)).toBe(423);
     expect((await loginFrom('192.0.2.7', email)).status).toBe(423);
     expect((await app.get('/me', token)).status).toBe(200);
   });
 
-  test('and a right password there begins the count anew', async () => {
+  test('a correct password there resets the count', async () => {
     const { email, access_token: token } = await app.register();
     const headers = { 'x-forwarded-for': '192.0.2.8' };
     await failFrom('192.0.2.8', email, 4);
@@ -155,8 +155,8 @@ describe('every place that asks for a password counts', () => {
   });
 });
 
-describe('an attempt that never got to the password', () => {
-  test('counts for nothing where the service was busy', () =>
+describe('an attempt whose password was never checked', () => {
+  test('does not count if the service was overloaded', () =>
     withApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_MAX: '0', LOCKOUT_ATTEMPTS: '3' }, async (own) => {
       const { email } = await own.register();
       for (let round = 0; round < 5; round += 1) {
@@ -164,25 +164,22 @@ describe('an attempt that never got to the password', () => {
         expect(answers.map(({ status }) => status).filter((status) => status !== 200 && status !== 503)).toEqual([]);
         expect(answers.map(({ status }) => status)).toContain(503);
       }
-      const { rows } = await own.sql.query('SELECT attempts FROM lockouts WHERE attempts > 0');
-      expect(rows).toEqual([]);
+      expect((await own.db.lockouts.all()).filter(({ attempts }) => attempts > 0)).toEqual([]);
     }));
 
-  test('is remembered as failed where its process died', async () => {
+  test('counts as failed if its process died', async () => {
     const { email } = await app.register();
     await failFrom('192.0.2.11', email, 1);
-    await app.sql.query(
-      "UPDATE lockouts SET attempts = 5, last_attempt_at = clock_timestamp() - interval '61 seconds' WHERE network = '192.0.2.0/24' AND attempts = 1",
-    );
+    await app.db.lockouts.change('192.0.2.0/24', { attempts: 5, lastAttemptAgo: 61 }, 1);
     expect((await loginFrom('192.0.2.11', email)).status).toBe(423);
   });
 });
 
-test('who finds all attempts under way waits for how they end', async () => {
+test('a login waits for the outcome of concurrent attempts when all remaining attempts are in use', async () => {
   const { email } = await app.register();
   const underWay = async () => {
     await failFrom('203.0.113.1', email, 1);
-    await app.sql.query("UPDATE lockouts SET attempts = 5 WHERE network = '203.0.113.0/24' AND attempts = 1");
+    await app.db.lockouts.change('203.0.113.0/24', { attempts: 5 }, 1);
     const login = loginFrom('203.0.113.1', email);
     const early = await Promise.race([login, new Promise((resolve) => setTimeout(() => resolve('waits'), 500))]);
     expect(early).toBe('waits');
@@ -190,39 +187,40 @@ test('who finds all attempts under way waits for how they end', async () => {
   };
   const first = underWay();
   await new Promise((resolve) => setTimeout(resolve, 600));
-  await app.sql.query("DELETE FROM lockouts WHERE network = '203.0.113.0/24'");
+  await app.db.lockouts.remove('203.0.113.0/24');
   expect((await first).status).toBe(200);
   const second = underWay();
   await new Promise((resolve) => setTimeout(resolve, 600));
-  await app.sql.query("UPDATE lockouts SET failures = 5 WHERE network = '203.0.113.0/24'");
+  await app.db.lockouts.change('203.0.113.0/24', { failures: 5 });
   expect((await second).status).toBe(423);
 });
 
-test('forty right passwords at once are no attack', async () => {
+test('forty concurrent correct passwords succeed', async () => {
   const { email } = await app.register();
   const answers = await Promise.all(Array.from({ length: 40 }, () => loginFrom('192.0.2.12', email)));
   expect(answers.map(({ status }) => status)).toEqual(Array(40).fill(200));
 });
 
-test('the trail has each failure and the lock-out, the table no address', async () => {
+test('the audit log records each failure and the lockout, and the table contains no email address', async () => {
   const { email, user } = await app.register();
   await failFrom('192.0.2.13', email, 7);
-  const { rows } = await app.sql.query(
-    'SELECT type, outcome, reason FROM audit_events WHERE user_id = $1 ORDER BY occurred_at OFFSET 1',
-    [user.id],
-  );
+  const [, ...events] = await app.db.audit.events({ user_id: user.id });
   const failure = { type: 'login', outcome: 'failure', reason: 'wrong_password' };
   const locked = { type: 'account.locked', outcome: 'failure', reason: 'network' };
   const meanwhile = { type: 'account.tried_while_locked', outcome: 'failure', reason: 'locked' };
-  expect(rows).toEqual([...Array<object>(5).fill(failure), locked, meanwhile, meanwhile]);
-  const { rows: counters } = await app.sql.query<{ line: string }>('SELECT lockouts::text AS line FROM lockouts');
+  expect(events.map(({ type, outcome, reason }) => ({ type, outcome, reason }))).toEqual([
+    ...Array<object>(5).fill(failure),
+    locked,
+    meanwhile,
+    meanwhile,
+  ]);
+  const counters = await app.db.lockouts.asText();
   expect(counters.length).toBeGreaterThan(0);
-  const { rows: hashed } = await app.sql.query('SELECT 1 FROM lockouts WHERE email_hmac = sha256($1::bytea)', [email]);
-  expect(hashed).toEqual([]);
-  expect(counters.map(({ line }) => line).join('\n')).not.toContain('example');
+  expect(await app.db.lockouts.hashedWithoutKey(email)).toBe(0);
+  expect(counters.join('\n')).not.toContain('example');
 });
 
-test('the statement of docs/operating.md lifts every lock-out', async () => {
+test('the statement in docs/operating.md ends every lockout', async () => {
   const { email } = await app.register();
   expect(await failFrom('192.0.2.14', email, 6)).toEqual([...failures(5), 423]);
   const [, statement = ''] =

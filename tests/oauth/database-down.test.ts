@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
 import { type Gate, startGate } from '../operations/gate.ts';
 import { createDatabase } from '../support/database.ts';
-import { type ApiKey, basic, errorOf, makeAdmin, makeApiKey, type Parameters, postForm } from './world.ts';
+import type { ApiKey } from '../support/builders.ts';
+import { basic, errorOf, type Parameters, postForm } from '../support/oauth.ts';
 
 jest.setTimeout(60_000);
 
@@ -16,8 +17,8 @@ beforeAll(async () => {
   gate = await startGate(database.url);
   app = await startApp({ DATABASE_TIMEOUT: '1s' }, { databaseUrl: gate.url });
   ada = await app.register();
-  await makeAdmin(app, ada.user.id);
-  key = await makeApiKey(app, ada.email, ['tokens:introspect']);
+  await app.db.roles.grant(ada, 'admin');
+  key = await app.apiKeyOf(ada, ['tokens:introspect']);
 });
 afterAll(async () => {
   await app.close();

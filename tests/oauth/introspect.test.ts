@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { type Account, startApp, type TestApp } from '../harness.ts';
-import { type ApiKey, basic, errorOf, makeAdmin, makeApiKey, type Parameters, postForm } from './world.ts';
+import type { ApiKey } from '../support/builders.ts';
+import { basic, errorOf, type Parameters, postForm } from '../support/oauth.ts';
 
 jest.setTimeout(60_000);
 
@@ -13,9 +14,9 @@ let plain: ApiKey;
 beforeAll(async () => {
   app = await startApp({ ...masterKeys, ISSUER: 'https://auth.example.com' });
   admin = await app.register();
-  await makeAdmin(app, admin.user.id);
-  key = await makeApiKey(app, admin.email, ['tokens:introspect', 'profile']);
-  plain = await makeApiKey(app, admin.email, ['profile']);
+  await app.db.roles.grant(admin, 'admin');
+  key = await app.apiKeyOf(admin, ['tokens:introspect', 'profile']);
+  plain = await app.apiKeyOf(admin, ['profile']);
 });
 afterAll(() => app.close());
 
@@ -107,12 +108,12 @@ describe('introspection of invalid tokens returns only {"active": false}', () =>
   test('for an expired access token', async () => {
     const own = await startApp();
     const owner = await own.register();
-    await makeAdmin(own, owner.user.id);
-    const asker = await makeApiKey(own, owner.email, ['tokens:introspect']);
+    await own.db.roles.grant(owner, 'admin');
+    const asker = await own.apiKeyOf(owner, ['tokens:introspect']);
     const about = () => postForm(own, '/introspect', { token: owner.access_token }, asKey(asker));
-    own.clock.step(890);
+    own.clock.step(840);
     expect((await about()).body.active).toBe(true);
-    own.clock.step(11);
+    own.clock.step(61);
     expect((await about()).body).toEqual(inactive);
     await own.close();
   });
@@ -147,7 +148,7 @@ describe('introspection of invalid tokens returns only {"active": false}', () =>
     ],
   ])('for the access token of an API key %s', async (_, end) => {
     const owner = await app.register();
-    const own = await makeApiKey(app, owner.email, ['profile', 'sessions']);
+    const own = await app.apiKeyOf(owner, ['profile', 'sessions']);
     const token = await tokenOf(own, 'profile');
     expect(await bodyOf(token)).toMatchObject({ active: true });
     await app.sql.query(end, [own.id]);
@@ -157,7 +158,7 @@ describe('introspection of invalid tokens returns only {"active": false}', () =>
 
 test('introspection omits scopes that the user has lost', async () => {
   const account = await app.register();
-  await makeAdmin(app, account.user.id);
+  await app.db.roles.grant(account, 'admin');
   const { body } = await app.post('/login', {
     email: account.email,
     password: 'correct horse battery staple',

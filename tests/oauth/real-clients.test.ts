@@ -6,7 +6,7 @@ import * as openid from 'openid-client';
 import { ClientCredentials, ResourceOwnerPassword } from 'simple-oauth2';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
 import { freePort } from '../support/free-port.ts';
-import { type ApiKey, makeAdmin, makeApiKey } from './world.ts';
+import type { ApiKey } from '../support/builders.ts';
 
 jest.setTimeout(60_000);
 
@@ -19,8 +19,8 @@ beforeAll(async () => {
   issuer = `http://127.0.0.1:${port}`;
   app = await startApp({ ISSUER: issuer }, { port });
   ada = await app.register();
-  await makeAdmin(app, ada.user.id);
-  key = await makeApiKey(app, ada.email, ['profile', 'tokens:introspect']);
+  await app.db.roles.grant(ada, 'admin');
+  key = await app.apiKeyOf(ada, ['profile', 'tokens:introspect']);
 });
 afterAll(() => app.close());
 

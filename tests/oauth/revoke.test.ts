@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Account, startApp, type TestApp } from '../harness.ts';
-import { type ApiKey, basic, errorOf, eventsOf, makeApiKey, type Parameters, postForm } from './world.ts';
+import type { ApiKey } from '../support/builders.ts';
+import { basic, errorOf, type Parameters, postForm } from '../support/oauth.ts';
 
 jest.setTimeout(60_000);
 
@@ -10,7 +11,7 @@ let key: ApiKey;
 beforeAll(async () => {
   app = await startApp();
   ada = await app.register();
-  key = await makeApiKey(app, ada.email, ['profile']);
+  key = await app.apiKeyOf(ada, ['profile']);
 });
 afterAll(() => app.close());
 
@@ -44,7 +45,9 @@ describe('revocation ends the session of both tokens', () => {
     expect([answer.status, answer.body]).toEqual([200, {}]);
     expect(await isLive(account)).toEqual([401, 401]);
     expect(await isLive(other)).toEqual([200, 200]);
-    const events = (await eventsOf(app, 'logout')).filter(({ session_id: id }) => id === account.session_id);
+    const events = (await app.db.audit.events({ type: 'logout' })).filter(
+      ({ session_id: id }) => id === account.session_id,
+    );
     expect(events).toMatchObject([{ outcome: 'success', user_id: account.user.id }]);
   });
 
@@ -59,7 +62,9 @@ describe('revocation ends the session of both tokens', () => {
     const account = await app.register();
     const answers = await Promise.all(Array.from({ length: 10 }, () => revoke({ token: account.refresh_token })));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-    const events = (await eventsOf(app, 'logout')).filter(({ session_id: id }) => id === account.session_id);
+    const events = (await app.db.audit.events({ type: 'logout' })).filter(
+      ({ session_id: id }) => id === account.session_id,
+    );
     expect(events).toHaveLength(1);
   });
 });
@@ -101,7 +106,7 @@ describe('clients revoke only their own tokens', () => {
 
   test('only the API key itself revokes its access tokens', async () => {
     const token = await keyToken();
-    const other = await makeApiKey(app, ada.email, ['profile']);
+    const other = await app.apiKeyOf(ada, ['profile']);
     expect(errorOf(await revoke({ token }))).toEqual([400, 'invalid_grant']);
     expect(errorOf(await revoke({ token }, basic(other.client_id, other.client_secret)))).toEqual([
       400,

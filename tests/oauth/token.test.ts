@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { decodeJwt } from 'jose';
 import { type Account, freshEmail, password, startApp, type TestApp } from '../harness.ts';
 import { send } from '../http/wire.ts';
-import { type ApiKey, basic, errorOf, eventsOf, makeApiKey, type Parameters, postForm } from './world.ts';
+import type { ApiKey } from '../support/builders.ts';
+import { basic, errorOf, type Parameters, postForm } from '../support/oauth.ts';
 
 jest.setTimeout(60_000);
 
@@ -12,7 +13,7 @@ let key: ApiKey;
 beforeAll(async () => {
   app = await startApp();
   ada = await app.register();
-  key = await makeApiKey(app, ada.email, ['profile', 'sessions']);
+  key = await app.apiKeyOf(ada, ['profile', 'sessions']);
 });
 afterAll(() => app.close());
 
@@ -133,7 +134,7 @@ describe('password', () => {
     ];
     expect(answers.map(errorOf)).toEqual(Array(3).fill([400, 'invalid_grant']));
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
-    const events = (await eventsOf(app, 'login')).filter(({ outcome }) => outcome === 'failure');
+    const events = (await app.db.audit.events({ type: 'login' })).filter(({ outcome }) => outcome === 'failure');
     expect(events.map(({ reason }) => reason)).toEqual(['wrong_password', 'unknown_account', 'account_disabled']);
   });
 
@@ -336,7 +337,7 @@ describe('client_credentials', () => {
 
   test('depends on the key, its expiry, and its owner and their roles', async () => {
     const owner = await app.register();
-    const own = await makeApiKey(app, owner.email, ['profile']);
+    const own = await app.apiKeyOf(owner, ['profile']);
     const give = async () => (await token(clientCredentials, asKey(own))).status;
     expect(await give()).toBe(200);
     await app.sql.query('DELETE FROM user_roles WHERE user_id = $1', [owner.user.id]);
@@ -358,12 +359,14 @@ describe('client_credentials', () => {
     expect(await give()).toBe(401);
   });
 
-  test('audits successes and invalid secrets of this service, and no forged secrets', async () => {
-    const [own, other] = [await makeApiKey(app, ada.email, ['profile']), await makeApiKey(app, ada.email, ['profile'])];
+  test('each success, and each secret of ours that is not good, is audited; made-up ones fill no table', async () => {
+    const [own, other] = [await app.apiKeyOf(ada, ['profile']), await app.apiKeyOf(ada, ['profile'])];
     await token(clientCredentials, asKey(own));
     for (const secret of ['ktk_wrong', `${own.client_secret.slice(0, -1)}!`, other.client_secret])
       expect((await token(clientCredentials, basic(own.client_id, secret))).status).toBe(401);
-    const events = (await eventsOf(app, 'client.authenticated')).filter(({ api_key_id: id }) => id === own.id);
+    const events = (await app.db.audit.events({ type: 'client.authenticated' })).filter(
+      ({ api_key_id: id }) => id === own.id,
+    );
     expect(events).toMatchObject([
       { outcome: 'success', user_id: ada.user.id },
       { outcome: 'failure', reason: 'other_client', user_id: null },

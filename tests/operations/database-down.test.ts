@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import type { Response } from 'supertest';
 import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
 import { makeOpaqueTokens } from '../../src/core/tokens/opaque-token.ts';
 import { newId, type OneTimeTokenId } from '../../src/lib/ids.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
-import { adminScopes } from '../admin/world.ts';
+import { adminScopes } from '../support/builders.ts';
+import { useDatabase } from '../support/database.ts';
 import { type Account, password } from '../harness.ts';
 import { operations } from '../http/operations.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
@@ -20,7 +20,7 @@ import { startForTest } from './processes.ts';
 
 const timeoutMs = 1000;
 const masterKeys = randomBytes(32).toString('base64url');
-/** DATABASE_TIMEOUT, half a second for a server that does not keep to it, and what a busy machine takes. */
+/** DATABASE_TIMEOUT, half a second of grace, and a margin for busy machines. */
 const boundMs = timeoutMs + 2500;
 
 let directory: string;
@@ -32,11 +32,11 @@ const settings = () => ({
   DATABASE_URL: gate.url,
   DATABASE_TIMEOUT: `${timeoutMs / 1000}s`,
   MASTER_KEYS: masterKeys,
-  // Nobody listens there: mails wait.
+  // Nothing listens there: emails stay in the outbox.
   SMTP_URL: 'smtp://127.0.0.1:9',
   MAIL_FROM: 'keyturn@example.com',
 });
-/** One that this service could have made: whether it is good, only the database knows. */
+/** Well-formed, so that only the database can decide whether it is valid. */
 const oneTimeToken = makeOpaqueTokens('kto_', deriveMasterKeys([Buffer.from(masterKeys, 'base64url')])).draw(
   newId<OneTimeTokenId>(Date.now()),
 ).text;
@@ -49,10 +49,7 @@ beforeAll(async () => {
   service = await startService(settings());
   await whenReady(service);
   account = await service.register();
-  const client = new pg.Client(postgres.url);
-  await client.connect();
-  await client.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [account.user.id]);
-  await client.end();
+  await useDatabase(postgres.url, (db) => db.roles.grant(account, 'admin'));
   const scope = `api-keys profile sessions ${adminScopes}`;
   const admin = await service.call('post', '/login', { body: { email: account.email, password, scope } });
   account = { ...account, access_token: (admin.body as Account).access_token };
@@ -65,7 +62,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** What asks the database: whatever may answer 503 not_ready, but for what is served from memory. */
+/** Endpoints that query the database: those that document 503 not_ready, except those served from memory. */
 const asking = operations.filter(
   ({ id, codes }) => codes.includes('not_ready') && !['getJwks', 'getReadiness'].includes(id),
 );
@@ -90,7 +87,7 @@ async function callEach(): Promise<{ id: string; response: Response; ms: number 
 
 const statusOf = (service: ServiceProcess, path: string) => service.get(path).then(({ status }) => status);
 
-/** What is not as it must be while the database is down. */
+/** Endpoints that respond incorrectly while the database is down. */
 async function faultsWhileDown(): Promise<string[]> {
   const answers = await callEach();
   const isRight = ({ response: { status, body, headers }, ms }: (typeof answers)[number]) =>
@@ -110,7 +107,7 @@ async function faultsWhileDown(): Promise<string[]> {
   ];
 }
 
-/** Whether it works again by itself within five seconds. */
+/** Whether every endpoint recovers within five seconds. */
 async function recovers(): Promise<boolean> {
   for (let tries = 0; tries < 50; tries += 1) {
     if ((await service.get('/me', account.access_token)).status === 200)
@@ -122,11 +119,11 @@ async function recovers(): Promise<boolean> {
   return false;
 }
 
-/** As many connections as the pool may have, so that each of them meets what comes. */
+/** Opens every connection of the pool, so that the failure affects each. */
 const fillPool = () => Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
 
-describe('every endpoint that needs the database answers 503 in time, the others go on, and all recover', () => {
-  test('there are such endpoints', () => {
+describe('endpoints that need the database return 503 in time, others keep working, and all recover', () => {
+  test('some endpoints need the database and some do not', () => {
     expect(asking.map(({ id }) => id)).toEqual(
       expect.arrayContaining(['register', 'login', 'refresh', 'logout', 'getMe', 'deleteMe']),
     );
@@ -139,7 +136,7 @@ describe('every endpoint that needs the database answers 503 in time, the others
     expect(await recovers()).toBe(true);
   }, 20_000);
 
-  test('when its connections hang, old ones and new ones', async () => {
+  test('when existing and new connections hang', async () => {
     await fillPool();
     gate.swallow();
     expect(await faultsWhileDown()).toEqual([]);
@@ -148,7 +145,7 @@ describe('every endpoint that needs the database answers 503 in time, the others
     expect(await recovers()).toBe(true);
   }, 20_000);
 
-  test('when it stops, and comes back elsewhere', async () => {
+  test('when it stops and restarts at another address', async () => {
     await fillPool();
     await postgres.stop();
     expect(await faultsWhileDown()).toEqual([]);
@@ -157,13 +154,13 @@ describe('every endpoint that needs the database answers 503 in time, the others
     expect(await recovers()).toBe(true);
   }, 20_000);
 
-  test('a failure leaves nothing behind: the password that a 503 answered for is the old one', async () => {
+  test('a password change that failed with 503 leaves the old password', async () => {
     expect((await service.refresh(account.refresh_token)).status).toBe(200);
     expect((await service.login(account.email)).status).toBe(200);
   });
 });
 
-test('a start while the database is down listens, says so, and becomes ready by itself', async () => {
+test('a service that starts while the database is down listens, logs that, and becomes ready without a restart', async () => {
   gate.refuse();
   const early = await startForTest(settings());
   expect((await early.get('/healthz')).status).toBe(200);

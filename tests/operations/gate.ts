@@ -1,17 +1,17 @@
-// A TCP gate in front of Postgres, for what a network does to a database.
+// A TCP proxy in front of Postgres that simulates network failures.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface Gate {
-  /** The database's URL, through the gate. */
+  /** URL of the database through the proxy. */
   url: string;
-  /** Lets everything pass; connections of an earlier state are cut. */
+  /** Forwards everything; cuts the connections of an earlier state. */
   open(): void;
-  /** Cuts every connection, and every new one. */
+  /** Cuts existing and new connections. */
   refuse(): void;
-  /** Keeps the connections and takes new ones, and nothing comes through any more, either way. */
+  /** Keeps connections and accepts new ones, but forwards nothing. */
   swallow(): void;
-  /** From now on to another server. */
+  /** Forwards to another server from now on. */
   leadTo(databaseUrl: string): void;
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
-/** A hash of some hundred milliseconds, so that what waits for it can be told from what does not. */
+/** A hash of some hundred milliseconds, so that requests that wait for it are recognizable. */
 const heavyHashes = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '6', ARGON2_PARALLELISM: '1' };
 const email = 'ada@example.com';
 const masterKeys = randomBytes(32).toString('base64url');
@@ -46,8 +46,8 @@ async function timed<Result>(work: () => Promise<Result>): Promise<{ result: Res
   return { result, ms: performance.now() - startedMs };
 }
 
-describe('a queue of two behind one hash', () => {
-  test('lets three of twenty logins in and answers the others 503 overloaded at once, with Retry-After', async () => {
+describe('a queue of two behind one running hash', () => {
+  test('accepts three of twenty logins and returns 503 with Retry-After for the others immediately', async () => {
     const { ms: hashMs } = await timed(() => service.login(email));
     const answers = await Promise.all(Array.from({ length: 20 }, () => timed(() => service.login(email))));
     const statuses = answers.map(({ result }) => result.status);
@@ -62,7 +62,7 @@ describe('a queue of two behind one hash', () => {
     }
   }, 20_000);
 
-  test('is left by clients that hang up: they keep nobody out, and no session opens for them', async () => {
+  test('removes logins whose clients hung up, and creates no session for them', async () => {
     const sessions = async () => {
       const answer = await service.get('/sessions?limit=100', accessToken);
       return (answer.body as { sessions: unknown[] }).sessions.length;
@@ -85,7 +85,7 @@ describe('a queue of two behind one hash', () => {
     expect(await sessions()).toBe(before + 1);
   }, 20_000);
 
-  test('is left by a client that sent all on one connection and hangs up; each of its requests has its log line', async () => {
+  test('removes pipelined logins of a client that hung up, and logs each request', async () => {
     const names = ['pipelined-1', 'pipelined-2', 'pipelined-3'];
     const body = JSON.stringify({ email, password });
     const socket = connect(Number(new URL(service.baseUrl).port), '127.0.0.1').on('error', () => {});
@@ -102,7 +102,7 @@ describe('a queue of two behind one hash', () => {
     expect(names.map((name) => told.find((line) => line.request_id === name)?.status)).toEqual([499, 499, 499]);
   }, 20_000);
 
-  test('holds for every endpoint that hashes, known account or not', async () => {
+  test('applies to every endpoint that hashes, for known and unknown accounts', async () => {
     const logins = Array.from({ length: 12 }, () => service.login('nobody@example.com'));
     const others = [
       service.call('post', '/me/password', {
@@ -118,12 +118,12 @@ describe('a queue of two behind one hash', () => {
     expect(statuses.filter((status) => status === 503).length).toBeGreaterThanOrEqual(4);
   }, 20_000);
 
-  test('is empty again afterwards: nothing was lost', async () => {
+  test('is empty again afterwards', async () => {
     for (let i = 0; i < 3; i += 1) expect((await service.login('nobody@example.com')).status).toBe(401);
   }, 20_000);
 });
 
-test('while hashes run, what needs none is not kept waiting for them', async () => {
+test('requests without a hash do not wait for running hashes', async () => {
   const { ms: hashMs } = await timed(() => service.login(email));
   let running = 3;
   const logins = Array.from({ length: 3 }, () => service.login(email).finally(() => (running -= 1)));
@@ -138,12 +138,12 @@ test('while hashes run, what needs none is not kept waiting for them', async () 
   await Promise.all(logins);
   for (const [name, all] of Object.entries(waits)) {
     const median = all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? Infinity;
-    // On a hash's thread, each of them would wait for a whole hash.
+    // On a thread used for hashing, each would wait for a whole hash.
     expect([name, median < hashMs / 2 || `${median} of ${hashMs}`]).toEqual([name, true]);
   }
 }, 30_000);
 
-test('while hashes fill their threads, a look-up of a host name finds a free one', async () => {
+test('a DNS lookup finds a free thread while hashes run', async () => {
   const breached = 'a password that has leaked elsewhere';
   const suffix = createHash('sha1').update(breached).digest('hex').toUpperCase().slice(5);
   const ranges = createServer((_, res) => {

@@ -13,9 +13,9 @@ interface Line {
   time: string;
 }
 
-/** Goes into whatever a stranger chooses: query, path, headers, bodies, member names. */
+/** Part of everything that a client chooses: query, path, headers, bodies, member names. */
 const mark = 'canary7f3a';
-/** What a terminal or a line-based reader would obey: CR, LF, ESC, BEL, CSI as C1, NEL, LINE SEPARATOR. */
+/** Characters that control a terminal or split lines: CR, LF, ESC, BEL, CSI as C1, NEL, LINE SEPARATOR. */
 const controls = '\r\n\u001b[31m\u0007\u009b31m\u0085\u2028\u2029';
 
 const masterKeys = productionSettings().MASTER_KEYS ?? '';
@@ -47,7 +47,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Control characters everywhere that HTTP and JSON let them through. */
+/** Control characters everywhere that HTTP and JSON allow them. */
 async function beHostile(): Promise<void> {
   const { baseUrl } = service;
   const headers = {
@@ -82,7 +82,7 @@ test('every line of stdout is one JSON object with a level and a time, and stder
   expect(errors).toBe('');
 });
 
-test('every request has its line: id, method, route as declared, status, time; and nothing else', () => {
+test('every request has one line with exactly id, method, route, status and time', () => {
   const byId = new Map(requests().map((line) => [line['request_id'], line]));
   for (const { operation, response } of tour.stops) {
     const { template, method } = operations.find(({ id }) => id === operation) ?? {};
@@ -113,7 +113,7 @@ test('every request has its line: id, method, route as declared, status, time; a
   ).toEqual([]);
 });
 
-test('a line names the user and the session as soon as they are known', () => {
+test('a line names the user and the session once they are known', () => {
   const registered: unknown = tour.stops[0]?.response.body;
   const { user, session_id: sessionId } = registered as { user: { id: string }; session_id: string };
   const routes = requests()
@@ -134,7 +134,7 @@ test('a line names the user and the session as soon as they are known', () => {
   expect(requests().filter(({ session_id: id }) => id === sessionId).length).toBeGreaterThan(5);
 });
 
-test('a refusal names its code and its reason', () => {
+test('the line of an error has its code and reason', () => {
   const refused = requests().filter(({ status }) => Number(status) >= 400 && Number(status) !== 499);
   expect(refused.length).toBeGreaterThan(10);
   for (const line of refused)
@@ -143,7 +143,7 @@ test('a refusal names its code and its reason', () => {
   expect(reasons).toEqual(expect.arrayContaining(['unknown_account', 'wrong_password', 'missing', 'signature']));
 });
 
-test('no secret is ever logged, and nothing that a stranger chose', () => {
+test('no line contains a secret or client-chosen text', () => {
   expect(tour.secrets).toEqual(expect.arrayContaining([password, newPassword]));
   expect(tour.secrets.length).toBeGreaterThan(8);
   const everything = raw + errors;
@@ -152,7 +152,7 @@ test('no secret is ever logged, and nothing that a stranger chose', () => {
   expect(everything).not.toMatch(/ktr_|eyJ[\w-]{10}|Bearer|access_token=|\$argon2/);
 });
 
-test('no control character is written raw', () => {
+test('control characters are escaped', () => {
   // oxlint-disable-next-line no-control-regex
   expect(raw.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
 });

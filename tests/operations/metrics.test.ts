@@ -31,7 +31,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Every series and its value; `name{label="value"}`. */
+/** Values by series; a series is `name{label="value"}`. */
 async function scrape(): Promise<Map<string, number>> {
   const text = await (await fetch(metricsUrl)).text();
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -40,7 +40,7 @@ async function scrape(): Promise<Map<string, number>> {
   );
 }
 
-/** What `work` added to a series. */
+/** By how much `work` increased a series. */
 async function added(series: string, work: () => Promise<unknown>): Promise<number> {
   const before = (await scrape()).get(series) ?? 0;
   await work();
@@ -50,7 +50,7 @@ async function added(series: string, work: () => Promise<unknown>): Promise<numb
 const loginFrom = (ip: string, email: string, secret: string) =>
   service.call('post', '/login', { body: { email, password: secret }, headers: { 'x-forwarded-for': ip } });
 
-test('are Prometheus text, on METRICS_PORT and nowhere else', async () => {
+test('are served as Prometheus text on METRICS_PORT only', async () => {
   const answer = await fetch(metricsUrl);
   expect([answer.status, answer.headers.get('content-type')]).toEqual([
     200,
@@ -62,7 +62,7 @@ test('are Prometheus text, on METRICS_PORT and nowhere else', async () => {
   expect((await fetch(metricsUrl, { method: 'POST' })).status).toBe(405);
 });
 
-test('tell of what an operator is paged for', async () => {
+test('include the metrics that the alerts use', async () => {
   await service.register();
   const names = new Set([...(await scrape()).keys()].map((series) => series.replace(/\{.*$/, '')));
   expect([...names]).toEqual(
@@ -116,21 +116,17 @@ describe('count refreshes by outcome', () => {
     expect(await added(series('replayed_elsewhere'), elsewhere)).toBe(1);
   });
 
-  test('reused, refused', async () => {
+  test('reused and refused', async () => {
     const { refresh_token: token, session_id: id } = await service.register();
     await service.refresh(token);
-    const { Client } = (await import('pg')).default;
-    const sql = new Client(database.url);
-    await sql.connect();
-    await sql.query("UPDATE sessions SET turned_at = ARRAY[clock_timestamp() - interval '31 s'] WHERE id = $1", [id]);
-    await sql.end();
+    await database.use((db) => db.sessions.setRotationAges(id, 31));
     expect(await added(series('reused'), () => service.refresh(token))).toBe(1);
     expect(await added(series('refused'), () => service.refresh(token))).toBe(1);
     expect(await added(series('refused'), () => service.refresh('ktr_nonsense'))).toBe(1);
   });
 });
 
-test('count logins by outcome, and lock-outs', async () => {
+test('count logins by outcome and lockouts', async () => {
   const { email } = await service.register();
   const series = (outcome: string) => `keyturn_logins_total{outcome="${outcome}"}`;
   expect(await added(series('success'), () => loginFrom('192.0.2.1', email, password))).toBe(1);
@@ -143,14 +139,14 @@ test('count logins by outcome, and lock-outs', async () => {
   expect((await scrape()).get(series('wrong_password'))).toBe(3);
 });
 
-test('count what rate limits refused', async () => {
+test('count rate limited requests', async () => {
   const flood = async () => {
     for (let i = 0; i < 32; i += 1) await loginFrom('192.0.2.3', freshEmail(), 'not it');
   };
   expect(await added('keyturn_rate_limited_total{group="login"}', flood)).toBe(2);
 });
 
-test('a scan of paths, methods and headers that nobody declared makes one series, and no more', async () => {
+test('requests with unknown paths, methods and headers create one series', async () => {
   const scan = async (mark: string) => {
     const paths = [
       `/${mark}`,

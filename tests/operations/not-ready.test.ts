@@ -7,6 +7,7 @@ import { formatToken, makeRatchet } from '../../src/core/sessions/refresh-token.
 import { newId } from '../../src/lib/ids.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { openRows } from '../support/rows/index.ts';
 import { whenReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
@@ -16,17 +17,11 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-async function query(url: string, sql: string): Promise<void> {
-  const client = new pg.Client(url);
-  await client.connect();
-  await client.query(sql).finally(() => client.end());
-}
-
 const withLevel = (lines: string[], level: string) => lines.filter((line) => line.includes(`"level":"${level}"`));
 
-test('an unmigrated database is not ready, the log says what to run, and then it is', async () => {
+test('a service on an unmigrated database logs the command to run, and becomes ready after it', async () => {
   const empty = await createDatabase();
-  await query(empty.url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  await empty.use((db) => db.server.empty());
   const masterKey = randomBytes(32);
   const service = await startForTest({ DATABASE_URL: empty.url, MASTER_KEYS: masterKey.toString('base64url') });
   const waiting = await service.get('/readyz');
@@ -36,10 +31,10 @@ test('an unmigrated database is not ready, the log says what to run, and then it
   expect((await service.get('/.well-known/jwks.json')).status).toBe(503);
   const login = await service.login('ada@example.com');
   expect([login.status, login.body]).toMatchObject([503, { code: 'not_ready' }]);
-  // Without keys no token can be judged: a 401 would send its holder to the login.
+  // Without keys no token can be verified: a 401 would make its client log in again.
   const me = await service.get('/me', 'any.access.token');
   expect([me.status, me.body]).toMatchObject([503, { code: 'not_ready' }]);
-  // Genuine by its MAC, so that the database is asked.
+  // Its MAC is valid, so the service must query the database.
   const token = makeRatchet(deriveMasterKeys([masterKey])).start(newId(Date.now()));
   const logout = await service.post('/logout', { refresh_token: formatToken(token) });
   expect([logout.status, logout.body]).toMatchObject([503, { code: 'not_ready' }]);
@@ -57,7 +52,7 @@ test('an unmigrated database is not ready, the log says what to run, and then it
   expect(service.lines.filter((line) => line.includes('"reason":"starting"'))).not.toEqual([]);
 }, 20_000);
 
-test('master keys that open no signing key end the start with a sentence, and no stack', async () => {
+test('startup fails with one sentence if no master key decrypts the signing key', async () => {
   const first = await startForTest({ DATABASE_URL: database.url });
   await whenReady(first);
   expect(await first.stop()).toBe(0);
@@ -66,35 +61,32 @@ test('master keys that open no signing key end the start with a sentence, and no
   const second = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: wrong });
   await once(second.child, 'exit');
   expect(second.child.exitCode).toBe(1);
-  const told = second.lines.filter((line) => !line.startsWith('{'));
-  expect(told).toHaveLength(1);
-  expect(told[0]).toMatch(
+  const printed = second.lines.filter((line) => !line.startsWith('{'));
+  expect(printed).toHaveLength(1);
+  expect(printed[0]).toMatch(
     /^MASTER_KEYS does not hold the master key [\da-f]{16} that signing key [\w-]{43} was encrypted under\. Append /,
   );
-  expect(told[0]).not.toContain(wrong);
+  expect(printed[0]).not.toContain(wrong);
 }, 20_000);
 
-test('a signing key that is damaged in the database ends the start with a sentence, too', async () => {
+test('startup fails with one sentence if a signing key in the database is damaged', async () => {
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
-  await query(database.url, 'DELETE FROM signing_keys');
+  await database.use((db) => db.signingKeys.remove());
   const first = await startForTest(settings);
   await whenReady(first);
   expect(await first.stop()).toBe(0);
 
-  await query(
-    database.url,
-    'UPDATE signing_keys SET sealed_key = set_byte(sealed_key, 40, get_byte(sealed_key, 40) # 1)',
-  );
+  await database.use((db) => db.signingKeys.corrupt());
   const second = await startForTest(settings);
   await once(second.child, 'exit');
   expect(second.child.exitCode).toBe(1);
-  const told = second.lines.filter((line) => !line.startsWith('{'));
-  expect(told).toEqual([expect.stringMatching(/^Signing key [\w-]{43} is damaged in the database: restore /)]);
+  const printed = second.lines.filter((line) => !line.startsWith('{'));
+  expect(printed).toEqual([expect.stringMatching(/^Signing key [\w-]{43} is damaged in the database: restore /)]);
 }, 20_000);
 
-test('when every connection waits for a lock, the next requests get 503 in time, and all is well after it', async () => {
+test('requests get 503 in time while every connection waits for a lock, and succeed after it', async () => {
   const masterKeys = randomBytes(32).toString('base64url');
-  await query(database.url, 'DELETE FROM signing_keys');
+  await database.use((db) => db.signingKeys.remove());
   const settings = {
     DATABASE_URL: database.url,
     DATABASE_TIMEOUT: '1s',
@@ -107,7 +99,8 @@ test('when every connection waits for a lock, the next requests get 503 in time,
 
   const blocker = new pg.Client(database.url);
   await blocker.connect();
-  await blocker.query('BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE');
+  await blocker.query('BEGIN');
+  await openRows(blocker).server.lockTable('sessions');
   const startedMs = performance.now();
   const answers = await Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
   const tookMs = performance.now() - startedMs;

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-/** Refuses a connection that brings settings of its own, as PgBouncer does; remembers what it refused. */
+/** Refuses connections with startup parameters, as PgBouncer does, and records them. */
 async function startPooler(url: string) {
   const refused: string[] = [];
   const { port, hostname } = new URL(url);
@@ -33,7 +33,7 @@ async function startPooler(url: string) {
   return { url: pooled.href, refused, close: () => server.close() };
 }
 
-test('where DATABASE_DIRECT_URL says that a PgBouncer stands between, connections bring nothing that it refuses', async () => {
+test('with DATABASE_DIRECT_URL, pooled connections use no startup parameter that PgBouncer rejects', async () => {
   const pooler = await startPooler(database.url);
   const settings = { DATABASE_DIRECT_URL: database.url, DATABASE_STATEMENT_NAMES: 'off' };
   const app = await startApp(settings, { databaseUrl: pooler.url });

@@ -1,4 +1,4 @@
-// Services that do not outlive their test, whatever becomes of it.
+// Services that are killed after their test, even if it fails.
 import { afterEach } from '@jest/globals';
 import type { Settings } from '../harness.ts';
 import { type Launch, type ServiceProcess, startService } from '../support/service.ts';

@@ -31,7 +31,7 @@ const fileWith = (name: string, text: string) => {
 };
 
 describe('secrets from files', () => {
-  test('are read without the line break at their end', async () => {
+  test('are read without the trailing line break', async () => {
     const files = {
       MASTER_KEYS: undefined,
       DATABASE_URL: undefined,
@@ -44,7 +44,7 @@ describe('secrets from files', () => {
     expect(loadDirectUrl({ DATABASE_URL_FILE: fileWith('url', `${databaseUrl}\n`) })).toBe(databaseUrl);
   });
 
-  test('a value and a file at once, and a file that is not there, are refused by name', async () => {
+  test('a variable set twice and a missing file are errors that name the variable', async () => {
     const key = fileWith('key', masterKey);
     expect(await fieldErrors({ MASTER_KEYS_FILE: key })).toEqual([
       'MASTER_KEYS and MASTER_KEYS_FILE are both set; remove one of them',
@@ -53,7 +53,7 @@ describe('secrets from files', () => {
     expect(faults[0]).toBe('DATABASE_URL_FILE names a file that cannot be read');
   });
 
-  test('what a file holds is not told, where it is wrong', async () => {
+  test('an error does not print the content of the file', async () => {
     const faults = await fieldErrors({ MASTER_KEYS: undefined, MASTER_KEYS_FILE: fileWith('bad', 'hunter2-canary') });
     expect(faults).toEqual([expect.stringMatching(/^MASTER_KEYS must be /)]);
     expect(faults.join()).not.toContain('canary');

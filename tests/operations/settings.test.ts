@@ -15,7 +15,7 @@ const required: Environment = {
   MAIL_FROM: 'keyturn@example.com',
 };
 
-/** The settings that a start looks for in its environment: each may come from a file as well. */
+/** Variables that the service reads; each can also come from a file. */
 async function settingsRead(): Promise<string[]> {
   const names = new Set<string>();
   const environment = new Proxy(required, { get: (target, name: string) => (names.add(name), target[name]) });
@@ -31,13 +31,13 @@ const lines = example.flatMap((line, index) => {
 });
 
 describe('.env.example', () => {
-  test('lists every setting, and nothing else', async () => {
+  test('lists exactly the known variables', async () => {
     const settings = await settingsRead();
     expect(settings.length).toBeGreaterThan(25);
     expect(lines.map(({ name }) => name).sort()).toEqual(settings.sort());
   });
 
-  /** What is made when the service starts, or is the same as another setting. */
+  /** Generated at startup, or equal to another variable. */
   const withoutDefault = new Set([
     'DATABASE_URL',
     'MASTER_KEYS',
@@ -52,7 +52,7 @@ describe('.env.example', () => {
     'APP_URL',
   ]);
 
-  test.each(lines)('$name stands there with its default', async ({ name, value }) => {
+  test.each(lines)('$name has its default', async ({ name, value }) => {
     expect(value === '').toBe(withoutDefault.has(name));
     const mode: Mode = ['ISSUER', 'TRUST_PROXY', 'MAIL_FROM'].includes(name) ? 'development' : 'production';
     const others = mode === 'development' ? { ...required, [name]: undefined } : required;
@@ -60,14 +60,14 @@ describe('.env.example', () => {
     expect(await loadConfig(mode, {}, { ...others, ...given })).toEqual(await loadConfig(mode, {}, others));
   });
 
-  test.each(lines)('$name stands below a line of why', ({ index }) => {
+  test.each(lines)('$name has a comment', ({ index }) => {
     const above = example.slice(0, index).reverse();
     const [nearest = ''] = above.filter((line) => asSetting(line).length === 0);
     expect(nearest).toMatch(/^# \S.{20,}/);
   });
 });
 
-/** What the service says and exits with, where it does not start. */
+/** Output and exit code of a failed start. */
 async function refusedStart(settings: Record<string, string>): Promise<{ code: number; lines: string[] }> {
   const env = { PATH: process.env['PATH'] ?? '', ...settings };
   const child = spawn(process.execPath, ['bin/keyturn.cjs', 'main'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -78,7 +78,7 @@ async function refusedStart(settings: Record<string, string>): Promise<{ code: n
   return { code, lines: output.trimEnd().split('\n') };
 }
 
-test('a list of passwords that cannot be read ends the start with a sentence, and no stack', async () => {
+test('startup fails with one sentence if the password blocklist cannot be read', async () => {
   const { code, lines } = await refusedStart({
     ...(required as Record<string, string>),
     PASSWORD_BLOCKLIST_FILE: '/nowhere',
@@ -89,7 +89,7 @@ test('a list of passwords that cannot be read ends the start with a sentence, an
   ]);
 });
 
-test('the service with nothing set exits with 1, names what is required, and shows no stack', async () => {
+test('a service without configuration exits with 1 and names the required variables', async () => {
   const { code, lines } = await refusedStart({});
   expect(code).toBe(1);
   expect(lines).toEqual([

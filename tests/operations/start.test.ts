@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { knownMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { productionSettings, whenReady } from '../support/service.ts';
@@ -15,16 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => database.drop());
 
-async function query<Row>(sql: string): Promise<Row[]> {
-  const client = new pg.Client(database.url);
-  await client.connect();
-  return client
-    .query(sql)
-    .then(({ rows }) => rows as Row[])
-    .finally(() => client.end());
-}
-
-/** Runs a command to its end; npm's own notices go elsewhere. */
+/** Runs a command until it exits. */
 async function run(command: string, args: string[], environment: Record<string, string>) {
   const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...environment };
   const child: ChildProcess = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -37,7 +27,7 @@ async function run(command: string, args: string[], environment: Record<string, 
 
 const migrate = () => run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'], { DATABASE_URL: database.url });
 
-test('three processes that start at once make one signing key and its successor, and all serve them', async () => {
+test('three concurrent first starts create one active and one next signing key', async () => {
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
   const services = await Promise.all([1, 2, 3].map(() => startForTest(settings)));
   await Promise.all(services.map(whenReady));
@@ -45,10 +35,8 @@ test('three processes that start at once make one signing key and its successor,
   const [first] = sets.map(({ text }) => text);
   expect(sets.map(({ text }) => text)).toEqual([first, first, first]);
   expect(JSON.parse(first ?? '').keys).toHaveLength(2);
-  expect(await query('SELECT status FROM signing_keys ORDER BY status')).toEqual([
-    { status: 'active' },
-    { status: 'next' },
-  ]);
+  const keys = await database.use((db) => db.signingKeys.all());
+  expect(keys.map(({ status }) => status).sort()).toEqual(['active', 'next']);
 
   const [one, two, three] = services;
   const account = await one?.register();
@@ -57,9 +45,9 @@ test('three processes that start at once make one signing key and its successor,
 }, 30_000);
 
 describe('migrate', () => {
-  beforeEach(() => query('DROP SCHEMA public CASCADE; CREATE SCHEMA public'));
+  beforeEach(() => database.use((db) => db.server.empty()));
 
-  test('in three processes at once applies each migration once', async () => {
+  test('applies each migration once when three processes run it concurrently', async () => {
     const runs = await Promise.all([1, 2, 3].map(migrate));
     expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual(runs.map(() => [0, '']));
     const applied = runs
@@ -68,15 +56,15 @@ describe('migrate', () => {
     expect(applied.sort()).toEqual((await knownMigrations()).map((name) => `applied ${name}`));
   }, 30_000);
 
-  test('by npm run db:migrate says what it did, and the second time that there is nothing', async () => {
+  test('prints the applied migrations, and nothing to do the second time', async () => {
     const npm = () => run('npm', ['run', '--silent', 'db:migrate'], { DATABASE_URL: database.url });
     const names = await knownMigrations();
     expect(await npm()).toMatchObject({ code: 0, stdout: `${names.map((name) => `applied ${name}`).join('\n')}\n` });
     expect(await npm()).toMatchObject({ code: 0, stdout: 'nothing to apply\n' });
   }, 30_000);
 
-  test('that fails says why in one sentence, without a stack or a password', async () => {
-    await query('CREATE TABLE users (id int)');
+  test('fails with one sentence, without a stack or a password', async () => {
+    await database.use((db) => db.server.createTable('users'));
     const { code, stdout, stderr } = await migrate();
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^Error: Migration \d+_init failed and was rolled back: relation "users" already exists\n$/);
@@ -89,7 +77,7 @@ describe('migrate', () => {
   }, 30_000);
 });
 
-test('a port that is taken ends the start with one sentence', async () => {
+test('startup fails with one sentence if the port is in use', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
@@ -103,7 +91,7 @@ test('a port that is taken ends the start with one sentence', async () => {
   ]);
 }, 20_000);
 
-test('a command that is not known is answered with the usage', async () => {
+test('an unknown command prints the usage', async () => {
   for (const args of [
     ['cli'],
     ['cli', 'fly'],

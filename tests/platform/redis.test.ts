@@ -7,7 +7,7 @@ import { startRedis } from '../support/redis-server.ts';
 
 jest.setTimeout(30_000);
 
-/** What a log was told, by level. */
+/** Log messages by level. */
 function recorded(): { log: Logger; told: string[] } {
   const log = makeLogger({ level: 'silent', pretty: false });
   const told: string[] = [];
@@ -22,7 +22,7 @@ async function until(condition: () => boolean, maxMs = 5000): Promise<void> {
   }
 }
 
-/** What a burst of requests does to the event loop. */
+/** Blocks the event loop, as a burst of requests does. */
 function block(ms: number): void {
   const endMs = performance.now() + ms;
   while (performance.now() < endMs);
@@ -41,7 +41,7 @@ async function withRedis(use: (redis: Redis, told: string[]) => Promise<void>): 
   }
 }
 
-test('a process that is too busy to read an answer does not take Redis for away', () =>
+test('a busy process does not mistake its own delay for an unavailable Redis', () =>
   withRedis(async (redis, told) => {
     for (const busyMs of [200, 400, 1000]) {
       const answer = redis.send('PING');
@@ -51,7 +51,7 @@ test('a process that is too busy to read an answer does not take Redis for away'
     expect([redis.isUp(), told]).toEqual([true, []]);
   }));
 
-test('a server that takes the connection and says nothing is told, once', async () => {
+test('a server that accepts the connection and never replies is logged once', async () => {
   const server = await startRedis();
   server.pause();
   const { log, told } = recorded();
@@ -69,7 +69,7 @@ test('a server that takes the connection and says nothing is told, once', async 
   }
 });
 
-/** A TCP proxy that can forget its connections without a word, as a firewall or a dead host does; new ones work. */
+/** A TCP proxy that can drop its connections silently, as a firewall or a dead host does; new ones work. */
 async function startForgetfulProxy(port: number) {
   let epoch = 0;
   const proxy = createServer((client) => {
@@ -89,7 +89,7 @@ async function startForgetfulProxy(port: number) {
   return { url, forget: () => void (epoch += 1), close: () => void proxy.close() };
 }
 
-test('a connection that died without a word is replaced by a new one', async () => {
+test('a silently dead connection is replaced', async () => {
   const server = await startRedis();
   const proxy = await startForgetfulProxy(server.port);
   const { log, told } = recorded();

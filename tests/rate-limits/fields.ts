@@ -3,7 +3,7 @@ import type { Response } from 'supertest';
 
 export interface Limit {
   group: string;
-  /** Left, and seconds until it is whole again. */
+  /** Remaining requests, and seconds until the reset. */
   left: number;
   resetSeconds: number;
   quota: number;

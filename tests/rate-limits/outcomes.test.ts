@@ -1,7 +1,7 @@
 // The limits that count outcomes: guesses, registrations, refused refreshes, emails.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Account, freshEmail, password, startApp, type TestApp } from '../harness.ts';
-import { makeApiKey, postForm } from '../oauth/world.ts';
+import { postForm } from '../support/oauth.ts';
 import { type Call, callFrom, freshAddress, registration, statuses, withApp, wrongLogin } from './calls.ts';
 import { rateLimitOf } from './fields.ts';
 
@@ -89,7 +89,7 @@ describe('login', () => {
 
   test('wrong client secrets count, and a correct one works after the limit is exhausted', async () => {
     const ip = freshAddress();
-    const key = await makeApiKey(app, (await registered()).email, ['profile']);
+    const key = await app.apiKeyOf(await registered(), ['profile']);
     const requestToken = (secret: string) =>
       postForm(
         app,

@@ -1,4 +1,4 @@
-// Counters in Redis, and what happens while it is away. Two processes, and a Redis that is stopped, killed and restarted.
+// Counters in Redis and without it: two processes, and a Redis that is stopped, killed and restarted.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { startApp } from '../harness.ts';
 import { freePort } from '../support/free-port.ts';
@@ -61,7 +61,7 @@ const redisLines = (service: ServiceProcess) => service.lines.filter((line) => l
 const redisUp = async (): Promise<string> =>
   /^keyturn_redis_up (\d)$/m.exec(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text())?.[1] ?? '';
 
-/** Asks until refused; how many were let through, and how long the slowest took. */
+/** Sends requests until one is refused. Returns how many passed and how long the slowest took. */
 async function flood(from: string): Promise<{ allowed: number; slowestMs: number; others: number[] }> {
   let [allowed, slowestMs] = [0, 0];
   const others: number[] = [];
@@ -75,13 +75,13 @@ async function flood(from: string): Promise<{ allowed: number; slowestMs: number
   return { allowed, slowestMs, others };
 }
 
-test('two processes count together', async () => {
+test('two processes share one counter', async () => {
   const statuses: number[] = [];
   for (let i = 0; i < limit + 4; i += 1) statuses.push((await ask(workers.at(i))).status);
   expect(statuses).toEqual([...Array<number>(limit).fill(200), 429, 429, 429, 429]);
 });
 
-test('of 100 requests at once over both, the limit passes', async () => {
+test('of 100 concurrent requests to two processes, exactly the limit passes', async () => {
   const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => ask(workers.at(index))));
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(limit);
   expect(answers.filter(({ status }) => status === 429)).toHaveLength(100 - limit);
@@ -92,7 +92,7 @@ describe.each([
   ['is killed', () => redis.kill(), restart],
   ['is stopped', () => redis.stop(), restart],
 ])('a Redis that %s', (_, away, back) => {
-  test('is replaced by counters of each process, within 300 ms; told once; and taken again when it is back', async () => {
+  test('is replaced by counters in each process within 300 ms, logged once, and used again when it is back', async () => {
     const before = [workers.first, workers.second].map((service) => redisLines(service).length);
     expect(rateLimitOf(await ask(workers.second)).left).toBe(limit - 1);
     await away();
@@ -117,13 +117,13 @@ describe.each([
   });
 });
 
-test('a Redis that lost its scripts, but not its connections, costs nothing', async () => {
+test('counting continues after Redis lost its scripts', async () => {
   await withRedis(redis.url, (client) => client.sendCommand(['SCRIPT', 'FLUSH']));
   expect(rateLimitOf(await ask(workers.first)).left).toBe(limit - 1);
   expect(rateLimitOf(await ask(workers.second)).left).toBe(limit - 2);
 });
 
-test('a Redis that takes no writes is as good as none: nobody is let through without a count', async () => {
+test('a read-only Redis is replaced by counters in the process', async () => {
   const maxmemory = (value: string) =>
     withRedis(redis.url, (client) => client.sendCommand(['CONFIG', 'SET', 'maxmemory', value]));
   await maxmemory('1');
@@ -137,7 +137,7 @@ async function restart(): Promise<void> {
   redis = await startRedis({ port: redis.port });
 }
 
-test('a service starts without its Redis, limits, and joins it when it comes', async () => {
+test('a service without Redis starts, limits requests, and uses Redis once it is available', async () => {
   const port = await freePort();
   const app = await startApp({ REDIS_URL: `redis://127.0.0.1:${port}`, RATE_LIMIT_DEFAULT: '3/10m' });
   const statuses: number[] = [];
@@ -156,7 +156,7 @@ test('a service starts without its Redis, limits, and joins it when it comes', a
   }
 });
 
-test('a counter in Redis is gone when its window is', async () => {
+test('a counter in Redis expires with its window', async () => {
   const database = await createRedisDatabase();
   const app = await startApp({ REDIS_URL: database.url, RATE_LIMIT_DEFAULT: '3/1s', RATE_LIMIT_REGISTER: '3/1s' });
   const keys = () =>

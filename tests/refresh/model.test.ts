@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { startWorkers, type Workers } from '../support/workers.ts';
 import { leeway, refreshTtl, sessionTtl, type Verdict, verdicts } from './model.ts';
-import { makeWorld, type Step } from './world.ts';
+import { makeSimulation, type Step } from './simulation.ts';
 
 const operations = 2000;
 /** It takes a quarter of a minute; this is for a machine that is busy with other things. */
@@ -51,12 +51,12 @@ test(
     const seen = new Set<Verdict>();
     let shrinkUntilMs = Infinity;
     const play = async (steps: readonly Step[]) => {
-      const world = await makeWorld(workers, (verdict) => seen.add(verdict));
+      const simulation = await makeSimulation(workers, (verdict) => seen.add(verdict));
       for (const step of steps) {
-        await world.take(step);
+        await simulation.take(step);
         taken += 1;
       }
-      await world.compareRows();
+      await simulation.compareRows();
     };
     const property = fc.asyncProperty(script, async (steps) => {
       if (performance.now() > shrinkUntilMs) return; // the shortest that was found until then is short enough

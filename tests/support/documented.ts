@@ -1,4 +1,4 @@
-// Every answer that a test sees must stand in openapi.yaml: its status, its content type, its body.
+// Asserts that openapi.yaml documents status, content type and body of every response that a test receives.
 import { readFileSync } from 'node:fs';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formatsModule from 'ajv-formats';
@@ -32,7 +32,7 @@ function validatorFor(pointer: string): ValidateFunction {
   return known;
 }
 
-/** Throws where an answer of a documented operation is not documented. Unknown paths and methods are 404 and 405. */
+/** @throws if openapi.yaml does not document the response. Ignores unknown paths and methods (404 and 405). */
 export function expectDocumented(method: string, url: string, response: Response): void {
   const path = url.split('?')[0] ?? url;
   const template = templates.find(({ pattern }) => pattern.test(path))?.template;

@@ -1,4 +1,4 @@
-// Endpoints that a test declares itself, behind everything that every request passes. Without a database.
+// Serves endpoints that a test declares, behind the usual middleware and without a database.
 import type { AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
@@ -11,7 +11,7 @@ import { listen, makeExpress } from '../../src/http/server/server.ts';
 
 export interface ServedEndpoints {
   baseUrl: string;
-  /** What was logged of a request, a line an entry, once its last line is there. */
+  /** Log entries of a request, after the last one was written. */
   linesOf(requestId: unknown): Promise<Record<string, unknown>[]>;
   close(): Promise<void>;
 }
@@ -19,11 +19,11 @@ export interface ServedEndpoints {
 const plenty: RateLimit = { count: 1_000_000, windowSeconds: 60 };
 
 export interface ServeOptions {
-  /** The limit of that group; the others have none. */
+  /** Rate limit of this group; the others have none. */
   mail?: RateLimit;
 }
 
-/** No access token is good here. */
+/** Every access token is invalid here. */
 export async function serveEndpoints(
   endpoints: readonly Endpoint[],
   { mail = plenty }: ServeOptions = {},
@@ -58,7 +58,7 @@ export async function serveEndpoints(
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async linesOf(requestId) {
       const own = () => lines.filter((line) => line['request_id'] === requestId);
-      // The answer may be there before the line.
+      // The response can arrive before the log line.
       for (let tries = 0; tries < 200 && !own().some(({ status }) => status); tries += 1) await setTimeout(10);
       return own();
     },

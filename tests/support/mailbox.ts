@@ -1,4 +1,4 @@
-// What becomes of mails in tests: they are kept, and their links read.
+// A mailer that keeps emails and parses their links.
 import type pg from 'pg';
 import type { Mailer, OutgoingEmail } from '../../src/platform/mailer.ts';
 
@@ -7,13 +7,13 @@ export interface Mail {
   subject: string;
   text: string;
   html: string;
-  /** The one link that it has; undefined where it has none. */
+  /** The only link; undefined if the email has none. */
   link: string | undefined;
-  /** The token in that link. */
+  /** The token of the link. */
   token: string | undefined;
 }
 
-/** @throws where the two forms of a mail do not have the same one link, or a part is missing */
+/** @throws if text and HTML do not have the same single link, or a part is missing */
 export function readMail({ to, subject, text, html }: Omit<OutgoingEmail, 'id'>): Mail {
   const inText = [...text.matchAll(/^https?:\/\/\S+$/gm)].map(([link]) => link);
   const inHtml = [...html.matchAll(/href="([^"]*)"/g)].map(([, link]) => link);
@@ -34,7 +34,7 @@ export function readMail({ to, subject, text, html }: Omit<OutgoingEmail, 'id'>)
 
 export interface Mailbox extends Mailer {
   sent: Mail[];
-  /** The newest to an address that was not taken before; what came before it is passed over. */
+  /** Takes the newest email to an address since the last call. */
   take(address: string): Mail | undefined;
 }
 
@@ -57,7 +57,7 @@ export function makeMailbox(): Mailbox {
   };
 }
 
-/** What became of the mail that should be there. */
+/** Fails with the state of the outbox. */
 export async function noMail(sql: pg.Pool, address: string): Promise<never> {
   const { rows } = await sql.query('SELECT stage, kind, attempts, sent_at, last_fault FROM mails ORDER BY id');
   throw new Error(`no mail has come to ${address}; the outbox: ${JSON.stringify(rows)}`);

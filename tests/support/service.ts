@@ -1,4 +1,4 @@
-// The built service as a process of its own, as `npm start` runs it.
+// The built service in a separate process, as `npm start` runs it.
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -8,11 +8,11 @@ import { cheapHashes, type Client, generousLimits, makeClient, type Settings } f
 export interface ServiceProcess extends Client {
   baseUrl: string;
   child: ChildProcess;
-  /** The log so far, a line an entry. */
+  /** Log lines so far. */
   lines: string[];
-  /** SIGTERM, and the exit code. */
+  /** Sends SIGTERM and returns the exit code. */
   stop(): Promise<number | null>;
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export interface Launch extends Pick<SpawnOptions, 'cwd' | 'uid' | 'gid'> {
 
 const fromHere = [process.execPath, 'bin/keyturn.cjs', 'main'];
 
-/** Starts it with these settings and no others; resolves when it listens. */
+/** Starts the service with exactly these variables. Resolves when it listens. */
 export async function startService(settings: Settings, launch: Launch = {}): Promise<ServiceProcess> {
   const { command = fromHere, env, openFilesMax, ...where } = launch;
   const limited = openFilesMax === undefined ? [] : ['sh', '-c', `ulimit -n ${openFilesMax} && exec "$@"`, 'sh'];
@@ -77,7 +77,7 @@ export async function startService(settings: Settings, launch: Launch = {}): Pro
   };
 }
 
-/** Resolves when `/readyz` says so. */
+/** Resolves when `/readyz` returns 200. */
 export async function whenReady({ get }: Pick<Client, 'get'>): Promise<void> {
   for (let tries = 0; tries < 200; tries += 1) {
     if ((await get('/readyz')).status === 200) return;

@@ -1,16 +1,19 @@
-// Two processes of the built service on one database: what races, races across both.
+// Two processes of the built service on one database, so that races span processes.
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { Settings } from '../harness.ts';
 import { createDatabase } from './database.ts';
+import { openRows, type Rows } from './rows/index.ts';
 import { type ServiceProcess, startService, whenReady } from './service.ts';
 
 export interface Workers {
   first: ServiceProcess;
   second: ServiceProcess;
-  /** Takes turns: an even number is the first process, an odd one the second. */
+  /** Alternates: an even number is the first process, an odd one the second. */
   at(index: number): ServiceProcess;
-  /** Straight to the database, past the services. */
+  /** The database, past the services. */
+  db: Rows;
+  /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;
   databaseUrl: string;
   close(): Promise<void>;
@@ -18,9 +21,9 @@ export interface Workers {
 
 export interface WorkersOptions {
   settings?: Settings;
-  /** Of the first process only. */
+  /** Only for the first process. */
   first?: Settings;
-  /** Where the first process looks for the database, given where it is. */
+  /** Maps the database URL to the one that the first process uses. */
   firstThrough?: (databaseUrl: string) => Promise<string>;
 }
 
@@ -54,11 +57,12 @@ export async function startWorkers({
     await close();
     throw error;
   }
-  return { first, second, at: (index) => (index % 2 === 0 ? first : second), sql, databaseUrl: database.url, close };
+  const at = (index: number) => (index % 2 === 0 ? first : second);
+  return { first, second, at, db: openRows(sql), sql, databaseUrl: database.url, close };
 }
 
 const isRunning = ({ child }: ServiceProcess): boolean => child.exitCode === null && child.signalCode === null;
 
-/** Calls `run` for 0 to count - 1 at once. */
+/** Calls `run` concurrently with 0 to count - 1. */
 export const atOnce = <Result>(count: number, run: (index: number) => Promise<Result>): Promise<Result[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => run(index)));

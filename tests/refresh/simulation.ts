@@ -24,7 +24,7 @@ type StepOf<Kind extends Step['do']> = Extract<Step, { do: Kind }>;
 type Acts = { [Kind in Step['do']]: (step: StepOf<Kind>) => Promise<void> };
 
 /** Begins with an account that has one session. Tells of every verdict that the services were held to. */
-export async function makeWorld(workers: Workers, tell: (verdict: Verdict) => void) {
+export async function makeSimulation(workers: Workers, tell: (verdict: Verdict) => void) {
   const account: Account = await workers.first.register();
   const sessions: ModelSession[] = [];
   const accessTokens = new Map<string, string>();
