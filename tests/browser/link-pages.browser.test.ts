@@ -1,4 +1,4 @@
-// The pages of mailed links, as people meet them: with JavaScript off, on a phone and on a desktop, by day and by night.
+// The pages of links in emails, without JavaScript, on phones and desktops, in light and dark mode.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { serveLinks, tokens } from '../support/links.ts';
 
 let browser: Browser;
 let served: Awaited<ReturnType<typeof serveLinks>>;
-/** Where every form is one too many. */
+/** Settings with which every form exceeds its rate limit. */
 let limited: typeof served;
 beforeAll(async () => {
   browser = await startBrowser();
@@ -34,7 +34,7 @@ afterEach(async () => {
 async function newPage(options: BrowserContextOptions = {}): Promise<void> {
   context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   page = await context.newPage();
-  page.setDefaultTimeout(60_000); // a busy machine may draw no frame for long
+  page.setDefaultTimeout(60_000); // rendering can be slow on a busy machine
   watched = await watch(page);
 }
 
@@ -56,7 +56,7 @@ async function set(newPassword: string): Promise<void> {
 const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true } satisfies BrowserContextOptions;
 const withoutScript: BrowserContextOptions = { javaScriptEnabled: false };
 
-/** What the browser itself says of a status that was asked for. */
+/** The browser's message about an expected error status. */
 const ofStatus = /^Failed to load resource: the server responded with a status of \d+/;
 const complaints = () => watched.complaints.filter((complaint) => !ofStatus.test(complaint));
 
@@ -77,7 +77,7 @@ const headings: Record<string, string> = {
   unreadable: 'Invalid request',
 };
 
-/** How people come to each state of each page. */
+/** Opens each state of each page. */
 const states: Record<string, () => Promise<unknown>> = {
   verify: () => open('verify-email', tokens.good),
   'verify-done': async () => {
@@ -145,7 +145,7 @@ describe('without JavaScript', () => {
     await page.getByRole('alert').waitFor();
     expect(await page.getByRole('alert').innerText()).toMatch(/most commonly used/);
     expect([await page.title(), await field().inputValue()]).toEqual(['Error: Set a new password', '']);
-    // The field has the focus already.
+    // The field has the focus.
     await page.keyboard.type(password);
     await page.keyboard.press('Tab');
     await page.keyboard.press('Space');
@@ -198,7 +198,7 @@ interface Violation {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Past the page's policy, which lets no script in: `evaluate` is the debugger's. */
+/** Runs axe with the debugger, because the CSP blocks scripts. */
 async function violations(): Promise<string[]> {
   await page.evaluate(axe);
   const found = await page.evaluate<{ violations: Violation[]; passes: unknown[] }>('axe.run(document)');
@@ -206,7 +206,7 @@ async function violations(): Promise<string[]> {
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
-/** For eyes: no test compares it. */
+/** Screenshots are for people. No test compares them. */
 const pathOf = (name: string) => fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url));
 
 const screens = { phone: phone.viewport, desktop: { width: 1280, height: 800 } };
