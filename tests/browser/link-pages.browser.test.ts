@@ -10,7 +10,7 @@ import { serveLinks, tokens } from '../support/links.ts';
 
 let browser: Browser;
 let served: Awaited<ReturnType<typeof serveLinks>>;
-/** Settings with which every form exceeds its rate limit. */
+/** A service whose rate limit every form exceeds. */
 let limited: typeof served;
 beforeAll(async () => {
   browser = await startBrowser();

@@ -42,10 +42,10 @@ test('list prints the keys without private parts', async () => {
 });
 
 describe('rotate', () => {
-  test('prints when the next key takes over if verifiers cannot know it yet, and it takes over then', async () => {
+  test('prints when the next key becomes active if it is not ready, and it becomes active then', async () => {
     const [active, next] = [await app.db.signingKeys.kid('active'), await app.db.signingKeys.kid('next')];
     const readyAt = (await app.db.signingKeys.all()).find(({ kid }) => kid === next)?.readyAt;
-    const told = `${next} takes over at ${readyAt?.toISOString()}, when every verifier can know it.\n`;
+    const told = `${next} becomes active at ${readyAt?.toISOString()}, when every verifier can have it.\n`;
     expect(await succeeded('rotate')).toBe(told);
     expect(await succeeded('rotate')).toBe(told);
     expect(await app.db.signingKeys.kid('active')).toBe(active);
@@ -133,7 +133,7 @@ describe('rewrap', () => {
     const before = await app.db.signingKeys.all();
     const { code, stdout, stderr } = await rewrap(former);
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^MASTER_KEYS does not hold the master key [\da-f]{16} .*Append[^\n]*\n$/);
+    expect(stderr).toMatch(/^Error: MASTER_KEYS does not contain master key [\da-f]{16}, .*Append[^\n]*\n$/);
     expect(await app.db.signingKeys.all()).toEqual(before);
   });
 

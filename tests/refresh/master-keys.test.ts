@@ -71,6 +71,6 @@ test('once every process has the new key first, the former one can be dropped, a
     expect((await app.get('/me', token)).status).toBe(200);
     await app.close();
   }
-  await expect(start(k1)).rejects.toThrow('MASTER_KEYS does not hold the master key');
+  await expect(start(k1)).rejects.toThrow('MASTER_KEYS does not contain master key');
   await fresh.drop();
 });
