@@ -48,7 +48,7 @@ interface Place {
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Every schema below a place, itself too, each with the way to it; a `$ref` ends the way, as its target is a root. */
+/** A schema and all schemas below it, with their paths. A `$ref` is not followed because its target is a root. */
 function schemasBelow({ where, schema }: Place): Place[] {
   const named = ['properties', '$defs'].flatMap((keyword) =>
     Object.entries((schema[keyword] ?? {}) as Json).map(([name, below]) => ({
@@ -80,15 +80,15 @@ const roots: Place[] = [
 ];
 const places = roots.flatMap(schemasBelow);
 
-/** A schema in the document, with its references led to the document's. */
+/** Compiles a schema whose references point into the document. */
 const compile = (schema: Json) =>
   ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"openapi#/components/')) as Json);
 
-test('openapi.yaml is what the code declares: npm run openapi makes it anew', async () => {
+test('openapi.yaml is up to date with the code', async () => {
   expect(await makeOpenApiYaml()).toBe(text);
 });
 
-test('Redocly finds no error and no warning in it', async () => {
+test('Redocly reports no errors and no warnings', async () => {
   const env = { PATH: process.env['PATH'], REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' };
   const redocly = ['node_modules/@redocly/cli/bin/cli.js', 'lint', 'openapi.yaml', '--format=json'];
   const linter = spawn(process.execPath, redocly, { env, stdio: ['ignore', 'pipe', 'ignore'] });
@@ -102,8 +102,8 @@ test('Redocly finds no error and no warning in it', async () => {
   expect(code).toBe(0);
 }, 30_000);
 
-describe('every operation', () => {
-  test('has a name of its own, a summary and a tag that is described', () => {
+describe('each operation', () => {
+  test('has a unique name, a summary and a described tag', () => {
     const names = operations.map(({ operationId }) => operationId);
     expect(names.filter((name, i) => !/^[a-z][A-Za-z]+$/.test(name) || names.indexOf(name) !== i)).toEqual([]);
     expect(
@@ -115,14 +115,14 @@ describe('every operation', () => {
     );
   });
 
-  test('has examples of what it takes and of all that it answers', () => {
+  test('has examples of its request and all its responses', () => {
     const lacking = contents.filter(
       ({ content }) => content.example === undefined && Object.keys(content.examples ?? {}).length === 0,
     );
     expect(lacking.map(({ where }) => where)).toEqual([]);
   });
 
-  test('describes each of its answers and parameters', () => {
+  test('describes its responses and parameters', () => {
     const parameters = operations.flatMap((operation) => operation.parameters ?? []);
     expect(parameters.filter(({ description }) => !description).map(({ name }) => name)).toEqual([]);
     const answers = operations.flatMap(({ responses }) => Object.values(responses));
@@ -130,8 +130,8 @@ describe('every operation', () => {
   });
 });
 
-describe('every schema', () => {
-  test('is described, and so is each of its members', () => {
+describe('each schema', () => {
+  test('has a description, as do all its members', () => {
     const isMember = ({ where }: Place) =>
       places.some(
         ({ where: parent, schema }) =>
@@ -146,14 +146,14 @@ describe('every schema', () => {
     );
   });
 
-  test('that takes input refuses members that it does not name', () => {
+  test('of a request rejects unknown members', () => {
     const requests = Object.entries(document.components.schemas).filter(([name]) => name.endsWith('Request'));
     expect(requests.length).toBeGreaterThan(3);
     expect(requests.filter(([, schema]) => schema['additionalProperties'] !== false).map(([name]) => name)).toEqual([]);
   });
 });
 
-test('every example is right by its schema', () => {
+test('each example matches its schema', () => {
   const ofContents = contents.flatMap(({ where, content: { schema, example, examples = {} } }) =>
     [...(example === undefined ? [] : [example]), ...Object.values(examples).map(({ value }) => value)].map(
       (value) => ({ where, schema, value }),

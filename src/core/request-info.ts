@@ -28,5 +28,3 @@ export type RequestSource = Pick<RequestInfo, 'id' | 'ip' | 'userAgent'>;
 
 /** The client disconnected, so no response can be sent. */
 export class ClientDisconnected extends Error {}
-
-export const sourceOf = ({ id, ip, userAgent }: RequestInfo): RequestSource => ({ id, ip, userAgent });

@@ -2,9 +2,7 @@ import type { Request } from 'express';
 import type { FindApiKey } from '../core/api-keys/api-keys.ts';
 import type { AccessTokenSubject, Principal } from '../core/authorization/principal.ts';
 import { InvalidAccessToken, ValidationFailed } from '../core/errors.ts';
-
-/** Verifies an access token's signature and claims. @throws InvalidAccessToken */
-export type VerifyAccessToken = (token: string) => AccessTokenSubject;
+import type { VerifyAccessToken } from '../core/tokens/access-token.ts';
 
 export interface Authentication {
   verify: VerifyAccessToken;

@@ -16,14 +16,10 @@ const change = ({ access_token: token }: Pick<Account, 'access_token'>, current 
 
 const statusOf = async ({ access_token: token }: Pick<Account, 'access_token'>) => (await app.get('/me', token)).status;
 
-const events = async ({ user }: Account) => {
-  const { rows } = await app.sql.query(
-    `SELECT type, outcome, reason, session_id FROM audit_events
-     WHERE user_id = $1 AND type LIKE 'password.%' ORDER BY occurred_at`,
-    [user.id],
+const passwordEvents = async ({ user }: Account) =>
+  (await app.db.audit.events({ user_id: user.id, type: 'password.' })).map(
+    ({ type, outcome, reason, session_id: session }) => ({ type, outcome, reason, session_id: session }),
   );
-  return rows;
-};
 
 test('a password change revokes the other sessions of the user and no others', async () => {
   const [account, stranger] = [await app.register(), await app.register()];
@@ -48,7 +44,7 @@ test('after a change, only the new password works', async () => {
   expect((await app.login(account.email)).status).toBe(401);
   expect((await app.login(account.email, next)).status).toBe(200);
   expect((await change(account)).status).toBe(401);
-  expect(await events(account)).toEqual([
+  expect(await passwordEvents(account)).toEqual([
     { type: 'password.changed', outcome: 'success', reason: null, session_id: account.session_id },
     { type: 'password.checked', outcome: 'failure', reason: 'wrong_password', session_id: account.session_id },
   ]);
@@ -64,7 +60,7 @@ test('a wrong current password is audited and changes nothing', async () => {
   expect(response.headers['www-authenticate']).toBeUndefined();
   expect([await statusOf(account), await statusOf(other)]).toEqual([200, 200]);
   expect((await app.login(account.email)).status).toBe(200);
-  expect(await events(account)).toEqual([
+  expect(await passwordEvents(account)).toEqual([
     { type: 'password.checked', outcome: 'failure', reason: 'wrong_password', session_id: account.session_id },
   ]);
 });

@@ -21,8 +21,7 @@ async function rowsOf(userId: string): Promise<Record<string, number>> {
     audit_personal_data: 'user_id',
     audit_events: 'user_id',
   })) {
-    const { rows } = await app.sql.query(`SELECT count(*)::int AS n FROM ${table} WHERE ${column} = $1`, [userId]);
-    counts[table] = rows[0]?.n;
+    counts[table] = await app.db.count(table, { [column]: userId });
   }
   return counts;
 }
@@ -42,9 +41,9 @@ test('a deleted account leaves only ids in the audit trail', async () => {
 
   expect((await deleteAccount(account)).status).toBe(204);
   expect(await rowsOf(id)).toEqual({ users: 0, sessions: 0, user_roles: 0, audit_personal_data: 0, audit_events: 4 });
-  const { rows } = await app.sql.query('SELECT * FROM audit_events WHERE user_id = $1 ORDER BY occurred_at', [id]);
-  expect(rows.at(-1)).toMatchObject({ type: 'account.deleted', outcome: 'success', actor_id: id, user_id: id });
-  expect(JSON.stringify(rows)).not.toMatch(/@|Erased|127\.0\.0\.1/);
+  const events = await app.db.audit.events({ user_id: id });
+  expect(events.at(-1)).toMatchObject({ type: 'account.deleted', outcome: 'success', actor_id: id, user_id: id });
+  expect(JSON.stringify(events)).not.toMatch(/@|Erased|127\.0\.0\.1/);
 });
 
 test('a wrong password is audited and deletes nothing', async () => {
@@ -53,11 +52,8 @@ test('a wrong password is audited and deletes nothing', async () => {
   expect(response.status).toBe(401);
   expect(response.body.code).toBe('invalid_credentials');
   expect((await app.get('/me', account.access_token)).status).toBe(200);
-  const { rows } = await app.sql.query(
-    `SELECT outcome, reason FROM audit_events WHERE user_id = $1 AND type = 'password.checked'`,
-    [account.user.id],
-  );
-  expect(rows).toEqual([{ outcome: 'failure', reason: 'wrong_password' }]);
+  const events = await app.db.audit.events({ user_id: account.user.id, type: 'password.checked' });
+  expect(events).toMatchObject([{ outcome: 'failure', reason: 'wrong_password' }]);
 });
 
 test.each([[{}], [{ current_password: '' }], [{ current_password: password, user_id: 'x' }]])(
@@ -107,11 +103,7 @@ test('of fifty concurrent deletions, one succeeds and the others return 401', as
   const responses = await Promise.all(Array.from({ length: 50 }, () => deleteAccount(account)));
   expect(responses.filter(({ status }) => status === 204)).toHaveLength(1);
   expect(responses.filter(({ status }) => status === 401)).toHaveLength(49);
-  const { rows } = await app.sql.query(
-    `SELECT count(*)::int AS n FROM audit_events WHERE user_id = $1 AND type = 'account.deleted'`,
-    [account.user.id],
-  );
-  expect(rows).toEqual([{ n: 1 }]);
+  expect(await app.db.count('audit_events', { user_id: account.user.id, type: 'account.deleted' })).toBe(1);
 });
 
 test('logins, refreshes and failed logins that are concurrent with a deletion leave no rows', async () => {

@@ -85,8 +85,7 @@ test('of fifty concurrent name changes, each returns its name and one is stored'
 });
 
 test('a verified address appears in the profile and in the next access token', async () => {
-  const account = await app.register();
-  await app.sql.query('UPDATE users SET email_verified = true WHERE id = $1', [account.user.id]);
+  const account = await app.verifiedUser();
   expect((await app.get('/me', account.access_token)).body.email_verified).toBe(true);
   const { access_token: token } = (await app.refresh(account.refresh_token)).body;
   expect(JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString())).toMatchObject({ email_verified: true });

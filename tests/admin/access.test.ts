@@ -2,37 +2,38 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
 import { operations } from '../http/operations.ts';
-import { type Admin, adminScopes, type AdminWorld, startAdminWorld } from './world.ts';
+import { startApp, type TestApp } from '../harness.ts';
+import { type Admin, adminScopes } from '../support/builders.ts';
 
 jest.setTimeout(30_000);
 
 type Call = (token: string | undefined, headers?: Record<string, string>) => Promise<Response>;
 
-let world: AdminWorld;
+let app: TestApp;
 let admin: Admin;
 beforeAll(async () => {
-  world = await startAdminWorld({}, { tendsKeys: true });
-  admin = await world.admin();
+  app = await startApp({}, { tendsKeys: true });
+  admin = await app.admin();
 });
-afterAll(() => world.close());
+afterAll(() => app.close());
 
 let roles = 0;
 const freshRole = async () => {
   const name = `role-${(roles += 1)}`;
-  await world.defineRole(name, ['articles:write']);
+  await app.db.roles.define(name, ['articles:write']);
   return name;
 };
-const freshUserId = async () => (await world.app.register()).user.id;
+const freshUserId = async () => (await app.register()).user.id;
 
 /** `prepare` creates the resources, so that the call succeeds with a token of the scope. */
 const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>][] = [
-  ['listUsers', 'users:read', async () => (token) => world.app.get('/admin/users', token)],
+  ['listUsers', 'users:read', async () => (token) => app.get('/admin/users', token)],
   [
     'getUser',
     'users:read',
     async () => {
       const id = await freshUserId();
-      return (token) => world.app.get(`/admin/users/${id}`, token);
+      return (token) => app.get(`/admin/users/${id}`, token);
     },
   ],
   [
@@ -40,7 +41,7 @@ const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>
     'users:write',
     async () => {
       const id = await freshUserId();
-      return (token) => world.app.call('patch', `/admin/users/${id}`, { body: { display_name: 'Ada' }, token });
+      return (token) => app.call('patch', `/admin/users/${id}`, { body: { display_name: 'Ada' }, token });
     },
   ],
   [
@@ -48,7 +49,7 @@ const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>
     'users:write',
     async () => {
       const id = await freshUserId();
-      return (token) => world.app.call('delete', `/admin/users/${id}`, { token });
+      return (token) => app.call('delete', `/admin/users/${id}`, { token });
     },
   ],
   ...(['logout', 'unlock', 'reset-password'] as const).map((action): [string, string, () => Promise<Call>] => [
@@ -56,16 +57,16 @@ const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>
     'users:write',
     async () => {
       const id = await freshUserId();
-      return (token) => world.app.post(`/admin/users/${id}/${action}`, undefined, token);
+      return (token) => app.post(`/admin/users/${id}/${action}`, undefined, token);
     },
   ]),
-  ['listRoles', 'roles:write', async () => (token) => world.app.get('/admin/roles', token)],
+  ['listRoles', 'roles:write', async () => (token) => app.get('/admin/roles', token)],
   [
     'createRole',
     'roles:write',
     async () => {
       const name = `created-${(roles += 1)}`;
-      return (token) => world.app.post('/admin/roles', { name, scopes: ['articles:write'] }, token);
+      return (token) => app.post('/admin/roles', { name, scopes: ['articles:write'] }, token);
     },
   ],
   [
@@ -73,7 +74,7 @@ const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>
     'roles:write',
     async () => {
       const name = await freshRole();
-      return (token) => world.app.call('patch', `/admin/roles/${name}`, { body: { scopes: [] }, token });
+      return (token) => app.call('patch', `/admin/roles/${name}`, { body: { scopes: [] }, token });
     },
   ],
   [
@@ -81,21 +82,21 @@ const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>
     'roles:write',
     async () => {
       const name = await freshRole();
-      return (token) => world.app.call('delete', `/admin/roles/${name}`, { token });
+      return (token) => app.call('delete', `/admin/roles/${name}`, { token });
     },
   ],
-  ['listSigningKeys', 'keys:write', async () => (token) => world.app.get('/admin/keys', token)],
-  ['rotateSigningKeys', 'keys:write', async () => (token) => world.app.post('/admin/keys/rotate', undefined, token)],
+  ['listSigningKeys', 'keys:write', async () => (token) => app.get('/admin/keys', token)],
+  ['rotateSigningKeys', 'keys:write', async () => (token) => app.post('/admin/keys/rotate', undefined, token)],
   [
     'revokeSigningKey',
     'keys:write',
     async () => {
-      const { rows } = await world.app.sql.query(
+      const { rows } = await app.sql.query(
         `INSERT INTO signing_keys (kid, alg, status, public_jwk, sealed_key, master_key_id, retired_at)
          SELECT left(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '_'), 43), alg, 'retired', public_jwk,
                 sealed_key, master_key_id, now() FROM signing_keys WHERE status = 'active' RETURNING kid`,
       );
-      return (token) => world.app.post(`/admin/keys/${rows[0].kid}/revoke`, undefined, token);
+      return (token) => app.post(`/admin/keys/${rows[0].kid}/revoke`, undefined, token);
     },
   ],
 ];
@@ -123,7 +124,7 @@ describe.each(endpoints)('%s', (_operation, scope, prepare) => {
 
   test('returns 403 to an administrator whose token lacks its scope', async () => {
     const call = await prepare();
-    for (const token of [admin.access_token, await world.tokenOf(admin, `profile ${others}`)]) {
+    for (const token of [admin.access_token, await app.tokenOf(admin, `profile ${others}`)]) {
       const response = await call(token);
       expect(response.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
       expect(response.headers['www-authenticate']).toContain(`scope="${scope}"`);
@@ -133,11 +134,11 @@ describe.each(endpoints)('%s', (_operation, scope, prepare) => {
 
   test('returns 403 immediately after a demotion and 401 after the session was revoked', async () => {
     const call = await prepare();
-    const demoted = await world.admin();
-    await world.withdraw(demoted, 'admin');
+    const demoted = await app.admin();
+    await app.db.roles.take(demoted, 'admin');
     expect((await call(demoted.token)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
-    await world.grant(demoted, 'admin');
-    await world.app.post('/logout/all', undefined, demoted.access_token);
+    await app.db.roles.grant(demoted, 'admin');
+    await app.post('/logout/all', undefined, demoted.access_token);
     expect((await call(demoted.token)).body).toMatchObject({ status: 401, code: 'invalid_access_token' });
     expect((await call(admin.token)).status).toBeLessThan(300);
   });

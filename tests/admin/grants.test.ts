@@ -1,67 +1,63 @@
 // Granting roles, and the last active administrator.
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { password, type Account } from '../harness.ts';
-import { type Admin, type AdminWorld, startAdminWorld } from './world.ts';
+import { type Account, password, startApp, type TestApp } from '../harness.ts';
+import { type Admin } from '../support/builders.ts';
+import { adminEventsOf } from './admin-events.ts';
 
 jest.setTimeout(60_000);
 
-let world: AdminWorld;
-beforeAll(async () => void (world = await startAdminWorld()));
-afterAll(() => world.close());
+let app: TestApp;
+beforeAll(async () => void (app = await startApp()));
+afterAll(() => app.close());
 
 const patch = ({ user: { id } }: Pick<Account, 'user'>, body: object, { token }: Pick<Admin, 'token'>) =>
-  world.app.call('patch', `/admin/users/${id}`, { body, token });
+  app.call('patch', `/admin/users/${id}`, { body, token });
 const remove = ({ user: { id } }: Pick<Account, 'user'>, { token }: Pick<Admin, 'token'>) =>
-  world.app.call('delete', `/admin/users/${id}`, { token });
+  app.call('delete', `/admin/users/${id}`, { token });
 const deleteOwnAccount = ({ access_token: token }: Account) =>
-  world.app.post('/me/delete', { current_password: password }, token);
-const countActiveAdmins = async () => {
-  const { rows } = await world.app.sql.query(
-    `SELECT count(*)::int AS n FROM users AS u JOIN user_roles AS r ON r.user_id = u.id WHERE role = 'admin' AND is_active`,
-  );
-  return rows[0].n as number;
-};
+  app.post('/me/delete', { current_password: password }, token);
+const countActiveAdmins = () => app.db.roles.activeHolders('admin');
 
 describe('changing the roles of a user', () => {
   test('shows in /me immediately and in tokens at the next refresh or login', async () => {
-    const admin = await world.admin();
-    await world.defineRole('editor', ['articles:write']);
-    const ada = await world.app.register();
+    const admin = await app.admin();
+    await app.db.roles.define('editor', ['articles:write']);
+    const ada = await app.register();
     const changed = await patch(ada, { roles: ['user', 'editor', 'editor'] }, admin);
     expect(changed.body).toMatchObject({ roles: ['editor', 'user'] });
-    expect((await world.app.get('/me', ada.access_token)).body.scopes).toContain('articles:write');
-    const refreshed = (await world.app.refresh(ada.refresh_token)).body as Account;
+    expect((await app.get('/me', ada.access_token)).body.scopes).toContain('articles:write');
+    const refreshed = (await app.refresh(ada.refresh_token)).body as Account;
     expect(decodeJwt(refreshed.access_token)).toMatchObject({
       roles: ['editor', 'user'],
       scope: 'articles:write profile sessions',
     });
     await patch(ada, { roles: ['user'] }, admin);
-    for (const { body } of [await world.app.refresh(refreshed.refresh_token), await world.app.login(ada.email)])
+    for (const { body } of [await app.refresh(refreshed.refresh_token), await app.login(ada.email)])
       expect(decodeJwt(body.access_token)).toMatchObject({ roles: ['user'], scope: 'profile sessions' });
-    expect(await world.eventsOf(ada)).toEqual([
+    expect(await adminEventsOf(app, ada)).toEqual([
       { type: 'role.granted', actor_id: admin.user.id, role: 'editor' },
       { type: 'role.revoked', actor_id: admin.user.id, role: 'editor' },
     ]);
   });
 
   test('requires roles:write in the token besides users:write', async () => {
-    const admin = await world.admin();
-    const ada = await world.app.register();
-    const token = await world.tokenOf(admin, 'users:read users:write');
+    const admin = await app.admin();
+    const ada = await app.register();
+    const token = await app.tokenOf(admin, 'users:read users:write');
     const refused = await patch(ada, { roles: ['user', 'admin'], display_name: 'Eve' }, { token });
     expect(refused.body).toMatchObject({ status: 403, code: 'insufficient_scope' });
     expect(refused.headers['www-authenticate']).toContain('scope="roles:write"');
-    expect(await world.rolesOf(ada)).toEqual(['user']);
-    expect((await world.app.get('/me', ada.access_token)).body.display_name).toBe('Ada Lovelace');
+    expect(await app.db.roles.of(ada)).toEqual(['user']);
+    expect((await app.get('/me', ada.access_token)).body.display_name).toBe('Ada Lovelace');
   });
 
   test('returns 403 to a demoted administrator who grants the role admin to themselves', async () => {
-    const [admin, demoted] = [await world.admin(), await world.admin()];
+    const [admin, demoted] = [await app.admin(), await app.admin()];
     expect((await patch(demoted, { roles: ['user'] }, admin)).status).toBe(200);
     expect((await patch(demoted, { roles: ['user', 'admin'] }, demoted)).status).toBe(403);
-    expect((await world.app.refresh(demoted.refresh_token)).body.scope).not.toContain('users');
-    expect(await world.rolesOf(demoted)).toEqual(['user']);
+    expect((await app.refresh(demoted.refresh_token)).body.scope).not.toContain('users');
+    expect(await app.db.roles.of(demoted)).toEqual(['user']);
   });
 });
 
@@ -69,43 +65,43 @@ describe('a user who holds roles:write and users:write', () => {
   let admin: Admin;
   let manager: Admin;
   beforeAll(async () => {
-    await world.defineRole('manager', ['roles:write', 'users:read', 'users:write']);
-    await world.defineRole('publisher', ['articles:publish']);
-    admin = await world.admin();
-    manager = await world.admin(['manager'], 'roles:write users:read users:write');
+    await app.db.roles.define('manager', ['roles:write', 'users:read', 'users:write']);
+    await app.db.roles.define('publisher', ['articles:publish']);
+    admin = await app.admin();
+    manager = await app.admin({ roles: ['manager'], scope: 'roles:write users:read users:write' });
   });
 
   test('cannot grant a role with scopes that they lack', async () => {
-    const other = await world.app.register();
+    const other = await app.register();
     for (const account of [manager, other])
       for (const roles of [['user', 'manager', 'admin'], ['admin'], ['user', 'manager', 'publisher']])
         expect((await patch(account, { roles }, manager)).body).toMatchObject({
           status: 403,
           code: 'insufficient_scope',
         });
-    expect(await world.rolesOf(manager)).toEqual(['manager', 'user']);
-    expect(await world.rolesOf(other)).toEqual(['user']);
+    expect(await app.db.roles.of(manager)).toEqual(['manager', 'user']);
+    expect(await app.db.roles.of(other)).toEqual(['user']);
     expect((await patch(other, { roles: ['user', 'manager'] }, manager)).status).toBe(200);
   });
 
   test('cannot put scopes that they lack into a role', async () => {
-    const create = (name: string, scopes: string[]) => world.app.post('/admin/roles', { name, scopes }, manager.token);
+    const create = (name: string, scopes: string[]) => app.post('/admin/roles', { name, scopes }, manager.token);
     for (const scopes of [['keys:write'], ['users:read', 'audit:read'], ['articles:publish'], ['invented']])
       expect((await create('too-strong', scopes)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
     expect((await create('reader', ['users:read'])).status).toBe(201);
     const setScopes = (name: string, scopes: string[]) =>
-      world.app.call('patch', `/admin/roles/${name}`, { body: { scopes }, token: manager.token });
+      app.call('patch', `/admin/roles/${name}`, { body: { scopes }, token: manager.token });
     expect((await setScopes('reader', ['users:read', 'keys:write'])).status).toBe(403);
     expect((await setScopes('manager', ['roles:write', 'users:read', 'users:write', 'keys:write'])).status).toBe(403);
     expect((await setScopes('reader', ['users:read', 'users:write'])).status).toBe(200);
   });
 
   test('cannot withdraw or change a role with scopes that they lack', async () => {
-    const publisher = await world.admin(['publisher'], 'profile');
+    const publisher = await app.admin({ roles: ['publisher'], scope: 'profile' });
     expect((await patch(publisher, { roles: ['user'] }, manager)).status).toBe(403);
     const { token } = manager;
-    const narrowed = await world.app.call('patch', '/admin/roles/publisher', { body: { scopes: [] }, token });
-    expect([narrowed.status, (await world.app.call('delete', '/admin/roles/publisher', { token })).status]).toEqual([
+    const narrowed = await app.call('patch', '/admin/roles/publisher', { body: { scopes: [] }, token });
+    expect([narrowed.status, (await app.call('delete', '/admin/roles/publisher', { token })).status]).toEqual([
       403, 403,
     ]);
   });
@@ -115,29 +111,27 @@ describe('a user who holds roles:write and users:write', () => {
       expect((await patch(admin, body, manager)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
     expect((await remove(admin, manager)).status).toBe(403);
     for (const action of ['logout', 'unlock', 'reset-password'])
-      expect((await world.app.post(`/admin/users/${admin.user.id}/${action}`, undefined, manager.token)).status).toBe(
-        403,
-      );
-    expect((await world.app.get('/me', admin.access_token)).body.display_name).toBe('Grace Hopper');
-    const publisher = await world.admin(['publisher'], 'profile');
+      expect((await app.post(`/admin/users/${admin.user.id}/${action}`, undefined, manager.token)).status).toBe(403);
+    expect((await app.get('/me', admin.access_token)).body.display_name).toBe('Grace Hopper');
+    const publisher = await app.admin({ roles: ['publisher'], scope: 'profile' });
     expect((await patch(publisher, { is_active: false }, manager)).status).toBe(200);
     expect((await patch(manager, { display_name: 'Manager' }, manager)).status).toBe(200);
   });
 
   test('cannot revoke a session or an API key of an account with administrative scopes that they lack', async () => {
-    const token = await world.tokenOf(manager, 'sessions api-keys users:write');
-    const adminToken = await world.tokenOf(admin, 'profile api-keys');
-    const { body: key } = await world.app.post('/api-keys', { name: 'Report', scopes: ['profile'] }, adminToken);
+    const token = await app.tokenOf(manager, 'sessions api-keys users:write');
+    const adminToken = await app.tokenOf(admin, 'profile api-keys');
+    const { body: key } = await app.post('/api-keys', { name: 'Report', scopes: ['profile'] }, adminToken);
     for (const path of [`/sessions/${admin.session_id}`, `/api-keys/${key.id}`])
-      expect((await world.app.call('delete', path, { token })).body).toMatchObject({ code: 'insufficient_scope' });
-    expect((await world.app.get('/me', admin.access_token)).status).toBe(200);
-    expect((await world.app.get('/api-keys', adminToken)).body.api_keys).toMatchObject([{ id: key.id }]);
-    const publisher = await world.admin(['publisher'], 'profile');
-    expect((await world.app.call('delete', `/sessions/${publisher.session_id}`, { token })).status).toBe(204);
+      expect((await app.call('delete', path, { token })).body).toMatchObject({ code: 'insufficient_scope' });
+    expect((await app.get('/me', admin.access_token)).status).toBe(200);
+    expect((await app.get('/api-keys', adminToken)).body.api_keys).toMatchObject([{ id: key.id }]);
+    const publisher = await app.admin({ roles: ['publisher'], scope: 'profile' });
+    expect((await app.call('delete', `/sessions/${publisher.session_id}`, { token })).status).toBe(204);
   });
 
   test('gains custom roles from an administrator, who can grant every role', async () => {
-    const ada = await world.app.register();
+    const ada = await app.register();
     const roles = ['manager', 'publisher', 'user'];
     expect((await patch(ada, { roles }, admin)).body).toMatchObject({ roles });
   });
@@ -150,8 +144,8 @@ describe('the last active administrator', () => {
     return [first, second] as const;
   };
   beforeEach(async () => {
-    await world.noAdmins();
-    [first, second] = [await world.admin(), await world.admin()];
+    await app.db.roles.takeFromAll('admin');
+    [first, second] = [await app.admin(), await app.admin()];
   });
 
   const losses: [title: string, lose: (of: Admin, by: Admin) => Promise<{ status: number; body: object }>][] = [
@@ -167,7 +161,7 @@ describe('the last active administrator', () => {
     for (const [, loseNow] of losses)
       expect(await loseNow(one, one)).toMatchObject({ status: 409, body: { code: 'conflict' } });
     expect(await countActiveAdmins()).toBe(1);
-    expect((await world.app.get('/admin/users', one.token)).status).toBe(200);
+    expect((await app.get('/admin/users', one.token)).status).toBe(200);
   });
 
   test('keeps the role while all other administrators are disabled', async () => {
@@ -180,8 +174,8 @@ describe('the last active administrator', () => {
 
   test.each(losses)('remains if two administrators try concurrently that the other one %s', async (_title, lose) => {
     for (let round = 0; round < 5; round += 1) {
-      await world.noAdmins();
-      const [one, other] = [await world.admin(), await world.admin()];
+      await app.db.roles.takeFromAll('admin');
+      const [one, other] = [await app.admin(), await app.admin()];
       const statuses = (await Promise.all([lose(one, other), lose(other, one)])).map(({ status }) => status);
       expect(statuses.filter((status) => status < 300)).toHaveLength(1);
       // The slower one is logged out, demoted, deleted or the last administrator.
@@ -191,7 +185,7 @@ describe('the last active administrator', () => {
   });
 
   test('remains after fifty concurrent changes of every kind, without deadlocks', async () => {
-    const admins = [...pair(), ...(await Promise.all(Array.from({ length: 4 }, () => world.admin())))];
+    const admins = [...pair(), ...(await Promise.all(Array.from({ length: 4 }, () => app.admin())))];
     const changes = Array.from({ length: 50 }, (_, index) => {
       const lose = losses[index % losses.length]?.[1];
       const [of, by] = [admins[index % admins.length], admins[(index * 5 + 1) % admins.length]];

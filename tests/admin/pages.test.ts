@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import { password } from '../harness.ts';
+import { password, startApp, type TestApp } from '../harness.ts';
+import { type Admin } from '../support/builders.ts';
 import { createDatabase } from '../support/database.ts';
 import { costOfPages, maxGrowth } from './user-pages.ts';
-import { type Admin, type AdminWorld, startAdminWorld } from './world.ts';
 
 jest.setTimeout(120_000);
 
@@ -12,7 +12,7 @@ interface Page {
   next_cursor: string | null;
 }
 
-const pageOf = async ({ app }: AdminWorld, { token }: Admin, parameters: Record<string, string | number>) => {
+const pageOf = async (app: TestApp, { token }: Admin, parameters: Record<string, string | number>) => {
   const search = new URLSearchParams(
     Object.entries(parameters).map(([name, value]): [string, string] => [name, String(value)]),
   );
@@ -22,10 +22,10 @@ const pageOf = async ({ app }: AdminWorld, { token }: Admin, parameters: Record<
 };
 
 /** Reads every page of a list or search. `between` runs after each page. */
-async function readPages(world: AdminWorld, admin: Admin, query?: string, limit = 7, between?: () => Promise<unknown>) {
+async function readPages(app: TestApp, admin: Admin, query?: string, limit = 7, between?: () => Promise<unknown>) {
   const pages: Page[] = [];
   for (let cursor: string | null | undefined; cursor !== null; cursor = pages.at(-1)?.next_cursor) {
-    pages.push(await pageOf(world, admin, { limit, ...(query ? { query } : {}), ...(cursor ? { cursor } : {}) }));
+    pages.push(await pageOf(app, admin, { limit, ...(query ? { query } : {}), ...(cursor ? { cursor } : {}) }));
     await between?.();
     if (pages.length > 200) throw new Error('the pages never end');
   }
@@ -37,16 +37,16 @@ async function walk(...args: Parameters<typeof readPages>) {
 }
 
 describe('pages of accounts', () => {
-  let world: AdminWorld;
+  let app: TestApp;
   let admin: Admin;
   const register = async (email: string, name: string) => {
-    const { body, status } = await world.app.post('/register', { email, password, display_name: name });
+    const { body, status } = await app.post('/register', { email, password, display_name: name });
     expect(status).toBe(201);
     return body.user as Page['users'][number];
   };
   beforeAll(async () => {
-    world = await startAdminWorld();
-    admin = await world.admin();
+    app = await startApp();
+    admin = await app.admin();
     await register('zoe@example.com', 'Anna Zwei');
     await register('anna@example.com', 'Zacharias');
     await register('annabel@example.com', 'Anna Bel');
@@ -56,31 +56,31 @@ describe('pages of accounts', () => {
     await register('emile@example.com', 'Émile Zola');
     for (let n = 10; n < 40; n += 1) await register(`many.${n}@example.com`, `Many ${n % 3} ${n}`);
   });
-  afterAll(() => world.close());
+  afterAll(() => app.close());
 
-  const emailsOf = async (query: string) => (await walk(world, admin, query)).map(({ email }) => email);
+  const emailsOf = async (query: string) => (await walk(app, admin, query)).map(({ email }) => email);
 
   test('contain every account once, newest first, for any limit', async () => {
-    const all = await walk(world, admin);
-    const { rows } = await world.app.sql.query('SELECT id FROM users ORDER BY id DESC');
+    const all = await walk(app, admin);
+    const rows = (await app.db.select<{ id: string }>('users')).toReversed();
     expect(all.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
-    expect((await walk(world, admin, undefined, 1)).map(({ id }) => id)).toEqual(all.map(({ id }) => id));
-    expect((await pageOf(world, admin, { limit: 100 })).users).toHaveLength(rows.length);
-    expect((await pageOf(world, admin, {})).users).toHaveLength(20);
+    expect((await walk(app, admin, undefined, 1)).map(({ id }) => id)).toEqual(all.map(({ id }) => id));
+    expect((await pageOf(app, admin, { limit: 100 })).users).toHaveLength(rows.length);
+    expect((await pageOf(app, admin, {})).users).toHaveLength(20);
   });
 
   test('neither skip nor repeat accounts while others are created and deleted', async () => {
-    const before = (await walk(world, admin, 'many')).map(({ id }) => id);
+    const before = (await walk(app, admin, 'many')).map(({ id }) => id);
     let newcomers = 0;
     const between = async () => {
       await register(`many.0${(newcomers += 1)}@example.com`, `Many newcomer ${newcomers}`);
       const { id } = await register(`passing.${newcomers}@example.com`, 'Passing');
-      await world.app.call('delete', `/admin/users/${id}`, { token: admin.token });
+      await app.call('delete', `/admin/users/${id}`, { token: admin.token });
     };
-    const during = (await walk(world, admin, 'many', 3, between)).map(({ id }) => id);
+    const during = (await walk(app, admin, 'many', 3, between)).map(({ id }) => id);
     expect(new Set(during).size).toBe(during.length);
     expect(before.filter((id) => !during.includes(id))).toEqual([]);
-    const all = (await walk(world, admin, undefined, 5, between)).map(({ id }) => id);
+    const all = (await walk(app, admin, undefined, 5, between)).map(({ id }) => id);
     expect(new Set(all).size).toBe(all.length);
   });
 
@@ -90,16 +90,16 @@ describe('pages of accounts', () => {
     expect(await emailsOf('anna z')).toEqual(['zoe@example.com']);
     expect(await emailsOf('ÉMILE')).toEqual(await emailsOf('émile'));
     expect(await emailsOf('émile')).toEqual(['emile@example.com']);
-    expect(await emailsOf('nobody')).toEqual([]);
+    expect(await emailsOf('unknown')).toEqual([]);
   });
 
   test.each([1, 2, 3, 7, 29, 30, 31, 100])('of a search with limit %s are full, except the last', async (limit) => {
     for (const query of ['many', 'anna', 'a', 'm']) {
-      const pages = await readPages(world, admin, query, limit);
+      const pages = await readPages(app, admin, query, limit);
       const emails = pages.flatMap(({ users }) => users.map(({ email }) => email));
       expect(new Set(emails).size).toBe(emails.length);
       expect(pages.slice(0, -1).map(({ users }) => users.length)).toEqual(pages.slice(1).map(() => limit));
-      const { rows } = await world.app.sql.query<{ email: string }>(
+      const { rows } = await app.sql.query<{ email: string }>(
         `SELECT email FROM users WHERE starts_with(email, $1) OR starts_with(lower(display_name), $1)
          ORDER BY NOT starts_with(email, $1), CASE WHEN starts_with(email, $1) THEN email ELSE lower(display_name) END COLLATE "C", id`,
         [query],
@@ -142,15 +142,15 @@ describe('pages of accounts', () => {
     ],
     ['a long cursor', `cursor=${'A'.repeat(2001)}`, 'cursor'],
   ])('%s returns 400', async (_title, search, path) => {
-    const { body } = await world.app.get(`/admin/users?${search}`, admin.token);
+    const { body } = await app.get(`/admin/users?${search}`, admin.token);
     expect(body).toMatchObject({ status: 400, code: 'validation_failed', errors: [{ path }] });
   });
 
   test('a cursor of another list returns 400', async () => {
-    const all = await pageOf(world, admin, { limit: 2 });
-    const many = await pageOf(world, admin, { limit: 2, query: 'many' });
+    const all = await pageOf(app, admin, { limit: 2 });
+    const many = await pageOf(app, admin, { limit: 2, query: 'many' });
     for (const search of [`query=many&cursor=${all.next_cursor}`, `cursor=${many.next_cursor}`])
-      expect((await world.app.get(`/admin/users?${search}`, admin.token)).body.code).toBe('validation_failed');
+      expect((await app.get(`/admin/users?${search}`, admin.token)).body.code).toBe('validation_failed');
   });
 });
 

@@ -1,27 +1,22 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Admin, type AdminWorld, startAdminWorld } from './world.ts';
+import { startApp, type TestApp } from '../harness.ts';
+import { type Admin } from '../support/builders.ts';
 
 jest.setTimeout(30_000);
 
-let world: AdminWorld;
+let app: TestApp;
 let admin: Admin;
 beforeAll(async () => {
-  world = await startAdminWorld();
-  admin = await world.admin();
+  app = await startApp();
+  admin = await app.admin();
 });
-afterAll(() => world.close());
+afterAll(() => app.close());
 
-const create = (body: object) => world.app.post('/admin/roles', body, admin.token);
-const change = (name: string, body: object) =>
-  world.app.call('patch', `/admin/roles/${name}`, { body, token: admin.token });
-const remove = (name: string) => world.app.call('delete', `/admin/roles/${name}`, { token: admin.token });
-const eventsOf = async (role: string) => {
-  const { rows } = await world.app.sql.query(
-    'SELECT type, actor_id, user_id FROM audit_events WHERE role = $1 ORDER BY occurred_at, id',
-    [role],
-  );
-  return rows;
-};
+const create = (body: object) => app.post('/admin/roles', body, admin.token);
+const change = (name: string, body: object) => app.call('patch', `/admin/roles/${name}`, { body, token: admin.token });
+const remove = (name: string) => app.call('delete', `/admin/roles/${name}`, { token: admin.token });
+const eventsOf = async (role: string) =>
+  (await app.db.audit.events({ role })).map(({ type, actor_id, user_id }) => ({ type, actor_id, user_id }));
 
 test('creating, changing and deleting a role is audited with the administrator', async () => {
   const created = await create({ name: 'editor', description: 'Writes', scopes: ['b:write', 'a:write', 'b:write'] });
@@ -63,21 +58,21 @@ test.each(['user', 'admin'])('the built-in role %s cannot be changed or deleted'
 
 test('a role with holders cannot be deleted, and its new scopes reach them at the next refresh', async () => {
   await create({ name: 'baker', scopes: ['bread:bake'] });
-  const ada = await world.app.register();
-  await world.grant(ada, 'baker');
+  const ada = await app.register();
+  await app.db.roles.grant(ada, 'baker');
   expect((await remove('baker')).body).toMatchObject({ status: 409, code: 'conflict' });
   await change('baker', { scopes: ['bread:bake', 'bread:sell'] });
-  expect((await world.app.refresh(ada.refresh_token)).body.scope).toBe('bread:bake bread:sell profile sessions');
+  expect((await app.refresh(ada.refresh_token)).body.scope).toBe('bread:bake bread:sell profile sessions');
 });
 
 test('a role that is granted and deleted concurrently is either granted or deleted', async () => {
   for (let round = 0; round < 10; round += 1) {
     const name = `fleeting-${round}`;
     await create({ name, scopes: ['x'] });
-    const ada = await world.app.register();
+    const ada = await app.register();
     const roles = ['user', name];
     const [granted, removed] = await Promise.all([
-      world.app.call('patch', `/admin/users/${ada.user.id}`, { body: { roles }, token: admin.token }),
+      app.call('patch', `/admin/users/${ada.user.id}`, { body: { roles }, token: admin.token }),
       remove(name),
     ]);
     expect([
@@ -119,11 +114,10 @@ test('roles are listed by name in pages', async () => {
   const names: string[] = [];
   let cursor = '';
   do {
-    const { body } = await world.app.get(`/admin/roles?limit=2${cursor && `&cursor=${cursor}`}`, admin.token);
+    const { body } = await app.get(`/admin/roles?limit=2${cursor && `&cursor=${cursor}`}`, admin.token);
     names.push(...(body.roles as { name: string }[]).map(({ name }) => name));
     cursor = body.next_cursor ?? '';
   } while (cursor);
-  const { rows } = await world.app.sql.query('SELECT name FROM roles ORDER BY name');
-  expect(names).toEqual(rows.map(({ name }) => name));
-  expect((await world.app.get('/admin/roles?cursor=A', admin.token)).status).toBe(400);
+  expect(names).toEqual((await app.db.roles.all()).map(({ name }) => name));
+  expect((await app.get('/admin/roles?cursor=A', admin.token)).status).toBe(400);
 });

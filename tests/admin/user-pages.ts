@@ -21,11 +21,11 @@ const pages: [page: string, query: Query][] = [
   ['every email address', (tx) => findUsersByEmail(tx, 'person.', undefined, limit)],
   ['every email address, deep', (tx) => findUsersByEmail(tx, 'person.', 'person.5', limit)],
   ['one email address', (tx) => findUsersByEmail(tx, 'person.777@', undefined, limit)],
-  ['no email address', (tx) => findUsersByEmail(tx, 'nobody', undefined, limit)],
+  ['no email address', (tx) => findUsersByEmail(tx, 'unknown', undefined, limit)],
   ['names of other addresses', (tx) => findUsersByNameOnly(tx, 'émile', undefined, limit)],
   ['names of other addresses, deep', (tx) => findUsersByNameOnly(tx, 'émile', { key: 'émile 5', id }, limit)],
   ['few names', (tx) => findUsersByNameOnly(tx, 'émile 9', undefined, limit)],
-  ['no name', (tx) => findUsersByNameOnly(tx, 'nobody', undefined, limit)],
+  ['no name', (tx) => findUsersByNameOnly(tx, 'unknown', undefined, limit)],
 ];
 
 /** Every name that matches belongs to an address that matches, so all of them are read in vain. */
@@ -63,5 +63,5 @@ export async function costOfPages(client: pg.Client, count: number): Promise<Pag
 /** Measures the page whose cost grows with the number of accounts, in the same database. */
 export const costOfWorstPage = async (client: pg.Client): Promise<PageCost[]> => costs(client, [worstPage]);
 
-/** A B-tree of many more rows has one more level, and each row of a page is looked up in several trees. */
+/** A much larger B-tree has one more level, and each row of a page is looked up in several trees. */
 export const maxGrowth = 2;

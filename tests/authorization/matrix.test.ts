@@ -31,8 +31,7 @@ afterAll(() => app.close());
 /** A new account logged in with all scopes that it can hold, and its API key with the scopes of a user. */
 async function newOwner(role: 'user' | 'administrator' = 'user'): Promise<Owner> {
   const account = await app.register();
-  if (role === 'administrator')
-    await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [account.user.id]);
+  if (role === 'administrator') await app.db.roles.grant(account, 'admin');
   const { body } = await app.post('/login', { email: account.email, password, scope: everyScope });
   const key = { name: 'Nightly report', scopes: ['profile', 'sessions', 'api-keys'] };
   const { body: apiKey } = await app.post('/api-keys', key, body.access_token);

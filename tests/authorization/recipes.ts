@@ -41,12 +41,11 @@ const create = {
   },
   async role(app: TestApp): Promise<string> {
     const name = `r${randomBytes(6).toString('hex')}`;
-    await app.sql.query(`INSERT INTO roles (name, description, scopes) VALUES ($1, '', '{}')`, [name]);
+    await app.db.roles.define(name, []);
     return `/admin/roles/${name}`;
   },
-  async kid(app: TestApp): Promise<string> {
-    const { rows } = await app.sql.query<{ kid: string }>(`SELECT kid FROM signing_keys WHERE status = 'next'`);
-    return rows[0]?.kid ?? 'none';
+  kid(app: TestApp): Promise<string> {
+    return app.db.signingKeys.kid('next');
   },
 };
 

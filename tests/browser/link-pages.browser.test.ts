@@ -1,4 +1,4 @@
-// The pages of links in emails, without JavaScript, on phones and desktops, in light and dark mode.
+// The pages of emailed links in a browser: without JavaScript, on a phone and a desktop, in light and dark mode.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { serveLinks, tokens } from '../support/links.ts';
 
 let browser: Browser;
 let served: Awaited<ReturnType<typeof serveLinks>>;
-/** A service whose rate limit every form exceeds. */
+/** With a rate limit of zero. */
 let limited: typeof served;
 beforeAll(async () => {
   browser = await startBrowser();
@@ -34,7 +34,7 @@ afterEach(async () => {
 async function newPage(options: BrowserContextOptions = {}): Promise<void> {
   context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   page = await context.newPage();
-  page.setDefaultTimeout(60_000); // rendering can be slow on a busy machine
+  page.setDefaultTimeout(60_000); // a busy machine may draw no frame for long
   watched = await watch(page);
 }
 
@@ -56,7 +56,7 @@ async function set(newPassword: string): Promise<void> {
 const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true } satisfies BrowserContextOptions;
 const withoutScript: BrowserContextOptions = { javaScriptEnabled: false };
 
-/** The browser's message about an expected error status. */
+/** The message of the browser for an expected error status. */
 const ofStatus = /^Failed to load resource: the server responded with a status of \d+/;
 const complaints = () => watched.complaints.filter((complaint) => !ofStatus.test(complaint));
 
@@ -64,7 +64,7 @@ const headings: Record<string, string> = {
   verify: 'Verify your email address',
   'verify-done': 'Your email address is verified',
   reset: 'Set a new password',
-  'reset-refused': 'Set a new password',
+  'reset-rejected': 'Set a new password',
   'reset-done': 'Your password was reset',
   undo: 'Undo the change of your email address',
   'undo-done': 'Your email address was restored',
@@ -77,7 +77,7 @@ const headings: Record<string, string> = {
   unreadable: 'Invalid request',
 };
 
-/** Opens each state of each page. */
+/** The steps to each state of each page. */
 const states: Record<string, () => Promise<unknown>> = {
   verify: () => open('verify-email', tokens.good),
   'verify-done': async () => {
@@ -85,7 +85,7 @@ const states: Record<string, () => Promise<unknown>> = {
     await press('Verify email address');
   },
   reset: () => open('reset-password', tokens.good),
-  'reset-refused': async () => {
+  'reset-rejected': async () => {
     await open('reset-password', tokens.good);
     await set('password1');
   },
@@ -145,7 +145,7 @@ describe('without JavaScript', () => {
     await page.getByRole('alert').waitFor();
     expect(await page.getByRole('alert').innerText()).toMatch(/most commonly used/);
     expect([await page.title(), await field().inputValue()]).toEqual(['Error: Set a new password', '']);
-    // The field has the focus.
+    // The field has the focus already.
     await page.keyboard.type(password);
     await page.keyboard.press('Tab');
     await page.keyboard.press('Space');
@@ -198,7 +198,7 @@ interface Violation {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Runs axe with the debugger, because the CSP blocks scripts. */
+/** Runs axe through the debugger, which the page's policy does not apply to. */
 async function violations(): Promise<string[]> {
   await page.evaluate(axe);
   const found = await page.evaluate<{ violations: Violation[]; passes: unknown[] }>('axe.run(document)');
@@ -206,13 +206,13 @@ async function violations(): Promise<string[]> {
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
-/** Screenshots are for people. No test compares them. */
+/** For people; no test compares the screenshots. */
 const pathOf = (name: string) => fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url));
 
 const screens = { phone: phone.viewport, desktop: { width: 1280, height: 800 } };
 
 test.each(Object.keys(states))(
-  '%s: axe finds nothing, the policy is kept, and nothing is wider than a screen, by day and by night',
+  '%s: no accessibility violations, no policy violations and no horizontal scrolling',
   async (state) => {
     await newPage(phone);
     await states[state]?.();
@@ -239,10 +239,10 @@ test('axe detects violations, and the CSP blocks scripts', async () => {
   );
   const found = (await violations()).map((violation) => violation.split(':')[0]);
   expect(new Set(found)).toEqual(new Set(['color-contrast', 'label', 'label-title-only']));
-  const told = page.waitForEvent('console', (message) =>
+  const blocked = page.waitForEvent('console', (message) =>
     message.text().startsWith('securitypolicyviolation script-src'),
   );
   await page.evaluate(`document.body.append(Object.assign(document.createElement('script'), { text: '1' }))`);
-  await told;
+  await blocked;
   expect(complaints()).not.toEqual([]);
 });

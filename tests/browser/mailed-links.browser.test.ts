@@ -48,12 +48,12 @@ async function setPassword(text: string): Promise<void> {
 
 test('a user verifies an email address with the link once', async () => {
   const { email, access_token: token } = await app.register();
-  const mail = await app.nextMail(email);
-  await open(mail);
+  const message = await app.nextMail(email);
+  await open(message);
   await press('Verify email address');
   expect(await heading()).toBe('Your email address is verified');
   expect((await app.get('/me', token)).body).toMatchObject({ email_verified: true });
-  await open(mail);
+  await open(message);
   await press('Verify email address');
   expect(await heading()).toBe('This link is no longer valid');
   expect(requestedOrigins()).toEqual([app.config.baseUrl]);

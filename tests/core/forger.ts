@@ -6,8 +6,7 @@ import {
   type SigningAlg,
   type SigningKey,
 } from '../../src/core/signing-keys/signing-key.ts';
-import { makeVerifyAccessToken } from '../../src/core/tokens/access-token.ts';
-import type { VerifyAccessToken } from '../../src/http/authenticate.ts';
+import { makeVerifyAccessToken, type VerifyAccessToken } from '../../src/core/tokens/access-token.ts';
 import { InvalidAccessToken } from '../../src/core/errors.ts';
 
 export const now = 1_800_000_000;

@@ -5,12 +5,9 @@ jest.setTimeout(60_000);
 
 const verify = (app: TestApp, token: string | undefined) => app.post('/verify-email', { token });
 const eventsOf = async (app: TestApp, userId: string) =>
-  (
-    await app.sql.query<{ type: string; outcome: string; reason: string | null }>(
-      'SELECT type, outcome, reason FROM audit_events WHERE user_id = $1 ORDER BY occurred_at',
-      [userId],
-    )
-  ).rows.map(({ type, outcome, reason }) => [type, outcome, ...(reason ? [reason] : [])].join(' '));
+  (await app.db.audit.events({ user_id: userId })).map(({ type, outcome, reason }) =>
+    [type, outcome, ...(reason ? [reason] : [])].join(' '),
+  );
 
 describe('with EMAIL_VERIFICATION=optional', () => {
   let app: TestApp;
@@ -123,7 +120,7 @@ describe('with EMAIL_VERIFICATION=required', () => {
     const email = freshEmail();
     const responses = await Promise.all(Array.from({ length: 20 }, () => register(email)));
     expect(new Set(responses.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
-    expect((await app.sql.query('SELECT 1 FROM users WHERE email = $1', [email])).rows).toHaveLength(1);
+    expect(await app.db.count('users', { email })).toBe(1);
   });
 
   test('a correct password for an unverified account does not count as a failed login', async () => {

@@ -27,9 +27,7 @@ test('emails list prints waiting and failed emails without addresses', async () 
   await email.enqueue(ada);
   email.server.mood = { refuses: 'to', code: 550 };
   await email.enqueueLink(ada);
-  await email.app.sql.query(
-    `UPDATE mails SET created_at = created_at - interval '30 hours', attempts = 9 WHERE kind = 'reset_password'`,
-  );
+  await email.app.db.emails.change({ attempts: 9, createdAgo: 30 * 3600 }, 'reset_password');
   await email.worker().deliverDue();
   const rows = await email.rows();
   const idOf = (wanted: string) => rows.find(({ kind }) => kind === wanted)?.id;
@@ -44,8 +42,22 @@ test('emails list prints waiting and failed emails without addresses', async () 
     0,
     [
       ['ID', 'KIND', 'STATUS', 'AGE', 'ATTEMPTS', 'LAST ERROR'],
-      [idOf('reset_password'), 'reset_password', 'failed', '30h', '10', 'the mail server responded with 550 at RCPT TO'],
-      [idOf('password_changed'), 'password_changed', 'waiting', '0m', '1', 'the mail server responded with 550 at RCPT TO'],
+      [
+        idOf('reset_password'),
+        'reset_password',
+        'failed',
+        '30h',
+        '10',
+        'the mail server responded with 550 at RCPT TO',
+      ],
+      [
+        idOf('password_changed'),
+        'password_changed',
+        'waiting',
+        '0m',
+        '1',
+        'the mail server responded with 550 at RCPT TO',
+      ],
     ],
   ]);
   expect(stdout).not.toContain('@');
@@ -55,7 +67,7 @@ test('emails retry gives failed emails ten more attempts', async () => {
   const worker = email.worker();
   email.server.mood = { refuses: 'data', code: 554 };
   const { text } = await email.enqueueLink(ada);
-  await email.app.sql.query(`UPDATE mails SET created_at = created_at - interval '30 hours', attempts = 20`);
+  await email.app.db.emails.change({ attempts: 20, createdAgo: 30 * 3600 });
   await worker.deliverDue();
   expect(await email.rows()).toMatchObject([{ failed_at: expect.any(Date) }]);
   expect((await emails('retry')).stdout).toMatch(/^Retrying 1 email\. /);
@@ -82,7 +94,7 @@ test('the mailer of development prints the link on its own line', async () => {
   const mailer = openConsole((text) => (printed += text));
   await mailer.send({ id: '1', to: ada.email, subject: 'Confirm', text: `Hello,\n\n${link}\n`, html: '<p>' });
   expect(printed.split('\n')).toEqual(
-    expect.arrayContaining([`  | Mail to ${ada.email}`, '  | Confirm', `  | ${link}`]),
+    expect.arrayContaining([`  | Email to ${ada.email}`, '  | Confirm', `  | ${link}`]),
   );
   expect(printed).not.toContain('<p>');
 });

@@ -117,10 +117,10 @@ export async function startEmailHarness() {
       return rows;
     },
     /** Makes every unsent email due now. */
-    makeDue: () => app.sql.query('UPDATE mails SET due_at = clock_timestamp() WHERE sent_at IS NULL'),
+    makeDue: () => app.db.emails.makeDue(),
     /** Resets the outbox and the server for the next test. */
     async clear() {
-      await app.sql.query('DELETE FROM mails');
+      await app.db.emails.remove();
       await server.down();
       await server.up();
       server.received.length = 0;

@@ -43,7 +43,7 @@ describe.each(kinds)('the email %s', (kind) => {
     expect(email.subject).toBe(render(kind, 'Someone else').subject);
     expect(email.text).toMatch(kind === 'address_in_use' ? /^Hello,\n\n[A-Z]/ : /^Hello Ada Lovelace,\n\n[A-Z]/);
     expect(email.text).toContain('app.example.com/account');
-    expect(email.text).toMatch(/wasn't you\b|didn't (request|create) this|may know your\s/);
+    expect(email.text).toMatch(/wasn't you\b|didn't (request this|sign up)|may know your\s/);
     const long = email.text.split('\n').filter((line) => line.length > 72);
     expect(long.filter((line) => !line.startsWith(appUrl))).toEqual([]);
     expectWellFormed(email.html);

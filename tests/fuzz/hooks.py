@@ -1,4 +1,4 @@
-"""Who calls, with what, and which refusals are right although the OpenAPI document has no words for their rules."""
+"""Authenticates requests, and ignores rejections by rules that the OpenAPI document cannot express."""
 
 import os
 import unicodedata
@@ -7,11 +7,11 @@ import requests
 import schemathesis
 
 service = os.environ["FUZZED_URL"]
-password = "correct horse battery staple"  # the examples' own, so that they change and delete the account
+password = "correct horse battery staple"  # as in the examples, so that they change and delete the account
 
 
 class User:
-    """Logged in again when a request has ended the session, registered again when one has deleted the account."""
+    """Logs in again after a request has ended the session, and registers again after one has deleted the account."""
 
     def __init__(self):
         self.http = requests.Session()
@@ -59,7 +59,7 @@ if user:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Helps well-formed bodies to pass the door, so that what lies behind it is reached."""
+    """Makes valid bodies pass the rules below, so that the handlers are reached."""
     global refresh_tokens
     if case.meta is None or not case.meta.generation.mode.is_positive or not isinstance(case.body, dict):
         return
@@ -73,43 +73,43 @@ def before_call(context, case, kwargs):
             case.body["refresh_token"] = user.fresh_refresh_token()
 
 
-# Rules that JSON Schema has no words for: a request that is well-formed by the document may break them.
+# Messages of rules that JSON Schema cannot express. Requests that are valid by the document can break them.
 not_text = "must be valid Unicode text without NUL"
 weak = (
     "This is one of the most commonly used passwords, which attackers try first. Choose another one.",
     "This password is too similar to your email address. Choose another one.",
     "This password is too similar to your name. Choose another one.",
 )
-unsayable = {
-    "refresh_token": ("is needed, here or in the cookie",),
-    "X-API-Key": ("must not come with Authorization",),
-    "scope": ("must name at least one scope that your roles give",),
+inexpressible = {
+    "refresh_token": ("is required, here or in the cookie",),
+    "X-API-Key": ("must not be combined with Authorization",),
+    "scope": ("must contain at least one scope of your roles",),
     "password": (not_text, *weak),
     "current_password": (not_text,),
     "new_password": (not_text, *weak),
     "query": (not_text,),
-    "cursor": ("must be the next_cursor of a page",),
+    "cursor": ("must be the `next_cursor` of a page", "must be the `next_cursor` of the same list"),
     "description": (not_text,),
-    "roles": ("must name roles that there are",),
-    "new_email": ("is the address of your account already",),
-    # White space around a name is trimmed before it is judged, so a pattern for what is sent would refuse good ones.
+    "roles": ("must be existing roles",),
+    "new_email": ("is already the email address of your account",),
+    # Names are trimmed before they are validated, so a pattern for the untrimmed name would reject valid ones.
     "display_name": (
         not_text,
         "must have 1 to 100 characters",
         "must have no control characters and no directional overrides",
-        "must have a character that can be seen",
+        "must have at least one visible character",
     ),
 }
 
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """False for the refusal of a well-formed request where each of its faults is a rule from the list above."""
+    """Returns False for the rejection of a valid request if all its errors are listed above."""
     if type(failure).__name__ != "RejectedPositiveData" or response.status_code != 400:
         return True
     if "error" in response.json():
-        return False  # which parameters a grant needs, and what they may be together, RFC 6749 says in words
+        return False  # RFC 6749 defines the parameters of each grant in prose
     if response.json().get("code") == "invalid_token":
-        return False  # whether a mailed token is good, no document can say
-    faults = response.json().get("errors", [])
-    return not faults or any(fault["message"] not in unsayable.get(fault["path"], ()) for fault in faults)
+        return False  # depends on the database
+    errors = response.json().get("errors", [])
+    return not errors or any(error["message"] not in inexpressible.get(error["path"], ()) for error in errors)

@@ -1,5 +1,5 @@
-// npm run test:fuzz [-- --seed 1 --examples 60]: what the OpenAPI document allows, and what it does not, is sent to the
-// built service, once without a token and once with a good one. Every answer is held to the document.
+// npm run test:fuzz [-- --seed 1 --examples 60]: sends valid and invalid requests, generated from the OpenAPI document, to the
+// built service, once without a token and once with a valid one. Validates every response against the document.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,14 +9,14 @@ import globalSetup from '../support/global-setup.ts';
 import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
 import { fuzz, type Fuzzing, installSchemathesis, type Tested } from './schemathesis.ts';
 
-/** As automake has it: neither passed nor failed. */
+/** The exit status of a skipped test in Automake. */
 const notRun = 77;
 
 const { values: options } = parseArgs({
   options: { seed: { type: 'string', default: '20261122' }, examples: { type: 'string', default: '60' } },
 });
 
-/** Nothing that answers the thousandth request in a minute unlike the first. */
+/** No limits, so that the thousandth request in a minute is handled like the first. */
 const unlimited = Object.fromEntries([
   ...['LOGIN', 'REGISTER', 'REFRESH', 'MAIL', 'DEFAULT'].map((group) => [`RATE_LIMIT_${group}`, '1000000/1m']),
   ...['ATTEMPTS', 'TOTAL'].map((count) => [`LOCKOUT_${count}`, '1000000']),
@@ -26,7 +26,7 @@ const services = new Set<ServiceProcess>();
 process.once('exit', () => services.forEach(({ child }) => child.kill('SIGKILL')));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
-/** A warning, an error, or what is no line of the log: the trace of a crash. */
+/** A warning, an error, or output that is not JSON, such as the stack trace of a crash. */
 const isComplaint = (line: string) =>
   !line.startsWith('{') || ['warn', 'error', 'fatal'].includes((JSON.parse(line) as { level: string }).level);
 
@@ -37,11 +37,11 @@ const operationsOf = async (baseUrl: string): Promise<string[]> => {
   );
 };
 
-/** A database and a service for each, so that one caller's requests are no other's, whatever the order. */
+/** Starts a database and a service for each user, so that their requests do not affect each other. */
 async function fuzzAs(as: Fuzzing['as'], command: string, folder: string): Promise<Tested[]> {
   console.log(`\nSchemathesis as ${as}, seed ${options.seed}`);
   const database = await createDatabase();
-  // With pages of its own a path of the document would take a GET that the document does not name.
+  // With its own pages the service would accept GET on documented paths for which the document has only POST.
   const settings = {
     ...unlimited,
     DATABASE_URL: database.url,
@@ -63,19 +63,19 @@ async function fuzzAs(as: Fuzzing['as'], command: string, folder: string): Promi
 async function main(): Promise<number> {
   const command = installSchemathesis();
   if (command === undefined) {
-    console.log('Tests: not run, as there is no Python 3.11 or newer with venv');
+    console.log('Tests: skipped, because Python 3.11 or newer with venv is not installed');
     return notRun;
   }
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-fuzz-'));
   await globalSetup();
-  const nobody = await fuzzAs('nobody', command, folder);
+  const anonymous = await fuzzAs('anonymous', command, folder);
   const user = await fuzzAs('user', command, folder);
   await globalThis.undoGlobalSetup?.();
   await rm(folder, { recursive: true });
 
   const named = (tested: Tested[], principal: string) =>
     tested.map(({ name, passed }) => ({ name: `${name} ${principal}`, passed }));
-  const tests = [...named(nobody, 'without a token'), ...named(user, 'with a token')];
+  const tests = [...named(anonymous, 'without a token'), ...named(user, 'with a token')];
   for (const { name, passed } of tests) console.log(`${passed ? '✓' : '✗'} ${name}`);
   const failed = tests.filter(({ passed }) => !passed).length;
   console.log(`Seed:  ${options.seed}\nTests: ${tests.length - failed} passed, ${failed} failed`);

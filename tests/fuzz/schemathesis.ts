@@ -1,4 +1,4 @@
-// Schemathesis, from PyPI into a Python environment of its own, and what its report says.
+// Installs Schemathesis from PyPI into its own Python environment, runs it and reads its report.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,14 +8,14 @@ import { binOf, installPython } from '../support/python.ts';
 const environment = 'node_modules/.cache/keyturn/schemathesis';
 const requirements = 'tests/fuzz/requirements.txt';
 
-/** Installs what `requirements.txt` pins unless it is there. undefined: there is no Python to do so with. */
+/** Installs the versions of `requirements.txt`. Undefined if Python is not available. */
 export const installSchemathesis = (): string | undefined =>
   installPython(environment, requirements) ? join(binOf(environment), 'schemathesis') : undefined;
 
 export interface Fuzzing {
   command: string;
   baseUrl: string;
-  as: 'nobody' | 'user';
+  as: 'anonymous' | 'user';
   seed: string;
   examples: string;
   folder: string;
@@ -27,10 +27,10 @@ export interface Tested {
   passed: boolean;
 }
 
-/** Sends requests to every operation with every check on, and tells which operations held. */
+/** Sends requests to every operation with all checks enabled. Returns which operations passed. */
 export async function fuzz({ command, baseUrl, as, seed, examples, folder }: Fuzzing): Promise<Tested[]> {
   const report = join(folder, `${as}.xml`);
-  // From a file: the operation that a document was fetched by would not be tested.
+  // A file, because Schemathesis does not test the operation that it fetched the document from.
   const document = join(folder, `${as}.json`);
   writeFileSync(document, await (await fetch(`${baseUrl}/openapi.json`)).text());
   const options = {
@@ -62,6 +62,6 @@ export async function fuzz({ command, baseUrl, as, seed, examples, folder }: Fuz
 
 const testCase = /<testcase name="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs;
 
-/** Of a JUnit report: a test case passed where nothing stands in it, so one that was skipped did not. */
+/** Reads a JUnit report. A test case passed if its element is empty; skipped ones are not. */
 const readReport = (xml: string): Tested[] =>
   [...xml.matchAll(testCase)].map(([, name = '', inside = '']) => ({ name, passed: inside.trim() === '' }));

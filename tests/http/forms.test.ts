@@ -151,7 +151,7 @@ describe('a form', () => {
     const { status, body } = await post('/strict', 'name=Ada&more=1&__proto__=1');
     expect([status, body['error']]).toEqual([400, 'validation_failed']);
     expect(body['members']).toMatchObject({
-      errors: expect.arrayContaining([{ path: 'more', message: 'is not known' }]),
+      errors: expect.arrayContaining([{ path: 'more', message: 'is unknown' }]),
     });
   });
 

@@ -90,6 +90,6 @@ test('every good outcome is documented, with its schema and its example', () => 
   expect(paths['/accepted']?.post.responses).toMatchObject({ 202: { description: 'Success' } });
   expect(paths['/nothing']?.post.responses).toMatchObject({
     202: json({ message: 'wait' }),
-    204: { description: 'Done' },
+    204: { description: 'Success, without a body' },
   });
 });

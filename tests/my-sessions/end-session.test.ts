@@ -32,11 +32,8 @@ test('revoking a session twice records one event', async () => {
   const other = await loginOf(account);
   await revoke(other.session_id, account);
   await revoke(other.session_id, account);
-  const { rows } = await app.sql.query(
-    `SELECT outcome, actor_id, user_id FROM audit_events WHERE session_id = $1 AND type = 'session.ended'`,
-    [other.session_id],
-  );
-  expect(rows).toEqual([{ outcome: 'success', actor_id: account.user.id, user_id: account.user.id }]);
+  const events = await app.db.audit.events({ session_id: other.session_id, type: 'session.ended' });
+  expect(events).toMatchObject([{ outcome: 'success', actor_id: account.user.id, user_id: account.user.id }]);
 });
 
 test('a session can revoke itself', async () => {

@@ -84,9 +84,8 @@ describe('the list of sessions', () => {
     const { account, ids } = await userWith(5);
     const [newest = '', revoked = '', idle = '', expired = '', own = ''] = ids;
     expect((await app.call('delete', `/sessions/${revoked}`, { token: account.access_token })).status).toBe(204);
-    const past = "clock_timestamp() - interval '1 second'";
-    await app.sql.query(`UPDATE sessions SET expires_at = ${past} WHERE id = $1`, [idle]);
-    await app.sql.query(`UPDATE sessions SET absolute_expires_at = ${past} WHERE id = $1`, [expired]);
+    await app.db.sessions.expire(idle);
+    await app.db.sessions.expireAbsolutely(expired);
     expect(idsOf(await list(account.access_token))).toEqual([newest, own]);
   });
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import { password, startApp, type TestApp } from '../harness.ts';
-import { startStatementTap, type StatementTap } from '../password-login/statement-tap.ts';
+import { startStatementTap, type StatementTap } from '../support/statement-tap.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 jest.setTimeout(60_000);
@@ -91,22 +91,13 @@ test('tokens expire after 24 hours, 1 hour, 1 hour and 72 hours', async () => {
   await requestReset(email);
   await app.post('/me/email', { new_email: `new.${email}`, current_password: password }, token);
   await tokenFor(email);
-  const { rows } = await app.sql.query(
-    `SELECT purpose, EXTRACT(EPOCH FROM expires_at - created_at)::int / 3600 AS hours
-     FROM one_time_tokens WHERE user_id = $1 ORDER BY purpose`,
-    [user.id],
+  const hours = (await app.db.oneTimeTokens.of(user.id)).map(
+    ({ purpose, created_at: created, expires_at: expires }) =>
+      [purpose, Math.round((expires.getTime() - created.getTime()) / 3_600_000)] as const,
   );
-  expect(rows).toEqual([
-    { purpose: 'email_change', hours: 1 },
-    { purpose: 'email_undo', hours: 72 },
-    { purpose: 'password_reset', hours: 1 },
-    { purpose: 'verification', hours: 24 },
-  ]);
+  expect(Object.fromEntries(hours)).toEqual({ verification: 24, password_reset: 1, email_change: 1, email_undo: 72 });
   const passwordReset = await requestReset(email);
-  await app.sql.query(
-    `UPDATE one_time_tokens SET expires_at = clock_timestamp() - interval '1 ms' WHERE user_id = $1`,
-    [user.id],
-  );
+  await app.db.oneTimeTokens.expire(user.id);
   expect((await reset(passwordReset)).body).toMatchObject({ status: 400, code: 'invalid_token' });
 });
 
@@ -160,23 +151,21 @@ test('an email change voids the links to the old address', async () => {
 test('tokens of disabled and deleted accounts are invalid', async () => {
   const { email, user } = await app.register();
   const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
-  await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id]);
+  await app.db.users.disable(user.id);
   expect((await verify(verification)).status).toBe(400);
   expect((await reset(passwordReset)).status).toBe(400);
-  await app.sql.query('DELETE FROM users WHERE id = $1', [user.id]);
+  await app.db.users.remove(user.id);
   expect((await verify(verification)).status).toBe(400);
-  expect((await app.sql.query('SELECT 1 FROM one_time_tokens WHERE user_id = $1', [user.id])).rows).toEqual([]);
+  expect(await app.db.oneTimeTokens.of(user.id)).toEqual([]);
 });
 
 test('no table contains a token or its secret', async () => {
   const { email } = await app.register();
   const token = await tokenFor(email);
   const bytes = Buffer.from(token.slice(4), 'base64url');
-  const { rows: tables } = await app.sql.query<{ name: string }>(
-    `SELECT quote_ident(table_name) AS name FROM information_schema.tables WHERE table_schema = 'public'`,
-  );
-  for (const { name } of tables) {
-    const dump = JSON.stringify((await app.sql.query(`SELECT t::text AS row FROM ${name} AS t`)).rows);
+  const tables = await app.db.server.tables();
+  for (const table of tables) {
+    const dump = (await app.db.server.textOf(table)).join('\n');
     expect(dump).not.toContain(token);
     expect(dump).not.toContain(bytes.subarray(16, 48).toString('hex'));
   }

@@ -34,11 +34,8 @@ test('a reset sets the password, revokes every session, creates none and sends a
   const notice = await app.nextMail(email);
   expect(notice.link).toBeUndefined();
   expect(notice.subject).toMatch(/password/i);
-  const { rows } = await app.sql.query(
-    `SELECT type, outcome FROM audit_events WHERE user_id = $1 AND type LIKE 'password.%' ORDER BY occurred_at`,
-    [user.id],
-  );
-  expect(rows).toEqual([
+  const events = await app.db.audit.events({ user_id: user.id, type: 'password.' });
+  expect(events).toMatchObject([
     { type: 'password.reset_asked', outcome: 'success' },
     { type: 'password.reset', outcome: 'success' },
   ]);
@@ -66,8 +63,7 @@ test('a reset and a failed login lock the counters in the same order, so that th
     await login.query('BEGIN');
     await count(`<> '*'`);
     const response = reset(token);
-    const waits = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-    while ((await app.sql.query(waits)).rowCount === 0) await sleep(20);
+    while ((await app.db.server.blockedStatements()) === 0) await sleep(20);
     await count(`= '*'`);
     await login.query('COMMIT');
     expect((await response).status).toBe(204);
@@ -102,14 +98,12 @@ test('the password cannot be the name or the email address of the account', asyn
 });
 
 test('only active accounts receive a reset email', async () => {
-  const disabled = await app.register();
-  await app.mails();
-  await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
+  const disabled = await app.disabledUser();
   const before = (await app.mails()).length;
   for (const email of [disabled.email, freshEmail()])
     expect((await app.post('/forgot-password', { email })).status).toBe(202);
   expect((await app.mails()).slice(before)).toEqual([]);
-  expect((await app.sql.query(`SELECT 1 FROM mails WHERE stage = 'asked'`)).rows).toEqual([]);
+  expect(await app.db.count('mails', { stage: 'asked' })).toBe(0);
 });
 
 test('an email change voids reset links to the old address', async () => {

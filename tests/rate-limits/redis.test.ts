@@ -158,7 +158,7 @@ test('a service without Redis starts, limits requests, and uses Redis once it is
 
 test('a counter in Redis expires with its window', async () => {
   const database = await createRedisDatabase();
-  const app = await startApp({ REDIS_URL: database.url, RATE_LIMIT_DEFAULT: '3/1s', RATE_LIMIT_REGISTER: '3/1s' });
+  const app = await startApp({ REDIS_URL: database.url, RATE_LIMIT_DEFAULT: '3/5s', RATE_LIMIT_REGISTER: '3/5s' });
   const keys = () =>
     withRedis(database.url, (client) => client.sendCommand(['KEYS', 'keyturn:limit:*'])) as Promise<string[]>;
   try {
@@ -173,7 +173,7 @@ test('a counter in Redis expires with its window', async () => {
       'keyturn:limit:register:127.0.0.1',
       'keyturn:limit:register_network:127.0.0.0/24',
     ]);
-    await new Promise((resolve) => setTimeout(resolve, 1200));
+    await new Promise((resolve) => setTimeout(resolve, 5200));
     expect(await keys()).toEqual([]);
   } finally {
     await app.close();

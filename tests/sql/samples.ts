@@ -1,21 +1,17 @@
 // Arguments for every function of a `*.sql.ts` file, by file and name: each call must run a statement. 'tx' is the transaction.
 const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+const bytes = Buffer.alloc(32);
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
-const timing = {
-  rotationSeconds: 60,
-  publicationSeconds: 60,
-  accessTtlSeconds: 60,
-  retentionSeconds: 60,
-  pollSeconds: 5,
-};
-const sealedKey = { kid: 'kid', alg: 'ES256', publicJwk: {}, masterKeyId: 'id', sealedKey: Buffer.alloc(64) };
+const lockoutKey = { emailHmac: bytes, network: '192.0.2.1' };
+const lockoutLimits = { attempts: 5, total: 50, durationSeconds: 900 };
+const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
   'core/api-keys/api-keys.sql.ts revokeTokensOf': [['tx', id]],
-  'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: Buffer.alloc(32) }]],
+  'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: bytes }]],
   'core/api-keys/api-keys.sql.ts useApiKeyByToken': [['tx', { apiKeyId: id, issuedAt: 0 }]],
   'core/audit/audit-events.sql.ts findEvents': [
     ['tx', { order: 'oldest first', limit: 1 }],
@@ -29,6 +25,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', 2, undefined],
   ],
   'core/audit/audit-partitions.sql.ts limitLockWait': [['tx']],
+  'core/audit/audit-partitions.sql.ts lockTrail': [['tx']],
   'core/audit/audit-partitions.sql.ts tryLockPartitions': [['tx']],
   'core/audit/audit.sql.ts insertEvent': [
     [
@@ -66,9 +63,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/audit/audit.sql.ts insertImportEvents': [['tx', [{ id, userId: id }]]],
   'core/audit/config-changes.sql.ts lockFingerprints': [['tx']],
-  'core/audit/config-changes.sql.ts saveFingerprints': [
-    ['tx', 'key', [{ name: 'ACCESS_TTL', hmac: Buffer.alloc(32) }]],
-  ],
+  'core/audit/config-changes.sql.ts saveFingerprints': [['tx', 'key', [{ name: 'ACCESS_TTL', hmac: bytes }]]],
   'core/authorization/authorization.sql.ts findGrants': [
     ['tx', { userId: id, sessionId: id, apiKeyId: undefined, scopes: [], authTime: 0 }],
     ['tx', { userId: id, sessionId: undefined, apiKeyId: id, scopes: [], authTime: undefined }],
@@ -77,37 +72,97 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ sessionId: id }]],
-  'core/signing-keys/signing-keys.sql.ts activateNextKey': [['tx', 'ES256']],
-  'core/signing-keys/signing-keys.sql.ts findNextKeys': [['tx']],
-  'core/signing-keys/signing-keys.sql.ts insertKey': [
-    ['tx', sealedKey, 'next', timing],
-    ['tx', sealedKey, 'active', timing],
+  'core/email/outbox.sql.ts claimEmail': [['tx', 60]],
+  'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, 'verify_email']],
+  'core/email/outbox.sql.ts markSent': [['tx', id]],
+  'core/email/outbox.sql.ts postponeEmail': [
+    ['tx', { id, attempts: 3 }, { error: 'internal error', delaySeconds: 5.5, minAttempts: 10 }],
   ],
-  'core/signing-keys/signing-keys.sql.ts lockSigningKeys': [['tx']],
-  'core/signing-keys/signing-keys.sql.ts markRequested': [['tx', 'kid']],
-  'core/signing-keys/signing-keys.sql.ts markRevoked': [['tx', 'kid']],
-  'core/signing-keys/signing-keys.sql.ts notifyProcesses': [['tx']],
-  'core/signing-keys/signing-keys.sql.ts readKeyStates': [
-    ['tx', 'ES256', timing],
-    ['tx', 'ES256', { ...timing, rotationSeconds: null }],
+  'core/email/outbox.sql.ts purgeEmails': [['tx', 500]],
+  'core/email/outbox.sql.ts readBacklog': [['tx']],
+  'core/email/outbox.sql.ts retryFailedEmails': [['tx']],
+  'core/email/outbox.sql.ts takeRequest': [['tx']],
+  'core/one-time-tokens/one-time-tokens.sql.ts deleteToken': [
+    ['tx', { id, hash: bytes }, ['verification', 'email_change']],
   ],
-  'core/signing-keys/signing-keys.sql.ts retireActiveKey': [['tx', 'ES256']],
-  'core/signing-keys/signing-keys.sql.ts storeRequirements': [['tx', 'ES256', timing]],
-  'core/user-import/user-import.sql.ts claimRange': [
-    ['tx', Buffer.alloc(32), { from: 0, to: 10, lines: 1, isLast: false }],
+  'core/one-time-tokens/one-time-tokens.sql.ts extendUndoTokens': [['tx', id, 'ada@example.com', 3600]],
+  'core/one-time-tokens/one-time-tokens.sql.ts findTokenHolder': [['tx', { id, hash: bytes }, 'password_reset']],
+  'core/one-time-tokens/one-time-tokens.sql.ts lockUserOfToken': [['tx', id]],
+  'core/one-time-tokens/one-time-tokens.sql.ts purgeTokens': [['tx', 500]],
+  'core/one-time-tokens/one-time-tokens.sql.ts restartLifetime': [['tx', id]],
+  'core/one-time-tokens/one-time-tokens.sql.ts upsertToken': [
+    ['tx', { id, hash: bytes, userId: id, purpose: 'verification', email: 'ada@example.com', lifetimeSeconds: 3600 }],
   ],
-  'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', Buffer.alloc(32), [{ line: 1, reasons: ['x'] }]]],
-  'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],
-  'core/users/create-admin.sql.ts insertUserIfAvailable': [
-    ['tx', { id, email: 'ada@example.com', displayName: 'Ada', passwordHash: '!' }],
+  'core/one-time-tokens/one-time-tokens.sql.ts voidOverriddenTokens': [
+    ['tx', { tokenId: id, userId: id, email: 'ada@example.com' }],
   ],
-  'core/users/create-admin.sql.ts lockAccount': [['tx', 'ada@example.com']],
-  'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com']],
+  'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com', id]],
+  'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
+  'core/users/lockout.sql.ts clearFailures': [['tx', lockoutKey]],
+  'core/users/lockout.sql.ts clearLockouts': [['tx', bytes]],
+  'core/users/lockout.sql.ts findLockoutSeconds': [['tx', lockoutKey, lockoutLimits]],
+  'core/users/lockout.sql.ts purgeLockouts': [['tx', 900, 500]],
+  'core/users/lockout.sql.ts startAttempt': [['tx', lockoutKey, lockoutLimits]],
+  'core/users/lockout.sql.ts undoAttempt': [
+    ['tx', lockoutKey, 'network'],
+    ['tx', lockoutKey, 'anywhere'],
+  ],
+  'core/users/users.sql.ts findCredentials': [['tx', 'ada@example.com']],
+  'core/users/users.sql.ts findPrincipalPassword': [
+    ['tx', { sessionId: id }],
+    ['tx', { apiKeyId: id }],
+  ],
+  'core/users/users.sql.ts findPrincipalUser': [
+    ['tx', { sessionId: id }],
+    ['tx', { apiKeyId: id }],
+  ],
+  'core/users/users.sql.ts lockUserByEmail': [['tx', 'ada@example.com']],
+  'features/email-change/email-change.sql.ts isTaken': [['tx', 'ada@example.com', id]],
+  'core/sessions/purge-sessions.sql.ts purgeSessions': [['tx', 500]],
+  'core/sessions/sessions.sql.ts findSession': [['tx', id]],
+  'core/sessions/sessions.sql.ts insertSession': [
+    [
+      'tx',
+      {
+        id,
+        userId: id,
+        verifiedHash: '!',
+        tokenHash: bytes,
+        requestedScope: null,
+        request: { ip: '192.0.2.1', network: '192.0.2.0/24', userAgent: null },
+        refreshTtlSeconds: 60,
+        sessionTtlSeconds: 60,
+      },
+    ],
+  ],
+  'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
+  'core/sessions/sessions.sql.ts revokeSession': [['tx', id, 'logout']],
+  'core/sessions/sessions.sql.ts revokeSessionsOf': [
+    ['tx', id, 'logout_all'],
+    ['tx', id, 'password_changed', otherId],
+  ],
+  'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
+  'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
+  'features/refresh/refresh.sql.ts rotateSession': [
+    [
+      'tx',
+      {
+        from: refreshToken,
+        to: refreshToken,
+        salt: bytes,
+        network: '192.0.2.0/24',
+        refreshTtlSeconds: 60,
+        gracePeriodSeconds: 30,
+      },
+    ],
+  ],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
   'features/sessions/sessions.sql.ts findLiveSessions': [
     ['tx', id, undefined, 1],
     ['tx', id, otherId, 1],
   ],
+  'features/sign-up/sign-up.sql.ts findUser': [['tx', id]],
+  'features/sign-up/sign-up.sql.ts grantUserRole': [['tx', { id, email: 'ada@example.com' }]],
   'features/users/users.sql.ts findNewestUsers': [
     ['tx', undefined, 1],
     ['tx', id, 1],

@@ -22,6 +22,13 @@ export async function tryLockPartitions(tx: Transaction): Promise<boolean> {
   return row?.locked === true;
 }
 
+/**
+ * Takes the lock of `ATTACH PARTITION`, which blocks neither reads nor writes. Only a lock on the table makes this connection notice
+ * a partition that another process has just created.
+ */
+export const lockTrail = (tx: Transaction): Promise<number> =>
+  execute(tx, sql`LOCK TABLE ONLY audit_events IN SHARE UPDATE EXCLUSIVE MODE`);
+
 const workColumns = { missingMonths: column.integerArray, hasExpired: column.boolean };
 
 /** Finds the months without a partition, as offsets from the current month, and whether a partition has expired. */

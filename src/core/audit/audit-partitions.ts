@@ -1,5 +1,5 @@
 import type { Logger } from '../../platform/log.ts';
-import { type Database, sentenceOf, type Transaction } from '../../platform/postgres.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
 import type { Audit } from './audit.ts';
 import {
   createPartition,
@@ -7,6 +7,7 @@ import {
   dropOldestPartition,
   findPartitionWork,
   limitLockWait,
+  lockTrail,
   tryLockPartitions,
 } from './audit-partitions.sql.ts';
 
@@ -29,32 +30,30 @@ const withPartitionLock = <Result>(db: Database, work: (tx: Transaction) => Prom
   });
 
 /**
- * Creates the coming partitions of the audit trail and drops the expired ones. A failure is logged and the next run tries again;
- * until then the default partition takes the events. Returns 0: no batch is left to do.
+ * Creates the coming partitions of the audit trail and drops the expired ones. Fails if it would wait long for a lock; until the
+ * next run the default partition takes the events of missing months.
  */
 export const makeMaintainAuditPartitions =
   ({ db, audit, auditRetentionSeconds, log }: MaintainAuditPartitionsDeps) =>
-  async (): Promise<number> => {
+  async (): Promise<void> => {
     const dropOldest = (retentionSeconds: number) =>
       withPartitionLock(db, async (tx) => {
         const partition = await dropOldestPartition(tx, retentionSeconds);
         if (partition !== undefined) await audit.record(tx, 'system', { type: 'audit.retention', reason: partition });
         return partition;
       });
-    try {
-      const { missingMonths, hasExpired } = await findPartitionWork(db, monthsAhead, auditRetentionSeconds);
-      for (const month of missingMonths) await withPartitionLock(db, (tx) => createPartition(tx, month));
-      if (auditRetentionSeconds === undefined || !hasExpired) return 0;
-      let partition: string | undefined;
-      while ((partition = await dropOldest(auditRetentionSeconds)) !== undefined)
-        log.info({ partition }, 'dropped an expired partition of the audit trail');
-    } catch (error) {
-      log.warn(
-        { reason: sentenceOf(error) },
-        'could not maintain the partitions of the audit trail; trying again later',
-      );
-    }
-    return 0;
+    const createMissing = (month: number) =>
+      withPartitionLock(db, async (tx) => {
+        await lockTrail(tx);
+        await createPartition(tx, month);
+      });
+
+    const { missingMonths, hasExpired } = await findPartitionWork(db, monthsAhead, auditRetentionSeconds);
+    for (const month of missingMonths) await createMissing(month);
+    if (auditRetentionSeconds === undefined || !hasExpired) return;
+    let partition: string | undefined;
+    while ((partition = await dropOldest(auditRetentionSeconds)) !== undefined)
+      log.info({ partition }, 'dropped an expired partition of the audit trail');
   };
 
 /** Deletes personal data of expired events, up to `batchSize` rows at a time, and returns the number of rows. */

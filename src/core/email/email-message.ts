@@ -14,7 +14,7 @@ export const linkPages = {
   password_reset: undefined,
   /** To the new address of an email change. */
   confirm_new_email: 'verify-email',
-  /** To the owner of an address that another account asked to change to. */
+  /** To the owner of an address that another user asked to change to. */
   address_in_use: undefined,
   /** To the old address when a change is requested. */
   email_change_asked: 'undo-email-change',

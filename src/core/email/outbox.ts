@@ -35,7 +35,7 @@ export interface Outbox {
   enqueueRequest(tx: Transaction, request: EmailRequest): Promise<void>;
 }
 
-/** So that nobody can use the service to flood a mailbox. */
+/** Prevents abuse of the service to flood a mailbox. */
 const maxEmailsPerHour = 10;
 
 export interface OutboxDeps {

@@ -1,6 +1,6 @@
 import type { OneTimeTokenId, UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
-import { column, execute, queryRow, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
+import { column, execute, queryRow, type RowOf, sql } from '../../platform/sql.ts';
 import type { OpaqueToken } from '../tokens/opaque-token.ts';
 import type { EmailAddress } from '../users/email-address.ts';
 import type { Purpose } from './one-time-token.ts';
@@ -122,15 +122,6 @@ export async function extendUndoTokens(
       AND clock_timestamp() < expires_at`,
   );
 }
-
-/**
- * Whether an address is reserved for a user other than `ownerId`, who can still undo the change away from it. Check this in its
- * own statement after the address was taken, because only then is a concurrent change visible.
- */
-export const isReserved = (email: EmailAddress, ownerId: UserId): SqlFragment => sql`
-  EXISTS (
-    SELECT FROM one_time_tokens WHERE purpose = 'email_undo' AND email = ${email} AND user_id <> ${ownerId}::uuid
-      AND clock_timestamp() < expires_at)`;
 
 /**
  * Restarts the lifetime of a token when its email is sent; false if it was spent or voided. SQL for the database's clock.

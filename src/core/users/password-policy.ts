@@ -92,19 +92,19 @@ function checkContext(password: string, { email, displayName }: PasswordContext)
   const localPart = email.slice(0, email.lastIndexOf('@'));
   const untagged = localPart.replace(/\+.*$/s, '');
   const violations: string[] = [];
-  if ([email, localPart, untagged].some((word) => isLittleMoreThan(letters, word))) {
+  if ([email, localPart, untagged].some((word) => consistsOf(letters, word))) {
     violations.push('This password is too similar to your email address. Choose another one.');
   }
-  if (isLittleMoreThan(letters, displayName)) {
+  if (consistsOf(letters, displayName)) {
     violations.push('This password is too similar to your name. Choose another one.');
   }
-  if (isLittleMoreThan(letters, 'keyturn')) {
+  if (consistsOf(letters, 'keyturn')) {
     violations.push('This password is too similar to the name of this service. Choose another one.');
   }
   return violations;
 }
 
-function isLittleMoreThan(letters: string, contextWord: string): boolean {
+function consistsOf(letters: string, contextWord: string): boolean {
   const word = lettersAndDigits(contextWord);
   // A password can contain a word of one to three letters by chance.
   if (countCodePoints(word) < 4 || !letters.includes(word)) return false;

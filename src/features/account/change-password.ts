@@ -4,10 +4,10 @@ import type { Principal } from '../../core/authorization/principal.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { type ConfirmPassword, passwordWasChanged } from '../../core/users/confirm-password.ts';
 import { EmailAddress } from '../../core/users/email-address.ts';
-import { type HashNewPassword, replacePasswordHash } from '../../core/users/new-password.ts';
+import type { HashNewPassword } from '../../core/users/new-password.ts';
 import type { Database } from '../../platform/postgres.ts';
 
 export interface ChangePasswordDeps {
@@ -41,11 +41,16 @@ export const makeChangePassword =
     await db.transaction(async (tx) => {
       const { userId, sessionId } = principal;
       await authorize(tx, principal);
-      if (!(await replacePasswordHash(tx, userId, account.passwordHash, passwordHash))) throw passwordWasChanged();
+      const [user] = await tx.user.updateManyAndReturn({
+        where: { id: userId, passwordHash: account.passwordHash },
+        data: { passwordHash },
+        select: { email: true, displayName: true },
+      });
+      if (!user) throw passwordWasChanged();
       await revokeSessionsOf(tx, userId, 'password_changed', sessionId);
       await voidTokens(tx, userId);
-      const { email, displayName: name } = await tx.user.findUniqueOrThrow({ where: { id: userId } });
-      await outbox.enqueue(tx, userId, { kind: 'password_changed', to: EmailAddress.parse(email), name });
+      const to = EmailAddress.parse(user.email);
+      await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName });
       await audit.record(tx, request, { type: 'password.changed', actor: principal, userId });
     });
   };

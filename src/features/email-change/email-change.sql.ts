@@ -1,5 +1,5 @@
-import { isReserved } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
+import { isReservedEmail } from '../../core/users/email-reservation.sql.ts';
 import type { UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { column, queryRow, sql } from '../../platform/sql.ts';
@@ -14,7 +14,7 @@ export async function isTaken(tx: Transaction, email: EmailAddress, ownerId: Use
     { isTaken: column.boolean },
     sql`
     SELECT EXISTS (SELECT FROM users WHERE email = ${email} AND id <> ${ownerId}::uuid)
-        OR ${isReserved(email, ownerId)} AS "isTaken"`,
+        OR ${isReservedEmail(email, ownerId)} AS "isTaken"`,
   );
   return row?.isTaken ?? true;
 }

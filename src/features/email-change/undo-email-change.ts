@@ -3,7 +3,7 @@ import type { Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import { voidOverriddenTokens } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { createUnusableHash } from '../../core/users/new-password.ts';
 import type { Clock } from '../../lib/clock.ts';
 

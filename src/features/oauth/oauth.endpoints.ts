@@ -44,16 +44,39 @@ export const grantTypes = (passwordGrantEnabled: boolean): string[] => [
   'client_credentials',
 ];
 
-export function oauthEndpoints(oauthDeps: OAuthDeps): Endpoint[] {
-  const deps = { ...oauthDeps, authenticateClient: makeAuthenticateClient(oauthDeps) };
+export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
+  const { db, audit, ratchet, readAccessToken } = deps;
+  const authenticateClient = makeAuthenticateClient(deps);
   const grants = [
     ...(deps.passwordGrantEnabled ? [passwordGrant(deps.login)] : []),
-    refreshTokenGrant(deps.refresh, deps.ratchet),
-    clientCredentialsGrant(deps),
+    refreshTokenGrant(deps.refresh, ratchet),
+    clientCredentialsGrant({
+      db,
+      audit,
+      authenticateClient,
+      signAccessToken: deps.signAccessToken,
+      accessTtlSeconds: deps.accessTtlSeconds,
+    }),
   ];
   const requestToken = makeRequestToken(grants);
-  const revoke = makeRevoke(deps);
-  const introspect = makeIntrospect(deps);
+  const revoke = makeRevoke({
+    db,
+    audit,
+    authenticateClient,
+    ratchet,
+    readAccessToken,
+    endSession: deps.endSession,
+  });
+  const introspect = makeIntrospect({
+    db,
+    clock: deps.clock,
+    authenticateClient,
+    authentication: deps.authentication,
+    ratchet,
+    readAccessToken,
+    grantScopes: deps.grantScopes,
+    findRotatableSession: deps.findRotatableSession,
+  });
   return [
     endpoint({
       ...common,

@@ -2,7 +2,7 @@ import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { type OneTimeTokens, voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import type { LiftLockout } from '../../core/users/check-password.ts';
 import type { HashNewPassword } from '../../core/users/new-password.ts';
 import type { Clock } from '../../lib/clock.ts';

@@ -1,8 +1,8 @@
 import type { Principal } from '../../core/authorization/principal.ts';
-import { EmailDisabled } from '../../core/email/email.errors.ts';
+import { EmailDisabled, TooManyEmails } from '../../core/email/email.errors.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
-import { Conflict, RateLimited } from '../../core/errors.ts';
-import { type RequestInfo, sourceOf } from '../../core/request-info.ts';
+import { Conflict } from '../../core/errors.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { type ChangeUserDeps, loadTargetUser } from './target-user.ts';
 
@@ -12,7 +12,7 @@ export interface SendPasswordResetDeps extends ChangeUserDeps {
 
 /**
  * Emails a user a link to set a new password. The administrator never sees the link.
- * @throws EmailDisabled, InvalidAccessToken, InsufficientScope, NotFound, Conflict, RateLimited
+ * @throws EmailDisabled, InvalidAccessToken, InsufficientScope, NotFound, Conflict, TooManyEmails
  */
 export const makeSendPasswordReset =
   ({ db, authorize, audit, outbox }: SendPasswordResetDeps) =>
@@ -23,9 +23,8 @@ export const makeSendPasswordReset =
       const { email, isActive } = await loadTargetUser(tx, admin, id);
       if (!isActive)
         throw new Conflict('The account is disabled, so no email is sent to it. Enable it first.', 'account disabled');
-      if (!(await outbox.hasCapacity(tx, email, 'reset_password')))
-        throw new RateLimited('emails to one address', 3600);
-      await outbox.enqueueRequest(tx, { kind: 'password_reset', email, source: sourceOf(request) });
+      if (!(await outbox.hasCapacity(tx, email, 'reset_password'))) throw new TooManyEmails();
+      await outbox.enqueueRequest(tx, { kind: 'password_reset', email, source: request });
       await audit.record(tx, request, { type: 'user.reset_mailed', actor: principal, userId: id });
     });
   };

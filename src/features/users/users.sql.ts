@@ -2,32 +2,24 @@
 // expressions.
 import { joinGrants } from '../../core/authorization/fragments.sql.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
+import { selectUser, userColumns } from '../../core/users/users.sql.ts';
 import type { UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { column, queryRow, queryRows, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
 
 const columns = {
-  id: column.uuid<UserId>(),
+  ...userColumns,
   email: column.text<EmailAddress>(),
-  emailVerified: column.boolean,
-  displayName: column.text(),
+  isActive: column.boolean,
   /** The display name as the search compares and sorts it. */
   foldedName: column.text(),
-  isActive: column.boolean,
-  roles: column.textArray,
-  heldScopes: column.textArray,
-  createdAt: column.timestamptz,
-  updatedAt: column.timestamptz,
 };
 export type UserDetails = RowOf<typeof columns>;
 
-const userColumns = sql`
-  u.id, u.email, u.email_verified AS "emailVerified", u.display_name AS "displayName",
-  lower(u.display_name) AS "foldedName", u.is_active AS "isActive", COALESCE(grants.roles, '{}') AS roles,
-  COALESCE(grants.scopes, '{}') AS "heldScopes", u.created_at AS "createdAt", u.updated_at AS "updatedAt"`;
+const selectDetails = sql`${selectUser}, u.is_active AS "isActive", lower(u.display_name) AS "foldedName"`;
 
 export const findUser = (tx: Transaction, id: UserId): Promise<UserDetails | undefined> =>
-  queryRow(tx, columns, sql`SELECT ${userColumns} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`);
+  queryRow(tx, columns, sql`SELECT ${selectDetails} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`);
 
 /** Limits the users before it joins their grants. */
 const findPage = (tx: Transaction, page: { where: SqlFragment; order: SqlFragment; limit: number }) =>
@@ -35,7 +27,7 @@ const findPage = (tx: Transaction, page: { where: SqlFragment; order: SqlFragmen
     tx,
     columns,
     sql`
-    SELECT ${userColumns}
+    SELECT ${selectDetails}
     FROM (SELECT * FROM users AS u WHERE ${page.where} ORDER BY ${page.order} LIMIT ${page.limit}) AS u ${joinGrants}
     ORDER BY ${page.order}`,
   );

@@ -118,17 +118,19 @@ export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLim
     }
   };
 
+  const countOutcome: RateLimiter['countOutcome'] = ([rule, ...others], client, res, handle) => {
+    if (!rule) return handle();
+    const count = rule.unguessable ? countErrors : countWhileHandled;
+    return count(rule, client, res, () => countOutcome(others, client, res, handle));
+  };
+
   return {
     async countRequest(ceiling, client, res) {
       if (ceiling === 'none') return;
       const limited = await spend(ceilings[ceiling], client, res);
       if (limited) refuse(limited);
     },
-    countOutcome([rule, ...others], client, res, handle) {
-      if (!rule) return handle();
-      const count = rule.unguessable ? countErrors : countWhileHandled;
-      return count(rule, client, res, () => this.countOutcome(others, client, res, handle));
-    },
+    countOutcome,
   };
 }
 

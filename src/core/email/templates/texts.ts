@@ -32,12 +32,12 @@ const undoEmailChange = (verb: string) => ({
 export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> = {
   verify_email: ({ hello, site }) => ({
     subject: 'Verify your email address',
-    paragraphs: [hello, `Someone created an account at ${site} with this email address.`],
+    paragraphs: [hello, `Thanks for signing up at ${site}.`],
     action: {
-      lead: `If this was you, verify your email address ${within('verification')}:`,
+      lead: `Please verify your email address ${within('verification')}:`,
       label: 'Verify email address',
     },
-    closing: ["If you didn't create this account, you can ignore this email."],
+    closing: ["If you didn't sign up, you can ignore this email."],
   }),
 
   already_registered: ({ hello, site }) => ({
@@ -52,7 +52,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
       label: 'Set new password',
     },
     closing: [
-      "If this wasn't you, you can ignore this email. Your account is safe, and nobody else learned that it exists.",
+      "If this wasn't you, you can ignore this email. Your account is safe, and the other person did not learn that it exists.",
     ],
   }),
 
@@ -60,7 +60,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     subject: 'Reset your password',
     paragraphs: [hello, `We received a request to reset the password of your account at ${site}.`],
     action: {
-      lead: `If this was you, set a new password ${within('password_reset')}. This logs you out on all devices.`,
+      lead: `Set a new password ${within('password_reset')}. This logs you out on all devices.`,
       label: 'Set new password',
     },
     closing: [
@@ -86,9 +86,9 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
 
   confirm_new_email: ({ hello, site }) => ({
     subject: 'Confirm your new email address',
-    paragraphs: [hello, `Someone asked to use this email address for their account at ${site}.`],
+    paragraphs: [hello, `You asked to use this email address for your account at ${site}.`],
     action: {
-      lead: `If this was you, confirm the change ${within('email_change')}:`,
+      lead: `Please confirm the change ${within('email_change')}:`,
       label: 'Confirm new email address',
     },
     closing: ["If you didn't request this, you can ignore this email. Nothing will be changed."],
@@ -103,7 +103,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
       'If this was you, delete the account that has this email address first, or choose a different email address.',
     ],
     closing: [
-      "If this wasn't you, you can ignore this email. Your account is safe, and nobody else learned that it exists.",
+      "If this wasn't you, you can ignore this email. Your account is safe, and the other person did not learn that it exists.",
     ],
   }),
 
@@ -111,7 +111,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     subject: 'Request to change your email address',
     paragraphs: [
       hello,
-      `Someone who is logged in to your account at ${site} asked to change its email address${toNewEmail}. The change takes effect when the new email address is confirmed.`,
+      `We received a request to change the email address of your account at ${site}${toNewEmail}. The change takes effect when the new email address is confirmed.`,
       'If this was you, open the link in the email that we sent to the new address. No action is needed here.',
     ],
     action: undoEmailChange('stop'),
