@@ -34,7 +34,8 @@ export async function startService(config: Config): Promise<Service> {
   const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const deps = { config, infrastructure, log, clock: systemClock, blocklist };
-  const { express, keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = makeApp(deps);
+  const { express, container } = makeApp(deps);
+  const { keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = container;
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
@@ -44,7 +45,7 @@ export async function startService(config: Config): Promise<Service> {
     signingKeyWorker.start();
     emailWorker.start();
     jobs = startJobs(makeJobs({ db, audit, config, log }), { log, countRun: metrics.jobRan });
-    void recordConfigChanges().catch((error: unknown) =>
+    void recordConfigChanges(config.auditedSettings).catch((error: unknown) =>
       log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
     );
   });
