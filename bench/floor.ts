@@ -1,17 +1,19 @@
-// What a refresh costs at the least: a bare node:http server that runs the service's own statement through `pg` and signs
-// the same token with the same functions. No routing, validation, headers, log, limits or refusals.
+// The lower bound of a refresh: a bare node:http server that runs the service's own statement through `pg` and signs the same
+// token with the same functions. It has no routing, validation, headers, log, limits or error handling.
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { deriveMasterKeys } from '../src/lib/master-keys.ts';
 import { generateSigningKey, makeSigningKey } from '../src/core/signing-keys/signing-key.ts';
 import { grantScopes } from '../src/core/authorization/scopes.ts';
-import { formatToken, hashToken, makeRatchet, newSalt, successor } from '../src/core/sessions/refresh-token.ts';
-import { makeSignAccessToken } from '../src/core/tokens/access-token.ts';
-import { type LiveSession, makeTokens } from '../src/core/tokens/issue-tokens.ts';
+import type { LiveSession } from '../src/core/sessions/live-session.sql.ts';
+import { hashToken, makeRatchet, newSalt, next } from '../src/core/sessions/refresh-token.ts';
+import { makeSignAccessToken } from '../src/core/tokens/sign-access-token.ts';
+import { makeTokens } from '../src/core/tokens/issue-tokens.ts';
+import { toTokenResponse } from '../src/http/schemas/token-response.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { networkOf } from '../src/lib/network.ts';
-import type { TurnStatement } from './support/statement.ts';
+import type { RotationStatement } from './support/statement.ts';
 
 export interface FloorSettings {
   databaseUrl: string;
@@ -19,7 +21,7 @@ export interface FloorSettings {
   masterKey: string;
   issuer: string;
   accessTtlSeconds: number;
-  statement: TurnStatement;
+  statement: RotationStatement;
 }
 
 async function bodyOf(req: IncomingMessage): Promise<string> {
@@ -41,21 +43,21 @@ async function makeAnswer(settings: FloorSettings) {
   return async (req: IncomingMessage): Promise<string> => {
     const { refresh_token: presented } = JSON.parse(await bodyOf(req)) as { refresh_token: string };
     const token = ratchet.parse(presented);
-    if (!token) throw new Error('not a token');
+    if (!token) throw new Error('invalid token');
     const salt = newSalt();
-    const next = successor(token, salt);
+    const successor = next(token, salt);
     const parts = {
       sessionId: token.sessionId,
       generation: token.generation,
       tokenHash: hashToken(token),
-      nextHash: hashToken(next),
+      nextHash: hashToken(successor),
       salt,
       network: networkOf(req.socket.remoteAddress ?? ''),
     };
     const values = statement.parameters.map((each) => ('part' in each ? parts[each.part] : each.constant));
-    const { rows } = await pool.query<LiveSession>({ name: 'turn', text: statement.text, values });
-    if (!rows[0]) throw new Error('not turned');
-    return JSON.stringify(tokens.respond(rows[0], formatToken(next)));
+    const { rows } = await pool.query<LiveSession>({ name: 'rotate', text: statement.text, values });
+    if (!rows[0]) throw new Error('not rotated');
+    return JSON.stringify(toTokenResponse(tokens.issue(rows[0], successor)));
   };
 }
 

@@ -1,4 +1,4 @@
-// npm run bench:refresh [-- --json] [--rounds 5] [--seconds 4]: what a refresh costs, next to the least that it can cost.
+// npm run bench:refresh [-- --json] [--rounds 5] [--seconds 4]: compares the cost of a refresh with its lower bound.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
@@ -15,10 +15,10 @@ import { forkScript, type Server, startFloor, startService } from './support/pro
 import { type Cell, table, verdictLine, verdicts } from './support/report.ts';
 import { type Figures, medianOf, runLoad, runRound, type Variant } from './support/round.ts';
 import { seedSessions } from './support/seed.ts';
-import { captureTurn } from './support/statement.ts';
+import { captureRotation } from './support/statement.ts';
 
 const connectionCounts = [16, 64];
-/** So many that the leeway of a session's last turn is over when its next turn comes, as it is in life. */
+/** Enough that a session's grace period has ended before its next rotation, as in production. */
 const sessionsPerVariant = 30_000;
 const refreshGracePeriodSeconds = 1;
 const refreshTtlDays = 30;
@@ -55,9 +55,9 @@ const serviceSettings = (databaseUrl: string): Record<string, string> => ({
 type Start = (databaseUrl: string) => Promise<Server>;
 
 async function makeStarts(folder: string): Promise<Record<Variant['name'], Start>> {
-  const statement = await captureTurn(ratchet, {
+  const statement = await captureRotation(ratchet, {
     refreshTtlSeconds: refreshTtlDays * 86_400,
-    refreshGracePeriodSeconds,
+    gracePeriodSeconds: refreshGracePeriodSeconds,
   });
   const floor = {
     poolMax,
@@ -72,11 +72,11 @@ async function makeStarts(folder: string): Promise<Record<Variant['name'], Start
   };
 }
 
-/** Exact, in a phase of its own, as the proxy costs time. The connections are made before the count begins. */
+/** Counts statements in a separate phase because the proxy takes time. Connections are opened before the count starts. */
 async function countStatements(variant: Omit<Variant, 'server'>, start: Start, databaseUrl: string): Promise<number> {
   const proxy = await startCountingProxy(databaseUrl);
   const server = await start(proxy.url);
-  const limit = { seconds: 20, most: 1000 };
+  const limit = { seconds: 20, maxRefreshes: 1000 };
   await runLoad({ ...variant, server }, poolMax * 2, limit);
   const before = proxy.statements();
   const { refreshes } = await runLoad({ ...variant, server }, poolMax * 2, limit);
@@ -86,12 +86,13 @@ async function countStatements(variant: Omit<Variant, 'server'>, start: Start, d
   return counted / refreshes;
 }
 
-async function checkTurns(client: pg.Client): Promise<void> {
+async function checkRotations(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ share: number }>(
     'SELECT avg((cardinality(turned_at) > 1)::int)::float8 AS share FROM sessions',
   );
   const share = rows[0]?.share ?? 1;
-  if (share > 0.01) throw new Error(`${share * 100}% of the sessions were turned twice in a leeway: use more sessions`);
+  if (share > 0.01)
+    throw new Error(`${share * 100}% of the sessions were rotated twice in a grace period: use more sessions`);
 }
 
 interface Run {
@@ -124,7 +125,7 @@ async function measure(postgres: EmbeddedPostgres, client: pg.Client, starts: Re
     for (const { variant, connections, rounds } of runs)
       rounds.push(await runRound(variant, connections, seconds, { client, pid: postgres.pid }));
   }
-  await checkTurns(client);
+  await checkRotations(client);
   await Promise.all([...new Set(runs.map(({ variant }) => variant.server))].map((server) => server.stop()));
   return runs.map(({ variant, connections, statements, rounds }): Cell => ({
     variant: variant.name,
@@ -151,12 +152,14 @@ async function run(folder: string): Promise<{ machine: string; cells: Cell[] }> 
   }
 }
 
-if (process.platform !== 'linux') throw new Error('CPU times are read from /proc: this runs on Linux only');
+if (process.platform !== 'linux') throw new Error('CPU times are read from /proc, so this runs on Linux only');
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const { machine, cells } = await run(folder);
 const found = verdicts(cells);
 if (options.json) process.stdout.write(`${JSON.stringify({ machine, cells, verdicts: found }, undefined, 2)}\n`);
-say(`\nmedians of ${options.rounds} rounds of ${options.seconds} s; WAL is read back by pg_walinspect, images apart\n`);
+say(
+  `\nmedians of ${options.rounds} rounds of ${options.seconds} s; WAL is read with pg_walinspect, without full-page images\n`,
+);
 say(`${table(cells)}\n\n${found.map(verdictLine).join('\n')}`);
 process.exit(found.every(({ reached }) => reached) ? 0 : 1);

@@ -12,7 +12,7 @@ import {
   type SigningAlg,
   type SigningKey,
 } from '../src/core/signing-keys/signing-key.ts';
-import { makeSignAccessToken } from '../src/core/tokens/access-token.ts';
+import { makeSignAccessToken } from '../src/core/tokens/sign-access-token.ts';
 import { parseId, type SessionId, type UserId } from '../src/lib/ids.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { createVerifier } from '../src/verify/index.ts';

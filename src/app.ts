@@ -4,7 +4,7 @@ import { roleEndpoints } from './features/roles/roles.endpoints.ts';
 import { userEndpoints } from './features/users/users.endpoints.ts';
 import { apiKeyEndpoints } from './features/api-keys/api-keys.endpoints.ts';
 import { auditEndpoints } from './features/audit/audit.endpoints.ts';
-import { csrf } from './features/csrf/csrf.endpoints.ts';
+import { csrfEndpoints } from './features/csrf/csrf.endpoints.ts';
 import { discoveryEndpoints } from './features/discovery/discovery.endpoints.ts';
 import { docsEndpoints } from './features/docs/docs.endpoints.ts';
 import { makeConfirmEmailChange } from './features/email-change/confirm-email-change.ts';
@@ -14,17 +14,20 @@ import { emailVerificationEndpoints } from './features/email-verification/email-
 import { makeVerifyEmail } from './features/email-verification/verify-email.ts';
 import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts';
 import { healthEndpoints } from './features/health/health.endpoints.ts';
-import { logout } from './features/logout/logout.feature.ts';
+import { logoutEndpoints } from './features/logout/logout.endpoints.ts';
+import { makeEndSession } from './features/logout/logout.ts';
 import { accountEndpoints } from './features/account/account.endpoints.ts';
 import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
 import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
 import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
-import { passwordLogin } from './features/login/login.feature.ts';
+import { loginEndpoints } from './features/login/login.endpoints.ts';
+import { makeLogin } from './features/login/login.ts';
 import { passwordResetEndpoints } from './features/password-reset/password-reset.endpoints.ts';
 import { makeResetPassword } from './features/password-reset/reset-password.ts';
 import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
-import { refresh } from './features/refresh/refresh.feature.ts';
-import { signUp } from './features/sign-up/sign-up.feature.ts';
+import { refreshEndpoints } from './features/refresh/refresh.endpoints.ts';
+import { makeFindRotatableSession, makeRefresh } from './features/refresh/refresh.ts';
+import { signUpEndpoints } from './features/sign-up/sign-up.endpoints.ts';
 import { type Endpoint, errorsOf } from './http/endpoint.ts';
 import { makeOpenApi } from './http/openapi/document.ts';
 import { MethodNotAllowed } from './http/errors.ts';
@@ -40,19 +43,21 @@ export function makeApp(deps: AppDeps) {
   const verifyEmail = makeVerifyEmail({ ...parts, confirmEmailChange });
   const undoEmailChange = makeUndoEmailChange(parts);
   const resetPassword = makeResetPassword(parts);
-  const login = passwordLogin(parts);
-  const turning = refresh(parts);
-  const leaving = logout(parts);
+  const login = makeLogin(parts);
+  const refresh = makeRefresh(parts);
+  const findRotatableSession = makeFindRotatableSession(parts);
+  const endSession = makeEndSession(parts);
   const passwordGrantEnabled = parts.passwordGrant;
   const authentication = { verify, findApiKey: parts.findApiKey };
-  const clients = oauthEndpoints({ ...parts, ...login, ...turning, ...leaving, authentication, passwordGrantEnabled });
+  const sessions = { login, refresh, findRotatableSession, endSession };
+  const clients = oauthEndpoints({ ...parts, ...sessions, authentication, passwordGrantEnabled });
 
   const endpoints: readonly Endpoint[] = [
-    ...signUp(parts),
-    ...login.endpoints,
-    ...turning.endpoints,
-    ...leaving.endpoints,
-    ...csrf(parts),
+    ...signUpEndpoints(parts),
+    ...loginEndpoints({ ...parts, login }),
+    ...refreshEndpoints({ ...parts, refresh }),
+    ...logoutEndpoints(parts),
+    ...csrfEndpoints(parts),
     ...accountEndpoints(parts),
     ...emailVerificationEndpoints({ ...parts, verifyEmail }),
     ...passwordResetEndpoints({ ...parts, resetPassword }),

@@ -15,17 +15,17 @@ import { makeResolveEmailRequest } from './core/email/resolve-email-request.ts';
 import { makeOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts';
 import { grantScopes, ownScopes } from './core/authorization/scopes.ts';
 import { makeEmailWorker } from './core/email/email-worker.ts';
-import { makeNewSession } from './core/sessions/new-session.ts';
+import { makeCreateSession } from './core/sessions/create-session.ts';
 import { makeRatchet } from './core/sessions/refresh-token.ts';
 import { makeConfirmPassword } from './core/users/confirm-password.ts';
-import { makeTransports } from './http/token-transport.ts';
-import { makeReadAccessToken, makeSignAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeTokenTransport } from './http/token-transport.ts';
+import { makeReadAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeSignAccessToken } from './core/tokens/sign-access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
 import { makeHashNewPassword } from './core/users/new-password.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
-import { makeBrowserPolicy } from './http/csrf.ts';
 import { makeMemoryCounters, makeSharedCounters } from './http/rate-limits/counters.ts';
 import { makeRateLimiter } from './http/rate-limits/rate-limit.ts';
 import type { Clock } from './lib/clock.ts';
@@ -133,13 +133,12 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
         redis ? makeSharedCounters(redis, `keyturn:limit:${name}:`, windowSeconds) : makeMemoryCounters(windowSeconds),
       onLimited: metrics.limited,
     }),
-    transports: makeTransports({ ratchet, masterKeys }),
+    tokenTransport: makeTokenTransport({ ...config, ratchet, masterKeys }),
     recordConfigChanges: () => recordConfigChanges(config.auditedSettings),
     onDenied: makeRecordDeniedRequest({ db, audit, log }),
-    browsers: makeBrowserPolicy(config.baseUrl, config.corsOrigins, config.cookieSameSite),
     scopes: Object.keys(ownScopes),
     describedScopes: ownScopes,
-    newSession: makeNewSession({ ...config, ratchet, clock }),
+    createSession: makeCreateSession({ ...config, ratchet, clock }),
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
     signAccessToken,
     tokens: makeTokens({ ...config, keyring, sign: signAccessToken, grantScopes }),

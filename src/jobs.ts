@@ -4,7 +4,7 @@ import type { Audit } from './core/audit/audit.ts';
 import { makeMaintainAuditPartitions, makePurgePersonalData } from './core/audit/audit-partitions.ts';
 import { purgeEmails } from './core/email/outbox.sql.ts';
 import { purgeTokens } from './core/one-time-tokens/one-time-tokens.sql.ts';
-import { purgeSessions } from './core/sessions/purge.store.ts';
+import { purgeSessions } from './core/sessions/purge-sessions.sql.ts';
 import { purgeLockouts } from './core/users/lockout.sql.ts';
 import type { Job } from './platform/job-runner.ts';
 import type { Logger } from './platform/log.ts';

@@ -5,9 +5,9 @@ import { connect, type Socket } from 'node:net';
 export interface Load {
   port: number;
   connections: number;
-  /** The load ends after this time, or after `most` refreshes. */
+  /** The load ends after this time, or after `maxRefreshes` refreshes. */
   seconds: number;
-  most?: number;
+  maxRefreshes?: number;
 }
 
 export interface LoadResult {
@@ -72,7 +72,7 @@ async function refreshOnce(socket: Socket): Promise<number> {
   return tookMs;
 }
 
-async function run({ port, connections, seconds, most = Infinity }: Load): Promise<LoadResult> {
+async function run({ port, connections, seconds, maxRefreshes = Infinity }: Load): Promise<LoadResult> {
   const sockets = Array.from({ length: connections }, () =>
     connect(port, '127.0.0.1').setNoDelay().setEncoding('utf8'),
   );
@@ -84,7 +84,7 @@ async function run({ port, connections, seconds, most = Infinity }: Load): Promi
   const times: number[] = [];
   const startedMs = performance.now();
   let begun = 0;
-  const goesOn = () => begun < most && performance.now() - startedMs < seconds * 1000;
+  const goesOn = () => begun < maxRefreshes && performance.now() - startedMs < seconds * 1000;
   await Promise.all(
     sockets.map(async (socket) => {
       for (; goesOn(); times.push(await refreshOnce(socket))) begun += 1;

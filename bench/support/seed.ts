@@ -1,4 +1,4 @@
-// Accounts with one role and one session each, written by SQL: no password is hashed.
+// Accounts with one role and one session each, inserted by SQL without hashing passwords.
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { formatToken, hashToken, type Ratchet, saltBytes } from '../../src/core/sessions/refresh-token.ts';
@@ -12,7 +12,7 @@ const insertUsers = `
 
 const insertRoles = `INSERT INTO user_roles (user_id, role) SELECT id, 'user' FROM unnest($1::uuid[]) AS id`;
 
-/** As after a turn fifteen minutes ago, so that the rows have the size that they keep. */
+/** As after a rotation 15 minutes ago, so that the rows have their final size. */
 const insertSessions = `
   INSERT INTO sessions (id, user_id, absolute_expires_at, auth_time, client_id, amr, user_agent, ip,
                         expires_at, token_hash, turned_from, turned_at, turn_salts)
@@ -21,22 +21,22 @@ const insertSessions = `
          now() + interval '30 days', hash, '127.0.0.0/24', ARRAY[now() - interval '15 minutes'], ARRAY[salt]
   FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[]) AS given (user_id, id, hash, salt)`;
 
-/** Resolves to one live token a session, in random order: neighbours in time are no neighbours in the table. */
+/** Returns one live token per session in random order, so that consecutive refreshes hit different pages. */
 export async function seedSessions(client: pg.Client, ratchet: Ratchet, count: number): Promise<string[]> {
   const tokens: string[] = [];
   while (tokens.length < count) {
-    const born = Array.from({ length: Math.min(batch, count - tokens.length) }, () => ({
+    const created = Array.from({ length: Math.min(batch, count - tokens.length) }, () => ({
       userId: newId<UserId>(Date.now()),
       token: ratchet.start(newId<SessionId>(Date.now())),
     }));
-    const users = born.map(({ userId }) => userId);
+    const users = created.map(({ userId }) => userId);
     await client.query(insertUsers, [users]);
     await client.query(insertRoles, [users]);
-    const sessions = born.map(({ token }) => token.sessionId);
-    const hashes = born.map(({ token }) => hashToken(token));
-    const salts = born.map(() => randomBytes(saltBytes));
+    const sessions = created.map(({ token }) => token.sessionId);
+    const hashes = created.map(({ token }) => hashToken(token));
+    const salts = created.map(() => randomBytes(saltBytes));
     await client.query(insertSessions, [users, sessions, hashes, salts]);
-    tokens.push(...born.map(({ token }) => formatToken(token)));
+    tokens.push(...created.map(({ token }) => formatToken(token)));
   }
   return shuffled(tokens);
 }

@@ -1,41 +1,47 @@
-// The service's own statement for a turn, taken from its store, so that the floor cannot drift from it.
-import { hashToken, newSalt, type Ratchet, successor } from '../../src/core/sessions/refresh-token.ts';
-import { makeRefreshStore, type RefreshTimes } from '../../src/features/refresh/refresh.store.ts';
+// The service's own rotation statement, captured from its code, so that the floor always runs the same one.
+import { hashToken, newSalt, next, type Ratchet } from '../../src/core/sessions/refresh-token.ts';
+import { rotateSession } from '../../src/features/refresh/refresh.sql.ts';
 import { newId, type SessionId } from '../../src/lib/ids.ts';
 import type { Network } from '../../src/lib/network.ts';
-import { type Database } from '../../src/platform/postgres.ts';
-import { sql } from '../../src/platform/sql.ts';
+import type { Transaction } from '../../src/platform/postgres.ts';
+import type { SqlFragment } from '../../src/platform/sql.ts';
 
-/** What one parameter is: a part of the call, or the same in every call. */
+/** A parameter that depends on the request, or one that is the same for every request. */
 export type Parameter =
   { part: 'sessionId' | 'generation' | 'tokenHash' | 'nextHash' | 'salt' | 'network' } | { constant: string | number };
 
-export interface TurnStatement {
+export interface RotationStatement {
   text: string;
   parameters: Parameter[];
 }
 
-/** Turns a session that nobody has, with a database that only listens, and tells the parameters by their values. */
-export async function captureTurn(ratchet: Ratchet, times: RefreshTimes): Promise<TurnStatement> {
-  const heard: { text: string; values: unknown[] }[] = [];
-  const listener = {
-    $queryRaw(strings: TemplateStringsArray, ...values: string[]) {
-      heard.push(sql(strings, ...values));
-      return Promise.resolve([{}]);
+export interface RotationTimes {
+  refreshTtlSeconds: number;
+  gracePeriodSeconds: number;
+}
+
+/** Rotates a session on a database that only records, and recognizes the parameters by their values. */
+export async function captureRotation(ratchet: Ratchet, times: RotationTimes): Promise<RotationStatement> {
+  const statements: SqlFragment[] = [];
+  const recorder = {
+    $queryRaw(statement: SqlFragment) {
+      statements.push(statement);
+      return Promise.resolve([]);
     },
   };
-  const token = { ...ratchet.start(newId<SessionId>(0)), generation: 1_234_567_891 };
+  const from = { ...ratchet.start(newId<SessionId>(0)), generation: 1_234_567_891 };
   const salt = newSalt();
-  const next = successor(token, salt);
+  const to = next(from, salt);
   const network = 'the network' as Network;
-  await makeRefreshStore(listener as unknown as Database, times).turn(token, next, salt, network);
-  const [statement, ...others] = heard;
-  if (!statement || others.length > 0) throw new Error(`a turn is ${heard.length} statements, not one`);
+  await rotateSession(recorder as unknown as Transaction, { from, to, salt, network, ...times });
+  const [statement, ...others] = statements;
+  if (!statement || others.length > 0)
+    throw new Error(`a rotation runs ${statements.length} statements instead of one`);
   const parts = new Map<unknown, Parameter>([
-    [token.sessionId, { part: 'sessionId' }],
-    [token.generation, { part: 'generation' }],
-    [hex(hashToken(token)), { part: 'tokenHash' }],
-    [hex(hashToken(next)), { part: 'nextHash' }],
+    [from.sessionId, { part: 'sessionId' }],
+    [from.generation, { part: 'generation' }],
+    [hex(hashToken(from)), { part: 'tokenHash' }],
+    [hex(hashToken(to)), { part: 'nextHash' }],
     [hex(salt), { part: 'salt' }],
     [network, { part: 'network' }],
   ]);
@@ -48,5 +54,5 @@ function parameterOf(value: unknown, parts: Map<unknown, Parameter>): Parameter 
   const part = parts.get(value instanceof Uint8Array ? hex(value) : value);
   if (part) return part;
   if (typeof value === 'string' || typeof value === 'number') return { constant: value };
-  throw new Error('the turn has a parameter that the floor does not know');
+  throw new Error('the rotation has a parameter of an unknown type');
 }

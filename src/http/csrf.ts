@@ -1,92 +1,79 @@
 import type { Request } from 'express';
+import { idToBytes, type SessionId } from '../lib/ids.ts';
+import type { MasterKey, MasterKeys } from '../lib/master-keys.ts';
+import { fromBase64Url, hmacSha256, secretsEqual } from '../lib/secrets.ts';
 import { CsrfFailed } from './errors.ts';
 
 export type SameSite = 'lax' | 'strict' | 'none';
 
-/** What is believed of browsers, and where the refresh token of a browser app lives. */
-export interface BrowserPolicy {
-  cookieName: string;
-  sameSite: SameSite;
-  /** Without it a browser takes the cookie over plain http, too; for development on localhost. */
-  secure: boolean;
-  /** Origins whose pages may use the cookie: this service's own, and those of `CORS_ORIGINS`. */
-  origins: readonly string[];
-}
-
-/** What a browser adds to a request by itself, and what a page of ours adds to it. */
-export interface BrowserRequest {
-  /** The refresh token of the cookie; undefined where there is none. */
-  readonly refreshToken: string | undefined;
-  /** `X-CSRF-Token`: a page of another site can neither read it nor send it. */
+/** The parts of a request that cookie authentication depends on. */
+export interface BrowserHeaders {
+  readonly method: string;
+  readonly cookie: string | undefined;
+  /** Pages cannot forge it. Browsers omit it for same-origin GET requests. */
+  readonly origin: string | undefined;
+  /** `Sec-Fetch-Site` */
+  readonly fetchSite: string | undefined;
+  /** `X-CSRF-Token`. Pages of other sites can neither read nor send it. */
   readonly csrfToken: string | undefined;
-  /**
-   * Whether a page of ours calls. `Origin` decides, which no page can forge; where the browser left it out, as it does
-   * for a GET of the page's own origin, `Sec-Fetch-Site` must say so. @throws CsrfFailed
-   */
-  requireOurOrigin(): void;
-  /** Whether `requireOurOrigin` lets it pass. */
-  isOurOrigin(): boolean;
-  /** Like `requireOurOrigin`, but lets in what is no browser: where there is no cookie to be abused. @throws CsrfFailed */
-  refuseForeignOrigin(): void;
-  /** The `Set-Cookie` that gives the browser a refresh token, or takes it away. */
-  setCookie(refreshToken: string, maxAgeSeconds: number): string;
-  clearCookie(): string;
 }
 
-/** RFC 6265bis section 4.1.3.2: a name with `__Host-` is only taken over https, from this host, for every path. */
-export const makeBrowserPolicy = (
-  baseUrl: string,
-  corsOrigins: readonly string[],
-  sameSite: SameSite,
-): BrowserPolicy => {
-  const secure = baseUrl.startsWith('https:');
-  return {
-    cookieName: secure ? '__Host-refresh_token' : 'refresh_token',
-    sameSite,
-    secure,
-    origins: [new URL(baseUrl).origin, ...corsOrigins],
-  };
-};
+export const browserHeadersOf = ({ method, headers }: Request): BrowserHeaders => ({
+  method,
+  cookie: headers.cookie,
+  origin: headers.origin,
+  fetchSite: textOf(headers['sec-fetch-site']),
+  csrfToken: textOf(headers['x-csrf-token']),
+});
 
-function cookieOf(req: Request, name: string): string | undefined {
-  for (const pair of (req.headers.cookie ?? '').split(';')) {
-    const [key, ...value] = pair.trim().split('=');
-    if (key === name) return value.join('=');
-  }
-  return undefined;
+const textOf = (header: string | string[] | undefined) => (typeof header === 'string' ? header : undefined);
+
+export interface CsrfDeps {
+  /** Origins whose pages can use the cookie: this service and `CORS_ORIGINS`. */
+  origins: readonly string[];
+  sameSite: SameSite;
+  masterKeys: MasterKeys;
 }
 
-const headerOf = (req: Request, name: string): string | undefined => {
-  const value = req.headers[name];
-  return typeof value === 'string' ? value : undefined;
-};
+export interface Csrf {
+  /** Requires proof that a page of an allowed origin sent the request. @throws CsrfFailed */
+  requireAllowedOrigin(browser: BrowserHeaders): void;
+  /** Like `requireAllowedOrigin`, but accepts clients that are not browsers. They have no cookie to abuse. @throws CsrfFailed */
+  refuseForeignOrigin(browser: BrowserHeaders): void;
+  /** The CSRF token of a session. It stays the same when the session is rotated, so tabs do not invalidate each other's. */
+  tokenOf(sessionId: SessionId): string;
+  /** @throws CsrfFailed */
+  requireToken(sessionId: SessionId, browser: BrowserHeaders): void;
+}
 
-const sameSiteNames = { lax: 'Lax', strict: 'Strict', none: 'None' };
+/** OWASP CSRF Prevention Cheat Sheet, "Signed Double-Submit Cookie". */
+const macOf = (sessionId: SessionId, key: MasterKey): Buffer => hmacSha256(key.csrf, idToBytes(sessionId));
 
-export function browserRequestOf(req: Request, policy: BrowserPolicy): BrowserRequest {
-  const { cookieName, sameSite, secure, origins } = policy;
-  const [origin, site] = [headerOf(req, 'origin'), headerOf(req, 'sec-fetch-site')];
-  const foreign = (): string | undefined => {
+export function makeCsrf({ origins, sameSite, masterKeys }: CsrfDeps): Csrf {
+  const foreignReason = ({ origin, fetchSite }: BrowserHeaders): string | undefined => {
     if (origin !== undefined && !origins.includes(origin)) return 'origin';
-    // A page on another site is only ever let in where the cookie is made for that.
-    return site === 'cross-site' && sameSite !== 'none' ? 'cross-site' : undefined;
+    // SameSite=None declares that the app is on another site.
+    return fetchSite === 'cross-site' && sameSite !== 'none' ? 'cross-site' : undefined;
   };
-  const notOurs = (): string | undefined =>
-    origin === undefined && !(req.method === 'GET' && site === 'same-origin') ? 'no origin' : foreign();
-  const refuse = (reason: string | undefined): void => {
+  const refuseForeignOrigin = (browser: BrowserHeaders): void => {
+    const reason = foreignReason(browser);
     if (reason !== undefined) throw new CsrfFailed(reason);
   };
-  const cookie = (value: string, maxAgeSeconds: number) =>
-    `${cookieName}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; ${secure ? 'Secure; ' : ''}SameSite=${sameSiteNames[sameSite]}`;
   return {
-    get refreshToken() {
-      return cookieOf(req, cookieName);
+    refuseForeignOrigin,
+
+    requireAllowedOrigin(browser) {
+      const isSameOriginGet = browser.method === 'GET' && browser.fetchSite === 'same-origin';
+      if (browser.origin === undefined && !isSameOriginGet) throw new CsrfFailed('no origin');
+      refuseForeignOrigin(browser);
     },
-    csrfToken: headerOf(req, 'x-csrf-token'),
-    isOurOrigin: () => notOurs() === undefined,
-    refuseForeignOrigin: () => refuse(foreign()),
-    requireOurOrigin: () => refuse(notOurs()),
-    setCookie: cookie,
-    clearCookie: () => cookie('', 0),
+
+    tokenOf: (sessionId) => macOf(sessionId, masterKeys[0]).toString('base64url'),
+
+    requireToken(sessionId, { csrfToken }) {
+      const presented = fromBase64Url(csrfToken ?? '');
+      if (!presented || !masterKeys.some((key) => secretsEqual(macOf(sessionId, key), presented)))
+        throw new CsrfFailed('csrf token');
+    },
   };
 }

@@ -5,7 +5,7 @@ import { InsufficientScope, InvalidAccessToken, NotFound, RateLimited, Validatio
 import type { RequestInfo } from '../core/request-info.ts';
 import type { Credentials } from './authenticate.ts';
 import type { Form } from './body.ts';
-import type { BrowserRequest } from './csrf.ts';
+import type { BrowserHeaders } from './csrf.ts';
 import {
   FormExpected,
   InternalError,
@@ -32,7 +32,7 @@ export interface Input<RequiredScopes extends Scopes, Body, Query, Params> {
   /** For endpoints that authenticate the client themselves. Reading it throws ValidationFailed for repeated headers. */
   readonly credentials: Credentials;
   request: RequestInfo;
-  browser: BrowserRequest;
+  browser: BrowserHeaders;
 }
 
 /** A second successful outcome with its own status. The handler returns it as `ResponseWithHeaders` with that status. */

@@ -8,7 +8,7 @@ import { ApiError } from '../lib/errors.ts';
 import { fieldErrorsOf } from '../lib/field-errors.ts';
 import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
 import { readForm, readJson } from './body.ts';
-import { type BrowserPolicy, browserRequestOf } from './csrf.ts';
+import { browserHeadersOf } from './csrf.ts';
 import { type Endpoint, errorsOf } from './endpoint.ts';
 import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
@@ -18,7 +18,6 @@ export interface EndpointOptions extends Authentication {
   rateLimiter: RateLimiter;
   /** For tests: parses each response by its schema and fails on undeclared errors. */
   checkResponses: boolean;
-  browsers: BrowserPolicy;
   /** Called before the response, which does not wait for it. */
   onDenied?: (denied: DeniedRequest) => void;
 }
@@ -40,7 +39,7 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
       body: await readBody(endpoint, context, req),
       principal,
       request: context,
-      browser: browserRequestOf(req, options.browsers),
+      browser: browserHeadersOf(req),
       get credentials() {
         return credentialsOf(req);
       },

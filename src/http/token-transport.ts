@@ -1,99 +1,100 @@
-import type { BrowserRequest } from './csrf.ts';
+import { parseCookie, stringifySetCookie } from 'cookie';
 import { ValidationFailed } from '../core/errors.ts';
-import { CsrfFailed } from './errors.ts';
-import { ResponseWithHeaders } from './response.ts';
-import { idToBytes, type SessionId } from '../lib/ids.ts';
-import { fromBase64Url, hmacSha256, secretsEqual } from '../lib/secrets.ts';
-import type { MasterKey, MasterKeys } from '../lib/master-keys.ts';
-import type { RefreshTokenRequest } from './schemas/refresh-token-request.ts';
-import type { TokenResponse, Transport } from './schemas/token-response.ts';
 import type { Ratchet, RefreshToken } from '../core/sessions/refresh-token.ts';
+import type { IssuedTokens } from '../core/tokens/issue-tokens.ts';
+import type { SessionId } from '../lib/ids.ts';
+import type { MasterKeys } from '../lib/master-keys.ts';
+import { type BrowserHeaders, makeCsrf, type SameSite } from './csrf.ts';
+import { ResponseWithHeaders } from './response.ts';
+import type { RefreshTokenRequest } from './schemas/refresh-token-request.ts';
+import { type TokenResponse, toTokenResponse, type Transport } from './schemas/token-response.ts';
 
-/** The refresh token of a request, and how it came. */
-export interface Presented {
-  /** Undefined where it is none of ours. */
+export interface PresentedToken {
+  /** Undefined if this service did not issue it. */
   token: RefreshToken | undefined;
   transport: Transport;
 }
 
-/** How refresh tokens travel: in bodies, or in a cookie that no script can read. Never in both. */
-export interface Transports {
-  /** @throws ValidationFailed where both or none are there, CsrfFailed for a cookie that no page of ours sent */
-  presented(body: RefreshTokenRequest, browser: BrowserRequest): Presented;
-  /** Whose limit a request counts for; undefined where nobody shows that it is that session's own. */
-  session(body: RefreshTokenRequest, browser: BrowserRequest): SessionId | undefined;
-  /** The session whose cookie a login overwrites. */
-  replaced(transport: Transport, browser: BrowserRequest): SessionId | undefined;
-  /** @throws CsrfFailed for a page of a foreign origin that would have the cookie set */
-  guard(transport: Transport, browser: BrowserRequest): void;
-  /** The answer with its refresh token where it belongs. */
-  deliver<Reply extends TokenResponse>(
-    reply: Reply,
-    transport: Transport,
-    browser: BrowserRequest,
-  ): Reply | ResponseWithHeaders<Reply>;
-  /** The CSRF token of the session that the cookie is of; undefined for none of ours. @throws CsrfFailed */
-  csrfToken(browser: BrowserRequest): string | undefined;
+/** Delivers refresh tokens in response bodies, or in a cookie that scripts cannot read. Never in both. */
+export interface TokenTransport {
+  /**
+   * Reads the refresh token of the body or the cookie. @throws ValidationFailed if the request has both or neither, CsrfFailed
+   * if no page of an allowed origin sent the cookie
+   */
+  presentedToken(body: RefreshTokenRequest, browser: BrowserHeaders): PresentedToken;
+  /** The session whose cookie a login overwrites. @throws CsrfFailed if a page of a foreign origin requests a cookie */
+  replacedSession(transport: Transport, browser: BrowserHeaders): SessionId | undefined;
+  /** The response with an access token, and with the refresh token where the transport requires it. */
+  deliver(tokens: IssuedTokens, transport: Transport): ResponseWithHeaders<TokenResponse>;
+  hasCookie(browser: BrowserHeaders): boolean;
+  /** The response that deletes the cookie, and all other cookies of the site (W3C Clear Site Data section 3.1). */
+  clearCookies(): ResponseWithHeaders<undefined>;
+  /** The CSRF token of the cookie's session; undefined without a genuine cookie. @throws CsrfFailed */
+  csrfToken(browser: BrowserHeaders): string | undefined;
 }
 
-/**
- * A double submit that is bound to the session (OWASP CSRF Prevention Cheat Sheet, "Signed Double-Submit Cookie"): stable
- * over turns, so that tabs do not lose it to each other.
- */
-const csrfTokenOf = (sessionId: SessionId, key: MasterKey): Buffer => hmacSha256(key.csrf, idToBytes(sessionId));
+export interface TokenTransportDeps {
+  ratchet: Pick<Ratchet, 'parse'>;
+  masterKeys: MasterKeys;
+  /** The issuer without a trailing slash. */
+  baseUrl: string;
+  corsOrigins: readonly string[];
+  cookieSameSite: SameSite;
+}
 
-export function makeTransports({ ratchet, masterKeys }: { ratchet: Ratchet; masterKeys: MasterKeys }): Transports {
-  const [masterKey] = masterKeys;
+export function makeTokenTransport(deps: TokenTransportDeps): TokenTransport {
+  const { ratchet, masterKeys, baseUrl, corsOrigins, cookieSameSite: sameSite } = deps;
+  const secure = baseUrl.startsWith('https:');
+  // RFC 6265bis section 4.1.3.2: browsers accept `__Host-` only over https, from this host and for every path.
+  const cookieName = secure ? '__Host-refresh_token' : 'refresh_token';
+  const csrf = makeCsrf({ origins: [new URL(baseUrl).origin, ...corsOrigins], sameSite, masterKeys });
 
-  const requireCsrfToken = ({ sessionId }: RefreshToken, { csrfToken }: BrowserRequest): void => {
-    const given = fromBase64Url(csrfToken ?? '');
-    if (!given || !masterKeys.some((key) => secretsEqual(csrfTokenOf(sessionId, key), given)))
-      throw new CsrfFailed('csrf token');
-  };
-  const csrfFor = (sessionId: SessionId) => csrfTokenOf(sessionId, masterKey).toString('base64url');
-  const parsed = new WeakMap<BrowserRequest, RefreshToken | undefined>();
-  /** A request's limit and its use-case ask for the same token: its MAC is computed once. */
-  const parse = (text: string, browser: BrowserRequest): RefreshToken | undefined => {
-    if (!parsed.has(browser)) parsed.set(browser, ratchet.parse(text));
-    return parsed.get(browser);
-  };
-  const ofCookie = (browser: BrowserRequest) => parse(browser.refreshToken ?? '', browser);
+  /** The raw value: decoding would give one token several encodings. */
+  const cookieOf = ({ cookie }: BrowserHeaders): string | undefined =>
+    cookie === undefined ? undefined : parseCookie(cookie, { decode: (value) => value })[cookieName];
+  const cookieToken = (browser: BrowserHeaders) => ratchet.parse(cookieOf(browser) ?? '');
+  const setCookie = (value: string, maxAge: number) => ({
+    'Set-Cookie': stringifySetCookie({ name: cookieName, value, maxAge, path: '/', httpOnly: true, secure, sameSite }),
+  });
 
   return {
-    presented({ refresh_token: text }, browser) {
-      const { refreshToken: cookie } = browser;
-      if (text !== undefined && cookie === undefined) return { token: parse(text, browser), transport: 'body' };
-      if (text !== undefined) throw fault('must not come with a cookie that holds one, too');
-      if (cookie === undefined && browser.csrfToken === undefined) throw fault('is needed, here or in the cookie');
-      browser.requireOurOrigin();
-      const token = ofCookie(browser);
-      if (token) requireCsrfToken(token, browser);
+    presentedToken({ refresh_token: text }, browser) {
+      const cookie = cookieOf(browser);
+      if (text !== undefined && cookie !== undefined) throw invalid('must not be combined with the cookie');
+      if (text !== undefined) return { token: ratchet.parse(text), transport: 'body' };
+      if (cookie === undefined && browser.csrfToken === undefined) throw invalid('is required, here or in the cookie');
+      csrf.requireAllowedOrigin(browser);
+      const token = ratchet.parse(cookie ?? '');
+      if (token) csrf.requireToken(token.sessionId, browser);
       return { token, transport: 'cookie' };
     },
 
-    session({ refresh_token: text }, browser) {
-      if (text !== undefined) return parse(text, browser)?.sessionId;
-      // A foreign page can have the cookie sent, and must not use up the limit of its session.
-      return browser.isOurOrigin() ? ofCookie(browser)?.sessionId : undefined;
+    replacedSession(transport, browser) {
+      if (transport === 'body') return undefined;
+      csrf.refuseForeignOrigin(browser);
+      return cookieToken(browser)?.sessionId;
     },
 
-    guard: (transport, browser) => void (transport === 'cookie' && browser.refuseForeignOrigin()),
-
-    replaced: (transport, browser) => (transport === 'cookie' ? ofCookie(browser)?.sessionId : undefined),
-
-    deliver(reply, transport, browser) {
-      const { refresh_token: token, refresh_expires_in: seconds, session_id: id } = reply;
-      if (transport === 'body' || token === undefined) return reply;
-      const body = { ...reply, refresh_token: undefined, csrf_token: csrfFor(id as SessionId) };
-      return new ResponseWithHeaders(body, { 'Set-Cookie': browser.setCookie(token, seconds) });
+    deliver(tokens, transport) {
+      const response = toTokenResponse(tokens);
+      if (transport === 'body') return new ResponseWithHeaders(response, {});
+      const { refresh_token: _, ...body } = response;
+      return new ResponseWithHeaders<TokenResponse>(
+        { ...body, csrf_token: csrf.tokenOf(tokens.sessionId) },
+        setCookie(tokens.refreshToken, tokens.refreshExpiresInSeconds),
+      );
     },
+
+    hasCookie: (browser) => cookieOf(browser) !== undefined,
+
+    clearCookies: () => new ResponseWithHeaders(undefined, { ...setCookie('', 0), 'Clear-Site-Data': '"cookies"' }),
 
     csrfToken(browser) {
-      browser.requireOurOrigin();
-      const token = ofCookie(browser);
-      return token && csrfFor(token.sessionId);
+      csrf.requireAllowedOrigin(browser);
+      const token = cookieToken(browser);
+      return token && csrf.tokenOf(token.sessionId);
     },
   };
 }
 
-const fault = (message: string) => new ValidationFailed([{ path: 'refresh_token', message }]);
+const invalid = (message: string) => new ValidationFailed([{ path: 'refresh_token', message }]);

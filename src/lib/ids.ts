@@ -18,7 +18,7 @@ export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId |
   bytes.writeUIntBE(nowMs, 0, 6);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  return idFromBytes(bytes) as Id;
+  return idFromBytes(bytes);
 }
 
 /** Creates a random UUID (version 4), for ids that are not stored in the database. */
@@ -26,12 +26,12 @@ export const randomId = (): string => randomUUID();
 
 /** The smallest id with this time: ids of this time or later are not less. */
 export const minId = <Id extends EventId>(ms: number): Id =>
-  idFromBytes(Buffer.from(ms.toString(16).padStart(12, '0').padEnd(32, '0'), 'hex')) as Id;
+  idFromBytes(Buffer.from(ms.toString(16).padStart(12, '0').padEnd(32, '0'), 'hex'));
 
 /** Formats 16 bytes as a lowercase UUID. */
-export function idFromBytes(bytes: Buffer): string {
+export function idFromBytes<Id extends string>(bytes: Buffer): Id {
   const hex = bytes.toString('hex', 0, 16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}` as Id;
 }
 
 export const idToBytes = (id: string): Buffer => Buffer.from(id.replaceAll('-', ''), 'hex');

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-export type RefreshOutcome = 'rotated' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
+export type RefreshOutcome = 'rotated' | 'unchanged' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
 
 /** Values that are read when the metrics are scraped. */
 export interface Gauges {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
-import { startStatementTap, type StatementTap } from '../password-login/statement-tap.ts';
+import { startStatementTap, type StatementTap } from '../support/statement-tap.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 jest.setTimeout(60_000);

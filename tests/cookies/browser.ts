@@ -1,4 +1,4 @@
-// A browser as far as cookies go: it keeps what it is given, sends it back, and says where its page came from.
+// The requests of a browser page with the refresh token cookie.
 import type { Response } from 'supertest';
 import { type CallOptions, freshEmail, password, type TestApp } from '../harness.ts';
 
@@ -8,11 +8,11 @@ export const httpsSettings = { ISSUER: 'https://auth.example.com', CORS_ORIGINS:
 
 export interface SetCookie {
   value: string;
-  /** The attributes, in lower case, by name. */
+  /** Attributes by lower-case name. */
   attributes: Record<string, string>;
 }
 
-/** The one cookie that an answer sets; undefined where it sets none. */
+/** The cookie that a response sets; undefined if it sets none. @throws if it sets more than one */
 export function setCookieOf({ headers }: Response, name = cookieName): SetCookie | undefined {
   const all = (headers['set-cookie'] ?? []) as unknown as string[];
   const [line, ...others] = all.filter((each) => each.startsWith(`${name}=`));
@@ -32,16 +32,16 @@ export interface Page {
   csrfToken: string;
 }
 
-/** A page of the app that has just registered with the cookie. */
+/** Registers an account from a page of the app, with the cookie transport. */
 export async function openPage(app: TestApp): Promise<Page> {
   const email = freshEmail();
   const body = { email, password, display_name: 'Ada Lovelace', transport: 'cookie' };
-  const answer = await app.call('post', '/register', { body, headers: { origin: spa } });
-  const { csrf_token: csrfToken } = answer.body as { csrf_token: string };
-  return { email, cookie: setCookieOf(answer)?.value ?? '', csrfToken };
+  const response = await app.call('post', '/register', { body, headers: { origin: spa } });
+  const { csrf_token: csrfToken } = response.body as { csrf_token: string };
+  return { email, cookie: setCookieOf(response)?.value ?? '', csrfToken };
 }
 
-/** What a page sends: its origin, its cookie, its CSRF token; undefined leaves one out. */
+/** The headers of a page: origin, cookie and CSRF token. Undefined omits a header. */
 export function from(page: Page, changed: Record<string, string | undefined> = {}): CallOptions {
   const headers = { origin: spa, cookie: `${cookieName}=${page.cookie}`, 'x-csrf-token': page.csrfToken, ...changed };
   const present = Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined);

@@ -2,14 +2,7 @@ import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
-import {
-  formatToken,
-  forward,
-  hashToken,
-  makeRatchet,
-  newSalt,
-  successor,
-} from '../../src/core/sessions/refresh-token.ts';
+import { advance, formatToken, hashToken, makeRatchet, newSalt, next } from '../../src/core/sessions/refresh-token.ts';
 import type { SessionId } from '../../src/lib/ids.ts';
 
 jest.setTimeout(30_000);
@@ -19,7 +12,7 @@ const root = Buffer.from(Array.from({ length: 32 }, (_, n) => n));
 const masterKeys = deriveMasterKeys([root]);
 const ratchet = makeRatchet(masterKeys);
 
-/** A second implementation of the token format, from the specification. */
+/** A second implementation of the token format, written from the specification only. */
 const specification = {
   subkey: (purpose: string, of = root) =>
     Buffer.from(hkdfSync('sha256', of, '', `keyturn/refresh-token/${purpose}`, 32)),
@@ -51,12 +44,12 @@ const first = specification.token(sessionId, 0, secret);
 
 function parsed(text: string, by = ratchet) {
   const token = by.parse(text);
-  if (!token) throw new Error(`no token: ${text}`);
+  if (!token) throw new Error(`invalid token: ${text}`);
   return token;
 }
 
-describe('a token', () => {
-  test('matches the test vector of the specification', () => {
+describe('a refresh token', () => {
+  test('has the format of the specification (known answer)', () => {
     expect(first).toBe(
       'ktr_AZehsG8vfB2aUTpsH24rEQAAAAClpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpW7a5uP91ggyj54SmNgr9V8',
     );
@@ -65,7 +58,7 @@ describe('a token', () => {
     expect(first).toHaveLength(95);
   });
 
-  test('survives parsing and formatting for any session, generation and secret', () => {
+  test('of any session, generation and secret is parsed to the same values and formatted to the same text', () => {
     const id = fc.uuid();
     const generation = fc.integer({ min: 0, max: 0xffff_ffff });
     fc.assert(
@@ -87,24 +80,24 @@ describe('a token', () => {
     }
   });
 
-  test('is stored as the SHA-256 hash of its secret', () => {
+  test('is stored as the SHA-256 of its secret', () => {
     expect(hashToken(parsed(first))).toEqual(createHash('sha256').update(secret).digest());
   });
 });
 
-describe('text that differs from a token is rejected:', () => {
-  test('any character replaced by any other', () => {
+describe('parsing rejects', () => {
+  test('every change of one character', () => {
     const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n\0é';
-    const taken: string[] = [];
+    const accepted: string[] = [];
     for (let at = 0; at < first.length; at += 1)
       for (const character of characters) {
         const changed = first.slice(0, at) + character + first.slice(at + 1);
-        if (changed !== first && ratchet.parse(changed)) taken.push(changed);
+        if (changed !== first && ratchet.parse(changed)) accepted.push(changed);
       }
-    expect(taken).toEqual([]);
+    expect(accepted).toEqual([]);
   });
 
-  test('characters removed or added, and other prefixes', () => {
+  test('truncated tokens, inserted characters and other prefixes', () => {
     for (let at = 0; at < first.length; at += 1) {
       expect(ratchet.parse(first.slice(0, at))).toBeUndefined();
       expect(ratchet.parse(`${first.slice(0, at)}A${first.slice(at)}`)).toBeUndefined();
@@ -125,61 +118,61 @@ describe('text that differs from a token is rejected:', () => {
       expect(ratchet.parse(`ktr_${randomBytes(68).toString('base64url')}`)).toBeUndefined();
   });
 
-  test('a token of another master key', () => {
+  test('a token of an unknown master key', () => {
     expect(ratchet.parse(specification.token(sessionId, 0, secret, Buffer.alloc(32, 1)))).toBeUndefined();
   });
 });
 
-describe('a rotation', () => {
-  test('matches the test vector of the specification for the next token', () => {
+describe('the next token', () => {
+  test('is the successor of the specification (known answer)', () => {
     const salt = Buffer.alloc(16, 7);
-    const next = successor(parsed(first), salt);
-    expect(formatToken(next)).toBe(specification.token(sessionId, 1, specification.next(sessionId, 0, secret, salt)));
-    expect(formatToken(next)).toBe(
+    const second = next(parsed(first), salt);
+    expect(formatToken(second)).toBe(specification.token(sessionId, 1, specification.next(sessionId, 0, secret, salt)));
+    expect(formatToken(second)).toBe(
       'ktr_AZehsG8vfB2aUTpsH24rEQAAAAE5Ll45QlOyofI4fZ1EOgoJv9-JI6ExKyn-yb0xgbMhJphy4mBRwIQAGgOTBpeZZyE',
     );
-    expect(next.generation).toBe(1);
+    expect(second.generation).toBe(1);
   });
 
-  test('depends only on token and salt', () => {
+  test('depends on the token and the salt only', () => {
     const salts = Array.from({ length: 100 }, newSalt);
-    const successors = salts.map((salt) => formatToken(successor(parsed(first), salt)));
+    const successors = salts.map((salt) => formatToken(next(parsed(first), salt)));
     expect(new Set(successors).size).toBe(100);
-    expect(salts.map((salt) => formatToken(successor(parsed(first), salt)))).toEqual(successors);
+    expect(salts.map((salt) => formatToken(next(parsed(first), salt)))).toEqual(successors);
     for (const salt of salts) expect(salt).toHaveLength(16);
   });
 
-  test('differs by session, generation, secret and master key', () => {
+  test('differs for another session, generation, secret or master key', () => {
     const salt = Buffer.alloc(16, 7);
     const other = makeRatchet(deriveMasterKeys([Buffer.alloc(32, 1)]));
     const secrets = [
-      successor(parsed(first), salt),
-      successor(parsed(specification.token(sessionId.replace('0197', '0198'), 0, secret)), salt),
-      successor(parsed(specification.token(sessionId, 1, secret)), salt),
-      successor(parsed(specification.token(sessionId, 0, Buffer.alloc(32, 1))), salt),
-      successor(parsed(specification.token(sessionId, 0, secret, Buffer.alloc(32, 1)), other), salt),
-    ].map((next) => next.secret.toString('hex'));
+      next(parsed(first), salt),
+      next(parsed(specification.token(sessionId.replace('0197', '0198'), 0, secret)), salt),
+      next(parsed(specification.token(sessionId, 1, secret)), salt),
+      next(parsed(specification.token(sessionId, 0, Buffer.alloc(32, 1))), salt),
+      next(parsed(specification.token(sessionId, 0, secret, Buffer.alloc(32, 1)), other), salt),
+    ].map((token) => token.secret.toString('hex'));
     expect(new Set(secrets).size).toBe(secrets.length);
   });
 
-  test('repeated with the later salts leads from any generation to the newest token', () => {
+  test('advances any generation to the newest with the salts of the rotations in between', () => {
     const salts = Array.from({ length: 8 }, newSalt);
     const chain = salts.reduce(
-      (tokens, salt) => [...tokens, successor(tokens.at(-1) ?? parsed(first), salt)],
+      (tokens, salt) => [...tokens, next(tokens.at(-1) ?? parsed(first), salt)],
       [parsed(first)],
     );
     const newest = chain.at(-1);
     for (const [generation, token] of chain.entries())
-      expect(forward(token, salts.slice(generation).reverse())).toEqual(newest);
-    expect(forward(parsed(first), salts)).not.toEqual(newest);
+      expect(advance(token, salts.slice(generation).reverse())).toEqual(newest);
+    expect(advance(parsed(first), salts)).not.toEqual(newest);
   });
 });
 
-describe('of several master keys', () => {
+describe('with several master keys', () => {
   const [old, fresh] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
   const both = makeRatchet(deriveMasterKeys([fresh, old]));
 
-  test('the first creates tokens, all verify them, and a session keeps its own', () => {
+  test('the first creates tokens, all verify them, and a session stays with its key', () => {
     const before = makeRatchet(deriveMasterKeys([old]));
     const after = makeRatchet(deriveMasterKeys([fresh]));
     const veteran = formatToken(before.start(sessionId));
@@ -188,8 +181,8 @@ describe('of several master keys', () => {
     expect(after.parse(newcomer)).toBeDefined();
 
     const salt = newSalt();
-    const turned = formatToken(successor(parsed(veteran, both), salt));
-    expect(turned).toBe(formatToken(successor(parsed(veteran, before), salt)));
-    expect(before.parse(turned)).toBeDefined();
+    const rotated = formatToken(next(parsed(veteran, both), salt));
+    expect(rotated).toBe(formatToken(next(parsed(veteran, before), salt)));
+    expect(before.parse(rotated)).toBeDefined();
   });
 });

@@ -42,8 +42,22 @@ test('emails list prints waiting and failed emails without addresses', async () 
     0,
     [
       ['ID', 'KIND', 'STATUS', 'AGE', 'ATTEMPTS', 'LAST ERROR'],
-      [idOf('reset_password'), 'reset_password', 'failed', '30h', '10', 'the mail server responded with 550 at RCPT TO'],
-      [idOf('password_changed'), 'password_changed', 'waiting', '0m', '1', 'the mail server responded with 550 at RCPT TO'],
+      [
+        idOf('reset_password'),
+        'reset_password',
+        'failed',
+        '30h',
+        '10',
+        'the mail server responded with 550 at RCPT TO',
+      ],
+      [
+        idOf('password_changed'),
+        'password_changed',
+        'waiting',
+        '0m',
+        '1',
+        'the mail server responded with 550 at RCPT TO',
+      ],
     ],
   ]);
   expect(stdout).not.toContain('@');

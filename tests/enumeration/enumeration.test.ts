@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
-import { startStatementTap, type StatementTap } from '../password-login/statement-tap.ts';
+import { startStatementTap, type StatementTap } from '../support/statement-tap.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 jest.setTimeout(60_000);

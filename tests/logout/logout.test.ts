@@ -22,7 +22,7 @@ const eventsOf = async (type: string, sessionId: string) => {
 };
 
 describe('POST /logout', () => {
-  test('ends the session of a live token: neither of its tokens works, and others do', async () => {
+  test('revokes the session of a current token and no other session', async () => {
     const account = await app.register();
     const other = await loginOf(account);
     const response = await logout(account.refresh_token);
@@ -36,7 +36,7 @@ describe('POST /logout', () => {
     expect((await app.refresh(other.refresh_token)).status).toBe(200);
   });
 
-  test('ends the session of a token that is spent', async () => {
+  test('revokes the session of a spent token', async () => {
     const account = await app.register();
     const second = (await app.refresh(account.refresh_token)).body;
     const third = (await app.refresh(second.refresh_token)).body;
@@ -46,22 +46,22 @@ describe('POST /logout', () => {
       expect((await app.refresh(token)).body).toMatchObject({ status: 401, reason: 'revoked' });
   });
 
-  test('needs no access token, and one that is dead does not hinder it', async () => {
+  test('needs no access token and ignores an invalid one', async () => {
     const account = await app.register();
     const body = { refresh_token: account.refresh_token };
-    expect((await app.post('/logout', body, 'garbage')).status).toBe(204);
+    expect((await app.post('/logout', body, 'nonsense')).status).toBe(204);
     expect(await statusOf(account)).toBe(401);
   });
 
-  test('answers the same again, and is in the audit trail once', async () => {
+  test('returns 204 to fifty concurrent requests and is audited once', async () => {
     const account = await app.register();
-    const answers = await Promise.all(Array.from({ length: 50 }, () => logout(account.refresh_token)));
-    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 204));
+    const responses = await Promise.all(Array.from({ length: 50 }, () => logout(account.refresh_token)));
+    expect(responses.map(({ status }) => status)).toEqual(responses.map(() => 204));
     const { id } = account.user;
     expect(await eventsOf('logout', account.session_id)).toEqual([{ outcome: 'success', actor_id: id, user_id: id }]);
   });
 
-  test('answers 204 for a token of a session that is expired or gone, and of a disabled user', async () => {
+  test('returns 204 for a token of an expired or deleted session and of a disabled user', async () => {
     const [expired, gone, disabled] = [await app.register(), await app.register(), await app.register()];
     await app.sql.query('UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1', [expired.session_id]);
     await app.sql.query('DELETE FROM sessions WHERE id = $1', [gone.session_id]);
@@ -69,7 +69,7 @@ describe('POST /logout', () => {
     for (const { refresh_token: token } of [expired, gone, disabled]) expect((await logout(token)).status).toBe(204);
   });
 
-  test('ends nothing for what is no genuine token, and answers alike', async () => {
+  test('returns 204 for an invalid token and revokes nothing', async () => {
     const account = await app.register();
     const token = account.refresh_token;
     const bytes = Buffer.from(token.slice(4), 'base64url');
@@ -78,8 +78,16 @@ describe('POST /logout', () => {
       copy.writeUInt8(copy.readUInt8(at) ^ 1, at);
       return `ktr_${copy.toString('base64url')}`;
     };
-    const garbage = ['', 'garbage', token.slice(4), token.slice(0, -1), `${token}A`, ` ${token}`, account.access_token];
-    for (const presented of [...garbage, account.session_id, ...[0, 19, 20, 51, 52, 67].map(forged)]) {
+    const invalid = [
+      '',
+      'nonsense',
+      token.slice(4),
+      token.slice(0, -1),
+      `${token}A`,
+      ` ${token}`,
+      account.access_token,
+    ];
+    for (const presented of [...invalid, account.session_id, ...[0, 19, 20, 51, 52, 67].map(forged)]) {
       const response = await logout(presented);
       expect([presented, response.status]).toEqual([presented, 204]);
     }
@@ -89,7 +97,7 @@ describe('POST /logout', () => {
   });
 
   test.each([[{}], [{ refresh_token: 7 }], [{ refresh_token: null }], [{ refresh_token: 'x', all: true }], [[]]])(
-    '%j is no request',
+    'returns 400 for the body %j',
     async (body) => {
       const response = await app.post('/logout', body);
       expect(response.status).toBe(400);
@@ -97,16 +105,16 @@ describe('POST /logout', () => {
     },
   );
 
-  test('that races twenty refreshes leaves nothing alive', async () => {
+  test('leaves no valid token when it races twenty refreshes', async () => {
     const account = await app.register();
-    const [ended, ...refreshed] = await Promise.all([
+    const [loggedOut, ...refreshed] = await Promise.all([
       logout(account.refresh_token),
       ...Array.from({ length: 20 }, () => app.refresh(account.refresh_token)),
     ]);
-    expect(ended?.status).toBe(204);
+    expect(loggedOut?.status).toBe(204);
     expect(refreshed.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
-    const opened = refreshed.filter(({ status }) => status === 200).map(({ body }) => body as Account);
-    for (const { access_token, refresh_token } of opened) {
+    const succeeded = refreshed.filter(({ status }) => status === 200).map(({ body }) => body as Account);
+    for (const { access_token, refresh_token } of succeeded) {
       expect(await statusOf({ access_token })).toBe(401);
       expect((await app.refresh(refresh_token)).status).toBe(401);
     }
@@ -118,7 +126,7 @@ describe('POST /logout/all', () => {
   const logoutAll = ({ access_token: token }: Pick<Account, 'access_token'>) =>
     app.post('/logout/all', undefined, token);
 
-  test('ends every session of the user, the caller’s too, and nobody else’s', async () => {
+  test('revokes every session of the user, including the current one, and none of other users', async () => {
     const [account, stranger] = [await app.register(), await app.register()];
     const others = [await loginOf(account), await loginOf(account)];
     expect((await logoutAll(account)).status).toBe(204);
@@ -135,7 +143,7 @@ describe('POST /logout/all', () => {
     ]);
   });
 
-  test('cannot be repeated with the token that it killed', async () => {
+  test('returns 401 when repeated with the same access token', async () => {
     const account = await app.register();
     expect((await logoutAll(account)).status).toBe(204);
     const after = await loginOf(account);
@@ -145,23 +153,23 @@ describe('POST /logout/all', () => {
     expect(await statusOf(after)).toBe(200);
   });
 
-  test('of fifty at once one is done', async () => {
+  test('succeeds once when requested fifty times concurrently', async () => {
     const account = await app.register();
-    const answers = await Promise.all(Array.from({ length: 50 }, () => logoutAll(account)));
-    expect(answers.filter(({ status }) => status === 204)).toHaveLength(1);
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(49);
+    const responses = await Promise.all(Array.from({ length: 50 }, () => logoutAll(account)));
+    expect(responses.filter(({ status }) => status === 204)).toHaveLength(1);
+    expect(responses.filter(({ status }) => status === 401)).toHaveLength(49);
     expect(await eventsOf('logout.all', account.session_id)).toHaveLength(1);
   });
 
-  test('that races twenty refreshes leaves nothing of before alive', async () => {
+  test('leaves no earlier token valid when it races twenty refreshes', async () => {
     const account = await app.register();
     const other = await loginOf(account);
-    const [ended, ...refreshed] = await Promise.all([
+    const [loggedOut, ...refreshed] = await Promise.all([
       logoutAll(account),
       ...Array.from({ length: 20 }, () => app.refresh(other.refresh_token)),
     ]);
-    expect(ended?.status).toBe(204);
-    const opened = refreshed.filter(({ status }) => status === 200).map(({ body }) => body as Account);
-    for (const { refresh_token: token } of [...opened, other]) expect((await app.refresh(token)).status).toBe(401);
+    expect(loggedOut?.status).toBe(204);
+    const succeeded = refreshed.filter(({ status }) => status === 200).map(({ body }) => body as Account);
+    for (const { refresh_token: token } of [...succeeded, other]) expect((await app.refresh(token)).status).toBe(401);
   });
 });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import { password, startApp, type TestApp } from '../harness.ts';
-import { startStatementTap, type StatementTap } from '../password-login/statement-tap.ts';
+import { startStatementTap, type StatementTap } from '../support/statement-tap.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 jest.setTimeout(60_000);

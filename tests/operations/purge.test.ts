@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { purgeSessions } from '../../src/core/sessions/purge.store.ts';
+import { purgeSessions } from '../../src/core/sessions/purge-sessions.sql.ts';
 import { type Database } from '../../src/platform/postgres.ts';
-import { sql } from '../../src/platform/sql.ts';
+import type { SqlFragment } from '../../src/platform/sql.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { openRows } from '../support/rows/index.ts';
 import type { SessionTimes } from '../support/rows/sessions.ts';
@@ -46,10 +46,10 @@ test('a starting process removes only sessions that ended more than a week ago',
 });
 
 test('the purge uses an index', async () => {
-  const statements: { text: string; values: unknown[] }[] = [];
+  const statements: SqlFragment[] = [];
   const listener = {
-    $executeRaw(strings: TemplateStringsArray, ...values: string[]) {
-      statements.push(sql(strings, ...values));
+    $executeRaw(statement: SqlFragment) {
+      statements.push(statement);
       return Promise.resolve(0);
     },
   };

@@ -1,8 +1,8 @@
-// Invariant 9: idle and absolute expiry, decided by the database.
+// Invariant 9: the database decides idle and absolute expiry.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
-import { granted, refusal, turnTimes } from '../support/refresh-tokens.ts';
+import { granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
 import { letPass, readSession } from '../support/session-rows.ts';
 
 const day = 86_400;
@@ -18,42 +18,46 @@ const setExpiry = (id: string, column: 'expires_at' | 'absolute_expires_at', sec
     seconds,
   ]);
 
-test('a session that was not used for REFRESH_TTL has expired (invariant 9)', async () => {
+test('a session expires REFRESH_TTL after its last rotation (invariant 9)', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
   await letPass(app.sql, 7 * day - 10, [id]);
-  const newest = granted(await app.refresh(token));
+  const latest = granted(await app.refresh(token));
   await letPass(app.sql, 7 * day, [id]);
-  expect(refusal(await app.refresh(newest))).toBe('expired');
+  expect(refusal(await app.refresh(latest))).toBe('expired');
 });
 
-test('however often it turns, a session ends SESSION_TTL after its login (invariant 9)', async () => {
+test('a session expires SESSION_TTL after its login, however often it is rotated (invariant 9)', async () => {
   const account = await app.register();
   const { session_id: id, access_token: access } = account;
   const { absoluteExpiresAt: end } = await readSession(app.sql, id);
-  let newest = account.refresh_token;
+  let latest = account.refresh_token;
   for (let days = 6; days < 30; days += 6) {
     await letPass(app.sql, 6 * day, [id]);
     const { absoluteExpiresAt: before } = await readSession(app.sql, id);
-    newest = granted(await app.refresh(newest));
+    latest = granted(await app.refresh(latest));
     expect((await readSession(app.sql, id)).absoluteExpiresAt).toEqual(before);
     expect(before.getTime()).toBe(end.getTime() - days * day * 1000);
   }
   expect((await app.get('/me', access)).status).toBe(200);
   await letPass(app.sql, 6 * day, [id]);
   expect((await readSession(app.sql, id)).expiresAt.getTime()).toBeGreaterThan(Date.now());
-  expect(refusal(await app.refresh(newest))).toBe('expired');
+  expect(refusal(await app.refresh(latest))).toBe('expired');
   expect((await app.get('/me', access)).status).toBe(401);
 });
 
-test.each(['expires_at', 'absolute_expires_at'] as const)('a millisecond past %s is too late', async (column) => {
-  const { refresh_token: token, session_id: id } = await app.register();
-  await setExpiry(id, column, -0.001);
-  const before = await readSession(app.sql, id);
-  expect(refusal(await app.refresh(token))).toBe('expired');
-  expect(await readSession(app.sql, id)).toEqual(before);
-});
+test.each(['expires_at', 'absolute_expires_at'] as const)(
+  'a refresh one millisecond after %s is refused (invariant 9)',
+  async (column) => {
+    const { refresh_token: token, session_id: id } = await app.register();
+    await setExpiry(id, column, -0.001);
+    const before = await readSession(app.sql, id);
+    expect(refusal(await app.refresh(token))).toBe('expired');
+    // Only the refusal was recorded.
+    expect(await readSession(app.sql, id)).toEqual({ ...before, version: expect.any(String) });
+  },
+);
 
-test('refresh_expires_in is REFRESH_TTL, and shrinks to the absolute end (invariant 9)', async () => {
+test('refresh_expires_in is REFRESH_TTL, or the time until the absolute expiry if that is shorter (invariant 9)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const expiresIn = async (token: string) => {
     const response = await app.refresh(token);
@@ -68,7 +72,7 @@ test('refresh_expires_in is REFRESH_TTL, and shrinks to the absolute end (invari
   expect(rest).toBeLessThanOrEqual(100);
 });
 
-test("a process whose own clock is wrong neither ends a session nor keeps one (invariant 9: the database's clock decides)", async () => {
+test('the clock of the process does not decide whether a session has expired (invariant 9)', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
   app.clock.step(400 * day);
   const second = granted(await app.refresh(token));
@@ -79,7 +83,7 @@ test("a process whose own clock is wrong neither ends a session nor keeps one (i
   app.clock.step(400 * day);
 });
 
-test('a turn that waits for a lock past the expiry is too late (invariant 9)', async () => {
+test('a refresh that waits for a lock until after the expiry is refused (invariant 9)', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
   const other = await app.sql.connect();
   try {
@@ -95,9 +99,9 @@ test('a turn that waits for a lock past the expiry is too late (invariant 9)', a
   expect((await readSession(app.sql, id)).generation).toBe(0);
 });
 
-test('an expired session is expired for each of its tokens, and a replay does not revoke it (invariant 9)', async () => {
+test('every token of an expired session is refused as expired, and none revokes it (invariant 9)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
-  const tokens = await turnTimes(app, first, 3);
+  const tokens = await refreshTimes(app, first, 3);
   await letPass(app.sql, 7 * day, [id]);
   for (const token of tokens) expect(refusal(await app.refresh(token))).toBe('expired');
   expect((await readSession(app.sql, id)).revokedReason).toBeNull();

@@ -1,4 +1,4 @@
-// Invariant 6: what is not exactly a token of ours is refused before any query, and ends nothing.
+// Invariant 6: anything but an exact token of the service is refused before any query and revokes nothing.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
@@ -16,7 +16,7 @@ let database: TestDatabase;
 let proxy: PostgresProxy;
 let sql: pg.Pool;
 let app: TestApp;
-/** A token of a live session, with both `-` and `_` in it. */
+/** The current token of a live session. Contains both `-` and `_`. */
 let token: string;
 let sessionId: string;
 
@@ -24,7 +24,9 @@ beforeAll(async () => {
   database = await createDatabase();
   proxy = await startPostgresProxy(database.url);
   sql = new pg.Pool({ connectionString: database.url, max: 2 });
-  app = await startApp({ MASTER_KEYS: masterKey.toString('base64url') }, { databaseUrl: proxy.url });
+  // Without a grace period, rotations are not limited.
+  const settings = { MASTER_KEYS: masterKey.toString('base64url'), REFRESH_GRACE_PERIOD: '0' };
+  app = await startApp(settings, { databaseUrl: proxy.url });
 });
 afterAll(async () => {
   await app.close();
@@ -39,33 +41,33 @@ beforeEach(async () => {
   while (!/-.*_|_.*-/.test(token.slice(4))) token = granted(await app.refresh(token));
 });
 
-/** What it does to present these texts at `/refresh` and `/logout`: a token is answered, or says why it is not good. */
+/** Presents these texts at `/refresh` and `/logout` and reports which were recognized as tokens, and every side effect. */
 async function effectOf(texts: readonly string[]) {
   const before = await readSession(sql, sessionId);
   const statements = proxy.statements.length;
-  const taken: string[] = [];
+  const recognized: string[] = [];
   for (const text of texts) {
-    const answer = await app.refresh(text);
-    if (text === token || answer.status !== 401 || refusal(answer) !== undefined) taken.push(text);
+    const response = await app.refresh(text);
+    if (text === token || response.status !== 401 || refusal(response) !== undefined) recognized.push(text);
     expect((await app.post('/logout', { refresh_token: text })).status).toBe(204);
   }
-  const made = proxy.statements.slice(statements);
+  const executed = proxy.statements.slice(statements);
   const after = await readSession(sql, sessionId);
   granted(await app.refresh(token));
-  expect(proxy.statements.length).toBeGreaterThan(statements + made.length); // it does count
-  return { taken, statements: made, sessionChanged: after.version !== before.version };
+  expect(proxy.statements.length).toBeGreaterThan(statements + executed.length); // Proves that the proxy counts.
+  return { recognized, statements: executed, sessionChanged: after.version !== before.version };
 }
 
-const none = { taken: [], statements: [], sessionChanged: false };
+const none = { recognized: [], statements: [], sessionChanged: false };
 
 const withCharacter = (index: number, character: string) => token.slice(0, index) + character + token.slice(index + 1);
 
-test('every change of a single character is refused without a query, and the session lives (invariant 6)', async () => {
+test('every change of a single character is refused without a query, and the session stays live (invariant 6)', async () => {
   const changes = token.split('').flatMap((character, index) => {
     const place = alphabet.indexOf(character);
-    const others =
+    const replacements =
       index === token.length - 1 ? alphabet : [1, 2, 32].map((step) => alphabet.charAt((place + step) % 64)).join('');
-    return [...others.split(''), '=', ' ', '\u0000', 'é']
+    return [...replacements.split(''), '=', ' ', '\u0000', 'é']
       .filter((other) => other !== character)
       .map((other) => withCharacter(index, other));
   });
@@ -73,7 +75,7 @@ test('every change of a single character is refused without a query, and the ses
   expect(await effectOf(changes)).toEqual(none);
 }, 30_000);
 
-test('every other way to write the same bytes is refused (invariant 6)', async () => {
+test('every other encoding of the same bytes is refused (invariant 6)', async () => {
   const bytes = bytesOf(token);
   const lastPlace = alphabet.indexOf(token.at(-1) ?? '');
   const strayBits = alphabet.split('').filter((_, place) => place !== lastPlace && place >> 4 === lastPlace >> 4);
@@ -91,7 +93,7 @@ test('every other way to write the same bytes is refused (invariant 6)', async (
   expect(await effectOf(aliases)).toEqual(none);
 });
 
-test('a truncated, an extended and an empty token, and one with another prefix, are refused (invariant 6)', async () => {
+test('truncated, extended and empty tokens and tokens with another prefix are refused (invariant 6)', async () => {
   const { access_token: access } = (await app.register()) as { access_token: string };
   expect(
     await effectOf([
@@ -103,9 +105,9 @@ test('a truncated, an extended and an empty token, and one with another prefix, 
   ).toEqual(none);
 });
 
-test('nothing can be made up for a session id that is known, nor moved to it (invariant 6)', async () => {
+test('forged tokens for a known session id are refused, also those made of parts of genuine tokens (invariant 6)', async () => {
   const other = await app.register();
-  const [mine, theirs] = [bytesOf(token), bytesOf(other.refresh_token)];
+  const [mine, others] = [bytesOf(token), bytesOf(other.refresh_token)];
   const part = (source: Buffer, from: number, to: number) => source.subarray(from, to);
   const nextGeneration = Buffer.from(mine);
   nextGeneration.writeUInt32BE(mine.readUInt32BE(16) + 1, 16);
@@ -116,20 +118,20 @@ test('nothing can be made up for a session id that is known, nor moved to it (in
         Buffer.concat([part(mine, 0, 20), randomBytes(48)]),
         Buffer.concat([part(mine, 0, 52), randomBytes(16)]),
         Buffer.concat([part(mine, 0, 52), Buffer.alloc(16)]),
-        Buffer.concat([part(theirs, 0, 16), part(mine, 16, 68)]),
-        Buffer.concat([part(mine, 0, 16), part(theirs, 16, 68)]),
-        Buffer.concat([part(mine, 0, 20), part(theirs, 20, 68)]),
-        Buffer.concat([part(mine, 0, 52), part(theirs, 52, 68)]),
+        Buffer.concat([part(others, 0, 16), part(mine, 16, 68)]),
+        Buffer.concat([part(mine, 0, 16), part(others, 16, 68)]),
+        Buffer.concat([part(mine, 0, 20), part(others, 20, 68)]),
+        Buffer.concat([part(mine, 0, 52), part(others, 52, 68)]),
         nextGeneration,
       ].map(tokenOf),
     ),
   ).toEqual(none);
 });
 
-test('a token that is right but for the master key of its MAC is refused (invariant 6)', async () => {
+test('a token with the MAC of an unknown master key is refused (invariant 6)', async () => {
   const genuine = makeRatchet(deriveMasterKeys([masterKey])).parse(token);
   const [otherKey] = deriveMasterKeys([randomBytes(32)]);
-  if (!genuine) throw new Error('the token that the service made is not one');
+  if (!genuine) throw new Error('the token of the service cannot be parsed');
   expect(formatToken(genuine)).toBe(token);
   expect(await effectOf([formatToken({ ...genuine, key: otherKey })])).toEqual(none);
 });

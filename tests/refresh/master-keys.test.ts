@@ -1,9 +1,9 @@
-// A change of the master key: every process knows both keys before one of them makes with the new one.
+// A change of the master key: every process verifies with both keys before one of them creates tokens with the new one.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { generationOf, granted, refusal, turnTimes } from '../support/refresh-tokens.ts';
+import { generationOf, granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
 import { readSession } from '../support/session-rows.ts';
 import { atOnce } from '../support/workers.ts';
 
@@ -25,37 +25,37 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('a session of before the change turns at every stage of it', async () => {
+test('an earlier session can be refreshed at every stage of the change', async () => {
   const { refresh_token: first } = await before.register();
   const second = granted(await appended.refresh(first));
   const third = granted(await swapped.refresh(second));
   expect(generationOf(granted(await before.refresh(third)))).toBe(3);
 });
 
-test('processes with the keys in another order give a retry the byte-same successor (invariant 1)', async () => {
-  for (const makes of [appended, swapped]) {
-    const { refresh_token: spent } = await makes.register();
+test('processes with the keys in a different order return the same successor to a retry (invariant 1)', async () => {
+  for (const creator of [appended, swapped]) {
+    const { refresh_token: spent } = await creator.register();
     const successor = granted(await swapped.refresh(spent));
     expect(granted(await appended.refresh(spent))).toBe(successor);
-    const [, , newest] = await turnTimes(appended, successor, 2);
-    expect(granted(await swapped.refresh(spent))).toBe(newest);
+    const [, , latest] = await refreshTimes(appended, successor, 2);
+    expect(granted(await swapped.refresh(spent))).toBe(latest);
   }
 });
 
-test('racers over both orders get one successor (invariant 2)', async () => {
+test('concurrent refreshes at processes with the keys in a different order get one successor (invariant 2)', async () => {
   const { refresh_token: spent, session_id: id } = await before.register();
-  const answers = await atOnce(12, (index) => (index % 2 ? appended : swapped).refresh(spent));
-  expect(new Set(answers.map(granted)).size).toBe(1);
+  const responses = await atOnce(12, (index) => (index % 2 ? appended : swapped).refresh(spent));
+  expect(new Set(responses.map(granted)).size).toBe(1);
   expect((await readSession(before.sql, id)).generation).toBe(1);
 });
 
-test('the first key makes: a new session is unknown to who lacks it, and that ends nothing', async () => {
+test('new sessions use the first key, and a process without that key refuses their tokens without revoking the session', async () => {
   const { refresh_token: token } = await swapped.register();
   expect(refusal(await before.refresh(token))).toBeUndefined();
   granted(await appended.refresh(token));
 });
 
-test('once every process has the new key first, the former one can be dropped, and no token is lost', async () => {
+test('the former key can be removed when every process has the new key first', async () => {
   const fresh = await createDatabase();
   const start = (...keys: string[]) => startApp({ MASTER_KEYS: keys.join(',') }, { databaseUrl: fresh.url });
   const kidOf = async (app: TestApp) => (await app.get('/.well-known/jwks.json')).body.keys[0].kid as string;
@@ -71,6 +71,6 @@ test('once every process has the new key first, the former one can be dropped, a
     expect((await app.get('/me', token)).status).toBe(200);
     await app.close();
   }
-  await expect(start(k1)).rejects.toThrow('MASTER_KEYS does not hold the master key');
+  await expect(start(k1)).rejects.toThrow('MASTER_KEYS does not contain master key');
   await fresh.drop();
 });

@@ -1,19 +1,19 @@
-// Invariant 12: whatever happens in whatever order, two processes do what a small model says.
+// Invariant 12: in any order of events, two processes behave like a small model.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { startWorkers, type Workers } from '../support/workers.ts';
-import { leeway, refreshTtl, sessionTtl, type Verdict, verdicts } from './model.ts';
+import { gracePeriod, refreshTtl, sessionTtl, type Verdict, verdicts } from './model.ts';
 import { makeSimulation, type Step } from './simulation.ts';
 
 const operations = 2000;
-/** It takes a quarter of a minute; this is for a machine that is busy with other things. */
+/** Far more than needed, for busy machines. */
 const maxMs = 150_000;
 const maxShrinkingMs = 20_000;
 
 let workers: Workers;
 beforeAll(async () => {
   const settings = {
-    REFRESH_GRACE_PERIOD: `${leeway}s`,
+    REFRESH_GRACE_PERIOD: `${gracePeriod}s`,
     REFRESH_TTL: `${refreshTtl}s`,
     SESSION_TTL: `${sessionTtl}s`,
   };
@@ -26,7 +26,7 @@ const back = fc.constantFrom(0, 1, 1, 2, 2, 3, 5, 8, 9, 9, 10, 10);
 const times = fc.constantFrom(1, 1, 1, 1, 2, 9);
 const count = fc.integer({ min: 2, max: 6 });
 const kinds: [weight: number, kind: fc.Arbitrary<Step>][] = [
-  [10, fc.record({ do: fc.constant('turn'), session, times })],
+  [10, fc.record({ do: fc.constant('refresh'), session, times })],
   [14, fc.record({ do: fc.constant('replay'), session, back })],
   [6, fc.record({ do: fc.constant('burst'), session, back: fc.constantFrom(0, 0, 1, 2), count })],
   [7, fc.record({ do: fc.constant('pass'), ticks: fc.constantFrom(1, 1, 1, 1, 2, 2, 3, 8) })],
@@ -42,36 +42,36 @@ const script = fc.array(fc.oneof(...kinds.map(([weight, arbitrary]) => ({ weight
   size: 'max',
 });
 
-/** A failure prints its seed, its path and the shortest script that was found; put the two into `fc.assert` to repeat it. */
+/** A failure prints its seed, its path and the shortest failing script. Pass seed and path to `fc.assert` to repeat it. */
 test(
-  'two thousand random steps over two processes go as the model says (invariant 12)',
+  '2,000 random steps at two processes have the outcomes of the model (invariant 12)',
   async () => {
     const endMs = performance.now() + maxMs;
-    let taken = 0;
+    let stepsTaken = 0;
     const seen = new Set<Verdict>();
     let shrinkUntilMs = Infinity;
     const play = async (steps: readonly Step[]) => {
       const simulation = await makeSimulation(workers, (verdict) => seen.add(verdict));
       for (const step of steps) {
         await simulation.take(step);
-        taken += 1;
+        stepsTaken += 1;
       }
       await simulation.compareRows();
     };
     const property = fc.asyncProperty(script, async (steps) => {
-      if (performance.now() > shrinkUntilMs) return; // the shortest that was found until then is short enough
+      if (performance.now() > shrinkUntilMs) return; // Stops shrinking.
       await play(steps).catch((error: unknown) => {
         shrinkUntilMs = Math.min(shrinkUntilMs, performance.now() + maxShrinkingMs);
         throw error;
       });
     });
-    while (taken < operations)
+    while (stepsTaken < operations)
       await fc.assert(property, {
         numRuns: 8,
         interruptAfterTimeLimit: Math.max(1, endMs - performance.now()),
         markInterruptAsFailure: true,
       });
-    // A run that never came to one of them would have proved nothing of it.
+    // A run without one of the verdicts would prove nothing about it.
     expect([...seen].sort()).toEqual([...verdicts].sort());
   },
   maxMs + 30_000,

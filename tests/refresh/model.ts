@@ -1,51 +1,53 @@
-// What rotation promises, in as few lines as it takes: a session is the list of its tokens and when each was turned away.
+// The rules of rotation in a few lines: a session is the list of its tokens and the time at which each was spent.
 
-/** Seconds; each a multiple of `tick`, by which alone time passes here, so that a real second more or less decides nothing. */
+/** Seconds. All times are multiples of `tick`, and time passes only by ticks, so that a real second more or less changes nothing. */
 export const tick = 20;
-export const leeway = 3 * tick;
+export const gracePeriod = 3 * tick;
 export const refreshTtl = 8 * tick;
 export const sessionTtl = 14 * tick;
 
-const maxKept = 8;
+const maxRotationsPerGracePeriod = 8;
 
 export interface ModelSession {
   readonly id: string;
-  /** By generation; the last one is good. */
+  /** By generation. The last one is the current token. */
   readonly tokens: string[];
-  /** By generation: when it was turned away. */
-  readonly turnedAt: number[];
+  /** By generation: the time at which the token was spent. */
+  readonly rotatedAt: number[];
   readonly absoluteEnd: number;
   idleEnd: number;
   revoked: boolean;
+  /** Whether a token was presented after the session had ended. */
+  refused: boolean;
 }
 
-export const verdicts = ['turned', 'replayed', 'reused', 'too_far_behind', 'expired', 'revoked'] as const;
+export const verdicts = ['rotated', 'unchanged', 'replayed', 'reused', 'expired', 'revoked'] as const;
 export type Verdict = (typeof verdicts)[number];
 
-export const bornAt = (now: number, id: string, token: string): ModelSession => ({
+export const createdAt = (now: number, id: string, token: string): ModelSession => ({
   id,
   tokens: [token],
-  turnedAt: [],
+  rotatedAt: [],
   absoluteEnd: now + sessionTtl,
   idleEnd: now + refreshTtl,
   revoked: false,
+  refused: false,
 });
 
 export const isLiveAt = (now: number, session: ModelSession): boolean =>
   !session.revoked && now < Math.min(session.idleEnd, session.absoluteEnd);
 
-/** What must become of a token that is presented alone. */
+/** The expected outcome of a token that is presented alone. */
 export function verdict(now: number, session: ModelSession, generation: number): Verdict {
   if (!isLiveAt(now, session)) return session.revoked ? 'revoked' : 'expired';
-  const behind = session.tokens.length - 1 - generation;
-  const covers = (turned: number) => now - (session.turnedAt[turned] ?? -Infinity) < leeway;
-  if (behind === 0) return 'turned';
-  if (behind <= maxKept) return covers(generation) ? 'replayed' : 'reused';
-  return covers(generation + behind - maxKept) ? 'too_far_behind' : 'reused';
+  const withinGracePeriod = session.rotatedAt.filter((rotated) => now - rotated < gracePeriod);
+  if (generation === session.tokens.length - 1)
+    return withinGracePeriod.length < maxRotationsPerGracePeriod ? 'rotated' : 'unchanged';
+  return now - (session.rotatedAt[generation] ?? -Infinity) < gracePeriod ? 'replayed' : 'reused';
 }
 
-export function turn(now: number, session: ModelSession, successor: string): void {
-  session.turnedAt.push(now);
+export function rotate(now: number, session: ModelSession, successor: string): void {
+  session.rotatedAt.push(now);
   session.tokens.push(successor);
   session.idleEnd = now + refreshTtl;
 }

@@ -1,8 +1,8 @@
-// Invariants 4 and 5: what ends a session, what does not, and what the audit trail says of it.
+// Invariants 4 and 5: which tokens revoke a session, which do not, and the audit events of both.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
-import { granted, refusal, turnTimes } from '../support/refresh-tokens.ts';
-import { letPass, readSession, refreshEvents, setTurnAges } from '../support/session-rows.ts';
+import { granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
+import { letPass, readSession, refreshEvents } from '../support/session-rows.ts';
 import { atOnce } from '../support/workers.ts';
 
 let app: TestApp;
@@ -14,24 +14,24 @@ afterAll(() => app.close());
 const from = (ip: string, token: string) =>
   app.call('post', '/refresh', { body: { refresh_token: token }, headers: { 'x-forwarded-for': ip } });
 
-/** A session that has turned, with every token that it had; its leeways are over. */
-async function turnedLongAgo(turns: number) {
+/** A session that was rotated, with all its tokens. Their grace periods have ended. */
+async function rotatedLongAgo(rotations: number) {
   const account = await app.register();
-  const tokens = await turnTimes(app, account.refresh_token, turns);
+  const tokens = await refreshTimes(app, account.refresh_token, rotations);
   await letPass(app.sql, 60, [account.session_id]);
-  return { ...account, tokens, newest: tokens.at(-1) ?? '' };
+  return { ...account, tokens, latest: tokens.at(-1) ?? '' };
 }
 
-test('reuse ends the session, for the newest token and its access token too (invariant 4)', async () => {
-  const { tokens, newest, access_token: access } = await turnedLongAgo(3);
+test('reuse revokes the session, its latest refresh token and its access tokens (invariant 4)', async () => {
+  const { tokens, latest, access_token: access } = await rotatedLongAgo(3);
   expect((await app.get('/me', access)).status).toBe(200);
   expect(refusal(await app.refresh(tokens[0] ?? ''))).toBe('reused');
-  expect(refusal(await app.refresh(newest))).toBe('revoked');
+  expect(refusal(await app.refresh(latest))).toBe('revoked');
   expect((await app.get('/me', access)).status).toBe(401);
 });
 
-test('the revocation and its audit event are there although the request was refused (invariant 5)', async () => {
-  const { tokens, session_id: id, user } = await turnedLongAgo(2);
+test('the revocation and its audit event are committed although the request is refused (invariant 5)', async () => {
+  const { tokens, session_id: id, user } = await rotatedLongAgo(2);
   expect(refusal(await from('203.0.113.9', tokens[1] ?? ''))).toBe('reused');
   expect((await readSession(app.sql, id)).revokedReason).toBe('reuse_detected');
   expect(await refreshEvents(app.sql, id)).toEqual([
@@ -39,37 +39,63 @@ test('the revocation and its audit event are there although the request was refu
   ]);
 });
 
-test('ten thieves at once end the session once (invariant 5)', async () => {
-  const { tokens, session_id: id } = await turnedLongAgo(2);
+test('ten concurrent reuses revoke the session once and write one event (invariant 5)', async () => {
+  const { tokens, session_id: id } = await rotatedLongAgo(2);
   const reasons = (await atOnce(10, () => app.refresh(tokens[0] ?? ''))).map(refusal);
   expect(reasons.filter((reason) => reason !== 'reused' && reason !== 'revoked')).toEqual([]);
   const events = await refreshEvents(app.sql, id);
   expect(events.filter(({ type }) => type === 'refresh_token.reused')).toHaveLength(1);
 });
 
-test('reuse leaves other sessions of the user, and of others, alone (invariant 5)', async () => {
-  const { email, tokens, newest } = await turnedLongAgo(2);
+test('reuse does not affect other sessions of the user or of other users (invariant 5)', async () => {
+  const { email, tokens, latest } = await rotatedLongAgo(2);
   const other = granted(await app.login(email));
   const stranger = await app.register();
   expect(refusal(await app.refresh(tokens[0] ?? ''))).toBe('reused');
-  expect(refusal(await app.refresh(newest))).toBe('revoked');
+  expect(refusal(await app.refresh(latest))).toBe('revoked');
   granted(await app.refresh(other));
   granted(await app.refresh(stranger.refresh_token));
 });
 
-test('more than eight behind while the eighth newest turn is inside the leeway: refused, nothing revoked (invariant 4)', async () => {
-  const { refresh_token: first, session_id: id } = await app.register();
-  const tokens = await turnTimes(app, first, 10);
-  const before = await readSession(app.sql, id);
-  for (const token of tokens.slice(0, 2)) expect(refusal(await app.refresh(token))).not.toBe('reused');
-  expect(await readSession(app.sql, id)).toEqual(before);
-  expect(granted(await app.refresh(tokens[2] ?? ''))).toBe(tokens[10]);
-
-  await setTurnAges(app.sql, id, [1, 2, 3, 4, 5, 6, 7, 31]);
-  expect(refusal(await app.refresh(tokens[1] ?? ''))).toBe('reused');
+test('a token that is older than all rotations of the row is reuse, although its rotation is not stored (invariant 4)', async () => {
+  const { tokens, latest, session_id: id } = await rotatedLongAgo(8);
+  const [, newer = ''] = await refreshTimes(app, latest, 8);
+  expect(await readSession(app.sql, id)).toMatchObject({ generation: 16, rotations: 8 });
+  expect(refusal(await app.refresh(tokens[3] ?? ''))).toBe('reused');
+  expect(refusal(await app.refresh(newer))).toBe('revoked');
 });
 
-const backUp = async (id: string) =>
+test('repeated presentations of the tokens of a reused session write one more audit event (invariant 5)', async () => {
+  const { tokens, session_id: id } = await rotatedLongAgo(3);
+  expect(refusal(await app.refresh(tokens[0] ?? ''))).toBe('reused');
+  const responses = await atOnce(40, (index) => app.refresh(tokens[index % tokens.length] ?? ''));
+  expect(new Set(responses.map(refusal))).toEqual(new Set(['revoked']));
+  const events = await refreshEvents(app.sql, id);
+  expect(events.map(({ type }) => type)).toEqual(['refresh_token.reused', 'refresh_token.refused']);
+});
+
+test.each([
+  [
+    'revoked',
+    (id: string) =>
+      app.sql.query("UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'logout' WHERE id = $1", [
+        id,
+      ]),
+  ],
+  ['expired', (id: string) => app.sql.query('UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1', [id])],
+])('repeated presentations of the tokens of a session that is %s write one audit event', async (reason, end) => {
+  const { tokens, session_id: id, user } = await rotatedLongAgo(2);
+  await end(id);
+  const first = await from('203.0.113.9', tokens[2] ?? '');
+  expect(refusal(first)).toBe(reason);
+  const responses = await atOnce(40, (index) => app.refresh(tokens[index % tokens.length] ?? ''));
+  expect(new Set(responses.map(refusal))).toEqual(new Set([reason]));
+  expect(await refreshEvents(app.sql, id)).toEqual([
+    { type: 'refresh_token.refused', outcome: 'failure', userId: user.id, ip: '203.0.113.9' },
+  ]);
+});
+
+const snapshot = async (id: string) =>
   (await app.sql.query('SELECT generation, token_hash, turned_at, turn_salts FROM sessions WHERE id = $1', [id]))
     .rows[0] as Record<string, unknown>;
 
@@ -82,11 +108,11 @@ const restore = (id: string, row: Record<string, unknown>) =>
     row['turn_salts'],
   ]);
 
-test('after the database was restored newer tokens are refused, revoke nothing, and the old one works (invariant 4)', async () => {
+test('after the database was restored, newer tokens are refused without revoking the session, and the restored one works (invariant 4)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await app.refresh(first));
-  const backup = await backUp(id);
-  const [, third = '', fourth = ''] = await turnTimes(app, second, 2);
+  const backup = await snapshot(id);
+  const [, third = '', fourth = ''] = await refreshTimes(app, second, 2);
   await restore(id, backup);
 
   for (const ahead of [third, fourth]) expect(refusal(await app.refresh(ahead))).toBe('unknown_session');
@@ -94,7 +120,7 @@ test('after the database was restored newer tokens are refused, revoke nothing, 
   const otherThird = granted(await app.refresh(second));
   expect(otherThird).not.toBe(third);
 
-  // `third` has the row's generation now, and another hash; a turn later it is off the chain, in its leeway.
+  // `third` now has the row's generation but another hash. After the next rotation it is within a grace period but not in the chain.
   expect(refusal(await app.refresh(third))).toBe('unknown_session');
   const otherFourth = granted(await app.refresh(otherThird));
   expect(refusal(await app.refresh(third))).toBe('unknown_session');
@@ -102,13 +128,13 @@ test('after the database was restored newer tokens are refused, revoke nothing, 
   granted(await app.refresh(otherFourth));
 });
 
-test('a genuine token of a session that is gone is an unknown session', async () => {
+test('a genuine token of a deleted session is refused as unknown_session', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
   await app.sql.query('DELETE FROM sessions WHERE id = $1', [id]);
   expect(refusal(await app.refresh(token))).toBe('unknown_session');
 });
 
-test('a replay from another network is audited, from the same /24 it is not (invariant 4)', async () => {
+test('a replay is audited if it comes from another /24 network (invariant 4)', async () => {
   const { refresh_token: spent, session_id: id, user } = await app.register();
   const successor = granted(await from('203.0.113.5', spent));
   expect(granted(await from('203.0.113.77', spent))).toBe(successor);
@@ -120,7 +146,7 @@ test('a replay from another network is audited, from the same /24 it is not (inv
   ]);
 });
 
-test('a turn from another network is not a replay', async () => {
+test('a rotation from another network is not audited', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await from('203.0.113.5', first));
   granted(await from('198.51.100.7', second));

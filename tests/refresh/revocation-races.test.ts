@@ -1,4 +1,4 @@
-// Invariant 7: once a call that ends sessions has returned, nothing of before works, whatever raced it.
+// Invariant 7: after a request that revokes sessions has returned, no earlier token works, whatever ran concurrently.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { hash as bcryptHash } from '@node-rs/bcrypt';
 import type { Response } from 'supertest';
@@ -23,61 +23,61 @@ const hashOf = async (userId: string): Promise<string> =>
     ?.hash ?? '';
 
 interface Race {
-  /** Answered 200, before or after the end. */
+  /** Responses with status 200, before or after the revocation. */
   refreshed: Response[];
   loggedIn: Response[];
-  /** Of the logins: those that had been answered when the end was asked for. */
-  loggedInBefore: Response[];
+  /** Logins that had returned when the revocation was requested. */
+  loggedInFirst: Response[];
 }
 
 /**
- * Twenty refreshes of one token, each with one of what it gave, and twenty logins with the password of before, from both
- * processes. Half of them begin before the end, which comes when `logins` are through, and half with it.
+ * Sends twenty refreshes of one token, each followed by a refresh of the returned token, and twenty logins with the old password
+ * to both processes. Half of them start first. When `logins` have returned, `revoke` and the other half start.
  */
-async function race(logins: number, account: Account, token: string, end: () => Promise<void>): Promise<Race> {
+async function race(logins: number, account: Account, token: string, revoke: () => Promise<void>): Promise<Race> {
   const loggedIn: Response[] = [];
   const refreshed: Response[] = [];
   const note = (response: Response, granting: Response[]) => {
     if (response.status === 200) granting.push(response);
-    else if (response.status !== 401) throw new Error(`neither 200 nor 401: ${response.text}`);
+    else if (response.status !== 401) throw new Error(`expected 200 or 401: ${response.text}`);
     return response;
   };
   const refreshTwice = async (index: number) => {
     const once = note(await workers.at(index).refresh(token), refreshed);
     if (once.status === 200) note(await workers.at(index + 1).refresh(granted(once)), refreshed);
   };
-  let goOn = () => {};
-  const enough = new Promise<void>((resolve) => (goOn = resolve));
+  let proceed = () => {};
+  const enough = new Promise<void>((resolve) => (proceed = resolve));
   const logIn = async (index: number) => {
     note(await workers.at(index).login(account.email), loggedIn);
-    if (loggedIn.length >= logins) goOn();
+    if (loggedIn.length >= logins) proceed();
   };
   const wave = () => atOnce(10, (index) => Promise.all([logIn(index), refreshTwice(index)]));
 
   const firstWave = wave();
   await enough;
-  const loggedInBefore = [...loggedIn];
-  await Promise.all([end(), firstWave, wave()]);
-  return { refreshed, loggedIn, loggedInBefore };
+  const loggedInFirst = [...loggedIn];
+  await Promise.all([revoke(), firstWave, wave()]);
+  return { refreshed, loggedIn, loggedInFirst };
 }
 
-/** Rounds of a race, of which each ends a little later. */
+/** Runs the race several times. In each run the revocation starts later. */
 async function inRounds(run: (logins: number) => Promise<Race>): Promise<void> {
   for (const logins of [1, 3, 5, 8]) {
     const { refreshed } = await run(logins);
-    expect(refreshed).not.toEqual([]); // else it has proved nothing
+    expect(refreshed).not.toEqual([]); // Otherwise the race proves nothing.
   }
 }
 
-async function expectDead(answers: readonly Response[]): Promise<void> {
-  for (const [index, answer] of answers.entries()) {
-    const { access_token: access } = answer.body as { access_token: string };
-    expect(refusal(await workers.at(index).refresh(granted(answer)))).toBe('revoked');
+async function expectRevoked(responses: readonly Response[]): Promise<void> {
+  for (const [index, response] of responses.entries()) {
+    const { access_token: access } = response.body as { access_token: string };
+    expect(refusal(await workers.at(index).refresh(granted(response)))).toBe('revoked');
     expect((await workers.at(index + 1).get('/me', access)).status).toBe(401);
   }
 }
 
-/** Sessions of a user that are not revoked; of those, the ones that were born before another was revoked. */
+/** Ids of the user's sessions that are not revoked. With `before`: only those created before that session was revoked. */
 async function unrevoked(userId: string, before?: string): Promise<string[]> {
   const { rows } = await workers.sql.query<{ id: string }>(
     `SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL
@@ -91,8 +91,8 @@ async function expectNoContent(pending: Promise<Response>): Promise<void> {
   expect((await pending).status).toBe(204);
 }
 
-/** As the service does it: the user's row first, then its sessions, in one transaction. */
-async function endByUser(userId: string, change: string, values: unknown[]): Promise<void> {
+/** Changes the user's row and then revokes its sessions, in one transaction, as the service does. */
+async function changeUserAndRevoke(userId: string, change: string, values: unknown[]): Promise<void> {
   const client = await workers.sql.connect();
   try {
     await client.query('BEGIN');
@@ -108,13 +108,13 @@ async function endByUser(userId: string, change: string, values: unknown[]): Pro
   }
 }
 
-test('after a logout no token of that session works, and other sessions live on (invariant 7)', async () => {
+test('after a logout no token of that session works, and other sessions stay live (invariant 7)', async () => {
   await inRounds(async (logins) => {
     const account = await workers.first.register();
     const { refresh_token: token, session_id: id } = account;
-    const end = () => expectNoContent(workers.second.post('/logout', { refresh_token: token }));
-    const raced = await race(logins, account, token, end);
-    await expectDead(raced.refreshed);
+    const revoke = () => expectNoContent(workers.second.post('/logout', { refresh_token: token }));
+    const raced = await race(logins, account, token, revoke);
+    await expectRevoked(raced.refreshed);
     expect((await readSession(workers.sql, id)).revokedReason).toBe('logout');
     expect(raced.loggedIn).toHaveLength(20);
     await atOnce(20, async (index) =>
@@ -122,69 +122,69 @@ test('after a logout no token of that session works, and other sessions live on 
     );
     return raced;
   });
-}, 60_000);
+}, 120_000);
 
-test('after a logout everywhere no session that was there works (invariant 7)', async () => {
+test('after a logout everywhere no earlier session works (invariant 7)', async () => {
   await inRounds(async (logins) => {
     const account = await workers.first.register();
     const { refresh_token: token, session_id: id, access_token: access } = account;
-    const end = () => expectNoContent(workers.second.post('/logout/all', undefined, access));
-    const raced = await race(logins, account, token, end);
-    await expectDead([...raced.refreshed, ...raced.loggedInBefore]);
-    // A login that was in flight comes before it as a whole, and is dead, or after it.
+    const revoke = () => expectNoContent(workers.second.post('/logout/all', undefined, access));
+    const raced = await race(logins, account, token, revoke);
+    await expectRevoked([...raced.refreshed, ...raced.loggedInFirst]);
+    // A concurrent login commits either before the logout, and is revoked, or after it.
     expect((await readSession(workers.sql, id)).revokedReason).toBe('logout_all');
     expect(await unrevoked(account.user.id, id)).toEqual([]);
     return raced;
   });
-}, 60_000);
+}, 120_000);
 
-test('after a change of the password only the session that changed it lives (invariant 7)', async () => {
+test('after a password change only the session that changed it works (invariant 7)', async () => {
   await inRounds(async (logins) => {
     const account = await workers.first.register();
     const other = granted(await workers.second.login(account.email));
     const body = { current_password: password, new_password: newPassword };
-    const end = () => expectNoContent(workers.at(logins).post('/me/password', body, account.access_token));
-    const raced = await race(logins, account, other, end);
-    await expectDead([...raced.refreshed, ...raced.loggedIn]);
+    const revoke = () => expectNoContent(workers.at(logins).post('/me/password', body, account.access_token));
+    const raced = await race(logins, account, other, revoke);
+    await expectRevoked([...raced.refreshed, ...raced.loggedIn]);
     expect(await unrevoked(account.user.id)).toEqual([account.session_id]);
     granted(await workers.first.refresh(account.refresh_token));
     expect((await workers.second.login(account.email)).status).toBe(401);
     granted(await workers.second.login(account.email, newPassword));
     return raced;
   });
-}, 60_000);
+}, 120_000);
 
-test('after a disabling nothing of before works, not even once the account is enabled again (invariant 7)', async () => {
+test('after an account was disabled no earlier token works, even when it is enabled again (invariant 7)', async () => {
   await inRounds(async (logins) => {
     const account = await workers.first.register();
     const { id } = account.user;
-    const end = () => endByUser(id, 'is_active = false', []);
-    const raced = await race(logins, account, account.refresh_token, end);
-    await expectDead([...raced.refreshed, ...raced.loggedIn]);
+    const revoke = () => changeUserAndRevoke(id, 'is_active = false', []);
+    const raced = await race(logins, account, account.refresh_token, revoke);
+    await expectRevoked([...raced.refreshed, ...raced.loggedIn]);
     expect((await workers.first.login(account.email)).status).toBe(401);
     await workers.sql.query('UPDATE users SET is_active = true WHERE id = $1', [id]);
     expect(await unrevoked(id)).toEqual([]);
     return raced;
   });
-}, 60_000);
+}, 120_000);
 
-test('after a reset nothing of before works, and no better hash of the old password comes back (invariant 7)', async () => {
+test('after a password reset no earlier token works, and no rehash restores the old password (invariant 7)', async () => {
   await inRounds(async (logins) => {
     const account = await workers.first.register();
     const { id } = account.user;
     await workers.sql.query('UPDATE users SET password_hash = $2 WHERE id = $1', [id, await bcryptHash(password, 4)]);
-    const end = () => endByUser(id, 'password_hash = $2', [newHash]);
-    const raced = await race(logins, account, account.refresh_token, end);
-    await expectDead([...raced.refreshed, ...raced.loggedIn]);
+    const revoke = () => changeUserAndRevoke(id, 'password_hash = $2', [newHash]);
+    const raced = await race(logins, account, account.refresh_token, revoke);
+    await expectRevoked([...raced.refreshed, ...raced.loggedIn]);
     expect(await unrevoked(id)).toEqual([]);
     expect(await hashOf(id)).toBe(newHash);
     return raced;
   });
-}, 60_000);
+}, 120_000);
 
-test('a user who is not active turns no session, although none was revoked (invariant 7)', async () => {
+test('no session of a disabled user can be refreshed, even if none was revoked (invariant 7)', async () => {
   const { refresh_token: spent, user } = await workers.first.register();
-  const newest = granted(await workers.first.refresh(spent));
+  const latest = granted(await workers.first.refresh(spent));
   await workers.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id]);
-  for (const token of [newest, spent]) expect(refusal(await workers.second.refresh(token))).toBe('revoked');
+  for (const token of [latest, spent]) expect(refusal(await workers.second.refresh(token))).toBe('revoked');
 });

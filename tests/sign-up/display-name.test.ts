@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** What registering with a name and renaming to it answer. */
+/** The responses of a registration with this name and of a change to it. */
 async function bothWays(name: unknown) {
   const registered = await app.post('/register', { email: freshEmail(), password, display_name: name });
   const renamed = await app.call('patch', '/me', { body: { display_name: name }, token: account.access_token });
@@ -26,9 +26,9 @@ test.each([
   ['an emoji of several code points', '👩🏽‍🔬 Ada'],
   ['a right-to-left name', 'محمد بن موسى'],
   ['a combining accent', 'Ade\u0301le'],
-  ['markup, which is for the reader to escape', '<script>alert(1)</script>'],
+  ['markup', '<script>alert(1)</script>'],
   ['quotes', `Robert'); DROP TABLE users;--`],
-])('a name of %s is kept as it is', async (_what, name) => {
+])('a name with %s is stored unchanged', async (_title, name) => {
   const { registered, renamed } = await bothWays(name);
   expect(registered.status).toBe(201);
   expect(registered.body.user.display_name).toBe(name);
@@ -36,14 +36,14 @@ test.each([
   expect(renamed.body.display_name).toBe(name);
 });
 
-test('white space around a name is trimmed, and does not count', async () => {
+test('white space around a name is removed and does not count', async () => {
   const { registered, renamed } = await bothWays(`\t  ${'b'.repeat(100)} \n`);
   expect(registered.body.user.display_name).toBe('b'.repeat(100));
   expect(renamed.body.display_name).toBe('b'.repeat(100));
 });
 
 test.each([
-  ['nothing', ''],
+  ['no characters', ''],
   ['spaces only', '   '],
   ['ideographic spaces only', '\u3000\u3000'],
   ['101 letters', 'a'.repeat(101)],
@@ -57,10 +57,10 @@ test.each([
   ['an escape sequence', '\u001B[31mAda'],
   ['DEL', 'Ada\u007F'],
   ['a C1 control character', 'Ada\u0085Lovelace'],
-  ['a number', 7],
-  ['null', null],
-  ['a list', ['Ada']],
-])('a name of %s is refused', async (_what, name) => {
+  ['the type number', 7],
+  ['the value null', null],
+  ['the type array', ['Ada']],
+])('a name with %s is refused', async (_title, name) => {
   const { registered, renamed } = await bothWays(name);
   for (const response of [registered, renamed]) {
     expect(response.status).toBe(400);
@@ -69,7 +69,7 @@ test.each([
   }
 });
 
-test('half a surrogate pair in a name or a password is refused, not stored as something else', async () => {
+test('an unpaired surrogate in a name or password is refused', async () => {
   const post = (body: string) =>
     request(app.baseUrl).post('/register').set('content-type', 'application/json').send(body);
   const written = JSON.stringify({ email: freshEmail(), password, display_name: 'Ada' });

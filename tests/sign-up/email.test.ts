@@ -20,8 +20,8 @@ async function rowCount(): Promise<unknown> {
   return rows[0];
 }
 
-describe('one account has one address', () => {
-  test('which is trimmed and lower-cased before it is kept and compared', async () => {
+describe('an email address', () => {
+  test('is trimmed and converted to lower case before it is stored and compared', async () => {
     const local = `Grace.${unique()}`;
     const response = await register(`\t ${local}@EXAMPLE.Com \n`);
     expect(response.status).toBe(201);
@@ -35,7 +35,7 @@ describe('one account has one address', () => {
     }
   });
 
-  test('and what differs by a tag, a dot or the domain is another', async () => {
+  test('with another tag, dot or domain is another address', async () => {
     const local = `mo.re.${unique()}`;
     const addresses = [
       `${local}@example.com`,
@@ -55,7 +55,7 @@ describe('one account has one address', () => {
   });
 });
 
-describe('an address that only looks like an account’s is refused, and neither registers nor logs in:', () => {
+describe('an address that only looks like that of an account can neither register nor log in:', () => {
   let victim: Account;
   beforeAll(async () => {
     const email = `kassi.fi.${unique()}@example.com`;
@@ -85,7 +85,7 @@ describe('an address that only looks like an account’s is refused, and neither
     ['word joiner', (email) => email.replace('a', 'a\u2060')],
     ['soft hyphen', (email) => email.replace('a', 'a\u00AD')],
     ['right-to-left override', (email) => `\u202E${email}`],
-    ['internationalised domain', (email) => email.replace('example', 'ex\u00E4mple')],
+    ['internationalized domain', (email) => email.replace('example', 'ex\u00E4mple')],
     ['NUL', (email) => `${email}\0`],
     ['space inside', (email) => email.replace('@', ' @')],
     ['comment', (email) => email.replace('@', '(x)@')],
@@ -109,26 +109,26 @@ describe('an address that only looks like an account’s is refused, and neither
     expect(await rowCount()).toEqual(before);
   });
 
-  test('while the account’s own address still logs in', async () => {
+  test('but the address of the account can log in', async () => {
     expect((await app.login(victim.email)).status).toBe(200);
   });
 });
 
-test('an internationalised domain is taken in its ASCII form', async () => {
+test('an internationalized domain is accepted in its ASCII form', async () => {
   const response = await register(`${unique()}@XN--exmple-cua.com`);
   expect(response.status).toBe(201);
   expect(response.body.user.email).toMatch(/@xn--exmple-cua\.com$/);
 });
 
-describe('lengths:', () => {
+describe('the maximum length of', () => {
   const local = (length: number) => unique().padEnd(length, 'x');
 
-  test('a local part has at most 64 characters', async () => {
+  test('a local part is 64 characters', async () => {
     expect((await register(`${local(64)}@example.com`)).status).toBe(201);
     expect((await register(`${local(65)}@example.com`)).status).toBe(400);
   });
 
-  test('an address has at most 254 characters, white space around it aside', async () => {
+  test('an address is 254 characters without the surrounding white space', async () => {
     const longest = `${local(64)}@${'a'.repeat(61)}.${'b'.repeat(61)}.${'c'.repeat(61)}.com`;
     expect(longest).toHaveLength(254);
     expect((await register(`  ${longest}  `)).status).toBe(201);
@@ -137,7 +137,7 @@ describe('lengths:', () => {
     expect((await register(tooLong)).status).toBe(400);
   });
 
-  test('a label of the domain has at most 63 characters', async () => {
+  test('a label of the domain is 63 characters', async () => {
     expect((await register(`${local(8)}@${'a'.repeat(63)}.com`)).status).toBe(201);
     expect((await register(`${local(8)}@${'a'.repeat(64)}.com`)).status).toBe(400);
   });
@@ -147,7 +147,7 @@ test.each([
   ['ada', '@example.com', 'ada@', 'ada@@example.com', 'a@b@example.com', 'ada@example', 'ada@.com', 'ada@example..com'],
   ['a..b@example.com', '.a@example.com', 'a.@example.com', 'ada@-example.com', 'ada@example-.com', 'ada@[127.0.0.1]'],
   [7, null, true, ['ada@example.com'], { $ne: null }, ''],
-])('what is no address is refused: %j …', async (...malformed) => {
+])('invalid addresses are refused: %j …', async (...malformed) => {
   const before = await rowCount();
   for (const email of malformed) {
     const response = await register(email);

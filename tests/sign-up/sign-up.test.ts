@@ -27,13 +27,13 @@ async function count(table: string, where = 'true', values: unknown[] = []): Pro
   return rows[0]?.n ?? -1;
 }
 
-/** Another instance of the service on the same database. */
+/** Runs another instance of the service on the same database. */
 async function withSibling(settings: Settings, use: (sibling: TestApp) => Promise<void>) {
   const sibling = await startApp({ MASTER_KEYS, ...settings }, { databaseUrl: app.databaseUrl });
   await use(sibling).finally(() => sibling.close());
 }
 
-test('a registration answers with the account and a live pair of tokens, and nothing else', async () => {
+test('a registration returns the account, valid tokens and nothing else', async () => {
   const email = freshEmail();
   const response = await register({ email });
 
@@ -68,14 +68,14 @@ test('a registration answers with the account and a live pair of tokens, and not
   expect((await app.refresh(refreshToken)).status).toBe(200);
 });
 
-test('a new account has the role user and no other, and its token no elevated scope', async () => {
+test('a new account has only the role user, and its token has no elevated scopes', async () => {
   const { access_token: token, user } = await app.register();
   expect(decodeJwt(token)).toMatchObject({ sub: user.id, roles: ['user'], scope: 'profile sessions' });
   const { rows } = await app.sql.query('SELECT role FROM user_roles WHERE user_id = $1', [user.id]);
   expect(rows).toEqual([{ role: 'user' }]);
 });
 
-test('a registration is in the audit trail, without the address', async () => {
+test('a registration is audited without the email address', async () => {
   const { user, session_id: sessionId, email } = await app.register();
   const { rows } = await app.sql.query('SELECT * FROM audit_events WHERE user_id = $1', [user.id]);
   expect(rows).toEqual([
@@ -91,7 +91,7 @@ test.each([
   ['id', '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10'],
   ['scope', 'users:write'],
   ['password_hash', 'x'],
-])('the privileged or unknown member %s is refused by name, and makes no account', async (member, value) => {
+])('the privileged or unknown member %s is refused by name and creates no account', async (member, value) => {
   const email = freshEmail();
   const response = await register({ email, [member]: value });
   expect(response.status).toBe(400);
@@ -102,14 +102,14 @@ test.each([
   expect(await count('users', 'email = $1', [email])).toBe(0);
 });
 
-test('all faults of a body are listed at once', async () => {
-  const faults = { email: 'ada', password: '', display_name: ' ', transport: 'pigeon', nickname: 'A' };
+test('all errors of a body are listed together', async () => {
+  const invalid = { email: 'ada', password: '', display_name: ' ', transport: 'pigeon', nickname: 'A' };
   const paths = async (body: unknown) => {
     const response = await app.post('/register', body);
     expect(response.status).toBe(400);
     return (response.body.errors as { path: string }[]).map(({ path }) => path).sort();
   };
-  expect(await paths(faults)).toEqual(['display_name', 'email', 'nickname', 'password', 'transport']);
+  expect(await paths(invalid)).toEqual(['display_name', 'email', 'nickname', 'password', 'transport']);
   const easy = { email: 'ada', password: 'password1', display_name: '' };
   expect(await paths(easy)).toEqual(['display_name', 'email', 'password']);
   expect(await paths({})).toEqual(['display_name', 'email', 'password']);
@@ -120,7 +120,7 @@ test('all faults of a body are listed at once', async () => {
   ]);
 });
 
-test('an address that is taken is refused, and its account stays as it was', async () => {
+test('an address that is taken is refused and its account does not change', async () => {
   const first = await app.register();
   const again = await register({ email: first.email, password: 'a quieter mare and no battery', display_name: 'Eve' });
 
@@ -133,23 +133,23 @@ test('an address that is taken is refused, and its account stays as it was', asy
   expect(await count('users', 'email = $1', [first.email])).toBe(1);
 });
 
-test('fifty registrations of one address at once, however it is written, make one account', async () => {
+test('fifty concurrent registrations of one address in different spellings create one account', async () => {
   const email = freshEmail();
   const spellings = [email, email.toUpperCase(), ` ${email}`, `${email}\t`, email.replace('ada', 'aDa')];
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 50 }, (_, n) => register({ email: spellings[n % spellings.length] })),
   );
 
-  const won = answers.filter(({ status }) => status === 201);
-  expect(won).toHaveLength(1);
-  expect(answers.filter(({ status }) => status === 409)).toHaveLength(49);
-  const id = won[0]?.body.user.id;
+  const succeeded = responses.filter(({ status }) => status === 201);
+  expect(succeeded).toHaveLength(1);
+  expect(responses.filter(({ status }) => status === 409)).toHaveLength(49);
+  const id = succeeded[0]?.body.user.id;
   expect(await count('users', 'lower(trim(email)) = $1', [email])).toBe(1);
   expect(await count('sessions', 'user_id = $1', [id])).toBe(1);
   expect(await count('audit_events', "type = 'account.registered' AND user_id = $1", [id])).toBe(1);
 });
 
-test('where registration is closed nobody registers, free and taken addresses are answered alike, and logins go on', async () => {
+test('closed registration refuses free and taken addresses alike and still allows logins', async () => {
   const { email } = await app.register();
   await withSibling({ REGISTRATION: 'closed' }, async (closed) => {
     const before = await count('users');
@@ -165,7 +165,7 @@ test('where registration is closed nobody registers, free and taken addresses ar
   });
 });
 
-test('a refresh token travels in a body or in a cookie, and in no other way', async () => {
+test('the only transports are body and cookie', async () => {
   expect((await register({ transport: 'body' })).status).toBe(201);
   const response = await register({ transport: 'header' });
   expect(response.status).toBe(400);

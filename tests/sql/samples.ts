@@ -1,10 +1,11 @@
 // Arguments for every function of a `*.sql.ts` file, by file and name: each call must run a statement. 'tx' is the transaction.
 const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+const bytes = Buffer.alloc(32);
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
-const bytes = new Uint8Array(32);
 const lockoutKey = { emailHmac: bytes, network: '192.0.2.1' };
 const lockoutLimits = { attempts: 5, total: 50, durationSeconds: 900 };
+const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
@@ -117,11 +118,51 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/users/users.sql.ts lockUserByEmail': [['tx', 'ada@example.com']],
   'features/email-change/email-change.sql.ts isTaken': [['tx', 'ada@example.com', id]],
+  'core/sessions/purge-sessions.sql.ts purgeSessions': [['tx', 500]],
+  'core/sessions/sessions.sql.ts findSession': [['tx', id]],
+  'core/sessions/sessions.sql.ts insertSession': [
+    [
+      'tx',
+      {
+        id,
+        userId: id,
+        verifiedHash: '!',
+        tokenHash: bytes,
+        requestedScope: null,
+        request: { ip: '192.0.2.1', network: '192.0.2.0/24', userAgent: null },
+        refreshTtlSeconds: 60,
+        sessionTtlSeconds: 60,
+      },
+    ],
+  ],
+  'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
+  'core/sessions/sessions.sql.ts revokeSession': [['tx', id, 'logout']],
+  'core/sessions/sessions.sql.ts revokeSessionsOf': [
+    ['tx', id, 'logout_all'],
+    ['tx', id, 'password_changed', otherId],
+  ],
+  'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
+  'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
+  'features/refresh/refresh.sql.ts rotateSession': [
+    [
+      'tx',
+      {
+        from: refreshToken,
+        to: refreshToken,
+        salt: bytes,
+        network: '192.0.2.0/24',
+        refreshTtlSeconds: 60,
+        gracePeriodSeconds: 30,
+      },
+    ],
+  ],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
   'features/sessions/sessions.sql.ts findLiveSessions': [
     ['tx', id, undefined, 1],
     ['tx', id, otherId, 1],
   ],
+  'features/sign-up/sign-up.sql.ts findUser': [['tx', id]],
+  'features/sign-up/sign-up.sql.ts grantUserRole': [['tx', { id, email: 'ada@example.com' }]],
   'features/users/users.sql.ts findNewestUsers': [
     ['tx', undefined, 1],
     ['tx', id, 1],

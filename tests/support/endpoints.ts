@@ -41,7 +41,6 @@ export async function serveEndpoints(
     trustProxy: false,
     metrics: { requestDone: () => {} },
     corsOrigins: [],
-    browsers: { cookieName: 'refresh_token', sameSite: 'lax', secure: false, origins: [] },
     checkResponses: true,
     rateLimiter: makeRateLimiter({
       rateLimits: { login: plenty, register: plenty, refresh: plenty, mail, default: plenty },

@@ -1,4 +1,4 @@
-// A refresh token taken apart as its documented form says, and what is asked of answers about one.
+// Refresh tokens taken apart by their documented format, and the outcomes of requests with them.
 import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
 
@@ -7,13 +7,13 @@ export const tokenOf = (bytes: Buffer): string => `ktr_${bytes.toString('base64u
 export const generationOf = (token: string): number => bytesOf(token).readUInt32BE(16);
 export const secretOf = (token: string): Buffer => bytesOf(token).subarray(20, 52);
 
-/** The refresh token of an answer that must be 200. */
+/** The refresh token of a response. @throws unless the status is 200 */
 export function granted(response: Response): string {
   if (response.status !== 200) throw new Error(`expected 200, not ${response.status}: ${response.text}`);
   return (response.body as { refresh_token: string }).refresh_token;
 }
 
-/** Why an answer that must be 401 says that a genuine token is not good; undefined for one that is not genuine. */
+/** The public reason of a refused refresh; undefined if the token was not genuine. @throws unless the status is 401 */
 export function refusal(response: Response): string | undefined {
   if (response.status !== 401) throw new Error(`expected 401, not ${response.status}: ${response.text}`);
   const { code, reason } = response.body as { code: string; reason?: string };
@@ -25,9 +25,12 @@ interface Refreshes {
   refresh: (token: string) => Promise<Response>;
 }
 
-/** Turns `count` times; answers every token from the given one to the newest. */
-export async function turnTimes({ refresh }: Refreshes, token: string, count: number): Promise<string[]> {
+/**
+ * Refreshes `count` times, each time with the latest token. Returns every token from the given one to the latest; the ninth
+ * refresh within a grace period returns the same token again.
+ */
+export async function refreshTimes({ refresh }: Refreshes, token: string, count: number): Promise<string[]> {
   const tokens = [token];
-  for (let newest = token; tokens.length <= count; tokens.push(newest)) newest = granted(await refresh(newest));
+  for (let latest = token; tokens.length <= count; tokens.push(latest)) latest = granted(await refresh(latest));
   return tokens;
 }

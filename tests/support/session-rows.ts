@@ -1,11 +1,12 @@
-// A session's row as the database has it, and the passing of time without waiting for it.
+// A session's row in the database, and the passing of time without waiting.
 import type pg from 'pg';
 
 export interface SessionRow {
   id: string;
   generation: number;
   tokenHash: Buffer;
-  turns: number;
+  /** Number of rotations that the row keeps. */
+  rotations: number;
   salts: number;
   revokedReason: string | null;
   expiresAt: Date;
@@ -14,14 +15,14 @@ export interface SessionRow {
   version: string;
 }
 
-const columns = `id, generation, token_hash AS "tokenHash", cardinality(turned_at) AS turns,
+const columns = `id, generation, token_hash AS "tokenHash", cardinality(turned_at) AS rotations,
   cardinality(turn_salts) AS salts, revoked_reason AS "revokedReason", expires_at AS "expiresAt",
   absolute_expires_at AS "absoluteExpiresAt", concat(xmin, '/', ctid) AS version`;
 
 export async function readSession(sql: pg.Pool, id: string): Promise<SessionRow> {
   const { rows } = await sql.query<SessionRow>(`SELECT ${columns} FROM sessions WHERE id = $1`, [id]);
   const [row] = rows;
-  if (!row) throw new Error(`there is no session ${id}`);
+  if (!row) throw new Error(`session ${id} does not exist`);
   return row;
 }
 
@@ -29,7 +30,7 @@ export async function readSessionsOf(sql: pg.Pool, userId: string): Promise<Sess
   return (await sql.query<SessionRow>(`SELECT ${columns} FROM sessions WHERE user_id = $1`, [userId])).rows;
 }
 
-/** As if `seconds` had passed for these sessions: every time that decides anything moves back. */
+/** Moves all times of these sessions back, as if `seconds` had passed. */
 export async function letPass(sql: pg.Pool, seconds: number, sessionIds: readonly string[]): Promise<void> {
   await sql.query(
     `UPDATE sessions SET
@@ -41,8 +42,8 @@ export async function letPass(sql: pg.Pool, seconds: number, sessionIds: readonl
   );
 }
 
-/** Sets how many seconds ago the latest turns were, the newest first. */
-export async function setTurnAges(sql: pg.Pool, id: string, seconds: readonly number[]): Promise<void> {
+/** Sets how many seconds ago the latest rotations happened, newest first. */
+export async function setRotationAges(sql: pg.Pool, id: string, seconds: readonly number[]): Promise<void> {
   await sql.query(
     `UPDATE sessions SET turned_at =
        ARRAY(SELECT clock_timestamp() - make_interval(secs => s) FROM unnest($2::float[]) WITH ORDINALITY AS x(s, i) ORDER BY i)
@@ -58,7 +59,7 @@ export interface AuditRow {
   ip: string;
 }
 
-/** What the audit trail says of a session's refreshes, oldest first. */
+/** Audit events about the refresh tokens of a session, oldest first. */
 export async function refreshEvents(sql: pg.Pool, sessionId: string): Promise<AuditRow[]> {
   const { rows } = await sql.query<AuditRow>(
     `SELECT e.type, e.outcome, e.user_id AS "userId", p.ip

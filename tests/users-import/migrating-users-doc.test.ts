@@ -191,6 +191,6 @@ test('the example line can be imported, and every documented hash format has a t
   expect(forms.length).toBeGreaterThan(10);
   const known = broughtHashes.filter(({ hash }) => parseHash(hash)).map(({ hash }) => hash);
   const isShown = (form: string) => known.some((hash) => hash.startsWith(form));
-  // PHP writes $2y$; tests/password-login/rehash.test.ts logs in with such a hash.
+  // PHP writes $2y$; tests/login/rehash.test.ts logs in with such a hash.
   expect(forms.filter((form) => !isShown(form))).toEqual(['$2y$']);
 });

@@ -1,24 +1,24 @@
 import { idFromBytes, idToBytes, type SessionId } from '../../lib/ids.ts';
-import { fromBase64Url, hmacSha256, randomSecret, secretsEqual, sha256 } from '../../lib/secrets.ts';
 import type { MasterKey, MasterKeys } from '../../lib/master-keys.ts';
+import { fromBase64Url, hmacSha256, randomSecret, secretsEqual, sha256 } from '../../lib/secrets.ts';
 
 /**
- * A refresh token that this service made: its MAC has been checked. Whether it is still good is for its session's row to
- * say. docs/decisions/0001-refresh-ratchet.md tells how the parts hold one another.
+ * A refresh token that this service issued: its MAC was verified. Whether it is still valid depends on the session's row.
+ * docs/decisions/0001-refresh-ratchet.md describes the format.
  */
 export interface RefreshToken {
   readonly sessionId: SessionId;
   readonly generation: number;
   /** 32 bytes */
   readonly secret: Buffer;
-  /** The master key that verified the MAC; every later token of the session comes from it. */
+  /** The master key that verified the MAC. Every later token of the session is derived with it. */
   readonly key: MasterKey;
 }
 
 export interface Ratchet {
   /** The token of generation 0. */
   start(sessionId: SessionId): RefreshToken;
-  /** Undefined where the text is not exactly a token of ours. Makes no query. */
+  /** Undefined unless the text is exactly a token of this service. Runs no query. */
   parse(text: string): RefreshToken | undefined;
 }
 
@@ -30,7 +30,7 @@ export const saltBytes = 16;
 
 const macContext = Buffer.from('ktr');
 
-/** session id, generation (big-endian), secret: what the MAC covers and what a step begins with */
+/** Session id, generation (big-endian) and secret: the input of the MAC and of the next secret. */
 function signedPart({ sessionId, generation, secret }: RefreshToken): Buffer {
   const bytes = Buffer.allocUnsafe(signedBytes);
   idToBytes(sessionId).copy(bytes, 0);
@@ -47,21 +47,21 @@ export const formatToken = (token: RefreshToken): string => {
   return prefix + Buffer.concat([signed, macOf(signed, token.key)]).toString('base64url');
 };
 
-/** What the row keeps: a dump of it opens nothing. */
+/** The hash that the row stores, so that a database dump contains no usable token. */
 export const hashToken = (token: RefreshToken): Buffer => sha256(token.secret);
 
 export const newSalt = (): Buffer => randomSecret(saltBytes);
 
-/** The one successor that a token has under a salt: who knows both computes the same. */
-export const successor = (token: RefreshToken, salt: Uint8Array): RefreshToken => ({
+/** Derives the next token. The same token and salt always give the same successor. */
+export const next = (token: RefreshToken, salt: Uint8Array): RefreshToken => ({
   ...token,
   generation: token.generation + 1,
   secret: hmacSha256(token.key.ratchet, Buffer.concat([signedPart(token), salt])),
 });
 
-/** Walks to the newest generation: `salts` are those of the latest turns, newest first, one for each step to take. */
-export const forward = (token: RefreshToken, salts: readonly Uint8Array[]): RefreshToken =>
-  salts.reduceRight((current, salt) => successor(current, salt), token);
+/** Derives the token `salts.length` generations later. `salts` are those of the rotations in between, newest first. */
+export const advance = (token: RefreshToken, salts: readonly Uint8Array[]): RefreshToken =>
+  salts.reduceRight((current, salt) => next(current, salt), token);
 
 export const makeRatchet = (masterKeys: MasterKeys): Ratchet => ({
   start: (sessionId) => ({ sessionId, generation: 0, secret: randomSecret(secretBytes), key: masterKeys[0] }),
@@ -74,7 +74,7 @@ export const makeRatchet = (masterKeys: MasterKeys): Ratchet => ({
     const key = masterKeys.find((candidate) => secretsEqual(macOf(signed, candidate), mac));
     if (!key) return undefined;
     return {
-      sessionId: idFromBytes(signed) as SessionId,
+      sessionId: idFromBytes(signed),
       generation: signed.readUInt32BE(idBytes),
       secret: signed.subarray(idBytes + generationBytes),
       key,

@@ -1,27 +1,22 @@
-import type { SessionId, UserId } from '../../lib/ids.ts';
+import type { SessionId } from '../../lib/ids.ts';
+import type { LiveSession } from '../sessions/live-session.sql.ts';
+import { formatToken, type RefreshToken } from '../sessions/refresh-token.ts';
 import type { Keyring } from '../signing-keys/keyring.ts';
-import type { AccessClaims } from './access-token.ts';
-import type { TokenResponse } from '../../http/schemas/token-response.ts';
+import type { AccessClaims } from './sign-access-token.ts';
 
-/** What the statements that open or turn a session tell of it, for its tokens. */
-export interface LiveSession {
-  id: SessionId;
-  userId: UserId;
-  clientId: string;
-  /** Seconds since the epoch. */
-  authTime: number;
-  amr: string[];
-  emailVerified: boolean;
-  roles: string[];
-  /** The union of the scopes of the user's roles, sorted. */
-  heldScopes: string[];
-  /** What the login asked for; null where it asked for nothing. */
-  askedScope: string | null;
+/** The tokens of one session. */
+export interface IssuedTokens {
+  accessToken: string;
+  expiresInSeconds: number;
+  refreshToken: string;
   refreshExpiresInSeconds: number;
+  /** The scopes of the access token. */
+  scopes: readonly string[];
+  sessionId: SessionId;
 }
 
-/** The scopes of a token, of those that the user holds and those that were asked for. */
-export type GrantScopes = (held: readonly string[], asked: string | null) => string[];
+/** The scopes of a token: those that the user holds, narrowed by those that were requested. */
+export type GrantScopes = (held: readonly string[], requested: string | null) => string[];
 
 export interface TokensDeps {
   sign: (claims: AccessClaims) => string;
@@ -31,27 +26,32 @@ export interface TokensDeps {
 }
 
 export interface Tokens {
-  /** Asked before anything is written that only a token could follow. @throws NotReady without a signing key */
+  /** Call it before a write that is useless without a token. @throws NotReady without a signing key */
   requireKey(): void;
-  /** The answer of every endpoint that gives tokens (RFC 6749 section 5.1). `narrowedTo` is for this access token alone. */
-  respond(session: LiveSession, refreshToken: string, narrowedTo?: string | null): TokenResponse;
+  /** The scopes that were granted to a session and that its user still holds. */
+  grantedScopes(session: LiveSession): string[];
+  /** Issues an access token and delivers the refresh token with it. `narrowedTo` applies to this access token only. */
+  issue(session: LiveSession, refreshToken: RefreshToken, narrowedTo?: string | null): IssuedTokens;
 }
 
-export const makeTokens = ({ sign, keyring, grantScopes, accessTtlSeconds }: TokensDeps): Tokens => ({
-  requireKey: () => void keyring.active(),
+export function makeTokens({ sign, keyring, grantScopes, accessTtlSeconds }: TokensDeps): Tokens {
+  const grantedScopes = ({ heldScopes, requestedScope }: LiveSession) => grantScopes(heldScopes, requestedScope);
+  return {
+    requireKey: () => void keyring.active(),
+    grantedScopes,
 
-  respond(session, refreshToken, narrowedTo = null) {
-    const granted = grantScopes(session.heldScopes, session.askedScope);
-    const scopes = narrowedTo === null ? granted : grantScopes(granted, narrowedTo);
-    const { id, userId, clientId, authTime, amr, emailVerified, roles } = session;
-    return {
-      access_token: sign({ userId, sessionId: id, clientId, scopes, roles, authTime, amr, emailVerified }),
-      token_type: 'Bearer',
-      expires_in: accessTtlSeconds,
-      refresh_token: refreshToken,
-      refresh_expires_in: session.refreshExpiresInSeconds,
-      scope: scopes.join(' '),
-      session_id: id,
-    };
-  },
-});
+    issue(session, refreshToken, narrowedTo = null) {
+      const granted = grantedScopes(session);
+      const scopes = narrowedTo === null ? granted : grantScopes(granted, narrowedTo);
+      const { id: sessionId, userId, clientId, authTime, amr, emailVerified, roles } = session;
+      return {
+        accessToken: sign({ userId, sessionId, clientId, scopes, roles, authTime, amr, emailVerified }),
+        expiresInSeconds: accessTtlSeconds,
+        refreshToken: formatToken(refreshToken),
+        refreshExpiresInSeconds: session.refreshExpiresInSeconds,
+        scopes,
+        sessionId,
+      };
+    },
+  };
+}

@@ -50,7 +50,7 @@ export const makeCreateAdmin =
       await lockGrants(tx);
       const grant = { userId, role: adminRole };
       const isAdmin = (await tx.userRole.findUnique({ where: { userId_role: grant } })) !== null;
-      // Anyone who sets a password by link proves that the address is theirs; a person who registered it did not.
+      // Without a verified email address, anyone may have registered the account. A link to set the password verifies it.
       if (hasPassword && !emailVerified && !isAdmin && !allowUnverified) return { kind: 'unverified' };
       if (!isAdmin) {
         await tx.userRole.create({ data: grant });

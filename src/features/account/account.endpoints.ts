@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { checksNewPassword } from '../../core/users/new-password.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
-import { DisplayName, NewPassword, PresentedPassword, toUser, User } from '../../core/users/user.ts';
+import { DisplayName, NewPassword, PresentedPassword } from '../../core/users/user.ts';
 import { AccountLocked, InvalidCredentials, LastAdmin } from '../../core/users/users.errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { toUser, User } from '../../http/schemas/user.ts';
 import { Overloaded } from '../../lib/errors.ts';
 import { type ChangePasswordDeps, makeChangePassword } from './change-password.ts';
 import { type DeleteAccountDeps, makeDeleteAccount } from './delete-account.ts';

@@ -4,7 +4,7 @@ import type { Principal } from '../../core/authorization/principal.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { type ConfirmPassword, passwordWasChanged } from '../../core/users/confirm-password.ts';
 import { EmailAddress } from '../../core/users/email-address.ts';
 import type { HashNewPassword } from '../../core/users/new-password.ts';

@@ -1,25 +1,26 @@
-import type { DrawNewSession } from '../../core/sessions/new-session.ts';
-import { formatToken } from '../../core/sessions/refresh-token.ts';
-import type { TokenResponse } from '../../http/schemas/token-response.ts';
-import type { GrantScopes, Tokens } from '../../core/tokens/issue-tokens.ts';
+import type { Audit } from '../../core/audit/audit.ts';
+import { ValidationFailed } from '../../core/errors.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { type CreatedSession, type CreateSession, replaceSession } from '../../core/sessions/create-session.ts';
+import type { GrantScopes, IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
 import { EmailNotVerified, InvalidCredentials } from '../../core/users/users.errors.ts';
-import type { Credentials } from '../../core/users/users.sql.ts';
-import type { RequestInfo } from '../../core/request-info.ts';
-import { ValidationFailed } from '../../core/errors.ts';
-import type { SessionId } from '../../lib/ids.ts';
+import { replacePasswordHash } from '../../core/users/new-password.ts';
+import { type Credentials, findCredentials } from '../../core/users/users.sql.ts';
 import { ApiError } from '../../lib/errors.ts';
-import type { Hasher } from '../../platform/password-hashing/password-hasher.ts';
+import type { SessionId, UserId } from '../../lib/ids.ts';
 import type { Metrics } from '../../platform/metrics.ts';
-import type { PasswordLoginStore } from './login.store.ts';
+import type { Hasher } from '../../platform/password-hashing/password-hasher.ts';
+import type { Database } from '../../platform/postgres.ts';
 
-export interface PasswordLoginDeps {
-  store: PasswordLoginStore;
+export interface LoginDeps {
+  db: Database;
+  audit: Audit;
   hasher: Hasher;
   checkPassword: CheckPassword;
-  newSession: DrawNewSession;
+  createSession: CreateSession;
   tokens: Tokens;
   grantScopes: GrantScopes;
   metrics: Pick<Metrics, 'loggedIn'>;
@@ -29,49 +30,47 @@ export interface PasswordLoginDeps {
 export interface LoginAttempt {
   email: EmailAddress;
   password: string;
-  /** Scopes asked for by name; null for the usual ones. */
+  /** Scopes requested by name; null for the default scopes. */
   scope: string | null;
-  /** The sessions that the login was called with, which it replaces (ASVS 5.0, 7.2.4). */
+  /** Sessions that the request presented and that the login replaces (ASVS 5.0, 7.2.4). */
   replaces: readonly SessionId[];
 }
 
-export type PasswordLogin = (attempt: LoginAttempt, request: RequestInfo) => Promise<TokenResponse>;
+export type Login = (attempt: LoginAttempt, request: RequestInfo) => Promise<IssuedTokens>;
 
-/** A hash may be replaced by another login's rehash while this one verifies it; twice is not plausible. */
+/** Another login can replace the hash while this one verifies it. Three times in a row is implausible. */
 const maxTries = 3;
 
-/** Logs in. @throws InvalidCredentials, AccountLocked, EmailNotVerified, ValidationFailed, Overloaded, ClientGone */
-export const makePasswordLogin = (deps: PasswordLoginDeps): PasswordLogin => {
-  const { store, hasher, newSession, tokens, metrics } = deps;
-  const login: PasswordLogin = async (attempt, request) => {
+/**
+ * Logs in with a password.
+ * @throws InvalidCredentials, AccountLocked, EmailNotVerified, ValidationFailed, Overloaded, NotReady, ClientDisconnected
+ */
+export const makeLogin = (deps: LoginDeps): Login => {
+  const { hasher, tokens, metrics } = deps;
+
+  const logIn: Login = async (attempt, request) => {
     tokens.requireKey();
     const password = normalizePassword(attempt.password);
     for (let tries = 0; tries < maxTries; tries += 1) {
-      const user = await verified(deps, attempt.email, password, request);
-      await refuseUnverified(deps, user, request);
-      await refuseEmptyScope(deps, attempt, user, request);
-      const weak = hasher.needsRehash(user.passwordHash, password);
-      const betterHash = weak ? await hasher.hash(password, request.signal) : undefined;
-      request.signal.throwIfAborted(); // nobody would have the session's token
-      const { token, birth } = newSession(request, attempt.scope);
-      const session = await store.open({
-        birth: { ...birth, userId: user.id, verifiedHash: user.passwordHash },
-        betterHash,
-        replaces: attempt.replaces,
-        request,
-      });
-      if (!session) continue;
-      request.annotate({ userId: user.id, sessionId: session.id });
-      return tokens.respond(session, formatToken(token));
+      const user = await verifyPassword(deps, attempt.email, password, request);
+      await requireVerifiedEmail(deps, user, request);
+      await requireHeldScope(deps, user, attempt, request);
+      const isWeak = hasher.needsRehash(user.passwordHash, password);
+      const betterHash = isWeak ? await hasher.hash(password, request.signal) : undefined;
+      request.signal.throwIfAborted(); // Without a client the session would be useless.
+      const created = await openSession(deps, user, betterHash, attempt, request);
+      if (!created) continue;
+      request.annotate({ userId: user.id, sessionId: created.session.id });
+      return tokens.issue(created.session, created.refreshToken);
     }
     throw new InvalidCredentials('overtaken');
   };
 
   return async (attempt, request) => {
     try {
-      const response = await login(attempt, request);
+      const issued = await logIn(attempt, request);
       metrics.loggedIn('success');
-      return response;
+      return issued;
     } catch (error) {
       metrics.loggedIn(outcomeOf(error));
       throw error;
@@ -79,50 +78,69 @@ export const makePasswordLogin = (deps: PasswordLoginDeps): PasswordLogin => {
   };
 };
 
-/** Of a refused password, what is wrong with it; else the code that the client gets. */
+/** The metric label: the private reason of a refused password, otherwise the code that the client receives. */
 function outcomeOf(error: unknown): string {
   if (error instanceof InvalidCredentials) return error.reason;
   return error instanceof ApiError ? error.definition.code : 'not_done';
 }
 
-/** The account whose password this is. The same work and the same answer, whatever is wrong. */
-const verified = (
-  deps: PasswordLoginDeps,
+/** Returns the user with this password. The work and the response are the same, whatever is wrong. */
+const verifyPassword = (
+  { db, hasher, checkPassword }: LoginDeps,
   email: EmailAddress,
   password: string,
   request: RequestInfo,
 ): Promise<Credentials> =>
-  deps.checkPassword(email, request, async () => {
-    const { store, hasher } = deps;
-    const { signal: gone } = request;
-    const user = await store.find(email);
-    const matches = await (user
-      ? hasher.verify(user.passwordHash, password, gone)
-      : hasher.verifyDecoy(password, gone));
+  checkPassword(email, request, async () => {
+    const user = await findCredentials(db, email);
+    const matches = user
+      ? await hasher.verify(user.passwordHash, password, request.signal)
+      : await hasher.verifyDecoy(password, request.signal);
     if (user?.isActive && matches) return { account: user };
     const reason = !user ? 'unknown_account' : matches ? 'account_disabled' : 'wrong_password';
-    return { refused: { type: 'login', outcome: 'failure', reason, userId: user?.id } };
+    return { refused: failedLogin(reason, user?.id) };
   });
 
-/** Where it is required, an account is of no use before its address is known to be theirs. */
-async function refuseUnverified(
-  { store, emailVerification }: PasswordLoginDeps,
-  user: Credentials,
-  request: RequestInfo,
-): Promise<void> {
-  if (emailVerification !== 'required' || user.emailVerified) return;
-  await store.refuse(user.id, 'email_not_verified', request);
+/** The event of a refused login. `checkPassword` records it together with the failed attempt; `refuse` records it alone. */
+const failedLogin = (reason: string, userId: UserId | undefined) =>
+  ({ type: 'login', outcome: 'failure', reason, userId }) as const;
+
+const refuse = ({ db, audit }: LoginDeps, user: Credentials, reason: string, request: RequestInfo): Promise<void> =>
+  audit.record(db, request, failedLogin(reason, user.id));
+
+async function requireVerifiedEmail(deps: LoginDeps, user: Credentials, request: RequestInfo): Promise<void> {
+  if (deps.emailVerification !== 'required' || user.emailVerified) return;
+  await refuse(deps, user, 'email_not_verified', request);
   throw new EmailNotVerified();
 }
 
-/** A token that can do nothing helps nobody. The attempt is recorded, as it tells whether the password is right. */
-async function refuseEmptyScope(
-  { store, grantScopes }: PasswordLoginDeps,
-  { scope }: LoginAttempt,
+/** A token without scopes is useless. The attempt is recorded because it shows that the password is correct. */
+async function requireHeldScope(
+  deps: LoginDeps,
   user: Credentials,
+  { scope }: LoginAttempt,
   request: RequestInfo,
 ): Promise<void> {
-  if (scope === null || grantScopes(user.heldScopes, scope).length > 0) return;
-  await store.refuse(user.id, 'no_scope_held', request);
-  throw new ValidationFailed([{ path: 'scope', message: 'must name at least one scope that your roles give' }]);
+  if (scope === null || deps.grantScopes(user.heldScopes, scope).length > 0) return;
+  await refuse(deps, user, 'no_scope_held', request);
+  throw new ValidationFailed([{ path: 'scope', message: 'must contain at least one scope of your roles' }]);
 }
+
+/** Creates the session, or returns undefined if the password or its hash has changed since it was verified. */
+const openSession = (
+  { db, audit, createSession }: LoginDeps,
+  { id: userId, passwordHash }: Credentials,
+  betterHash: string | undefined,
+  { scope: requestedScope, replaces }: LoginAttempt,
+  request: RequestInfo,
+): Promise<CreatedSession | undefined> =>
+  db.transaction(async (tx) => {
+    if (betterHash && !(await replacePasswordHash(tx, userId, passwordHash, betterHash))) return undefined;
+    const verifiedHash = betterHash ?? passwordHash;
+    const created = await createSession(tx, { userId, verifiedHash, requestedScope, request });
+    if (!created) return undefined;
+    const actor = { userId };
+    for (const replaced of replaces) await replaceSession(tx, audit, replaced, actor, request);
+    await audit.record(tx, request, { type: 'login', actor, userId, sessionId: created.session.id });
+    return created;
+  });

@@ -1,44 +1,45 @@
-import type { Transports } from '../../http/token-transport.ts';
-import { RefreshTokenRequest } from '../../http/schemas/refresh-token-request.ts';
-import type { BrowserRequest } from '../../http/csrf.ts';
-import { endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { CsrfFailed } from '../../http/errors.ts';
-import { ResponseWithHeaders } from '../../http/response.ts';
+import { RefreshTokenRequest } from '../../http/schemas/refresh-token-request.ts';
+import type { TokenTransport } from '../../http/token-transport.ts';
 import { NotReady } from '../../lib/errors.ts';
-import type { Logout, LogoutAll } from './logout.ts';
+import { type LogoutAllDeps, makeLogout, makeLogoutAll } from './logout.ts';
 
-/** The cookie goes; and with it what else the site keeps in cookies (W3C Clear Site Data section 3.1). */
-const forgetting = (browser: BrowserRequest) =>
-  new ResponseWithHeaders(undefined, { 'Set-Cookie': browser.clearCookie(), 'Clear-Site-Data': '"cookies"' });
+export interface LogoutEndpointDeps extends LogoutAllDeps {
+  tokenTransport: TokenTransport;
+}
 
-export const logoutRoute = (logout: Logout, transports: Transports) =>
-  endpoint({
-    method: 'post',
-    path: '/logout',
-    operationId: 'logout',
-    tag: 'Sessions',
-    summary: 'End the session of a refresh token',
-    description: 'Answers 204 for a token that is unknown or spent, too.',
-    body: RefreshTokenRequest,
-    refreshCookie: 'alternative',
-    errors: [CsrfFailed, NotReady],
-    async handle({ body, request, browser }) {
-      const { token, transport } = transports.presented(body, browser);
-      await logout(token, request);
-      return transport === 'cookie' ? forgetting(browser) : undefined;
-    },
-  });
-
-export const logoutAllRoute = (logoutAll: LogoutAll) =>
-  endpoint({
-    method: 'post',
-    path: '/logout/all',
-    operationId: 'logoutAll',
-    tag: 'Sessions',
-    summary: 'End every session of yours',
-    scopes: ['sessions'],
-    async handle({ principal, request, browser }) {
-      await logoutAll(principal, request);
-      return browser.refreshToken === undefined ? undefined : forgetting(browser);
-    },
-  });
+export function logoutEndpoints({ tokenTransport, ...deps }: LogoutEndpointDeps): Endpoint[] {
+  const logout = makeLogout(deps);
+  const logoutAll = makeLogoutAll(deps);
+  return [
+    endpoint({
+      method: 'post',
+      path: '/logout',
+      operationId: 'logout',
+      tag: 'Sessions',
+      summary: 'Revoke the session of a refresh token',
+      description: 'Also returns 204 if the token is unknown or spent. With the cookie, it also deletes the cookie.',
+      body: RefreshTokenRequest,
+      refreshCookie: 'alternative',
+      errors: [CsrfFailed, NotReady],
+      async handle({ body, request, browser }) {
+        const { token, transport } = tokenTransport.presentedToken(body, browser);
+        await logout(token, request);
+        return transport === 'cookie' ? tokenTransport.clearCookies() : undefined;
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/logout/all',
+      operationId: 'logoutAll',
+      tag: 'Sessions',
+      summary: 'Revoke all of your sessions',
+      scopes: ['sessions'],
+      async handle({ principal, request, browser }) {
+        await logoutAll(principal, request);
+        return tokenTransport.hasCookie(browser) ? tokenTransport.clearCookies() : undefined;
+      },
+    }),
+  ];
+}

@@ -1,30 +1,49 @@
-import type { RefreshToken } from '../../core/sessions/refresh-token.ts';
-import { requireLive } from '../../core/authorization/rules.ts';
+import type { Audit } from '../../core/audit/audit.ts';
+import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import type { LogoutStore } from './logout.store.ts';
+import type { RefreshToken } from '../../core/sessions/refresh-token.ts';
+import { revokeSession, revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
+import type { SessionId } from '../../lib/ids.ts';
+import type { Database } from '../../platform/postgres.ts';
 
-export interface LogoutDeps {
-  store: LogoutStore;
+export interface EndSessionDeps {
+  db: Database;
+  audit: Audit;
 }
 
-/** Undefined: what was presented is no token of ours. */
-export type Logout = (presented: RefreshToken | undefined, request: RequestInfo) => Promise<void>;
-export type LogoutAll = (principal: Principal, request: RequestInfo) => Promise<void>;
+export interface LogoutAllDeps extends EndSessionDeps {
+  authorize: Authorization['authorize'];
+}
+
+/** Revokes a session on behalf of its user. Sessions that have ended stay as they are. */
+export type EndSession = (id: SessionId, request: RequestInfo) => Promise<void>;
+
+export const makeEndSession =
+  ({ db, audit }: EndSessionDeps): EndSession =>
+  (sessionId, request) =>
+    db.transaction(async (tx) => {
+      const userId = await revokeSession(tx, sessionId, 'logout');
+      if (userId) await audit.record(tx, request, { type: 'logout', actor: { userId }, userId, sessionId });
+    });
 
 /**
- * Ends the session of a genuine refresh token, spent or not: a client that lost an answer must be able to log out. A
- * token without a good MAC ends nothing, and is answered alike.
+ * Revokes the session of a genuine refresh token, also of a spent one: clients that lost a response must be able to log out.
+ * `token` is undefined if this service did not issue it; then nothing happens, and the response is the same.
  */
 export const makeLogout =
-  ({ store }: LogoutDeps): Logout =>
-  async (token, request) => {
-    if (token) await store.endSession(token.sessionId, request);
+  (deps: EndSessionDeps) =>
+  async (token: RefreshToken | undefined, request: RequestInfo): Promise<void> => {
+    if (token) await makeEndSession(deps)(token.sessionId, request);
   };
 
-/** Ends every session of the caller. @throws InvalidAccessToken */
+/** Revokes every session of the principal's user. @throws InvalidAccessToken */
 export const makeLogoutAll =
-  ({ store }: LogoutDeps): LogoutAll =>
-  async (principal, request) => {
-    requireLive(await store.endAll(principal, request));
-  };
+  ({ db, audit, authorize }: LogoutAllDeps) =>
+  (principal: Principal, request: RequestInfo): Promise<void> =>
+    db.transaction(async (tx) => {
+      // No scope that a role must still give: users who lost a role can still log out.
+      const { userId } = await authorize(tx, principal);
+      await revokeSessionsOf(tx, userId, 'logout_all');
+      await audit.record(tx, request, { type: 'logout.all', actor: principal, userId });
+    });

@@ -2,9 +2,10 @@ import type { Principal } from '../../core/authorization/principal.ts';
 import { findGrants } from '../../core/authorization/authorization.sql.ts';
 import { InsufficientScope, InvalidAccessToken, ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
+import type { LiveSession } from '../../core/sessions/live-session.sql.ts';
 import type { Ratchet, RefreshToken } from '../../core/sessions/refresh-token.ts';
 import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
-import type { GrantScopes, LiveSession } from '../../core/tokens/issue-tokens.ts';
+import type { GrantScopes } from '../../core/tokens/issue-tokens.ts';
 import { authenticate, type Authentication, type Credentials } from '../../http/authenticate.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Database } from '../../platform/postgres.ts';
@@ -24,7 +25,7 @@ export interface IntrospectDeps {
   readAccessToken: ReadAccessToken;
   grantScopes: GrantScopes;
   /** The session of a refresh token that `/refresh` would accept now. Changes nothing. */
-  lookAtRefreshToken: (token: RefreshToken) => Promise<LiveSession | undefined>;
+  findRotatableSession: (token: RefreshToken) => Promise<LiveSession | undefined>;
 }
 
 const inactive: Introspection = { active: false };
@@ -60,10 +61,10 @@ export const makeIntrospect = (deps: IntrospectDeps) => {
 };
 
 async function introspectRefreshToken(deps: IntrospectDeps, token: RefreshToken): Promise<Introspection> {
-  const session = await deps.lookAtRefreshToken(token);
+  const session = await deps.findRotatableSession(token);
   if (!session) return inactive;
-  const { userId: sub, clientId, heldScopes, askedScope, refreshExpiresInSeconds } = session;
-  const scope = deps.grantScopes(heldScopes, askedScope).join(' ');
+  const { userId: sub, clientId, heldScopes, requestedScope, refreshExpiresInSeconds } = session;
+  const scope = deps.grantScopes(heldScopes, requestedScope).join(' ');
   const exp = deps.clock.nowSeconds() + refreshExpiresInSeconds;
   return { active: true, scope, client_id: clientId, sub, exp };
 }

@@ -75,7 +75,7 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
     ratchet,
     readAccessToken,
     grantScopes: deps.grantScopes,
-    lookAtRefreshToken: deps.lookAtRefreshToken,
+    findRotatableSession: deps.findRotatableSession,
   });
   return [
     endpoint({

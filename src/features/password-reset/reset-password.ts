@@ -1,8 +1,9 @@
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { type OneTimeTokens, voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import type { LiftLockout } from '../../core/users/check-password.ts';
 import type { HashNewPassword } from '../../core/users/new-password.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -38,7 +39,7 @@ export const makeResetPassword =
       });
       if (reset.count === 0) return false;
       await revokeSessionsOf(tx, userId, 'password_reset');
-      await tx.apiKey.deleteMany({ where: { userId } });
+      await revokeApiKeysOf(tx, userId);
       await voidTokens(tx, userId);
       await liftLockout(tx, email);
       await outbox.enqueue(tx, userId, { kind: 'password_reset', to: email, name });

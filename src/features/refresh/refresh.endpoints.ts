@@ -1,23 +1,29 @@
 import { InvalidRefreshToken, isReuse } from '../../core/sessions/sessions.errors.ts';
-import type { Transports } from '../../http/token-transport.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { CsrfFailed } from '../../http/errors.ts';
 import { RefreshTokenRequest } from '../../http/schemas/refresh-token-request.ts';
 import { TokenResponse } from '../../http/schemas/token-response.ts';
-import { endpoint } from '../../http/endpoint.ts';
-import { CsrfFailed } from '../../http/errors.ts';
+import type { TokenTransport } from '../../http/token-transport.ts';
 import { NotReady } from '../../lib/errors.ts';
 import type { Refresh } from './refresh.ts';
 
-export const refreshRoute = (refresh: Refresh, transports: Transports) =>
+export interface RefreshEndpointDeps {
+  refresh: Refresh;
+  tokenTransport: TokenTransport;
+}
+
+export const refreshEndpoints = ({ refresh, tokenTransport }: RefreshEndpointDeps): Endpoint[] => [
   endpoint({
     method: 'post',
     path: '/refresh',
     operationId: 'refresh',
     tag: 'Sessions',
-    summary: 'Trade a refresh token for a new pair',
+    summary: 'Exchange a refresh token for new tokens',
     description:
-      'A token is good once. Repeated within the leeway (a retry, a second tab) it gives the same successor; repeated ' +
-      'later it counts as stolen, and its session ends. A browser app leaves the body out and sends its cookie, with ' +
-      '`X-CSRF-Token`, from an allowed `Origin`.',
+      'Each refresh token is exchanged once. If it is sent again within the grace period (a retry, a second tab), the ' +
+      'response contains the same new refresh token. If it is sent later, the service assumes that it was stolen and revokes ' +
+      'the session. A client that refreshes more than eight times within one grace period keeps its refresh token. ' +
+      'Browser apps send no body but the cookie, `X-CSRF-Token` and an allowed `Origin`.',
     ceiling: 'refresh',
     rateLimit: { group: 'refresh', counts: [InvalidRefreshToken], unguessable: true, exempt: isReuse },
     body: RefreshTokenRequest,
@@ -25,7 +31,8 @@ export const refreshRoute = (refresh: Refresh, transports: Transports) =>
     response: TokenResponse,
     errors: [InvalidRefreshToken, CsrfFailed, NotReady],
     async handle({ body, request, browser }) {
-      const { token, transport } = transports.presented(body, browser);
-      return transports.deliver(await refresh(token, request), transport, browser);
+      const { token, transport } = tokenTransport.presentedToken(body, browser);
+      return tokenTransport.deliver(await refresh(token, request), transport);
     },
-  });
+  }),
+];

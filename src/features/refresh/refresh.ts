@@ -1,131 +1,159 @@
-import { InvalidRefreshToken } from '../../core/sessions/sessions.errors.ts';
-import {
-  formatToken,
-  forward,
-  hashToken,
-  newSalt,
-  type RefreshToken,
-  successor,
-} from '../../core/sessions/refresh-token.ts';
-import type { TokenResponse } from '../../http/schemas/token-response.ts';
-import type { GrantScopes, LiveSession, Tokens } from '../../core/tokens/issue-tokens.ts';
-import type { RequestInfo } from '../../core/request-info.ts';
+import type { Audit } from '../../core/audit/audit.ts';
 import { ValidationFailed } from '../../core/errors.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import type { LiveSession } from '../../core/sessions/live-session.sql.ts';
+import { advance, hashToken, newSalt, next, type RefreshToken } from '../../core/sessions/refresh-token.ts';
+import { InvalidRefreshToken } from '../../core/sessions/sessions.errors.ts';
+import { revokeSession } from '../../core/sessions/sessions.sql.ts';
+import type { IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import { NotReady } from '../../lib/errors.ts';
 import { secretsEqual } from '../../lib/secrets.ts';
 import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
-import type { RefreshStore, Standing } from './refresh.store.ts';
+import type { Database } from '../../platform/postgres.ts';
+import { findSessionState, markRefused, rotateSession, type SessionState } from './refresh.sql.ts';
 
 export interface RefreshDeps {
-  store: RefreshStore;
+  db: Database;
+  audit: Audit;
   tokens: Tokens;
   metrics: Pick<Metrics, 'refreshed'>;
-  grantScopes: GrantScopes;
+  refreshTtlSeconds: number;
+  refreshGracePeriodSeconds: number;
 }
 
-/** A live session, the token that is its current one, and how it came to be that. */
-interface Turned {
-  outcome: RefreshOutcome;
-  session: LiveSession;
-  token: RefreshToken;
-}
-
-/** Undefined: what was presented is no token of ours. `scope` narrows the access token, and not the session's grant. */
+/** `token` is undefined if this service did not issue it. `scope` narrows the access token, but not the session. */
 export type Refresh = (
-  presented: RefreshToken | undefined,
+  token: RefreshToken | undefined,
   request: RequestInfo,
   scope?: string | null,
-) => Promise<TokenResponse>;
+) => Promise<IssuedTokens>;
 
-/** The session that a token would turn now, or get the successor of; undefined for any other. Changes nothing. */
-export type LookAtRefreshToken = (token: RefreshToken) => Promise<LiveSession | undefined>;
+/** Returns the session whose tokens a refresh with this token would return now, or undefined. Changes nothing. */
+export type FindRotatableSession = (token: RefreshToken) => Promise<LiveSession | undefined>;
 
-export const makeLookAtRefreshToken =
-  ({ store }: Pick<RefreshDeps, 'store'>): LookAtRefreshToken =>
-  async (token) => {
-    const standing = await store.standing(token);
-    if (standing?.status !== 'live') return undefined;
-    return isCurrent(token, standing) || (standing.covered && isPredecessor(token, standing)) ? standing : undefined;
-  };
+interface Refreshed {
+  outcome: RefreshOutcome;
+  session: LiveSession;
+  currentToken: RefreshToken;
+}
 
-/** A turn and a look at the row may straddle somebody else's turn; more often than this is not plausible. */
+/** Between an UPDATE and a SELECT, another request can rotate the session. Three times in a row is implausible. */
 const maxTries = 3;
 
 /**
- * Turns the ratchet once: RFC 6749 section 6, rotated as RFC 9700 section 4.14.2 asks, but for racers and retries
- * inside the leeway, who get the successor that the winner got. @throws InvalidRefreshToken
+ * Exchanges a refresh token for its successor (RFC 6749 section 6, RFC 9700 section 4.14.2). Concurrent requests and retries
+ * within the grace period get the same successor. @throws InvalidRefreshToken, ValidationFailed, NotReady
  */
-export const makeRefresh = ({ store, tokens, metrics, grantScopes }: RefreshDeps): Refresh => {
-  const look = makeLookAtRefreshToken({ store });
-  /**
-   * RFC 6749 section 6: "MUST NOT include any scope not originally granted". Looked at before the turn, so that a
-   * refused scope spends nothing; a token that is not good is for the turn to judge.
-   */
-  const refuseWider = async (token: RefreshToken, scope: string): Promise<void> => {
-    const session = await look(token);
-    const granted = session && grantScopes(session.heldScopes, session.askedScope);
-    if (granted && !scope.split(' ').every((name) => granted.includes(name)))
-      throw new ValidationFailed([{ path: 'scope', message: 'must not be wider than what was granted' }]);
-  };
+export const makeRefresh = (deps: RefreshDeps): Refresh => {
+  const { db, tokens, metrics, refreshTtlSeconds, refreshGracePeriodSeconds: gracePeriodSeconds } = deps;
 
-  const replayed = async (token: RefreshToken, standing: Standing, request: RequestInfo): Promise<Turned> => {
-    const current = newestOf(token, standing);
-    // A genuine token that does not lead to the row's: the database was restored. Nobody reused anything.
-    if (!secretsEqual(hashToken(current), standing.tokenHash))
-      throw new InvalidRefreshToken('off the chain', 'unknown_session');
-    const elsewhere = standing.turnedFrom !== request.network;
-    if (elsewhere) await store.recordReplayElsewhere(standing, request);
-    request.annotate({ reason: 'replayed' });
-    return { outcome: elsewhere ? 'replayed_elsewhere' : 'replayed', session: standing, token: current };
-  };
-
-  const turn = async (token: RefreshToken, request: RequestInfo): Promise<Turned> => {
+  const rotate = async (token: RefreshToken, request: RequestInfo): Promise<Refreshed> => {
     for (let tries = 0; tries < maxTries; tries += 1) {
       const salt = newSalt();
-      const next = successor(token, salt);
-      const session = await store.turn(token, next, salt, request.network);
-      if (session) return { outcome: 'rotated', session, token: next };
-      const standing = await store.standing(token);
-      if (!standing) throw new InvalidRefreshToken('no such session', 'unknown_session');
-      if (standing.status !== 'live') {
-        await store.recordDead(standing, request);
-        throw new InvalidRefreshToken(standing.status, standing.status);
-      }
-      if (isCurrent(token, standing)) continue;
-      if (token.generation >= standing.generation) throw new InvalidRefreshToken('ahead', 'unknown_session');
-      if (standing.covered) return replayed(token, standing, request);
-      // Eight turns inside one leeway: the ninth last may be covered too, but its time is not kept. Nothing is revoked.
-      if (standing.crowded) throw new InvalidRefreshToken('too far behind', 'expired');
-      await store.revokeReused(standing.id, standing.userId, request);
-      throw new InvalidRefreshToken('reused', 'reused');
+      const successor = next(token, salt);
+      const rotation = { from: token, to: successor, salt, network: request.network };
+      const session = await rotateSession(db, { ...rotation, refreshTtlSeconds, gracePeriodSeconds });
+      if (session) return { outcome: 'rotated', session, currentToken: successor };
+      const state = await findSessionState(db, token, gracePeriodSeconds);
+      const isRotatableAgain = state?.status === 'live' && isCurrent(token, state) && !state.isRotationLimited;
+      if (!isRotatableAgain) return judge(deps, token, state, request);
     }
     throw new NotReady('the session kept changing');
   };
 
-  const refresh: Refresh = async (token, request, scope = null) => {
-    if (!token) throw new InvalidRefreshToken('form or MAC');
+  const refresh = async (token: RefreshToken | undefined, request: RequestInfo, scope: string | null) => {
+    if (!token) throw new InvalidRefreshToken('format or MAC');
     request.annotate({ sessionId: token.sessionId });
     tokens.requireKey();
-    if (scope !== null) await refuseWider(token, scope);
-    const { outcome, session, token: current } = await turn(token, request);
+    if (scope !== null) await requireGrantedScope(deps, token, scope);
+    const { outcome, session, currentToken } = await rotate(token, request);
     metrics.refreshed(outcome);
     request.annotate({ userId: session.userId });
-    return tokens.respond(session, formatToken(current), scope);
+    return tokens.issue(session, currentToken, scope);
   };
 
-  return (presented, request, scope) =>
-    refresh(presented, request, scope).catch((error: unknown) => {
+  return (token, request, scope = null) =>
+    refresh(token, request, scope).catch((error: unknown) => {
       if (error instanceof InvalidRefreshToken) metrics.refreshed(error.reason === 'reused' ? 'reused' : 'refused');
       throw error;
     });
 };
 
-const newestOf = (token: RefreshToken, { turnSalts, generation }: Standing): RefreshToken =>
-  forward(token, turnSalts.slice(0, generation - token.generation));
+/** Decides about a token that did not rotate its session. What must be recorded is committed before the error is thrown. */
+async function judge(
+  deps: RefreshDeps,
+  token: RefreshToken,
+  state: SessionState | undefined,
+  request: RequestInfo,
+): Promise<Refreshed> {
+  if (!state) throw new InvalidRefreshToken('no such session', 'unknown_session');
+  if (state.status !== 'live') {
+    await recordRefusal(deps, state, request);
+    throw new InvalidRefreshToken(state.status, state.status);
+  }
+  // The session has been rotated eight times within the grace period: the client continues with the same token.
+  if (isCurrent(token, state)) return { outcome: 'unchanged', session: state, currentToken: token };
+  // Only a restored backup explains these two. Nothing was reused.
+  if (token.generation >= state.generation) throw new InvalidRefreshToken('ahead of the row', 'unknown_session');
+  if (state.isWithinGracePeriod && !isPredecessor(token, state))
+    throw new InvalidRefreshToken('not in the chain', 'unknown_session');
+  if (state.isWithinGracePeriod) return replay(deps, token, state, request);
+  await revokeReused(deps, state, request);
+  throw new InvalidRefreshToken('reused', 'reused');
+}
 
-/** Whether the steps from this token lead to the row's. */
-const isPredecessor = (token: RefreshToken, standing: Standing): boolean =>
-  token.generation < standing.generation && secretsEqual(hashToken(newestOf(token, standing)), standing.tokenHash);
+/** A token that was presented again within its grace period gets the current token. Changes nothing. */
+async function replay({ db, audit }: RefreshDeps, token: RefreshToken, state: SessionState, request: RequestInfo) {
+  const { id: sessionId, userId } = state;
+  const isElsewhere = state.rotationNetwork !== request.network;
+  if (isElsewhere) await audit.record(db, request, { type: 'refresh_token.replayed_elsewhere', userId, sessionId });
+  request.annotate({ reason: 'replayed' });
+  const outcome: RefreshOutcome = isElsewhere ? 'replayed_elsewhere' : 'replayed';
+  return { outcome, session: state, currentToken: currentTokenOf(token, state) };
+}
 
-const isCurrent = (token: RefreshToken, { generation, tokenHash }: Standing): boolean =>
+/** Revokes a session whose spent token was presented after its grace period: a thief may have one of its tokens. */
+const revokeReused = ({ db, audit }: RefreshDeps, { id: sessionId, userId }: SessionState, request: RequestInfo) =>
+  db.transaction(async (tx) => {
+    if (!(await revokeSession(tx, sessionId, 'reuse_detected'))) return;
+    await audit.record(tx, request, { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId });
+  });
+
+/** Audits the first refusal of a token of an ended session, so that its tokens cannot fill the audit trail. */
+async function recordRefusal({ db, audit }: RefreshDeps, state: SessionState, request: RequestInfo): Promise<void> {
+  const { id: sessionId, userId, status: reason } = state;
+  if (state.wasRefused) return;
+  await db.transaction(async (tx) => {
+    if ((await markRefused(tx, sessionId)) === 0) return;
+    await audit.record(tx, request, { type: 'refresh_token.refused', outcome: 'failure', reason, userId, sessionId });
+  });
+}
+
+/**
+ * RFC 6749 section 6: the scope "MUST NOT include any scope not originally granted". Checked before the rotation, so that a refused
+ * scope does not spend the token. Invalid tokens are left to the rotation.
+ */
+async function requireGrantedScope(deps: RefreshDeps, token: RefreshToken, scope: string): Promise<void> {
+  const session = await makeFindRotatableSession(deps)(token);
+  const granted = session && deps.tokens.grantedScopes(session);
+  if (granted && !scope.split(' ').every((name) => granted.includes(name)))
+    throw new ValidationFailed([{ path: 'scope', message: 'must not exceed the granted scope' }]);
+}
+
+export const makeFindRotatableSession =
+  ({ db, refreshGracePeriodSeconds }: Pick<RefreshDeps, 'db' | 'refreshGracePeriodSeconds'>): FindRotatableSession =>
+  async (token) => {
+    const state = await findSessionState(db, token, refreshGracePeriodSeconds);
+    if (state?.status !== 'live') return undefined;
+    return isCurrent(token, state) || (state.isWithinGracePeriod && isPredecessor(token, state)) ? state : undefined;
+  };
+
+const currentTokenOf = (token: RefreshToken, { salts, generation }: SessionState): RefreshToken =>
+  advance(token, salts.slice(0, generation - token.generation));
+
+const isCurrent = (token: RefreshToken, { generation, tokenHash }: SessionState): boolean =>
   token.generation === generation && secretsEqual(hashToken(token), tokenHash);
+
+/** Whether the stored salts lead from this token to the current one. */
+const isPredecessor = (token: RefreshToken, state: SessionState): boolean =>
+  token.generation < state.generation && secretsEqual(hashToken(currentTokenOf(token, state)), state.tokenHash);

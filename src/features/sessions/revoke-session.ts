@@ -3,7 +3,7 @@ import { type Authorization, requireOwnerOrAdmin } from '../../core/authorizatio
 import type { Principal } from '../../core/authorization/principal.ts';
 import { NotFound } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSession } from '../../core/sessions/sessions.store.ts';
+import { revokeSession } from '../../core/sessions/sessions.sql.ts';
 import { parseId, type SessionId, type UserId } from '../../lib/ids.ts';
 import type { Database } from '../../platform/postgres.ts';
 

@@ -1,22 +1,23 @@
 import { z } from 'zod';
-import { Accepted, accepted } from '../../http/schemas/accepted.ts';
-import type { Transports } from '../../http/token-transport.ts';
-import { TokenResponse, tokenResponseExample, Transport } from '../../http/schemas/token-response.ts';
 import { EmailAddress } from '../../core/users/email-address.ts';
 import type { PasswordPolicy } from '../../core/users/password-policy.ts';
-import { DisplayName, NewPassword, User, userExample, whenText } from '../../core/users/user.ts';
-import { endpoint } from '../../http/endpoint.ts';
+import { DisplayName, NewPassword, whenText } from '../../core/users/user.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { CsrfFailed } from '../../http/errors.ts';
 import { ResponseWithHeaders } from '../../http/response.ts';
+import { Accepted, accepted } from '../../http/schemas/accepted.ts';
+import { TokenResponse, tokenResponseExample, Transport } from '../../http/schemas/token-response.ts';
+import { toUser, User, userExample } from '../../http/schemas/user.ts';
+import type { TokenTransport } from '../../http/token-transport.ts';
 import { NotReady, Overloaded } from '../../lib/errors.ts';
 import { EmailTaken, RegistrationClosed } from './sign-up.errors.ts';
-import type { SignUp } from './sign-up.ts';
+import { makeSignUp, type SignUpDeps } from './sign-up.ts';
 
 const registerRequest = (policy: PasswordPolicy) =>
   z
     .strictObject({ email: EmailAddress, password: NewPassword, display_name: DisplayName, transport: Transport })
     .superRefine(({ password, email, display_name: displayName }, context) => {
-      // The others may be at fault themselves, and then be anything.
+      // The other members can be invalid here, and of any type.
       for (const message of policy.checkOffline(password, { email: String(email), displayName: String(displayName) }))
         context.addIssue({ code: 'custom', path: ['password'], message });
     }, whenText('password'))
@@ -27,35 +28,44 @@ const registerRequest = (policy: PasswordPolicy) =>
 
 const Registration = TokenResponse.extend({ user: User }).meta({
   id: 'Registration',
-  description: 'The account, and a pair of tokens for its first session',
+  description: 'The account and the tokens of its first session',
   examples: [{ user: userExample, ...tokenResponseExample }],
 });
 
-export const signUpRoute = (signUp: SignUp, policy: PasswordPolicy, transports: Transports) =>
-  endpoint({
-    method: 'post',
-    path: '/register',
-    operationId: 'register',
-    tag: 'Accounts',
-    summary: 'Make an account and log it in',
-    // A taken address counts because the response reveals that it has an account.
-    rateLimit: { group: 'register', counts: ['success', EmailTaken] },
-    body: registerRequest(policy),
-    description:
-      'Mails a link that confirms the address. Where the service requires that first, the answer is 202 and the same for ' +
-      'every address, and nobody is logged in.',
-    response: Registration,
-    status: 201,
-    alternativeResponses: [
-      { status: 202, response: Accepted, description: 'The address must be confirmed by mail first' },
-    ],
-    errors: [EmailTaken, RegistrationClosed, CsrfFailed, Overloaded, NotReady],
-    async handle({ body: { email, password, display_name: displayName, transport }, request, browser }) {
-      transports.guard(transport, browser);
-      const replaces = transports.replaced(transport, browser);
-      const registered = await signUp({ email, password, displayName, replaces }, request);
-      if (!registered)
-        return new ResponseWithHeaders(accepted('Open the link that is on its way to this address.'), {}, 202);
-      return transports.deliver(registered, transport, browser);
-    },
-  });
+export interface SignUpEndpointDeps extends SignUpDeps {
+  passwordPolicy: PasswordPolicy;
+  tokenTransport: TokenTransport;
+}
+
+export function signUpEndpoints({ passwordPolicy, tokenTransport, ...deps }: SignUpEndpointDeps): Endpoint[] {
+  const signUp = makeSignUp(deps);
+  return [
+    endpoint({
+      method: 'post',
+      path: '/register',
+      operationId: 'register',
+      tag: 'Accounts',
+      summary: 'Create an account and log in',
+      description:
+        'Sends an email with a link that verifies the email address. If the service requires verified addresses, the response ' +
+        'is 202, the same for every address, and no session is created.',
+      // A taken address counts because the response shows that it has an account.
+      rateLimit: { group: 'register', counts: ['success', EmailTaken] },
+      body: registerRequest(passwordPolicy),
+      response: Registration,
+      status: 201,
+      alternativeResponses: [
+        { status: 202, response: Accepted, description: 'The email address must be verified first' },
+      ],
+      errors: [EmailTaken, RegistrationClosed, CsrfFailed, Overloaded, NotReady],
+      async handle({ body: { email, password, display_name: displayName, transport }, request, browser }) {
+        const replaces = tokenTransport.replacedSession(transport, browser);
+        const signedUp = await signUp({ email, password, displayName, replaces }, request);
+        if (!signedUp)
+          return new ResponseWithHeaders(accepted('Open the link that we sent to your email address.'), {}, 202);
+        const { body, headers } = tokenTransport.deliver(signedUp.tokens, transport);
+        return new ResponseWithHeaders({ user: toUser(signedUp.user), ...body }, headers);
+      },
+    }),
+  ];
+}

@@ -1,20 +1,23 @@
-import type { DrawNewSession } from '../../core/sessions/new-session.ts';
-import { formatToken } from '../../core/sessions/refresh-token.ts';
-import type { TokenResponse } from '../../http/schemas/token-response.ts';
-import type { Tokens } from '../../core/tokens/issue-tokens.ts';
+import type { Audit } from '../../core/audit/audit.ts';
+import type { Outbox } from '../../core/email/outbox.ts';
+import type { RequestInfo } from '../../core/request-info.ts';
+import { type CreatedSession, type CreateSession, replaceSession } from '../../core/sessions/create-session.ts';
+import type { IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import type { HashNewPassword } from '../../core/users/new-password.ts';
-import { toUser, type User } from '../../core/users/user.ts';
-import type { RequestInfo } from '../../core/request-info.ts';
+import type { UserRow } from '../../core/users/user.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { newId, type SessionId, type UserId } from '../../lib/ids.ts';
+import type { Database, Transaction } from '../../platform/postgres.ts';
 import { EmailTaken, RegistrationClosed } from './sign-up.errors.ts';
-import type { SignUpStore } from './sign-up.store.ts';
+import { findUser, grantUserRole, type NewAccount } from './sign-up.sql.ts';
 
 export interface SignUpDeps {
-  store: SignUpStore;
+  db: Database;
+  audit: Audit;
+  outbox: Outbox;
   hashNewPassword: HashNewPassword;
-  newSession: DrawNewSession;
+  createSession: CreateSession;
   tokens: Tokens;
   clock: Clock;
   registrationOpen: boolean;
@@ -25,20 +28,23 @@ export interface Registration {
   email: EmailAddress;
   password: string;
   displayName: string;
-  /** The session whose cookie the new one's overwrites. */
+  /** The session whose cookie the response overwrites. */
   replaces: SessionId | undefined;
 }
 
-/** Undefined where the address must be verified first: then nobody learns whether there is an account now. */
-export type SignUp = (
-  registration: Registration,
-  request: RequestInfo,
-) => Promise<(TokenResponse & { user: User }) | undefined>;
+export interface SignedUp {
+  user: UserRow;
+  tokens: IssuedTokens;
+}
 
-/** Makes an account and logs it in. @throws RegistrationClosed, ValidationFailed, EmailTaken, Overloaded */
-export const makeSignUp = (deps: SignUpDeps): SignUp => {
-  const { store, hashNewPassword, newSession, tokens, clock, registrationOpen, emailVerification } = deps;
-  return async ({ email, password, displayName, replaces }, request) => {
+/** Undefined if the email address must be verified first: the response must not show whether an account was created. */
+export type SignUp = (registration: Registration, request: RequestInfo) => Promise<SignedUp | undefined>;
+
+/** Creates an account and logs it in. @throws RegistrationClosed, ValidationFailed, EmailTaken, Overloaded, NotReady */
+export const makeSignUp =
+  (deps: SignUpDeps): SignUp =>
+  async ({ email, password, displayName, replaces }, request) => {
+    const { hashNewPassword, tokens, clock, registrationOpen, emailVerification } = deps;
     if (!registrationOpen) throw new RegistrationClosed();
     tokens.requireKey();
     const passwordHash = await hashNewPassword({
@@ -49,13 +55,58 @@ export const makeSignUp = (deps: SignUpDeps): SignUp => {
     });
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
     if (emailVerification === 'required') {
-      await store.enrol(account, request);
+      await registerUnverified(deps, account, request);
       return undefined;
     }
-    const { token, birth } = newSession(request, null);
-    const outcome = await store.register(account, birth, replaces, request);
-    if (outcome.kind === 'email_taken') throw new EmailTaken();
-    request.annotate({ userId: account.id, sessionId: token.sessionId });
-    return { user: toUser(outcome.user), ...tokens.respond(outcome.session, formatToken(token)) };
+    const { user, created } = await register(deps, account, replaces, request);
+    request.annotate({ userId: user.id, sessionId: created.session.id });
+    return { user, tokens: tokens.issue(created.session, created.refreshToken) };
   };
-};
+
+/** Creates the account with its first session. @throws EmailTaken */
+const register = (
+  deps: SignUpDeps,
+  account: NewAccount,
+  replaces: SessionId | undefined,
+  request: RequestInfo,
+): Promise<{ user: UserRow; created: CreatedSession }> =>
+  deps.db.transaction(async (tx) => {
+    const { audit, createSession, emailVerification } = deps;
+    const { id: userId, passwordHash: verifiedHash } = account;
+    if (!(await createAccount(tx, account))) throw new EmailTaken();
+    const created = await createSession(tx, { userId, verifiedHash, requestedScope: null, request });
+    const user = await findUser(tx, userId);
+    if (!created || !user) throw new Error('the account that was just created does not exist');
+    const actor = { userId };
+    if (replaces) await replaceSession(tx, audit, replaces, actor, request);
+    await audit.record(tx, request, { type: 'account.registered', actor, userId, sessionId: created.session.id });
+    if (emailVerification !== 'off') await requestEmail(deps, tx, account, request);
+    return { user, created };
+  });
+
+/** Creates the account without a session, or nothing. Runs the same statements either way, so that the time does not tell. */
+const registerUnverified = (deps: SignUpDeps, account: NewAccount, request: RequestInfo): Promise<void> =>
+  deps.db.transaction(async (tx) => {
+    const isCreated = await createAccount(tx, account);
+    await deps.audit.record(tx, request, {
+      type: 'account.registered',
+      ...(isCreated ? { userId: account.id } : { outcome: 'failure', reason: 'email_taken' }),
+    });
+    await requestEmail(deps, tx, account, request);
+  });
+
+/** Creates the account with the role `user`. False if the email address is taken or reserved. */
+async function createAccount(tx: Transaction, account: NewAccount): Promise<boolean> {
+  // The unique index decides between concurrent registrations of one address, without failing the transaction.
+  const { count: inserted } = await tx.user.createMany({ data: [account], skipDuplicates: true });
+  const granted = await grantUserRole(tx, account);
+  if (inserted > granted) await tx.user.delete({ where: { id: account.id } });
+  return granted === 1;
+}
+
+const requestEmail = (
+  { outbox }: SignUpDeps,
+  tx: Transaction,
+  { id, email }: NewAccount,
+  request: RequestInfo,
+): Promise<void> => outbox.enqueueRequest(tx, { kind: 'registration', email, userId: id, source: request });

@@ -1,6 +1,6 @@
 import type { Principal } from '../../core/authorization/principal.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { type ChangeUserDeps, loadTargetUser } from './target-user.ts';
 

@@ -5,7 +5,7 @@ import { adminRole, type AuthorizedPrincipal, requireGrantable } from '../../cor
 import { NotFound, ValidationFailed } from '../../core/errors.ts';
 import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { revokeSessionsOf } from '../../core/sessions/sessions.store.ts';
+import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { LastAdmin } from '../../core/users/users.errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { UserId } from '../../lib/ids.ts';

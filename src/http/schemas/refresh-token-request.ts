@@ -3,8 +3,11 @@ import { tokenResponseExample } from './token-response.ts';
 
 export const RefreshTokenRequest = z
   .strictObject({
-    /** No form is asked for here: what is no token of ours is answered like any other bad token. */
-    refresh_token: z.string().optional().meta({ description: 'As the last answer gave it; left out with the cookie' }),
+    // No format: a malformed token gets the same response as any other invalid token.
+    refresh_token: z
+      .string()
+      .optional()
+      .meta({ description: 'The token of the last response. Omit it with the cookie' }),
   })
   .meta({ id: 'RefreshTokenRequest', examples: [{ refresh_token: tokenResponseExample.refresh_token }] });
 

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globa
 import type { Response } from 'supertest';
 import { freshEmail, password, startApp, type Account, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { startStatementTap, type StatementTap } from './statement-tap.ts';
+import { startStatementTap, type StatementTap } from '../support/statement-tap.ts';
 
 jest.setTimeout(30_000);
 
-// Hashes of the default memory, so that one more or one less of them shows in the time.
+// Expensive hashes, so that one more or less shows in the time.
 const settings = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' };
 
 let database: TestDatabase;
@@ -38,25 +38,25 @@ const attempts: [string, () => Promise<Response>][] = [
   ['a disabled account with a wrong password', () => app.login(disabled.email, wrong)],
 ];
 
-/** All that a client sees, less what differs between any two requests. */
-function seen({ status, headers, body, text }: Response) {
+/** The visible parts of a response, without those that differ between any two requests. */
+function visible({ status, headers, body, text }: Response) {
   const { date: _, 'x-request-id': requestId, ratelimit: __, ...others } = headers as Record<string, string>;
   expect(body.instance).toBe(requestId);
   return { status, headers: others, text: text.replace(body.instance, '…') };
 }
 
-test('unknown account, wrong password and disabled account have one answer, to the header', async () => {
-  const answers = [];
-  for (const [, attempt] of attempts) answers.push(seen(await attempt()));
-  const [first] = answers;
+test('unknown account, wrong password and disabled account get the same response, including headers', async () => {
+  const responses = [];
+  for (const [, attempt] of attempts) responses.push(visible(await attempt()));
+  const [first] = responses;
   expect(first).toMatchObject({ status: 401, headers: { 'cache-control': 'no-store' } });
   expect(JSON.parse(first?.text ?? '')).toMatchObject({ code: 'invalid_credentials', status: 401, instance: '…' });
-  for (const answer of answers) expect(answer).toEqual(first);
+  for (const response of responses) expect(response).toEqual(first);
 });
 
-test('a stored hash that is of no known form refuses like a wrong password', async () => {
+test('a stored hash of an unknown format is refused like a wrong password', async () => {
   const odd = await app.register();
-  const wrongPassword = seen(await app.login(active.email, wrong));
+  const wrongPassword = visible(await app.login(active.email, wrong));
   for (const hash of [
     '',
     '!',
@@ -66,24 +66,24 @@ test('a stored hash that is of no known form refuses like a wrong password', asy
     '$argon2id$v=19$m=65536,t=2,p=1$AAAA',
   ]) {
     await app.sql.query('UPDATE users SET password_hash = $2 WHERE id = $1', [odd.user.id, hash]);
-    expect(seen(await app.login(odd.email))).toEqual(wrongPassword);
+    expect(visible(await app.login(odd.email))).toEqual(wrongPassword);
   }
 });
 
-test('they are one to the database: the same statements in the same order', async () => {
+test('all refused logins run the same statements in the same order', async () => {
   const traces: string[][] = [];
   for (const [, attempt] of attempts) {
-    await attempt(); // so that every statement is prepared
+    await attempt(); // Prepares every statement.
     tap.reset();
     await attempt();
     traces.push(tap.statements());
   }
-  // The attempt begins; who is it; and in one transaction: it failed, and the event of it.
+  // Count the attempt, find the user, and in one transaction: count the failure, insert the event.
   expect(traces[0]).toHaveLength(7);
   for (const trace of traces) expect(trace).toEqual(traces[0]);
 });
 
-test('they cost the same hash and take about the same time, so that a stopwatch tells no account from none', async () => {
+test('all refused logins take about the same time, so that it does not reveal whether an account exists', async () => {
   const times = attempts.map((): number[] => []);
   const costs = attempts.map((): number[] => []);
   for (let round = 0; round < 7; round += 1) {
@@ -97,24 +97,24 @@ test('they cost the same hash and take about the same time, so that a stopwatch 
   }
   const median = (list: number[]) => list.toSorted((a, b) => a - b)[list.length >> 1] ?? Number.NaN;
   const spread = (figures: number[]) => Math.max(...figures) / Math.min(...figures);
-  // The least of the processor's time is steady on a busy machine too; one hash more or less doubles it or leaves a tenth.
+  // The minimum CPU time is stable on busy machines. One hash more doubles it, one less leaves a tenth of it.
   expect(spread(costs.map((list) => Math.min(...list)))).toBeLessThan(1.5);
   expect(spread(times.map(median))).toBeLessThan(3);
 });
 
-test('a refused login opens no session and writes nothing but the audit trail, which knows why, and no address that was typed', async () => {
+test('a refused login creates no session and is audited with its reason but without the email address', async () => {
   const { rows: before } = await app.sql.query('SELECT count(*)::int AS n FROM sessions');
   const reasons: string[] = [];
-  for (const [what, attempt] of attempts) {
+  for (const [title, attempt] of attempts) {
     const response = await attempt();
     const { rows } = await app.sql.query('SELECT * FROM audit_events WHERE request_id = $1', [response.body.instance]);
-    expect([what, rows]).toEqual([what, [expect.objectContaining({ type: 'login', outcome: 'failure' })]]);
+    expect([title, rows]).toEqual([title, [expect.objectContaining({ type: 'login', outcome: 'failure' })]]);
     const [{ reason, user_id: userId, actor_id: actorId, session_id: sessionId }] = rows;
     expect([actorId, sessionId]).toEqual([null, null]);
-    reasons.push(`${reason} ${userId === null ? 'nobody' : userId === active.user.id ? 'active' : 'disabled'}`);
+    reasons.push(`${reason} ${userId === null ? 'unknown' : userId === active.user.id ? 'active' : 'disabled'}`);
   }
   expect(reasons).toEqual([
-    'unknown_account nobody',
+    'unknown_account unknown',
     'wrong_password active',
     'account_disabled disabled',
     'wrong_password disabled',
@@ -127,7 +127,7 @@ test('a refused login opens no session and writes nothing but the audit trail, w
   expect((await app.sql.query('SELECT count(*)::int AS n FROM sessions')).rows).toEqual(before);
 });
 
-test('where the login came from stands in the erasable side table', async () => {
+test('IP address and user agent of a refused login are stored in the erasable side table', async () => {
   const response = await app.call('post', '/login', {
     body: { email: active.email, password: wrong },
     headers: { 'user-agent': 'Curious/1.0' },
@@ -147,7 +147,7 @@ test('where the login came from stands in the erasable side table', async () => 
   ]);
 });
 
-test('an account that is enabled again logs in again', async () => {
+test('an account can log in again after it was enabled again', async () => {
   const { email, user } = await app.register();
   const isActive = (value: boolean) => app.sql.query('UPDATE users SET is_active = $1 WHERE id = $2', [value, user.id]);
   await isActive(false);

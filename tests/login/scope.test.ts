@@ -19,49 +19,49 @@ afterAll(() => app.close());
 
 const grant = ({ user: { id } }: Account, role: string) =>
   app.sql.query('INSERT INTO user_roles (user_id, role) VALUES ($1, $2)', [id, role]);
-const withdraw = ({ user: { id } }: Account, role: string) =>
+const take = ({ user: { id } }: Account, role: string) =>
   app.sql.query('DELETE FROM user_roles WHERE user_id = $1 AND role = $2', [id, role]);
 
 const login = ({ email }: Account, scope?: unknown) => app.post('/login', { email, password, scope });
 
-/** The scope of a login, which its answer and its token must agree upon. */
-async function scopeOf(account: Account, asked?: string): Promise<string> {
-  const response = await login(account, asked);
+/** The scope of a login. The response and its access token must agree. */
+async function scopeOf(account: Account, requested?: string): Promise<string> {
+  const response = await login(account, requested);
   expect(response.status).toBe(200);
   const { access_token: token, scope } = response.body;
   expect(decodeJwt(token)['scope']).toBe(scope);
   return scope;
 }
 
-describe('elevated scopes are given only by name:', () => {
-  test('left out, the scope of a user has no api-keys', async () => {
+describe('elevated scopes must be requested by name:', () => {
+  test('the default scope of a user does not contain api-keys', async () => {
     expect(await scopeOf(user)).toBe('profile sessions');
   });
 
-  test('left out, the scope of an administrator is that of a user', async () => {
+  test('the default scope of an administrator is the same as that of a user', async () => {
     expect(await scopeOf(admin)).toBe('profile sessions');
     expect(decodeJwt((await login(admin)).body.access_token)['roles']).toEqual(['admin', 'user']);
   });
 
-  test('asked for by name they are given, and nothing besides', async () => {
+  test('a login that requests them gets only the requested scopes', async () => {
     expect(await scopeOf(user, 'api-keys')).toBe('api-keys');
     expect(await scopeOf(admin, 'users:read')).toBe('users:read');
     expect(await scopeOf(admin, adminScopes)).toBe(adminScopes);
   });
 });
 
-describe('a scope that is asked for narrows and never widens:', () => {
-  test('what one does not hold is left out', async () => {
+describe('a requested scope narrows and never extends the scopes of the roles:', () => {
+  test('scopes that the user does not hold are omitted', async () => {
     expect(await scopeOf(user, 'profile users:write keys:write')).toBe('profile');
-    expect(await scopeOf(user, `sessions ${adminScopes} unheard-of`)).toBe('sessions');
+    expect(await scopeOf(user, `sessions ${adminScopes} unknown-scope`)).toBe('sessions');
   });
 
-  test('order and repeats do not matter', async () => {
+  test('order and duplicates do not matter', async () => {
     expect(await scopeOf(user, 'sessions profile profile')).toBe('profile sessions');
   });
 
-  test.each(['users:write', adminScopes, 'unheard-of', 'PROFILE', 'profil'])(
-    'where nothing of %s is held, the login is refused',
+  test.each(['users:write', adminScopes, 'unknown-scope', 'PROFILE', 'profil'])(
+    'a login is refused if the user holds none of %s',
     async (scope) => {
       const sessions = async () => (await app.sql.query('SELECT count(*)::int AS n FROM sessions')).rows;
       const before = await sessions();
@@ -72,7 +72,7 @@ describe('a scope that is asked for narrows and never widens:', () => {
     },
   );
 
-  test('with a wrong password nothing is told of what the account holds', async () => {
+  test('a wrong password is refused before the scope is checked', async () => {
     const response = await app.post('/login', { email: user.email, password: 'not the one', scope: 'users:write' });
     expect(response.status).toBe(401);
   });
@@ -92,7 +92,7 @@ describe('a scope that is asked for narrows and never widens:', () => {
     7,
     null,
     ['profile'],
-  ])('%j is malformed', async (scope) => {
+  ])('%j is refused as malformed', async (scope) => {
     const response = await login(user, scope);
     expect(response.status).toBe(400);
     const paths = (response.body.errors as { path: string }[]).map(({ path }) => path);
@@ -100,13 +100,13 @@ describe('a scope that is asked for narrows and never widens:', () => {
   });
 });
 
-describe('a session keeps what its login asked for:', () => {
-  test('a refresh gives the same scope again', async () => {
+describe('a session keeps the scope that its login requested:', () => {
+  test('a refresh returns the same scope', async () => {
     const { refresh_token: token } = (await login(user, 'profile api-keys')).body;
     expect((await app.refresh(token)).body.scope).toBe('api-keys profile');
   });
 
-  test('a role that is granted shows at the next refresh, in roles and scopes; one that is withdrawn, too', async () => {
+  test('granted and revoked roles take effect at the next refresh', async () => {
     const account = await app.register();
     let { refresh_token: token } = (await login(account, 'profile audit:read')).body;
     const refreshed = async () => {
@@ -120,22 +120,22 @@ describe('a session keeps what its login asked for:', () => {
     expect(await refreshed()).toEqual({ roles: ['user'], scope: 'profile' });
     await grant(account, 'admin');
     expect(await refreshed()).toEqual({ roles: ['admin', 'user'], scope: 'audit:read profile' });
-    await withdraw(account, 'admin');
+    await take(account, 'admin');
     expect(await refreshed()).toEqual({ roles: ['user'], scope: 'profile' });
-    await withdraw(account, 'user');
+    await take(account, 'user');
     expect(await refreshed()).toEqual({ roles: [], scope: '' });
   });
 
-  test('a token without any scope opens nothing', async () => {
+  test('an access token without scopes is refused with 403', async () => {
     const account = await app.register();
-    await withdraw(account, 'user');
+    await take(account, 'user');
     const { access_token: token, scope } = (await app.refresh(account.refresh_token)).body;
     expect(scope).toBe('');
     expect((await app.get('/me', token)).status).toBe(403);
     expect((await app.get('/sessions', token)).status).toBe(403);
   });
 
-  test('a grant without a named scope follows the role, less the elevated scopes', async () => {
+  test('a session without a requested scope gets new scopes of its roles except elevated scopes', async () => {
     const account = await app.register();
     await app.sql.query(`INSERT INTO roles (name, description, scopes) VALUES ('editor', 'Edits', '{posts:write}')`);
     await grant(account, 'editor');
@@ -148,14 +148,14 @@ describe('a session keeps what its login asked for:', () => {
   });
 });
 
-test('the profile tells all that is held, elevated scopes too', async () => {
+test('the profile contains all scopes of the user, including elevated scopes', async () => {
   const { access_token: token } = (await login(admin)).body;
   const { body } = await app.get('/me', token);
   expect(body.roles).toEqual(['admin', 'user']);
   expect(body.scopes).toEqual(['api-keys', ...adminScopes.split(' '), 'profile', 'sessions'].sort());
 });
 
-test('a login that holds nothing of what it asks for is in the audit trail, as it tells that the password is right', async () => {
+test('a login without any held scope is audited because it shows that the password is correct', async () => {
   const account = await app.register();
   expect((await app.post('/login', { email: account.email, password, scope: 'zzz' })).status).toBe(400);
   const { rows } = await app.sql.query(

@@ -17,7 +17,7 @@ afterAll(() => app.close());
 const login = (members: Record<string, unknown> = {}) =>
   app.post('/login', { email: account.email, password, ...members });
 
-test('a login answers with a live pair of tokens for a session of its own, and nothing else', async () => {
+test('a login returns valid tokens of a new session and nothing else', async () => {
   const response = await login();
   expect(response.status).toBe(200);
   expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
@@ -37,7 +37,7 @@ test('a login answers with a live pair of tokens for a session of its own, and n
   expect((await app.get('/me', account.access_token)).status).toBe(200);
 });
 
-test('a login is in the audit trail, with its session', async () => {
+test('a login is audited with its session', async () => {
   const { session_id: sessionId } = (await login()).body;
   const { rows } = await app.sql.query(
     'SELECT type, outcome, reason, actor_id, user_id FROM audit_events WHERE session_id = $1',
@@ -47,15 +47,15 @@ test('a login is in the audit trail, with its session', async () => {
   expect(rows).toEqual([{ type: 'login', outcome: 'success', reason: null, actor_id: id, user_id: id }]);
 });
 
-test('fifty logins at once give fifty sessions', async () => {
-  const answers = await Promise.all(Array.from({ length: 50 }, () => login()));
-  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-  expect(new Set(answers.map(({ body }) => body.session_id)).size).toBe(50);
-  expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(50);
-  expect(new Set(answers.map(({ body }) => decodeJwt(body.access_token).jti)).size).toBe(50);
+test('fifty concurrent logins create fifty sessions', async () => {
+  const responses = await Promise.all(Array.from({ length: 50 }, () => login()));
+  expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([200]));
+  expect(new Set(responses.map(({ body }) => body.session_id)).size).toBe(50);
+  expect(new Set(responses.map(({ body }) => body.refresh_token)).size).toBe(50);
+  expect(new Set(responses.map(({ body }) => decodeJwt(body.access_token).jti)).size).toBe(50);
 });
 
-test('a user has at most a hundred live sessions: the oldest make room', async () => {
+test('a login revokes the oldest session of a user with 100 live sessions', async () => {
   const { user, session_id: oldest, access_token: token, email } = await app.register();
   await app.sql.query(
     `INSERT INTO sessions (id, user_id, created_at, absolute_expires_at, auth_time, client_id, amr, ip, expires_at,
@@ -78,7 +78,7 @@ test('a user has at most a hundred live sessions: the oldest make room', async (
   ]);
 });
 
-test('a refresh token travels in a body or in a cookie, and in no other way', async () => {
+test('the only transports are body and cookie', async () => {
   expect((await login({ transport: 'body' })).status).toBe(200);
   for (const transport of ['header', 'BODY', '', null, 1]) {
     const response = await login({ transport });
@@ -87,7 +87,7 @@ test('a refresh token travels in a body or in a cookie, and in no other way', as
   }
 });
 
-test('all faults of a body are listed at once', async () => {
+test('all errors of a body are listed together', async () => {
   const paths = async (body: unknown) => {
     const response = await app.post('/login', body);
     expect(response.status).toBe(400);
@@ -105,7 +105,7 @@ test('all faults of a body are listed at once', async () => {
   expect(await paths({ email: { $gt: '' }, password: { $gt: '' } })).toEqual(['email', 'password']);
 });
 
-test('a password is compared as a whole: none that is longer or shorter than 128 code points passes for it', async () => {
+test('longer and shorter passwords do not match a password of 128 code points', async () => {
   const email = freshEmail();
   const longest = 'zq7'.repeat(43).slice(0, 128);
   expect((await app.post('/register', { email, password: longest, display_name: 'Ada' })).status).toBe(201);
@@ -115,7 +115,7 @@ test('a password is compared as a whole: none that is longer or shorter than 128
   expect((await app.login(email, 'z'.repeat(1025))).status).toBe(400);
 });
 
-test('what does not stand in the body is no credential', async () => {
+test('credentials in the query or in HTTP Basic are ignored', async () => {
   const { email } = account;
   const query = `/login?email=${encodeURIComponent(email)}&password=${encodeURIComponent(password)}`;
   expect((await app.post(query, {})).status).toBe(400);

@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface StatementTap {
-  /** The database, by way of the tap. */
+  /** The URL of the database through the tap. */
   url: string;
-  /** The names of the statements that ran since the last reset, in order; unnamed ones and plain queries by their text. */
+  /** Names of the statements since the last reset, in order; the texts of unnamed statements and simple queries. */
   statements(): string[];
   reset(): void;
   close(): Promise<void>;
 }
 
-/** A wire between a service and Postgres that notes which statements pass (protocol 3, section "Message Formats"). */
+/** A proxy between a service and Postgres that records statements (protocol 3, section "Message Formats"). */
 export async function startStatementTap(databaseUrl: string): Promise<StatementTap> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
@@ -40,28 +40,28 @@ export async function startStatementTap(databaseUrl: string): Promise<StatementT
   };
 }
 
-/** Cuts a client's bytes into messages, and tells of each Query and each Bind. */
-function makeReader(tell: (statement: string) => void): (chunk: Buffer) => void {
+/** Splits a client's bytes into messages and reports each Query and Bind. */
+function makeReader(report: (statement: string) => void): (chunk: Buffer) => void {
   let rest = Buffer.alloc(0);
-  let greeted = false; // the first message has no type
+  let hasStarted = false; // The first message has no type.
   let unnamed = '';
   const text = (bytes: Buffer, from: number) => bytes.toString('utf8', from, bytes.indexOf(0, from));
 
   const message = (type: string, body: Buffer) => {
-    if (type === 'Q') tell(text(body, 0));
+    if (type === 'Q') report(text(body, 0));
     if (type === 'P' && body[0] === 0) unnamed = text(body, 1);
-    if (type === 'B') tell(text(body, body.indexOf(0) + 1) || unnamed);
+    if (type === 'B') report(text(body, body.indexOf(0) + 1) || unnamed);
   };
 
   return (chunk) => {
     rest = Buffer.concat([rest, chunk]);
     for (;;) {
-      const head = greeted ? 1 : 0;
+      const head = hasStarted ? 1 : 0;
       if (rest.length < head + 4) return;
       const end = head + rest.readUInt32BE(head);
       if (rest.length < end) return;
-      if (greeted) message(String.fromCharCode(rest[0] ?? 0), rest.subarray(5, end));
-      greeted = true;
+      if (hasStarted) message(String.fromCharCode(rest[0] ?? 0), rest.subarray(5, end));
+      hasStarted = true;
       rest = rest.subarray(end);
     }
   };

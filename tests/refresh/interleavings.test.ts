@@ -1,4 +1,4 @@
-// Invariant 7, one order of events at a time: a login or a turn stops on its way to Postgres and is overtaken.
+// Invariants 1, 5 and 7, one order of events at a time: a request is stopped before a statement while another request runs.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { hash as bcryptHash } from '@node-rs/bcrypt';
@@ -9,15 +9,15 @@ import { generationOf, granted, refusal } from '../support/refresh-tokens.ts';
 import { letPass, readSession, readSessionsOf, refreshEvents } from '../support/session-rows.ts';
 import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts';
 
-const theBirth = /INSERT INTO sessions/;
-const theTurn = /UPDATE sessions AS s\s+SET expires_at/;
-const theRevocation = /UPDATE sessions AS s SET revoked_at/;
-const theRehash = /UPDATE users SET password_hash/;
+const sessionInsert = /INSERT INTO sessions/;
+const rotationStatement = /UPDATE sessions AS s\s+SET expires_at/;
+const revocation = /UPDATE sessions AS s SET revoked_at/;
+const rehash = /UPDATE users SET password_hash/;
 const newPassword = 'a quieter mare and no battery';
 
 let database: TestDatabase;
 let proxy: PostgresProxy;
-/** Reaches Postgres through the proxy; the other process goes straight. */
+/** Connects to Postgres through the proxy, the other app directly. */
 let slow: TestApp;
 let quick: TestApp;
 let account: Account;
@@ -38,7 +38,7 @@ beforeEach(async () => {
   account = await quick.register();
 });
 
-/** Starts a request, lets others overtake it when it has come to a statement, and answers what it got in the end. */
+/** Starts a request, stops it before a statement, runs `overtaking`, and returns the response of the stopped request. */
 async function overtake(
   start: () => Promise<Response>,
   statement: RegExp,
@@ -47,7 +47,7 @@ async function overtake(
   const stopped = proxy.withholdStatement(statement);
   const pending = start();
   const answered = pending.then(({ status }) =>
-    Promise.reject(new Error(`answered ${status} before it was overtaken`)),
+    Promise.reject(new Error(`returned ${status} before it was overtaken`)),
   );
   const { release } = await Promise.race([stopped, answered]);
   answered.catch(() => {});
@@ -58,7 +58,7 @@ async function overtake(
 
 const noContent = async (pending: Promise<Response>) => expect((await pending).status).toBe(204);
 const logIn = () => slow.login(account.email);
-const turn = () => slow.refresh(account.refresh_token);
+const refresh = () => slow.refresh(account.refresh_token);
 const changePassword = () =>
   noContent(
     quick.post('/me/password', { current_password: password, new_password: newPassword }, account.access_token),
@@ -69,88 +69,88 @@ const change = (assignment: string, value: unknown) =>
 const unrevoked = async () =>
   (await readSessionsOf(quick.sql, account.user.id)).flatMap(({ id, revokedReason }) => (revokedReason ? [] : [id]));
 
-test('a login that a change of the password overtakes is refused (invariant 7)', async () => {
-  expect((await overtake(logIn, theBirth, changePassword)).status).toBe(401);
+test('a login is refused if the password changes before its session is created (invariant 7)', async () => {
+  expect((await overtake(logIn, sessionInsert, changePassword)).status).toBe(401);
   expect(await unrevoked()).toEqual([account.session_id]);
 });
 
-test('a login that a disabling overtakes is refused, and leaves no session behind (invariant 7)', async () => {
-  expect((await overtake(logIn, theBirth, () => change('is_active = $2', false))).status).toBe(401);
+test('a login is refused if the account is disabled before its session is created (invariant 7)', async () => {
+  expect((await overtake(logIn, sessionInsert, () => change('is_active = $2', false))).status).toBe(401);
   expect(await unrevoked()).toEqual([account.session_id]);
 });
 
-test('a login that a deletion of the account overtakes is refused (invariant 7)', async () => {
+test('a login is refused if the account is deleted before its session is created (invariant 7)', async () => {
   const erase = () => noContent(quick.post('/me/delete', { current_password: password }, account.access_token));
-  expect((await overtake(logIn, theBirth, erase)).status).toBe(401);
+  expect((await overtake(logIn, sessionInsert, erase)).status).toBe(401);
 });
 
-test('a login that a rehash of the same password overtakes succeeds', async () => {
+test('a login succeeds if another login replaces the weak hash first', async () => {
   await change('password_hash = $2', await bcryptHash(password, 4));
-  const answer = await overtake(logIn, theRehash, async () => granted(await quick.login(account.email)));
-  expect(generationOf(granted(await quick.refresh(granted(answer))))).toBe(1);
+  const response = await overtake(logIn, rehash, async () => granted(await quick.login(account.email)));
+  expect(generationOf(granted(await quick.refresh(granted(response))))).toBe(1);
 });
 
-test('a rehash that a reset overtakes does not bring the old password back (invariant 7)', async () => {
+test('a rehash does not restore the old password if the password is reset first (invariant 7)', async () => {
   const other = await quick.register({ password: newPassword });
   const { rows } = await quick.sql.query<{ hash: string }>('SELECT password_hash AS hash FROM users WHERE id = $1', [
     other.user.id,
   ]);
   await change('password_hash = $2', await bcryptHash(password, 4));
   const reset = () => change('password_hash = $2', rows[0]?.hash);
-  expect((await overtake(logIn, theRehash, reset)).status).toBe(401);
+  expect((await overtake(logIn, rehash, reset)).status).toBe(401);
   expect((await quick.login(account.email)).status).toBe(401);
   granted(await quick.login(account.email, newPassword));
 });
 
-test('a login that a logout everywhere overtakes comes after it, and lives', async () => {
-  const answer = await overtake(logIn, theBirth, () =>
+test('a login that commits after a logout everywhere stays live', async () => {
+  const response = await overtake(logIn, sessionInsert, () =>
     noContent(quick.post('/logout/all', undefined, account.access_token)),
   );
-  granted(await quick.refresh(granted(answer)));
+  granted(await quick.refresh(granted(response)));
   expect(refusal(await quick.refresh(account.refresh_token))).toBe('revoked');
 });
 
 test.each([
   ['/logout/all', undefined],
   ['/me/password', { current_password: password, new_password: newPassword }],
-])('a login that is not committed yet ends by the %s that waits for it (invariant 7)', async (path, body) => {
-  const ends: Promise<unknown>[] = [];
-  const answer = await overtake(logIn, /^COMMIT/, async () => {
-    ends.push(noContent(quick.post(path, body, account.access_token)));
+])('%s waits for a login that has not committed and revokes its session (invariant 7)', async (path, body) => {
+  const waiting: Promise<unknown>[] = [];
+  const response = await overtake(logIn, /^COMMIT/, async () => {
+    waiting.push(noContent(quick.post(path, body, account.access_token)));
     await untilWaiting();
   });
-  await Promise.all(ends);
-  expect(refusal(await slow.refresh(granted(answer)))).toBe('revoked');
+  await Promise.all(waiting);
+  expect(refusal(await slow.refresh(granted(response)))).toBe('revoked');
 });
 
 test.each([
-  ['a logout', () => noContent(quick.post('/logout', { refresh_token: account.refresh_token }))],
-  ['a disabling', () => change('is_active = $2', false)],
-])('a turn that %s overtakes is refused (invariant 7)', async (_, end) => {
-  expect(refusal(await overtake(turn, theTurn, end))).toBe('revoked');
+  ['is logged out', () => noContent(quick.post('/logout', { refresh_token: account.refresh_token }))],
+  ['is disabled', () => change('is_active = $2', false)],
+])('a refresh is refused if the session or its user %s before the rotation (invariant 7)', async (_, end) => {
+  expect(refusal(await overtake(refresh, rotationStatement, end))).toBe('revoked');
   expect((await readSession(quick.sql, account.session_id)).generation).toBe(0);
 });
 
-test('a turn that a turn of the same token overtakes answers what that one answered (invariant 1)', async () => {
+test('a refresh returns the same successor as a concurrent refresh that rotates first (invariant 1)', async () => {
   const successors: string[] = [];
-  const answer = await overtake(turn, theTurn, async () => {
+  const response = await overtake(refresh, rotationStatement, async () => {
     successors.push(granted(await quick.refresh(account.refresh_token)));
   });
-  expect([granted(answer)]).toEqual(successors);
+  expect([granted(response)]).toEqual(successors);
 });
 
-test('a reuse that another reuse overtakes is refused as well, and audited once (invariant 5)', async () => {
+test('two concurrent reuses are both refused and audited once (invariant 5)', async () => {
   const { refresh_token: spent, session_id: id } = account;
   granted(await quick.refresh(spent));
   await letPass(quick.sql, 60, [id]);
-  const answer = await overtake(turn, theRevocation, async () =>
+  const response = await overtake(refresh, revocation, async () =>
     expect(refusal(await quick.refresh(spent))).toBe('reused'),
   );
-  expect(refusal(answer)).toBe('reused');
+  expect(refusal(response)).toBe('reused');
   expect(await refreshEvents(quick.sql, id)).toHaveLength(1);
 });
 
-/** Until some statement waits for a lock, or for two seconds: then it does not wait, and the test fails by itself. */
+/** Waits until a statement waits for a lock, at most two seconds. Without a waiting statement the test fails by itself. */
 async function untilWaiting(): Promise<void> {
   for (let tries = 0; tries < 100; tries += 1) {
     const { rowCount } = await quick.sql.query(

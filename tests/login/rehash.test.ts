@@ -16,7 +16,7 @@ const [argon2d, argon2i, argon2id] = [0, 1, 2];
 const argon2Of = (algorithm: number, memoryCost: number, timeCost: number, parallelism = 1) =>
   argon2(password, { algorithm, memoryCost, timeCost, parallelism });
 
-/** An account whose hash came from elsewhere. */
+/** An account with an imported hash. */
 async function accountWith(hash: string): Promise<Account> {
   const account = await app.register();
   await app.sql.query('UPDATE users SET password_hash = $1 WHERE id = $2', [hash, account.user.id]);
@@ -28,8 +28,8 @@ async function storedHash({ user }: Account): Promise<string> {
   return rows[0]?.hash;
 }
 
-describe('a weaker hash that was brought along verifies, and the first login replaces it:', () => {
-  const brought: [string, () => Promise<string>][] = [
+describe('a weaker imported hash is verified, and the first login replaces it:', () => {
+  const imported: [string, () => Promise<string>][] = [
     ...['$2a$', '$2b$', '$2y$'].map((prefix): [string, () => Promise<string>] => [
       `bcrypt ${prefix}`,
       async () => (await bcrypt(password, 4)).replace(/^\$2.\$/, prefix),
@@ -40,7 +40,7 @@ describe('a weaker hash that was brought along verifies, and the first login rep
     ['Argon2d', () => argon2Of(argon2d ?? 0, 20_480, 3)],
   ];
 
-  test.each(brought)('%s', async (_kind, make) => {
+  test.each(imported)('%s', async (_format, make) => {
     const hash = await make();
     const account = await accountWith(hash);
     expect((await app.login(account.email, `${password}r`)).status).toBe(401);
@@ -54,19 +54,19 @@ describe('a weaker hash that was brought along verifies, and the first login rep
     expect((await app.login(account.email)).status).toBe(200);
     expect(await storedHash(account)).toBe(replaced);
     expect((await app.login(account.email, `${password}r`)).status).toBe(401);
-    // A rehash is no change of password: what was open stays open.
+    // A rehash is not a password change, so existing sessions stay live.
     expect((await app.get('/me', account.access_token)).status).toBe(200);
     expect((await app.refresh(first.body.refresh_token)).status).toBe(200);
   });
 });
 
-test('bcrypt from another tool, a known answer, verifies', async () => {
+test('a bcrypt hash of another tool is verified (known answer)', async () => {
   const account = await accountWith('$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW');
   expect((await app.login(account.email, 'U*U*')).status).toBe(401);
   expect((await app.login(account.email, 'U*U')).status).toBe(200);
 });
 
-test('a bcrypt hash is not replaced by that of a password of which it has not seen all', async () => {
+test('a bcrypt hash is not replaced if the password is longer than bcrypt uses', async () => {
   const long = 'zq7'.repeat(30);
   const hash = await bcrypt(long, 4);
   const account = await accountWith(hash);
@@ -80,33 +80,33 @@ test.each([
   ['of more memory', 32_768, 3, 1],
   ['of more iterations', 20_480, 4, 1],
   ['of more lanes', 20_480, 3, 2],
-])('an Argon2id hash %s is left alone', async (_what, memory, iterations, parallelism) => {
+])('an Argon2id hash %s is not replaced', async (_title, memory, iterations, parallelism) => {
   const hash = await argon2Of(argon2id ?? 2, memory, iterations, parallelism);
   const account = await accountWith(hash);
   expect((await app.login(account.email)).status).toBe(200);
   expect(await storedHash(account)).toBe(hash);
 });
 
-test('a refused login replaces no hash, whatever refuses it', async () => {
+test('a refused login does not replace the hash', async () => {
   const hash = await bcrypt(password, 4);
   const account = await accountWith(hash);
-  const nothingHeld = await app.post('/login', { email: account.email, password, scope: 'users:write' });
-  expect(nothingHeld.status).toBe(400);
+  const unheldScope = await app.post('/login', { email: account.email, password, scope: 'users:write' });
+  expect(unheldScope.status).toBe(400);
   await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [account.user.id]);
   expect((await app.login(account.email)).status).toBe(401);
   expect(await storedHash(account)).toBe(hash);
 });
 
-test('thirty logins at once during a rehash all succeed, and one hash is left', async () => {
+test('thirty concurrent logins during a rehash succeed', async () => {
   const account = await accountWith(await bcrypt(password, 4));
-  const answers = await Promise.all(Array.from({ length: 30 }, () => app.login(account.email)));
-  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  const responses = await Promise.all(Array.from({ length: 30 }, () => app.login(account.email)));
+  expect(responses.map(({ status }) => status)).toEqual(responses.map(() => 200));
   expect(await storedHash(account)).toMatch(current);
-  const live = await Promise.all(answers.map(({ body }) => app.get('/me', body.access_token)));
-  expect(live.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  const live = await Promise.all(responses.map(({ body }) => app.get('/me', body.access_token)));
+  expect(live.map(({ status }) => status)).toEqual(responses.map(() => 200));
 });
 
-test('deleting the account and changing the password verify a brought hash as well', async () => {
+test('deleting an account and changing a password verify an imported hash', async () => {
   const account = await accountWith(await bcrypt(password, 4));
   const change = { current_password: password, new_password: 'a quieter mare and no battery' };
   expect((await app.post('/me/password', change, account.access_token)).status).toBe(204);

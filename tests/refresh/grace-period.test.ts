@@ -1,0 +1,126 @@
+// Invariants 3 and 4: how long a spent token still returns the current token.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startApp, type TestApp } from '../harness.ts';
+import { generationOf, granted, refreshTimes, refusal } from '../support/refresh-tokens.ts';
+import { letPass, readSession, setRotationAges } from '../support/session-rows.ts';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp({ REFRESH_GRACE_PERIOD: '30s' });
+});
+afterAll(() => app.close());
+
+test('a retry within the grace period returns the same successor and writes nothing (invariant 3)', async () => {
+  const { refresh_token: spent, session_id: id } = await app.register();
+  const successor = granted(await app.refresh(spent));
+  const before = await readSession(app.sql, id);
+  for (let tries = 0; tries < 3; tries += 1) expect(granted(await app.refresh(spent))).toBe(successor);
+  expect(await readSession(app.sql, id)).toEqual(before);
+  expect(generationOf(successor)).toBe(1);
+});
+
+test('a token is replayed 28 seconds after its rotation and is reuse after 30 seconds (invariant 3)', async () => {
+  const { refresh_token: spent, session_id: id } = await app.register();
+  const successor = granted(await app.refresh(spent));
+  await letPass(app.sql, 28, [id]);
+  expect(granted(await app.refresh(spent))).toBe(successor);
+  await letPass(app.sql, 2, [id]);
+  expect(refusal(await app.refresh(spent))).toBe('reused');
+});
+
+test("a rotation late in another's grace period has a whole grace period of its own (invariant 3)", async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const second = granted(await app.refresh(first));
+  await letPass(app.sql, 28, [id]);
+  const third = granted(await app.refresh(second));
+  expect(granted(await app.refresh(first))).toBe(third);
+  await letPass(app.sql, 28, [id]);
+  expect(granted(await app.refresh(second))).toBe(third);
+});
+
+test("a later rotation does not extend the grace period of its predecessor's token (invariant 3)", async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const second = granted(await app.refresh(first));
+  await letPass(app.sql, 20, [id]);
+  await refreshTimes(app, second, 2);
+  await letPass(app.sql, 10, [id]);
+  expect(refusal(await app.refresh(first))).toBe('reused');
+});
+
+test('a rotation after the grace period of the last one starts its own (invariant 3)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const second = granted(await app.refresh(first));
+  await letPass(app.sql, 31, [id]);
+  const third = granted(await app.refresh(second));
+  expect(granted(await app.refresh(second))).toBe(third);
+  expect(refusal(await app.refresh(first))).toBe('reused');
+});
+
+test('tokens up to eight generations old return the current token within their own grace periods (invariant 4)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const tokens = await refreshTimes(app, first, 8);
+  await setRotationAges(app.sql, id, [1, 4, 8, 12, 16, 20, 24, 28]);
+  for (const token of tokens.slice(0, -1)) expect(granted(await app.refresh(token))).toBe(tokens.at(-1));
+});
+
+test('of several older tokens, only the one whose grace period has ended is reuse (invariant 4)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const tokens = await refreshTimes(app, first, 5);
+  await setRotationAges(app.sql, id, [5, 15, 25, 31, 40]);
+  expect(granted(await app.refresh(tokens[2] ?? ''))).toBe(tokens[5]);
+  expect(refusal(await app.refresh(tokens[1] ?? ''))).toBe('reused');
+});
+
+test('the row keeps the same number of rotation times and salts, maximum eight (invariant 3)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  let latest = first;
+  for (let rotations = 1; rotations <= 12; rotations += 1) {
+    await letPass(app.sql, 4, [id]);
+    latest = granted(await app.refresh(latest));
+    const kept = Math.min(rotations, 8);
+    expect(await readSession(app.sql, id)).toMatchObject({ generation: rotations, rotations: kept, salts: kept });
+  }
+  await letPass(app.sql, 31, [id]);
+  await app.refresh(latest);
+  expect(await readSession(app.sql, id)).toMatchObject({ generation: 13, rotations: 1, salts: 1 });
+});
+
+test('replays do not extend a grace period of two seconds of real time (invariant 3)', async () => {
+  const hasty = await startApp({ REFRESH_GRACE_PERIOD: '2s' });
+  try {
+    const { refresh_token: spent } = await hasty.register();
+    const rotatedMs = performance.now();
+    const successor = granted(await hasty.refresh(spent));
+    while (performance.now() - rotatedMs < 1600) {
+      expect(granted(await hasty.refresh(spent))).toBe(successor);
+      await sleep(300);
+    }
+    await sleep(rotatedMs + 2100 - performance.now());
+    expect(refusal(await hasty.refresh(spent))).toBe('reused');
+    expect(refusal(await hasty.refresh(successor))).toBe('revoked');
+  } finally {
+    await hasty.close();
+  }
+});
+
+describe('with REFRESH_GRACE_PERIOD=0', () => {
+  let strict: TestApp;
+  beforeAll(async () => {
+    strict = await startApp({ REFRESH_GRACE_PERIOD: '0' });
+  });
+  afterAll(() => strict.close());
+
+  test('the number of rotations is not limited', async () => {
+    const { refresh_token: first, session_id: id } = await strict.register();
+    expect(new Set(await refreshTimes(strict, first, 20)).size).toBe(21);
+    expect(await readSession(strict.sql, id)).toMatchObject({ generation: 20, rotations: 1, salts: 1 });
+  });
+
+  test('the second use of a token is reuse', async () => {
+    const { refresh_token: spent } = await strict.register();
+    const successor = granted(await strict.refresh(spent));
+    expect(refusal(await strict.refresh(spent))).toBe('reused');
+    expect(refusal(await strict.refresh(successor))).toBe('revoked');
+  });
+});

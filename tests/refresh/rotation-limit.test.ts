@@ -1,0 +1,144 @@
+// Invariants 13 to 15: no rhythm of rotations hides reuse, and clients that refresh often keep their session.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { startApp, type TestApp } from '../harness.ts';
+import { generationOf, granted, refreshTimes, refusal } from '../support/refresh-tokens.ts';
+import { letPass, readSession } from '../support/session-rows.ts';
+import { atOnce } from '../support/workers.ts';
+
+const gracePeriodSeconds = 30;
+let app: TestApp;
+beforeAll(async () => {
+  app = await startApp({
+    REFRESH_GRACE_PERIOD: `${gracePeriodSeconds}s`,
+    REFRESH_TTL: '1d',
+    RATE_LIMIT_REFRESH: '50/1m',
+    TRUST_PROXY: '1',
+  });
+});
+afterAll(() => app.close());
+
+let addresses = 0;
+/** An address that no other test uses, in a network of its own. */
+const freshAddress = () => `198.${18 + ((addresses += 1) >> 8)}.${addresses & 0xff}.1`;
+
+const refreshFrom = (ip: string, token: string) =>
+  app.call('post', '/refresh', { body: { refresh_token: token }, headers: { 'x-forwarded-for': ip } });
+const clientAt = (ip: string) => ({ refresh: (token: string) => refreshFrom(ip, token) });
+
+test('the ninth and later refreshes within a grace period return the same refresh token and write nothing (invariant 15)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const client = clientAt(freshAddress());
+  const eighth = (await refreshTimes(client, first, 8)).at(-1) ?? '';
+  expect(generationOf(eighth)).toBe(8);
+  const before = await readSession(app.sql, id);
+  const accessTokens = new Set<string>();
+  for (let refreshes = 9; refreshes <= 20; refreshes += 1) {
+    const response = await client.refresh(eighth);
+    expect(granted(response)).toBe(eighth);
+    const { access_token: accessToken } = response.body as { access_token: string };
+    expect((await app.get('/me', accessToken)).status).toBe(200);
+    accessTokens.add(accessToken);
+  }
+  expect(accessTokens.size).toBe(12);
+  expect(await readSession(app.sql, id)).toEqual(before);
+});
+
+test('a session that reached the limit is rotated again when the oldest rotation leaves the grace period (invariant 15)', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const client = clientAt(freshAddress());
+  const second = granted(await client.refresh(first));
+  await letPass(app.sql, 15, [id]);
+  const limited = (await refreshTimes(client, second, 12)).at(-1) ?? '';
+  expect(generationOf(limited)).toBe(8);
+  await letPass(app.sql, 10, [id]);
+  expect(granted(await client.refresh(limited))).toBe(limited);
+  await letPass(app.sql, 6, [id]);
+  const ninth = granted(await client.refresh(limited));
+  expect(generationOf(ninth)).toBe(9);
+  expect(granted(await client.refresh(ninth))).toBe(ninth);
+});
+
+test('fifty concurrent refreshes at the limit return the same refresh token (invariant 15)', async () => {
+  const { refresh_token: first } = await app.register();
+  const limited = (await refreshTimes(clientAt(freshAddress()), first, 8)).at(-1) ?? '';
+  const responses = await atOnce(50, () => refreshFrom(freshAddress(), limited));
+  expect(new Set(responses.map(granted))).toEqual(new Set([limited]));
+});
+
+test('an older token within its grace period returns the current token while the limit is reached (invariant 15)', async () => {
+  const { refresh_token: first } = await app.register();
+  const client = clientAt(freshAddress());
+  const tokens = await refreshTimes(client, first, 12);
+  for (const token of tokens) expect(granted(await client.refresh(token))).toBe(tokens.at(-1));
+});
+
+/** Bursts of refreshes with the latest token, each followed by a pause. */
+const rhythm = fc.array(
+  fc.record({ refreshes: fc.integer({ min: 1, max: 12 }), pauseSeconds: fc.constantFrom(0, 1, 3, 4, 10, 29, 30, 31) }),
+  { minLength: 1, maxLength: 12 },
+);
+
+test('an owner ends the session of a thief who refreshes in any rhythm (invariant 13)', async () => {
+  await fc.assert(
+    fc.asyncProperty(rhythm, async (bursts) => {
+      const { refresh_token: stolen, session_id: id } = await app.register();
+      let thiefs = granted(await refreshFrom(freshAddress(), stolen));
+      let passedSeconds = 0;
+      const pass = async (seconds: number) => {
+        await letPass(app.sql, seconds, [id]);
+        passedSeconds += seconds;
+      };
+      for (const { refreshes, pauseSeconds } of bursts) {
+        thiefs = (await refreshTimes(clientAt(freshAddress()), thiefs, refreshes)).at(-1) ?? '';
+        await pass(pauseSeconds);
+      }
+      // The thief goes on until the grace period of the stolen token has ended.
+      while (passedSeconds < gracePeriodSeconds) {
+        thiefs = (await refreshTimes(clientAt(freshAddress()), thiefs, 3)).at(-1) ?? '';
+        await pass(2);
+      }
+      expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
+      expect(refusal(await refreshFrom(freshAddress(), thiefs))).toBe('revoked');
+      expect((await readSession(app.sql, id)).revokedReason).toBe('reuse_detected');
+    }),
+    { numRuns: 25 },
+  );
+}, 120_000);
+
+test('the token of every earlier generation ends the session after its grace period, however fast the thief refreshes (invariant 13)', async () => {
+  for (const generation of [0, 3, 7, 8]) {
+    const { refresh_token: first, session_id: id } = await app.register();
+    const tokens = new Map([[0, first]]);
+    let latest = first;
+    for (let seconds = 0; seconds <= 60; seconds += 1) {
+      latest = granted(await refreshFrom(freshAddress(), latest));
+      tokens.set(generationOf(latest), latest);
+      await letPass(app.sql, 1, [id]);
+    }
+    expect(generationOf(latest)).toBeGreaterThan(15);
+    expect(refusal(await refreshFrom(freshAddress(), tokens.get(generation) ?? ''))).toBe('reused');
+    expect(refusal(await refreshFrom(freshAddress(), latest))).toBe('revoked');
+  }
+}, 60_000);
+
+test("200 requests with a session's own tokens do not keep an older token from being judged (invariant 14)", async () => {
+  const { refresh_token: stolen, session_id: id } = await app.register();
+  const thief = clientAt(freshAddress());
+  let tokens = await refreshTimes(thief, stolen, 8);
+  await letPass(app.sql, gracePeriodSeconds, [id]);
+  tokens = await refreshTimes(thief, tokens.at(-1) ?? '', 2);
+  const responses = await atOnce(200, (index) => thief.refresh(tokens[index % tokens.length] ?? ''));
+  expect(responses.filter(({ status }) => status !== 200 && status !== 429)).toEqual([]);
+  expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
+  expect((await readSession(app.sql, id)).revokedReason).toBe('reuse_detected');
+});
+
+test('200 requests from 200 addresses do not keep an older token from being judged (invariant 14)', async () => {
+  const { refresh_token: stolen, session_id: id } = await app.register();
+  const latest = (await refreshTimes(clientAt(freshAddress()), stolen, 8)).at(-1) ?? '';
+  await letPass(app.sql, gracePeriodSeconds, [id]);
+  const responses = await atOnce(200, () => refreshFrom(freshAddress(), latest));
+  expect(responses.map(({ status }) => status)).toEqual(Array(200).fill(200));
+  expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
+});
