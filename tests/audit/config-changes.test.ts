@@ -1,6 +1,6 @@
 // Each start records which variables changed since the previous start.
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { makeAudit } from '../../src/core/audit/audit.ts';
 import { makeRecordConfigChanges } from '../../src/core/audit/config-changes.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -11,6 +11,8 @@ import { startApp, type TestApp } from '../harness.ts';
 import { startForTest } from '../operations/processes.ts';
 import { whenReady } from '../support/service.ts';
 import { eventsOf, eventually } from './trail.ts';
+
+jest.setTimeout(60_000);
 
 let app: TestApp;
 let infrastructure: ReturnType<typeof openInfrastructure>;
