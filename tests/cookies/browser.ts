@@ -28,6 +28,7 @@ export function setCookieOf({ headers }: Response, name = cookieName): SetCookie
 
 export interface Page {
   email: string;
+  sessionId: string;
   cookie: string;
   csrfToken: string;
 }
@@ -37,8 +38,8 @@ export async function openPage(app: TestApp): Promise<Page> {
   const email = freshEmail();
   const body = { email, password, display_name: 'Ada Lovelace', transport: 'cookie' };
   const response = await app.call('post', '/register', { body, headers: { origin: spa } });
-  const { csrf_token: csrfToken } = response.body as { csrf_token: string };
-  return { email, cookie: setCookieOf(response)?.value ?? '', csrfToken };
+  const { csrf_token: csrfToken, session_id: sessionId } = response.body as { csrf_token: string; session_id: string };
+  return { email, sessionId, cookie: setCookieOf(response)?.value ?? '', csrfToken };
 }
 
 /** The headers of a page: origin, cookie and CSRF token. Undefined omits a header. */

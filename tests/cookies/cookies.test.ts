@@ -15,13 +15,8 @@ const refresh = (page: Page, changed?: Record<string, string | undefined>) =>
 const logout = (page: Page, changed?: Record<string, string | undefined>) =>
   app.call('post', '/logout', from(page, changed));
 
-const hasLiveSession = async (page: Page): Promise<boolean> => {
-  const { rows } = await app.sql.query(
-    'SELECT 1 FROM sessions AS s JOIN users AS u ON u.id = s.user_id WHERE u.email = $1 AND s.revoked_at IS NULL',
-    [page.email],
-  );
-  return rows.length > 0;
-};
+const hasLiveSession = async ({ sessionId }: Page): Promise<boolean> =>
+  (await app.db.sessions.get(sessionId)).revokedAt === null;
 
 describe('the cookie transport', () => {
   test.each(['/register', '/login'])('of %s returns the refresh token only in the cookie', async (path) => {
@@ -106,9 +101,7 @@ describe('a refresh with the cookie', () => {
   test('does not change the cookie if it is refused', async () => {
     const page = await openPage(app);
     await refresh(page);
-    await app.sql.query(
-      "UPDATE sessions SET turned_at = ARRAY[clock_timestamp() - interval '31 s'] WHERE generation = 1",
-    );
+    await app.db.sessions.age(31, page.sessionId);
     for (const stale of [page, { ...page, cookie: 'nonsense' }, { ...page, cookie: `ktr_${'A'.repeat(91)}` }]) {
       const response = await refresh(stale);
       expect([response.status, response.body.code]).toEqual([401, 'invalid_refresh_token']);
@@ -118,7 +111,7 @@ describe('a refresh with the cookie', () => {
   });
 
   test('returns 401 without a cookie, which tells the page that the user is logged out', async () => {
-    const response = await refresh({ email: '', cookie: '', csrfToken: 'x' }, { cookie: undefined });
+    const response = await refresh({ email: '', sessionId: '', cookie: '', csrfToken: 'x' }, { cookie: undefined });
     expect([response.status, response.body.code]).toEqual([401, 'invalid_refresh_token']);
   });
 
@@ -127,11 +120,7 @@ describe('a refresh with the cookie', () => {
     const response = await app.call('post', '/refresh', { ...from(page), body: { refresh_token: token } });
     expect([response.status, response.body.code]).toEqual([400, 'validation_failed']);
     expect(response.body.errors).toEqual([{ path: 'refresh_token', message: expect.any(String) }]);
-    const { rows } = await app.sql.query(
-      'SELECT 1 FROM sessions AS s JOIN users AS u ON u.id = s.user_id WHERE u.email = $1 AND generation > 0',
-      [page.email],
-    );
-    expect(rows).toEqual([]);
+    expect((await app.db.sessions.get(page.sessionId)).generation).toBe(0);
     expect((await app.refresh(token)).status).toBe(200);
   });
 

@@ -13,11 +13,7 @@ afterAll(() => app.close());
 /** Waits until a statement of the service waits for a lock. */
 async function untilBlocked() {
   for (let tries = 0; tries < 400; tries += 1) {
-    const { rows } = await app.sql.query(
-      `SELECT 1 FROM pg_stat_activity
-       WHERE datname = current_database() AND application_name = 'keyturn' AND wait_event_type = 'Lock'`,
-    );
-    if (rows.length > 0) return;
+    if ((await app.db.server.blockedStatements()) > 0) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   throw new Error('no statement waited for a lock in 4 s');
@@ -40,10 +36,7 @@ async function loginOvertakenBy({ email, user }: Account, statement: string, val
   }
 }
 
-const sessionsOf = async ({ user }: Account) => {
-  const { rows } = await app.sql.query('SELECT id FROM sessions WHERE user_id = $1', [user.id]);
-  return rows.map(({ id }) => id as string);
-};
+const sessionsOf = async (account: Account) => (await app.db.sessions.of(account)).map(({ id }) => id);
 
 test('a login creates no session if the password changes after it was verified', async () => {
   const account = await app.register();

@@ -39,12 +39,10 @@ test('a login returns valid tokens of a new session and nothing else', async () 
 
 test('a login is audited with its session', async () => {
   const { session_id: sessionId } = (await login()).body;
-  const { rows } = await app.sql.query(
-    'SELECT type, outcome, reason, actor_id, user_id FROM audit_events WHERE session_id = $1',
-    [sessionId],
-  );
   const { id } = account.user;
-  expect(rows).toEqual([{ type: 'login', outcome: 'success', reason: null, actor_id: id, user_id: id }]);
+  expect(await app.db.audit.events({ session_id: sessionId })).toMatchObject([
+    { type: 'login', outcome: 'success', reason: null, actor_id: id, user_id: id },
+  ]);
 });
 
 test('fifty concurrent logins create fifty sessions', async () => {
@@ -56,26 +54,13 @@ test('fifty concurrent logins create fifty sessions', async () => {
 });
 
 test('a login revokes the oldest session of a user with 100 live sessions', async () => {
-  const { user, session_id: oldest, access_token: token, email } = await app.register();
-  await app.sql.query(
-    `INSERT INTO sessions (id, user_id, created_at, absolute_expires_at, auth_time, client_id, amr, ip, expires_at,
-                           token_hash, turned_from, turned_at, turn_salts)
-     SELECT gen_random_uuid(), user_id, created_at + interval '1 ms', absolute_expires_at, auth_time, client_id, amr, ip,
-            expires_at, token_hash, turned_from, turned_at, turn_salts
-     FROM sessions, generate_series(1, 99) WHERE id = $1`,
-    [oldest],
-  );
+  const { user, access_token: token, email } = await app.register();
+  await app.db.sessions.insert(user.id, 99, 'Test', { expiresIn: 60, absolutelyExpiresIn: 60 });
   expect((await app.get('/me', token)).status).toBe(200);
   expect((await app.login(email)).status).toBe(200);
   expect((await app.get('/me', token)).status).toBe(401);
-  const { rows } = await app.sql.query(
-    'SELECT revoked_reason AS reason, count(*)::int AS n FROM sessions WHERE user_id = $1 GROUP BY 1 ORDER BY 1',
-    [user.id],
-  );
-  expect(rows).toEqual([
-    { reason: 'too_many_sessions', n: 1 },
-    { reason: null, n: 100 },
-  ]);
+  const reasons = (await app.db.sessions.of(user.id)).map(({ revokedReason }) => revokedReason);
+  expect(reasons).toEqual(['too_many_sessions', ...Array(100).fill(null)]);
 });
 
 test('the only transports are body and cookie', async () => {

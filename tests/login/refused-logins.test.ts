@@ -20,8 +20,7 @@ beforeAll(async () => {
   tap = await startStatementTap(database.url);
   app = await startApp(settings, { databaseUrl: tap.url });
   active = await app.register();
-  disabled = await app.register();
-  await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
+  disabled = await app.disabledUser();
 });
 beforeEach(() => tap.reset());
 afterAll(async () => {
@@ -65,7 +64,7 @@ test('a stored hash of an unknown format is refused like a wrong password', asyn
     '$2x$10$short',
     '$argon2id$v=19$m=65536,t=2,p=1$AAAA',
   ]) {
-    await app.sql.query('UPDATE users SET password_hash = $2 WHERE id = $1', [odd.user.id, hash]);
+    await app.db.users.setPasswordHash(odd, hash);
     expect(visible(await app.login(odd.email))).toEqual(wrongPassword);
   }
 });
@@ -103,14 +102,14 @@ test('all refused logins take about the same time, so that it does not reveal wh
 });
 
 test('a refused login creates no session and is audited with its reason but without the email address', async () => {
-  const { rows: before } = await app.sql.query('SELECT count(*)::int AS n FROM sessions');
+  const before = await app.db.count('sessions');
   const reasons: string[] = [];
   for (const [title, attempt] of attempts) {
     const response = await attempt();
-    const { rows } = await app.sql.query('SELECT * FROM audit_events WHERE request_id = $1', [response.body.instance]);
-    expect([title, rows]).toEqual([title, [expect.objectContaining({ type: 'login', outcome: 'failure' })]]);
-    const [{ reason, user_id: userId, actor_id: actorId, session_id: sessionId }] = rows;
-    expect([actorId, sessionId]).toEqual([null, null]);
+    const events = await app.db.audit.events({ request_id: response.body.instance });
+    const event = { type: 'login', outcome: 'failure', actor_id: null, session_id: null };
+    expect([title, events]).toEqual([title, [expect.objectContaining(event)]]);
+    const { reason, user_id: userId } = events[0] ?? {};
     reasons.push(`${reason} ${userId === null ? 'unknown' : userId === active.user.id ? 'active' : 'disabled'}`);
   }
   expect(reasons).toEqual([
@@ -119,12 +118,9 @@ test('a refused login creates no session and is audited with its reason but with
     'account_disabled disabled',
     'wrong_password disabled',
   ]);
-  const { rows: trail } = await app.sql.query(
-    `SELECT (e.*)::text AS line FROM audit_events e
-     UNION ALL SELECT (p.*)::text FROM audit_personal_data p WHERE user_id IS NULL`,
-  );
-  expect(trail.map(({ line }) => line).join('\n')).not.toMatch(/@|example\.com|stapler/i);
-  expect((await app.sql.query('SELECT count(*)::int AS n FROM sessions')).rows).toEqual(before);
+  const trail = [await app.db.audit.events(), await app.db.select('audit_personal_data', { user_id: null })];
+  expect(JSON.stringify(trail)).not.toMatch(/@|example\.com|stapler/i);
+  expect(await app.db.count('sessions')).toBe(before);
 });
 
 test('IP address and user agent of a refused login are stored in the erasable side table', async () => {
@@ -132,11 +128,7 @@ test('IP address and user agent of a refused login are stored in the erasable si
     body: { email: active.email, password: wrong },
     headers: { 'user-agent': 'Curious/1.0' },
   });
-  const { rows } = await app.sql.query(
-    'SELECT p.* FROM audit_personal_data p JOIN audit_events e ON e.id = p.event_id WHERE request_id = $1',
-    [response.body.instance],
-  );
-  expect(rows).toEqual([
+  expect(await app.db.audit.personalData({ request_id: response.body.instance })).toEqual([
     {
       event_id: expect.any(String),
       user_id: active.user.id,
@@ -148,10 +140,9 @@ test('IP address and user agent of a refused login are stored in the erasable si
 });
 
 test('an account can log in again after it was enabled again', async () => {
-  const { email, user } = await app.register();
-  const isActive = (value: boolean) => app.sql.query('UPDATE users SET is_active = $1 WHERE id = $2', [value, user.id]);
-  await isActive(false);
+  const account = await app.disabledUser();
+  const { email } = account;
   expect((await app.post('/login', { email, password })).status).toBe(401);
-  await isActive(true);
+  await app.db.users.enable(account);
   expect((await app.post('/login', { email, password })).status).toBe(200);
 });

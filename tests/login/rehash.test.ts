@@ -19,14 +19,11 @@ const argon2Of = (algorithm: number, memoryCost: number, timeCost: number, paral
 /** An account with an imported hash. */
 async function accountWith(hash: string): Promise<Account> {
   const account = await app.register();
-  await app.sql.query('UPDATE users SET password_hash = $1 WHERE id = $2', [hash, account.user.id]);
+  await app.db.users.setPasswordHash(account, hash);
   return account;
 }
 
-async function storedHash({ user }: Account): Promise<string> {
-  const { rows } = await app.sql.query('SELECT password_hash AS hash FROM users WHERE id = $1', [user.id]);
-  return rows[0]?.hash;
-}
+const storedHash = (account: Account) => app.db.users.passwordHash(account);
 
 describe('a weaker imported hash is verified, and the first login replaces it:', () => {
   const imported: [string, () => Promise<string>][] = [
@@ -92,7 +89,7 @@ test('a refused login does not replace the hash', async () => {
   const account = await accountWith(hash);
   const unheldScope = await app.post('/login', { email: account.email, password, scope: 'users:write' });
   expect(unheldScope.status).toBe(400);
-  await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [account.user.id]);
+  await app.db.users.disable(account);
   expect((await app.login(account.email)).status).toBe(401);
   expect(await storedHash(account)).toBe(hash);
 });

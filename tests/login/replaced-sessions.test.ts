@@ -25,10 +25,7 @@ describe('a login that presents a valid access token revokes its session', () =>
     expect(await isLive(account)).toBe(false);
     expect((await app.refresh(account.refresh_token)).body).toMatchObject({ status: 401, reason: 'revoked' });
     expect([await isLive(other), await isLive(fresh.body)]).toEqual([true, true]);
-    const { rows } = await app.sql.query('SELECT revoked_reason AS reason FROM sessions WHERE id = $1', [
-      account.session_id,
-    ]);
-    expect(rows).toEqual([{ reason: 'replaced_by_login' }]);
+    expect((await app.db.sessions.get(account)).revokedReason).toBe('replaced_by_login');
   });
 
   test('even if it belongs to another user', async () => {
@@ -45,11 +42,7 @@ describe('a login that presents a valid access token revokes its session', () =>
     );
     expect(responses.map(({ status }) => status)).toEqual(responses.map(() => 200));
     expect(await isLive(account)).toBe(false);
-    const { rows } = await app.sql.query(
-      'SELECT count(*)::int AS n FROM sessions WHERE user_id = $1 AND revoked_at IS NULL',
-      [account.user.id],
-    );
-    expect(rows).toEqual([{ n: 50 }]);
+    expect(await app.db.count('sessions', { user_id: account.user.id, revoked_at: null })).toBe(50);
   });
 
   test('and two users who concurrently present each other’s tokens both succeed', async () => {

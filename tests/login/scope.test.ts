@@ -13,14 +13,9 @@ beforeAll(async () => {
   app = await startApp();
   user = await app.register();
   admin = await app.register();
-  await grant(admin, 'admin');
+  await app.db.roles.grant(admin, 'admin');
 });
 afterAll(() => app.close());
-
-const grant = ({ user: { id } }: Account, role: string) =>
-  app.sql.query('INSERT INTO user_roles (user_id, role) VALUES ($1, $2)', [id, role]);
-const take = ({ user: { id } }: Account, role: string) =>
-  app.sql.query('DELETE FROM user_roles WHERE user_id = $1 AND role = $2', [id, role]);
 
 const login = ({ email }: Account, scope?: unknown) => app.post('/login', { email, password, scope });
 
@@ -63,12 +58,11 @@ describe('a requested scope narrows and never extends the scopes of the roles:',
   test.each(['users:write', adminScopes, 'unknown-scope', 'PROFILE', 'profil'])(
     'a login is refused if the user holds none of %s',
     async (scope) => {
-      const sessions = async () => (await app.sql.query('SELECT count(*)::int AS n FROM sessions')).rows;
-      const before = await sessions();
+      const before = await app.db.count('sessions');
       const response = await login(user, scope);
       expect(response.status).toBe(400);
       expect(response.body.errors).toEqual([{ path: 'scope', message: expect.any(String) }]);
-      expect(await sessions()).toEqual(before);
+      expect(await app.db.count('sessions')).toBe(before);
     },
   );
 
@@ -118,17 +112,17 @@ describe('a session keeps the scope that its login requested:', () => {
       return { roles, scope };
     };
     expect(await refreshed()).toEqual({ roles: ['user'], scope: 'profile' });
-    await grant(account, 'admin');
+    await app.db.roles.grant(account, 'admin');
     expect(await refreshed()).toEqual({ roles: ['admin', 'user'], scope: 'audit:read profile' });
-    await take(account, 'admin');
+    await app.db.roles.take(account, 'admin');
     expect(await refreshed()).toEqual({ roles: ['user'], scope: 'profile' });
-    await take(account, 'user');
+    await app.db.roles.take(account, 'user');
     expect(await refreshed()).toEqual({ roles: [], scope: '' });
   });
 
   test('an access token without scopes is refused with 403', async () => {
     const account = await app.register();
-    await take(account, 'user');
+    await app.db.roles.take(account, 'user');
     const { access_token: token, scope } = (await app.refresh(account.refresh_token)).body;
     expect(scope).toBe('');
     expect((await app.get('/me', token)).status).toBe(403);
@@ -137,9 +131,9 @@ describe('a session keeps the scope that its login requested:', () => {
 
   test('a session without a requested scope gets new scopes of its roles except elevated scopes', async () => {
     const account = await app.register();
-    await app.sql.query(`INSERT INTO roles (name, description, scopes) VALUES ('editor', 'Edits', '{posts:write}')`);
-    await grant(account, 'editor');
-    await grant(account, 'admin');
+    await app.db.roles.define('editor', ['posts:write']);
+    await app.db.roles.grant(account, 'editor');
+    await app.db.roles.grant(account, 'admin');
     const { access_token: token } = (await app.refresh(account.refresh_token)).body;
     expect(decodeJwt(token)).toMatchObject({
       roles: ['admin', 'editor', 'user'],
@@ -158,9 +152,7 @@ test('the profile contains all scopes of the user, including elevated scopes', a
 test('a login without any held scope is audited because it shows that the password is correct', async () => {
   const account = await app.register();
   expect((await app.post('/login', { email: account.email, password, scope: 'zzz' })).status).toBe(400);
-  const { rows } = await app.sql.query(
-    `SELECT outcome, reason FROM audit_events WHERE user_id = $1 AND type = 'login'`,
-    [account.user.id],
-  );
-  expect(rows).toEqual([{ outcome: 'failure', reason: 'no_scope_held' }]);
+  expect(await app.db.audit.events({ user_id: account.user.id, type: 'login' })).toMatchObject([
+    { outcome: 'failure', reason: 'no_scope_held' },
+  ]);
 });

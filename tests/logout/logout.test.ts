@@ -13,13 +13,12 @@ const logout = (token: unknown) => app.post('/logout', { refresh_token: token })
 const loginOf = async ({ email }: Account) => (await app.login(email)).body as Account;
 const statusOf = async ({ access_token: token }: Pick<Account, 'access_token'>) => (await app.get('/me', token)).status;
 
-const eventsOf = async (type: string, sessionId: string) => {
-  const { rows } = await app.sql.query(
-    'SELECT outcome, actor_id, user_id FROM audit_events WHERE type = $1 AND session_id = $2',
-    [type, sessionId],
-  );
-  return rows;
-};
+const eventsOf = async (type: string, sessionId: string) =>
+  (await app.db.audit.events({ type, session_id: sessionId })).map(({ outcome, actor_id, user_id }) => ({
+    outcome,
+    actor_id,
+    user_id,
+  }));
 
 describe('POST /logout', () => {
   test('revokes the session of a current token and no other session', async () => {
@@ -62,10 +61,9 @@ describe('POST /logout', () => {
   });
 
   test('returns 204 for a token of an expired or deleted session and of a disabled user', async () => {
-    const [expired, gone, disabled] = [await app.register(), await app.register(), await app.register()];
-    await app.sql.query('UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1', [expired.session_id]);
-    await app.sql.query('DELETE FROM sessions WHERE id = $1', [gone.session_id]);
-    await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [disabled.user.id]);
+    const [expired, gone, disabled] = [await app.register(), await app.register(), await app.disabledUser()];
+    await app.db.sessions.expire(expired);
+    await app.db.sessions.remove(gone);
     for (const { refresh_token: token } of [expired, gone, disabled]) expect((await logout(token)).status).toBe(204);
   });
 

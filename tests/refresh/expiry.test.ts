@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
 import { granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
-import { letPass, readSession } from '../support/session-rows.ts';
 
 const day = 86_400;
 let app: TestApp;
@@ -12,48 +11,42 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-const setExpiry = (id: string, column: 'expires_at' | 'absolute_expires_at', seconds: number) =>
-  app.sql.query(`UPDATE sessions SET ${column} = clock_timestamp() + make_interval(secs => $2) WHERE id = $1`, [
-    id,
-    seconds,
-  ]);
-
 test('a session expires REFRESH_TTL after its last rotation (invariant 9)', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
-  await letPass(app.sql, 7 * day - 10, [id]);
+  await app.db.sessions.age(7 * day - 10, id);
   const latest = granted(await app.refresh(token));
-  await letPass(app.sql, 7 * day, [id]);
+  await app.db.sessions.age(7 * day, id);
   expect(refusal(await app.refresh(latest))).toBe('expired');
 });
 
 test('a session expires SESSION_TTL after its login, however often it is rotated (invariant 9)', async () => {
   const account = await app.register();
   const { session_id: id, access_token: access } = account;
-  const { absoluteExpiresAt: end } = await readSession(app.sql, id);
+  const { absoluteExpiresAt: end } = await app.db.sessions.get(id);
   let latest = account.refresh_token;
   for (let days = 6; days < 30; days += 6) {
-    await letPass(app.sql, 6 * day, [id]);
-    const { absoluteExpiresAt: before } = await readSession(app.sql, id);
+    await app.db.sessions.age(6 * day, id);
+    const { absoluteExpiresAt: before } = await app.db.sessions.get(id);
     latest = granted(await app.refresh(latest));
-    expect((await readSession(app.sql, id)).absoluteExpiresAt).toEqual(before);
+    expect((await app.db.sessions.get(id)).absoluteExpiresAt).toEqual(before);
     expect(before.getTime()).toBe(end.getTime() - days * day * 1000);
   }
   expect((await app.get('/me', access)).status).toBe(200);
-  await letPass(app.sql, 6 * day, [id]);
-  expect((await readSession(app.sql, id)).expiresAt.getTime()).toBeGreaterThan(Date.now());
+  await app.db.sessions.age(6 * day, id);
+  expect((await app.db.sessions.get(id)).expiresAt.getTime()).toBeGreaterThan(Date.now());
   expect(refusal(await app.refresh(latest))).toBe('expired');
   expect((await app.get('/me', access)).status).toBe(401);
 });
 
-test.each(['expires_at', 'absolute_expires_at'] as const)(
-  'a refresh one millisecond after %s is refused (invariant 9)',
-  async (column) => {
+test.each(['expire', 'expireAbsolutely'] as const)(
+  'a refresh is refused one millisecond after its expiry: %s (invariant 9)',
+  async (expire) => {
     const { refresh_token: token, session_id: id } = await app.register();
-    await setExpiry(id, column, -0.001);
-    const before = await readSession(app.sql, id);
+    await app.db.sessions[expire](id, -0.001);
+    const before = await app.db.sessions.get(id);
     expect(refusal(await app.refresh(token))).toBe('expired');
     // Only the refusal was recorded.
-    expect(await readSession(app.sql, id)).toEqual({ ...before, version: expect.any(String) });
+    expect(await app.db.sessions.get(id)).toEqual({ ...before, version: expect.any(String) });
   },
 );
 
@@ -66,7 +59,7 @@ test('refresh_expires_in is REFRESH_TTL, or the time until the absolute expiry i
   const [second, whole] = await expiresIn(first);
   expect(whole).toBeGreaterThan(7 * day - 5);
   expect(whole).toBeLessThanOrEqual(7 * day);
-  await setExpiry(id, 'absolute_expires_at', 100);
+  await app.db.sessions.expireAbsolutely(id, 100);
   const [, rest] = await expiresIn(second);
   expect(rest).toBeGreaterThan(90);
   expect(rest).toBeLessThanOrEqual(100);
@@ -78,7 +71,7 @@ test('the clock of the process does not decide whether a session has expired (in
   const second = granted(await app.refresh(token));
   app.clock.step(-800 * day);
   const third = granted(await app.refresh(second));
-  await setExpiry(id, 'expires_at', -1);
+  await app.db.sessions.expire(id, -1);
   expect(refusal(await app.refresh(third))).toBe('expired');
   app.clock.step(400 * day);
 });
@@ -96,13 +89,13 @@ test('a refresh that waits for a lock until after the expiry is refused (invaria
   } finally {
     other.release();
   }
-  expect((await readSession(app.sql, id)).generation).toBe(0);
+  expect((await app.db.sessions.get(id)).generation).toBe(0);
 });
 
 test('every token of an expired session is refused as expired, and none revokes it (invariant 9)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const tokens = await refreshTimes(app, first, 3);
-  await letPass(app.sql, 7 * day, [id]);
+  await app.db.sessions.age(7 * day, id);
   for (const token of tokens) expect(refusal(await app.refresh(token))).toBe('expired');
-  expect((await readSession(app.sql, id)).revokedReason).toBeNull();
+  expect((await app.db.sessions.get(id)).revokedReason).toBeNull();
 });

@@ -7,7 +7,7 @@ import { formatToken, makeRatchet } from '../../src/core/sessions/refresh-token.
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { bytesOf, granted, refusal, tokenOf } from '../support/refresh-tokens.ts';
-import { readSession } from '../support/session-rows.ts';
+import { openRows } from '../support/rows/index.ts';
 import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts';
 
 const masterKey = randomBytes(32);
@@ -43,7 +43,7 @@ beforeEach(async () => {
 
 /** Presents these texts at `/refresh` and `/logout` and reports which were recognized as tokens, and every side effect. */
 async function effectOf(texts: readonly string[]) {
-  const before = await readSession(sql, sessionId);
+  const before = await openRows(sql).sessions.get(sessionId);
   const statements = proxy.statements.length;
   const recognized: string[] = [];
   for (const text of texts) {
@@ -52,7 +52,7 @@ async function effectOf(texts: readonly string[]) {
     expect((await app.post('/logout', { refresh_token: text })).status).toBe(204);
   }
   const executed = proxy.statements.slice(statements);
-  const after = await readSession(sql, sessionId);
+  const after = await openRows(sql).sessions.get(sessionId);
   granted(await app.refresh(token));
   expect(proxy.statements.length).toBeGreaterThan(statements + executed.length); // Proves that the proxy counts.
   return { recognized, statements: executed, sessionChanged: after.version !== before.version };

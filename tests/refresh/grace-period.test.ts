@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
 import { generationOf, granted, refreshTimes, refusal } from '../support/refresh-tokens.ts';
-import { letPass, readSession, setRotationAges } from '../support/session-rows.ts';
 
 let app: TestApp;
 beforeAll(async () => {
@@ -14,44 +13,44 @@ afterAll(() => app.close());
 test('a retry within the grace period returns the same successor and writes nothing (invariant 3)', async () => {
   const { refresh_token: spent, session_id: id } = await app.register();
   const successor = granted(await app.refresh(spent));
-  const before = await readSession(app.sql, id);
+  const before = await app.db.sessions.get(id);
   for (let tries = 0; tries < 3; tries += 1) expect(granted(await app.refresh(spent))).toBe(successor);
-  expect(await readSession(app.sql, id)).toEqual(before);
+  expect(await app.db.sessions.get(id)).toEqual(before);
   expect(generationOf(successor)).toBe(1);
 });
 
 test('a token is replayed 28 seconds after its rotation and is reuse after 30 seconds (invariant 3)', async () => {
   const { refresh_token: spent, session_id: id } = await app.register();
   const successor = granted(await app.refresh(spent));
-  await letPass(app.sql, 28, [id]);
+  await app.db.sessions.age(28, id);
   expect(granted(await app.refresh(spent))).toBe(successor);
-  await letPass(app.sql, 2, [id]);
+  await app.db.sessions.age(2, id);
   expect(refusal(await app.refresh(spent))).toBe('reused');
 });
 
 test("a rotation late in another's grace period has a whole grace period of its own (invariant 3)", async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await app.refresh(first));
-  await letPass(app.sql, 28, [id]);
+  await app.db.sessions.age(28, id);
   const third = granted(await app.refresh(second));
   expect(granted(await app.refresh(first))).toBe(third);
-  await letPass(app.sql, 28, [id]);
+  await app.db.sessions.age(28, id);
   expect(granted(await app.refresh(second))).toBe(third);
 });
 
 test("a later rotation does not extend the grace period of its predecessor's token (invariant 3)", async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await app.refresh(first));
-  await letPass(app.sql, 20, [id]);
+  await app.db.sessions.age(20, id);
   await refreshTimes(app, second, 2);
-  await letPass(app.sql, 10, [id]);
+  await app.db.sessions.age(10, id);
   expect(refusal(await app.refresh(first))).toBe('reused');
 });
 
 test('a rotation after the grace period of the last one starts its own (invariant 3)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await app.refresh(first));
-  await letPass(app.sql, 31, [id]);
+  await app.db.sessions.age(31, id);
   const third = granted(await app.refresh(second));
   expect(granted(await app.refresh(second))).toBe(third);
   expect(refusal(await app.refresh(first))).toBe('reused');
@@ -60,14 +59,14 @@ test('a rotation after the grace period of the last one starts its own (invarian
 test('tokens up to eight generations old return the current token within their own grace periods (invariant 4)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const tokens = await refreshTimes(app, first, 8);
-  await setRotationAges(app.sql, id, [1, 4, 8, 12, 16, 20, 24, 28]);
+  await app.db.sessions.setRotationAges(id, 1, 4, 8, 12, 16, 20, 24, 28);
   for (const token of tokens.slice(0, -1)) expect(granted(await app.refresh(token))).toBe(tokens.at(-1));
 });
 
 test('of several older tokens, only the one whose grace period has ended is reuse (invariant 4)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const tokens = await refreshTimes(app, first, 5);
-  await setRotationAges(app.sql, id, [5, 15, 25, 31, 40]);
+  await app.db.sessions.setRotationAges(id, 5, 15, 25, 31, 40);
   expect(granted(await app.refresh(tokens[2] ?? ''))).toBe(tokens[5]);
   expect(refusal(await app.refresh(tokens[1] ?? ''))).toBe('reused');
 });
@@ -76,14 +75,14 @@ test('the row keeps the same number of rotation times and salts, maximum eight (
   const { refresh_token: first, session_id: id } = await app.register();
   let latest = first;
   for (let rotations = 1; rotations <= 12; rotations += 1) {
-    await letPass(app.sql, 4, [id]);
+    await app.db.sessions.age(4, id);
     latest = granted(await app.refresh(latest));
     const kept = Math.min(rotations, 8);
-    expect(await readSession(app.sql, id)).toMatchObject({ generation: rotations, rotations: kept, salts: kept });
+    expect(await app.db.sessions.get(id)).toMatchObject({ generation: rotations, rotations: kept, salts: kept });
   }
-  await letPass(app.sql, 31, [id]);
+  await app.db.sessions.age(31, id);
   await app.refresh(latest);
-  expect(await readSession(app.sql, id)).toMatchObject({ generation: 13, rotations: 1, salts: 1 });
+  expect(await app.db.sessions.get(id)).toMatchObject({ generation: 13, rotations: 1, salts: 1 });
 });
 
 test('replays do not extend a grace period of two seconds of real time (invariant 3)', async () => {
@@ -114,7 +113,7 @@ describe('with REFRESH_GRACE_PERIOD=0', () => {
   test('the number of rotations is not limited', async () => {
     const { refresh_token: first, session_id: id } = await strict.register();
     expect(new Set(await refreshTimes(strict, first, 20)).size).toBe(21);
-    expect(await readSession(strict.sql, id)).toMatchObject({ generation: 20, rotations: 1, salts: 1 });
+    expect(await strict.db.sessions.get(id)).toMatchObject({ generation: 20, rotations: 1, salts: 1 });
   });
 
   test('the second use of a token is reuse', async () => {

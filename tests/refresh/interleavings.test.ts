@@ -6,7 +6,6 @@ import type { Response } from 'supertest';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { generationOf, granted, refusal } from '../support/refresh-tokens.ts';
-import { letPass, readSession, readSessionsOf, refreshEvents } from '../support/session-rows.ts';
 import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts';
 
 const sessionInsert = /INSERT INTO sessions/;
@@ -63,11 +62,11 @@ const changePassword = () =>
   noContent(
     quick.post('/me/password', { current_password: password, new_password: newPassword }, account.access_token),
   );
-const change = (assignment: string, value: unknown) =>
-  quick.sql.query(`UPDATE users SET ${assignment} WHERE id = $1`, [account.user.id, value]);
+const setHash = (hash: string) => quick.db.users.setPasswordHash(account, hash);
+const disable = () => quick.db.users.disable(account);
 
 const unrevoked = async () =>
-  (await readSessionsOf(quick.sql, account.user.id)).flatMap(({ id, revokedReason }) => (revokedReason ? [] : [id]));
+  (await quick.db.sessions.of(account.user.id)).flatMap(({ id, revokedReason }) => (revokedReason ? [] : [id]));
 
 test('a login is refused if the password changes before its session is created (invariant 7)', async () => {
   expect((await overtake(logIn, sessionInsert, changePassword)).status).toBe(401);
@@ -75,7 +74,7 @@ test('a login is refused if the password changes before its session is created (
 });
 
 test('a login is refused if the account is disabled before its session is created (invariant 7)', async () => {
-  expect((await overtake(logIn, sessionInsert, () => change('is_active = $2', false))).status).toBe(401);
+  expect((await overtake(logIn, sessionInsert, disable)).status).toBe(401);
   expect(await unrevoked()).toEqual([account.session_id]);
 });
 
@@ -85,18 +84,16 @@ test('a login is refused if the account is deleted before its session is created
 });
 
 test('a login succeeds if another login replaces the weak hash first', async () => {
-  await change('password_hash = $2', await bcryptHash(password, 4));
+  await setHash(await bcryptHash(password, 4));
   const response = await overtake(logIn, rehash, async () => granted(await quick.login(account.email)));
   expect(generationOf(granted(await quick.refresh(granted(response))))).toBe(1);
 });
 
 test('a rehash does not restore the old password if the password is reset first (invariant 7)', async () => {
   const other = await quick.register({ password: newPassword });
-  const { rows } = await quick.sql.query<{ hash: string }>('SELECT password_hash AS hash FROM users WHERE id = $1', [
-    other.user.id,
-  ]);
-  await change('password_hash = $2', await bcryptHash(password, 4));
-  const reset = () => change('password_hash = $2', rows[0]?.hash);
+  const hash = await quick.db.users.passwordHash(other);
+  await setHash(await bcryptHash(password, 4));
+  const reset = () => setHash(hash);
   expect((await overtake(logIn, rehash, reset)).status).toBe(401);
   expect((await quick.login(account.email)).status).toBe(401);
   granted(await quick.login(account.email, newPassword));
@@ -125,10 +122,10 @@ test.each([
 
 test.each([
   ['is logged out', () => noContent(quick.post('/logout', { refresh_token: account.refresh_token }))],
-  ['is disabled', () => change('is_active = $2', false)],
+  ['is disabled', disable],
 ])('a refresh is refused if the session or its user %s before the rotation (invariant 7)', async (_, end) => {
   expect(refusal(await overtake(refresh, rotationStatement, end))).toBe('revoked');
-  expect((await readSession(quick.sql, account.session_id)).generation).toBe(0);
+  expect((await quick.db.sessions.get(account.session_id)).generation).toBe(0);
 });
 
 test('a refresh returns the same successor as a concurrent refresh that rotates first (invariant 1)', async () => {
@@ -142,21 +139,18 @@ test('a refresh returns the same successor as a concurrent refresh that rotates 
 test('two concurrent reuses are both refused and audited once (invariant 5)', async () => {
   const { refresh_token: spent, session_id: id } = account;
   granted(await quick.refresh(spent));
-  await letPass(quick.sql, 60, [id]);
+  await quick.db.sessions.age(60, id);
   const response = await overtake(refresh, revocation, async () =>
     expect(refusal(await quick.refresh(spent))).toBe('reused'),
   );
   expect(refusal(response)).toBe('reused');
-  expect(await refreshEvents(quick.sql, id)).toHaveLength(1);
+  expect(await quick.db.audit.refreshesOf(id)).toHaveLength(1);
 });
 
 /** Waits until a statement waits for a lock, at most two seconds. Without a waiting statement the test fails by itself. */
 async function untilWaiting(): Promise<void> {
   for (let tries = 0; tries < 100; tries += 1) {
-    const { rowCount } = await quick.sql.query(
-      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    );
-    if (rowCount) return;
+    if ((await quick.db.server.blockedStatements()) > 0) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

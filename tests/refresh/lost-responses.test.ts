@@ -6,7 +6,6 @@ import type { Response } from 'supertest';
 import { startApp } from '../harness.ts';
 import { createDatabase } from '../support/database.ts';
 import { generationOf, granted, refreshTimes } from '../support/refresh-tokens.ts';
-import { readSession } from '../support/session-rows.ts';
 import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts';
 import { startWorkers, type Workers } from '../support/workers.ts';
 
@@ -68,7 +67,7 @@ test('if the response of the database is lost after the commit, the client gets 
   expect(tag).toBe('UPDATE 1');
   cut();
   await pending;
-  expect(await readSession(workers.sql, id)).toMatchObject({ generation: 1, revokedReason: null });
+  expect(await workers.db.sessions.get(id)).toMatchObject({ generation: 1, revokedReason: null });
   expect(generationOf(granted(await workers.first.refresh(token)))).toBe(1);
 });
 
@@ -78,7 +77,7 @@ test('if the statement is lost on its way to the database, the client gets 503 a
   const pending = workers.first.refresh(token).then(expectRepeatable);
   (await lost).cut();
   await pending;
-  expect(await readSession(workers.sql, id)).toMatchObject({ generation: 0, revokedReason: null });
+  expect(await workers.db.sessions.get(id)).toMatchObject({ generation: 0, revokedReason: null });
   expect(generationOf(granted(await workers.first.refresh(token)))).toBe(1);
 });
 
@@ -147,7 +146,7 @@ test('if the process is killed after the commit, a retry at another process retu
   await workers.first.kill();
   expect(await outcome).toBe('no response');
 
-  expect((await readSession(workers.sql, id)).generation).toBe(1);
+  expect((await workers.db.sessions.get(id)).generation).toBe(1);
   const successor = granted(await workers.second.refresh(token));
   expect(generationOf(successor)).toBe(1);
   expect(generationOf(granted(await workers.second.refresh(successor)))).toBe(2);

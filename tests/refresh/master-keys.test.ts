@@ -4,7 +4,6 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { generationOf, granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
-import { readSession } from '../support/session-rows.ts';
 import { atOnce } from '../support/workers.ts';
 
 const [former, next] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
@@ -46,7 +45,7 @@ test('concurrent refreshes at processes with the keys in a different order get o
   const { refresh_token: spent, session_id: id } = await before.register();
   const responses = await atOnce(12, (index) => (index % 2 ? appended : swapped).refresh(spent));
   expect(new Set(responses.map(granted)).size).toBe(1);
-  expect((await readSession(before.sql, id)).generation).toBe(1);
+  expect((await before.db.sessions.get(id)).generation).toBe(1);
 });
 
 test('new sessions use the first key, and a process without that key refuses their tokens without revoking the session', async () => {

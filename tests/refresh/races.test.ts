@@ -4,7 +4,6 @@ import { hash as argon2Hash } from '@node-rs/argon2';
 import { hash as bcryptHash } from '@node-rs/bcrypt';
 import { password } from '../harness.ts';
 import { generationOf, granted, refusal } from '../support/refresh-tokens.ts';
-import { readSession, readSessionsOf } from '../support/session-rows.ts';
 import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
 
 let workers: Workers;
@@ -24,7 +23,7 @@ test('fifty concurrent refreshes at two processes return the same successor (inv
     expect(new Set(tokens).size).toBe(1);
     latest = tokens[0] ?? '';
     expect(generationOf(latest)).toBe(round);
-    expect(await readSession(workers.sql, id)).toMatchObject({
+    expect(await workers.db.sessions.get(id)).toMatchObject({
       generation: round,
       rotations: round,
       revokedReason: null,
@@ -73,14 +72,10 @@ test.each(Object.entries(weakHashes))(
   'twenty concurrent logins succeed although the first replaces the %s hash',
   async (_, makeHash) => {
     const { email, user } = await workers.first.register();
-    await workers.sql.query('UPDATE users SET password_hash = $2 WHERE id = $1', [user.id, await makeHash()]);
+    await workers.db.users.setPasswordHash(user.id, await makeHash());
     const responses = await atOnce(20, (index) => workers.at(index).login(email));
     expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(200));
-    const { rows } = await workers.sql.query<{ hash: string }>(
-      'SELECT password_hash AS hash FROM users WHERE id = $1',
-      [user.id],
-    );
-    expect(rows[0]?.hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+    expect(await workers.db.users.passwordHash(user.id)).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     await Promise.all(responses.map(async (response) => granted(await workers.second.refresh(granted(response)))));
     granted(await workers.second.login(email));
   },
@@ -90,7 +85,7 @@ test.each(Object.entries(weakHashes))(
 test('120 concurrent logins leave 100 live sessions, and the oldest are revoked', async () => {
   const { email, user, refresh_token: oldest } = await workers.first.register();
   const tokens = (await atOnce(120, (index) => workers.at(index).login(email))).map(granted);
-  const rows = await readSessionsOf(workers.sql, user.id);
+  const rows = await workers.db.sessions.of(user.id);
   expect(rows).toHaveLength(121);
   expect(rows.filter(({ revokedReason }) => revokedReason === null)).toHaveLength(100);
   expect(rows.filter(({ revokedReason }) => revokedReason === 'too_many_sessions')).toHaveLength(21);

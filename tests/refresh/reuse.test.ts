@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
 import { granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
-import { letPass, readSession, refreshEvents } from '../support/session-rows.ts';
 import { atOnce } from '../support/workers.ts';
 
 let app: TestApp;
@@ -18,7 +17,7 @@ const from = (ip: string, token: string) =>
 async function rotatedLongAgo(rotations: number) {
   const account = await app.register();
   const tokens = await refreshTimes(app, account.refresh_token, rotations);
-  await letPass(app.sql, 60, [account.session_id]);
+  await app.db.sessions.age(60, account.session_id);
   return { ...account, tokens, latest: tokens.at(-1) ?? '' };
 }
 
@@ -33,8 +32,8 @@ test('reuse revokes the session, its latest refresh token and its access tokens 
 test('the revocation and its audit event are committed although the request is refused (invariant 5)', async () => {
   const { tokens, session_id: id, user } = await rotatedLongAgo(2);
   expect(refusal(await from('203.0.113.9', tokens[1] ?? ''))).toBe('reused');
-  expect((await readSession(app.sql, id)).revokedReason).toBe('reuse_detected');
-  expect(await refreshEvents(app.sql, id)).toEqual([
+  expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
+  expect(await app.db.audit.refreshesOf(id)).toEqual([
     { type: 'refresh_token.reused', outcome: 'failure', userId: user.id, ip: '203.0.113.9' },
   ]);
 });
@@ -43,7 +42,7 @@ test('ten concurrent reuses revoke the session once and write one event (invaria
   const { tokens, session_id: id } = await rotatedLongAgo(2);
   const reasons = (await atOnce(10, () => app.refresh(tokens[0] ?? ''))).map(refusal);
   expect(reasons.filter((reason) => reason !== 'reused' && reason !== 'revoked')).toEqual([]);
-  const events = await refreshEvents(app.sql, id);
+  const events = await app.db.audit.refreshesOf(id);
   expect(events.filter(({ type }) => type === 'refresh_token.reused')).toHaveLength(1);
 });
 
@@ -60,7 +59,7 @@ test('reuse does not affect other sessions of the user or of other users (invari
 test('a token that is older than all rotations of the row is reuse, although its rotation is not stored (invariant 4)', async () => {
   const { tokens, latest, session_id: id } = await rotatedLongAgo(8);
   const [, newer = ''] = await refreshTimes(app, latest, 8);
-  expect(await readSession(app.sql, id)).toMatchObject({ generation: 16, rotations: 8 });
+  expect(await app.db.sessions.get(id)).toMatchObject({ generation: 16, rotations: 8 });
   expect(refusal(await app.refresh(tokens[3] ?? ''))).toBe('reused');
   expect(refusal(await app.refresh(newer))).toBe('revoked');
 });
@@ -70,19 +69,13 @@ test('repeated presentations of the tokens of a reused session write one more au
   expect(refusal(await app.refresh(tokens[0] ?? ''))).toBe('reused');
   const responses = await atOnce(40, (index) => app.refresh(tokens[index % tokens.length] ?? ''));
   expect(new Set(responses.map(refusal))).toEqual(new Set(['revoked']));
-  const events = await refreshEvents(app.sql, id);
+  const events = await app.db.audit.refreshesOf(id);
   expect(events.map(({ type }) => type)).toEqual(['refresh_token.reused', 'refresh_token.refused']);
 });
 
 test.each([
-  [
-    'revoked',
-    (id: string) =>
-      app.sql.query("UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'logout' WHERE id = $1", [
-        id,
-      ]),
-  ],
-  ['expired', (id: string) => app.sql.query('UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1', [id])],
+  ['revoked', (id: string) => app.db.sessions.revoke(id, 'logout')],
+  ['expired', (id: string) => app.db.sessions.expire(id)],
 ])('repeated presentations of the tokens of a session that is %s write one audit event', async (reason, end) => {
   const { tokens, session_id: id, user } = await rotatedLongAgo(2);
   await end(id);
@@ -90,33 +83,20 @@ test.each([
   expect(refusal(first)).toBe(reason);
   const responses = await atOnce(40, (index) => app.refresh(tokens[index % tokens.length] ?? ''));
   expect(new Set(responses.map(refusal))).toEqual(new Set([reason]));
-  expect(await refreshEvents(app.sql, id)).toEqual([
+  expect(await app.db.audit.refreshesOf(id)).toEqual([
     { type: 'refresh_token.refused', outcome: 'failure', userId: user.id, ip: '203.0.113.9' },
   ]);
 });
 
-const snapshot = async (id: string) =>
-  (await app.sql.query('SELECT generation, token_hash, turned_at, turn_salts FROM sessions WHERE id = $1', [id]))
-    .rows[0] as Record<string, unknown>;
-
-const restore = (id: string, row: Record<string, unknown>) =>
-  app.sql.query('UPDATE sessions SET generation = $2, token_hash = $3, turned_at = $4, turn_salts = $5 WHERE id = $1', [
-    id,
-    row['generation'],
-    row['token_hash'],
-    row['turned_at'],
-    row['turn_salts'],
-  ]);
-
 test('after the database was restored, newer tokens are refused without revoking the session, and the restored one works (invariant 4)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await app.refresh(first));
-  const backup = await snapshot(id);
+  const backup = await app.db.sessions.snapshot(id);
   const [, third = '', fourth = ''] = await refreshTimes(app, second, 2);
-  await restore(id, backup);
+  await app.db.sessions.restore(id, backup);
 
   for (const ahead of [third, fourth]) expect(refusal(await app.refresh(ahead))).toBe('unknown_session');
-  expect((await readSession(app.sql, id)).revokedReason).toBeNull();
+  expect((await app.db.sessions.get(id)).revokedReason).toBeNull();
   const otherThird = granted(await app.refresh(second));
   expect(otherThird).not.toBe(third);
 
@@ -124,13 +104,13 @@ test('after the database was restored, newer tokens are refused without revoking
   expect(refusal(await app.refresh(third))).toBe('unknown_session');
   const otherFourth = granted(await app.refresh(otherThird));
   expect(refusal(await app.refresh(third))).toBe('unknown_session');
-  expect((await readSession(app.sql, id)).revokedReason).toBeNull();
+  expect((await app.db.sessions.get(id)).revokedReason).toBeNull();
   granted(await app.refresh(otherFourth));
 });
 
 test('a genuine token of a deleted session is refused as unknown_session', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
-  await app.sql.query('DELETE FROM sessions WHERE id = $1', [id]);
+  await app.db.sessions.remove(id);
   expect(refusal(await app.refresh(token))).toBe('unknown_session');
 });
 
@@ -138,10 +118,10 @@ test('a replay is audited if it comes from another /24 network (invariant 4)', a
   const { refresh_token: spent, session_id: id, user } = await app.register();
   const successor = granted(await from('203.0.113.5', spent));
   expect(granted(await from('203.0.113.77', spent))).toBe(successor);
-  expect(await refreshEvents(app.sql, id)).toEqual([]);
+  expect(await app.db.audit.refreshesOf(id)).toEqual([]);
 
   expect(granted(await from('203.0.112.5', spent))).toBe(successor);
-  expect(await refreshEvents(app.sql, id)).toEqual([
+  expect(await app.db.audit.refreshesOf(id)).toEqual([
     { type: 'refresh_token.replayed_elsewhere', outcome: 'success', userId: user.id, ip: '203.0.112.5' },
   ]);
 });
@@ -150,5 +130,5 @@ test('a rotation from another network is not audited', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await from('203.0.113.5', first));
   granted(await from('198.51.100.7', second));
-  expect(await refreshEvents(app.sql, id)).toEqual([]);
+  expect(await app.db.audit.refreshesOf(id)).toEqual([]);
 });

@@ -4,7 +4,6 @@ import { hash as bcryptHash } from '@node-rs/bcrypt';
 import type { Response } from 'supertest';
 import { type Account, password } from '../harness.ts';
 import { granted, refusal } from '../support/refresh-tokens.ts';
-import { readSession } from '../support/session-rows.ts';
 import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
 
 const newPassword = 'a quieter mare and no battery';
@@ -18,9 +17,7 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => workers.close());
 
-const hashOf = async (userId: string): Promise<string> =>
-  (await workers.sql.query<{ hash: string }>('SELECT password_hash AS hash FROM users WHERE id = $1', [userId])).rows[0]
-    ?.hash ?? '';
+const hashOf = (userId: string) => workers.db.users.passwordHash(userId);
 
 interface Race {
   /** Responses with status 200, before or after the revocation. */
@@ -115,7 +112,7 @@ test('after a logout no token of that session works, and other sessions stay liv
     const revoke = () => expectNoContent(workers.second.post('/logout', { refresh_token: token }));
     const raced = await race(logins, account, token, revoke);
     await expectRevoked(raced.refreshed);
-    expect((await readSession(workers.sql, id)).revokedReason).toBe('logout');
+    expect((await workers.db.sessions.get(id)).revokedReason).toBe('logout');
     expect(raced.loggedIn).toHaveLength(20);
     await atOnce(20, async (index) =>
       granted(await workers.at(index).refresh(granted(raced.loggedIn[index] as Response))),
@@ -132,7 +129,7 @@ test('after a logout everywhere no earlier session works (invariant 7)', async (
     const raced = await race(logins, account, token, revoke);
     await expectRevoked([...raced.refreshed, ...raced.loggedInFirst]);
     // A concurrent login commits either before the logout, and is revoked, or after it.
-    expect((await readSession(workers.sql, id)).revokedReason).toBe('logout_all');
+    expect((await workers.db.sessions.get(id)).revokedReason).toBe('logout_all');
     expect(await unrevoked(account.user.id, id)).toEqual([]);
     return raced;
   });
@@ -162,7 +159,7 @@ test('after an account was disabled no earlier token works, even when it is enab
     const raced = await race(logins, account, account.refresh_token, revoke);
     await expectRevoked([...raced.refreshed, ...raced.loggedIn]);
     expect((await workers.first.login(account.email)).status).toBe(401);
-    await workers.sql.query('UPDATE users SET is_active = true WHERE id = $1', [id]);
+    await workers.db.users.enable(id);
     expect(await unrevoked(id)).toEqual([]);
     return raced;
   });
@@ -172,7 +169,7 @@ test('after a password reset no earlier token works, and no rehash restores the 
   await inRounds(async (logins) => {
     const account = await workers.first.register();
     const { id } = account.user;
-    await workers.sql.query('UPDATE users SET password_hash = $2 WHERE id = $1', [id, await bcryptHash(password, 4)]);
+    await workers.db.users.setPasswordHash(id, await bcryptHash(password, 4));
     const revoke = () => changeUserAndRevoke(id, 'password_hash = $2', [newHash]);
     const raced = await race(logins, account, account.refresh_token, revoke);
     await expectRevoked([...raced.refreshed, ...raced.loggedIn]);
@@ -185,6 +182,6 @@ test('after a password reset no earlier token works, and no rehash restores the 
 test('no session of a disabled user can be refreshed, even if none was revoked (invariant 7)', async () => {
   const { refresh_token: spent, user } = await workers.first.register();
   const latest = granted(await workers.first.refresh(spent));
-  await workers.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id]);
+  await workers.db.users.disable(user.id);
   for (const token of [latest, spent]) expect(refusal(await workers.second.refresh(token))).toBe('revoked');
 });

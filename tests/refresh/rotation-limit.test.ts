@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { startApp, type TestApp } from '../harness.ts';
 import { generationOf, granted, refreshTimes, refusal } from '../support/refresh-tokens.ts';
-import { letPass, readSession } from '../support/session-rows.ts';
 import { atOnce } from '../support/workers.ts';
 
 const gracePeriodSeconds = 30;
@@ -31,7 +30,7 @@ test('the ninth and later refreshes within a grace period return the same refres
   const client = clientAt(freshAddress());
   const eighth = (await refreshTimes(client, first, 8)).at(-1) ?? '';
   expect(generationOf(eighth)).toBe(8);
-  const before = await readSession(app.sql, id);
+  const before = await app.db.sessions.get(id);
   const accessTokens = new Set<string>();
   for (let refreshes = 9; refreshes <= 20; refreshes += 1) {
     const response = await client.refresh(eighth);
@@ -41,19 +40,19 @@ test('the ninth and later refreshes within a grace period return the same refres
     accessTokens.add(accessToken);
   }
   expect(accessTokens.size).toBe(12);
-  expect(await readSession(app.sql, id)).toEqual(before);
+  expect(await app.db.sessions.get(id)).toEqual(before);
 });
 
 test('a session that reached the limit is rotated again when the oldest rotation leaves the grace period (invariant 15)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const client = clientAt(freshAddress());
   const second = granted(await client.refresh(first));
-  await letPass(app.sql, 15, [id]);
+  await app.db.sessions.age(15, id);
   const limited = (await refreshTimes(client, second, 12)).at(-1) ?? '';
   expect(generationOf(limited)).toBe(8);
-  await letPass(app.sql, 10, [id]);
+  await app.db.sessions.age(10, id);
   expect(granted(await client.refresh(limited))).toBe(limited);
-  await letPass(app.sql, 6, [id]);
+  await app.db.sessions.age(6, id);
   const ninth = granted(await client.refresh(limited));
   expect(generationOf(ninth)).toBe(9);
   expect(granted(await client.refresh(ninth))).toBe(ninth);
@@ -86,7 +85,7 @@ test('an owner ends the session of a thief who refreshes in any rhythm (invarian
       let thiefs = granted(await refreshFrom(freshAddress(), stolen));
       let passedSeconds = 0;
       const pass = async (seconds: number) => {
-        await letPass(app.sql, seconds, [id]);
+        await app.db.sessions.age(seconds, id);
         passedSeconds += seconds;
       };
       for (const { refreshes, pauseSeconds } of bursts) {
@@ -100,7 +99,7 @@ test('an owner ends the session of a thief who refreshes in any rhythm (invarian
       }
       expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
       expect(refusal(await refreshFrom(freshAddress(), thiefs))).toBe('revoked');
-      expect((await readSession(app.sql, id)).revokedReason).toBe('reuse_detected');
+      expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
     }),
     { numRuns: 25 },
   );
@@ -114,7 +113,7 @@ test('the token of every earlier generation ends the session after its grace per
     for (let seconds = 0; seconds <= 60; seconds += 1) {
       latest = granted(await refreshFrom(freshAddress(), latest));
       tokens.set(generationOf(latest), latest);
-      await letPass(app.sql, 1, [id]);
+      await app.db.sessions.age(1, id);
     }
     expect(generationOf(latest)).toBeGreaterThan(15);
     expect(refusal(await refreshFrom(freshAddress(), tokens.get(generation) ?? ''))).toBe('reused');
@@ -126,18 +125,18 @@ test("200 requests with a session's own tokens do not keep an older token from b
   const { refresh_token: stolen, session_id: id } = await app.register();
   const thief = clientAt(freshAddress());
   let tokens = await refreshTimes(thief, stolen, 8);
-  await letPass(app.sql, gracePeriodSeconds, [id]);
+  await app.db.sessions.age(gracePeriodSeconds, id);
   tokens = await refreshTimes(thief, tokens.at(-1) ?? '', 2);
   const responses = await atOnce(200, (index) => thief.refresh(tokens[index % tokens.length] ?? ''));
   expect(responses.filter(({ status }) => status !== 200 && status !== 429)).toEqual([]);
   expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
-  expect((await readSession(app.sql, id)).revokedReason).toBe('reuse_detected');
+  expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
 });
 
 test('200 requests from 200 addresses do not keep an older token from being judged (invariant 14)', async () => {
   const { refresh_token: stolen, session_id: id } = await app.register();
   const latest = (await refreshTimes(clientAt(freshAddress()), stolen, 8)).at(-1) ?? '';
-  await letPass(app.sql, gracePeriodSeconds, [id]);
+  await app.db.sessions.age(gracePeriodSeconds, id);
   const responses = await atOnce(200, () => refreshFrom(freshAddress(), latest));
   expect(responses.map(({ status }) => status)).toEqual(Array(200).fill(200));
   expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');

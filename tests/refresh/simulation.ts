@@ -4,7 +4,6 @@ import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
 import { type Account, password, type Tokens } from '../harness.ts';
 import { generationOf, granted, refusal, secretOf } from '../support/refresh-tokens.ts';
-import { letPass, readSessionsOf, refreshEvents } from '../support/session-rows.ts';
 import { atOnce, type Workers } from '../support/workers.ts';
 import { createdAt, isLiveAt, type ModelSession, rotate, tick, type Verdict, verdict } from './model.ts';
 
@@ -103,11 +102,7 @@ export async function makeSimulation(workers: Workers, report: (verdict: Verdict
     burst: ({ session, back, count }) => present(pick(session), back, count),
     async pass({ ticks }) {
       now += ticks * tick;
-      await letPass(
-        workers.sql,
-        ticks * tick,
-        sessions.map(({ id }) => id),
-      );
+      await workers.db.sessions.age(ticks * tick, ...sessions.map(({ id }) => id));
     },
     async login({ correctly }) {
       const response = await service().login(account.email, correctly ? currentPassword : `not ${currentPassword}`);
@@ -153,7 +148,7 @@ export async function makeSimulation(workers: Workers, report: (verdict: Verdict
 
     /** Compares the rows and audit events with the model. */
     async compareRows() {
-      const rows = await readSessionsOf(workers.sql, account.user.id);
+      const rows = await workers.db.sessions.of(account.user.id);
       const stored = rows.map(({ id, generation, tokenHash, revokedReason }) => ({
         id,
         generation,
@@ -171,7 +166,7 @@ export async function makeSimulation(workers: Workers, report: (verdict: Verdict
       expect(stored.sort(byId)).toEqual(expected.sort(byId));
       for (const { rotations, salts } of rows) expect([rotations, rotations <= 8]).toEqual([salts, true]);
       for (const { id, refused } of sessions) {
-        const types = (await refreshEvents(workers.sql, id)).map(({ type }) => type);
+        const types = (await workers.db.audit.refreshesOf(id)).map(({ type }) => type);
         const refusals = types.filter((type) => type === 'refresh_token.refused').length;
         expect([types.length - refusals <= 1, refusals <= 1, refused && refusals === 0]).toEqual([true, true, false]);
       }

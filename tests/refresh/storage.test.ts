@@ -5,7 +5,6 @@ import pg from 'pg';
 import { startApp } from '../harness.ts';
 import { createDatabase } from '../support/database.ts';
 import { bytesOf, generationOf, granted, refusal, secretOf, refreshTimes } from '../support/refresh-tokens.ts';
-import { letPass } from '../support/session-rows.ts';
 import { startWorkers, type Workers } from '../support/workers.ts';
 
 const masterKey = randomBytes(32);
@@ -47,7 +46,7 @@ const found = (bytes: Buffer, text: string): string[] => encodings(bytes).filter
 async function useTheService() {
   const refreshTokens: string[] = [];
   const accessTokens: string[] = [];
-  const { first, second, sql } = workers;
+  const { first, second, db } = workers;
   const account = await first.register();
   const login = await second.login(account.email);
   const [live, loggedOut, reused] = [account.refresh_token, granted(login), granted(await first.login(account.email))];
@@ -55,10 +54,10 @@ async function useTheService() {
   for (const token of [live, loggedOut, reused]) refreshTokens.push(...(await refreshTimes(second, token, 8)));
   granted(await second.refresh(refreshTokens[7] ?? ''));
   await first.post('/logout', { refresh_token: loggedOut });
-  await letPass(sql, 100, [account.session_id]);
+  await db.sessions.age(100, account);
   const stolen = await first.register();
   refreshTokens.push(...(await refreshTimes(first, stolen.refresh_token, 2)));
-  await letPass(sql, 100, [stolen.session_id]);
+  await db.sessions.age(100, stolen);
   expect(refusal(await second.refresh(stolen.refresh_token))).toBe('reused');
   refusal(await second.refresh(`${live}x`));
   return { refreshTokens, accessTokens, live: refreshTokens[8] ?? '' };
