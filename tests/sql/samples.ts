@@ -7,6 +7,15 @@ const lockoutKey = { emailHmac: bytes, network: '192.0.2.1' };
 const lockoutLimits = { attempts: 5, total: 50, durationSeconds: 900 };
 const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 
+const timing = {
+  rotationSeconds: 60,
+  publicationSeconds: 60,
+  accessTtlSeconds: 60,
+  retentionSeconds: 60,
+  pollSeconds: 5,
+};
+const sealedKey = { kid: 'kid', alg: 'ES256', publicJwk: {}, masterKeyId: 'id', sealedKey: Buffer.alloc(64) };
+
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
@@ -96,6 +105,28 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/one-time-tokens/one-time-tokens.sql.ts voidOverriddenTokens': [
     ['tx', { tokenId: id, userId: id, email: 'ada@example.com' }],
   ],
+  'core/signing-keys/signing-keys.sql.ts activateNextKey': [['tx', 'ES256']],
+  'core/signing-keys/signing-keys.sql.ts findNextKeys': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts insertKey': [
+    ['tx', sealedKey, 'next', timing],
+    ['tx', sealedKey, 'active', timing],
+  ],
+  'core/signing-keys/signing-keys.sql.ts lockSigningKeys': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts markRequested': [['tx', 'kid']],
+  'core/signing-keys/signing-keys.sql.ts markRevoked': [['tx', 'kid']],
+  'core/signing-keys/signing-keys.sql.ts notifyProcesses': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts readKeyStates': [
+    ['tx', 'ES256', timing],
+    ['tx', 'ES256', { ...timing, rotationSeconds: null }],
+  ],
+  'core/signing-keys/signing-keys.sql.ts retireActiveKey': [['tx', 'ES256']],
+  'core/signing-keys/signing-keys.sql.ts storeRequirements': [['tx', 'ES256', timing]],
+  'core/user-import/user-import.sql.ts claimRange': [
+    ['tx', Buffer.alloc(32), { from: 0, to: 10, lines: 1, isLast: false }],
+  ],
+  'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', Buffer.alloc(32), [{ line: 1, reasons: ['x'] }]]],
+  'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],
+  'core/users/create-admin.sql.ts lockAccount': [['tx', 'ada@example.com']],
   'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com', id]],
   'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearFailures': [['tx', lockoutKey]],
