@@ -69,7 +69,7 @@ describe('rotate', () => {
       expect(answer).toMatch(
         new RegExp(`^${next} (becomes active in every running process|became active at ${time.source}\\. Nothing)`),
       );
-    expect(answers.filter((answer) => answer.includes('takes over now'))).not.toEqual([]);
+    expect(answers.filter((answer) => answer.includes('becomes active in every running process'))).not.toEqual([]);
     // Also not later: no rotation of its successor was requested.
     await app.db.signingKeys.age(660);
     await app.keyring.maintain();
