@@ -15,15 +15,6 @@ const timing = {
 };
 const signingKey = { kid: 'k', alg: 'ES256', publicJwk: {}, sealedKey: bytes, masterKeyId: 'm' };
 
-const timing = {
-  rotationSeconds: 60,
-  publicationSeconds: 60,
-  accessTtlSeconds: 60,
-  retentionSeconds: 60,
-  pollSeconds: 5,
-};
-const sealedKey = { kid: 'kid', alg: 'ES256', publicJwk: {}, masterKeyId: 'id', sealedKey: Buffer.alloc(64) };
-
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
