@@ -70,6 +70,6 @@ test('the former key can be removed when every process has the new key first', a
     expect((await app.get('/me', token)).status).toBe(200);
     await app.close();
   }
-  await expect(start(k1)).rejects.toThrow('MASTER_KEYS does not hold the master key');
+  await expect(start(k1)).rejects.toThrow('MASTER_KEYS does not contain master key');
   await fresh.drop();
 });
