@@ -183,6 +183,6 @@ test('a wrong password shows an error and creates no session', async () => {
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill('not it');
   await page.getByRole('button', { name: 'Log in' }).click();
-  await page.getByText('The e-mail address or the password is not right.').waitFor();
+  await page.getByText('The email address or the password is incorrect.').waitFor();
   expect(await context.cookies(origins.auth)).toEqual([]);
 });

@@ -25,7 +25,7 @@ export interface PasswordChange {
 }
 
 /**
- * Changes the password of the signed-in user, and revokes all other sessions and emailed links.
+ * Changes the password of the logged-in user, and revokes all other sessions and emailed links.
  * @throws InvalidAccessToken, InvalidCredentials, AccountLocked, ValidationFailed, Overloaded
  */
 export const makeChangePassword =

@@ -27,7 +27,7 @@ export const makeConfirmEmailChange =
     } catch (error) {
       throw error instanceof UniqueViolation ? new InvalidToken('address taken during the request') : error;
     }
-    // Only now is a concurrent change away from this address visible, which can still be undone. Nothing is written then.
+    // Only after the update is a concurrent change away from this address visible. Its owner can still undo it, so this one rolls back.
     if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
     await voidTokens(tx, userId);
     await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);

@@ -22,7 +22,7 @@ export interface UserChange {
   isActive: boolean | undefined;
   displayName: string | undefined;
   emailVerified: boolean | undefined;
-  /** All roles that the user has afterwards. */
+  /** Replaces all roles of the user. */
   roles: readonly string[] | undefined;
 }
 

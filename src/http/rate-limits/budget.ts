@@ -18,7 +18,7 @@ export const byNetwork = ({ network }: ClientAddress): string => network;
 
 /** One limit and its counters. */
 export interface Budget extends RateLimit {
-  /** As in the headers, the log and the metrics. */
+  /** The name in the headers, the log and the metrics. */
   name: string;
   counters: Counters;
   keyOf: (client: ClientAddress) => string;

@@ -4,7 +4,7 @@ import type { Redis } from '../../platform/redis.ts';
 export interface Counted {
   /** The events of the key in this window, including the one that was just added. */
   count: number;
-  /** Until the window ends and the key starts at zero. */
+  /** The seconds until the window ends and the count restarts at zero. */
   endsInMs: number;
 }
 

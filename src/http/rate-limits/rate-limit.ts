@@ -22,7 +22,7 @@ export interface RateLimitRule {
   exempt?: (error: ApiError) => boolean;
 }
 
-/** The limit on all requests of a client. `none` is for probes, which must always be answered. */
+/** The limit on all requests of a client. `none` is for probes, which must always get a response. */
 export type Ceiling = 'default' | 'refresh' | 'none';
 
 /** The users of a mobile carrier share few addresses, and their apps refresh in the background. */
@@ -34,7 +34,7 @@ const registerNetworkFactor = 10;
 export interface RateLimiter {
   /** Counts a request for the ceiling. @throws RateLimited */
   countRequest(ceiling: Ceiling, client: ClientAddress, res: Response): Promise<void>;
-  /** Handles a request and counts its outcome by the rules. @throws RateLimited, and what `handle` throws */
+  /** Handles a request and counts its outcome by the rules. @throws RateLimited, and any error of `handle` */
   countOutcome<Result>(
     rules: readonly RateLimitRule[],
     client: ClientAddress,
