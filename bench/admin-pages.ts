@@ -1,4 +1,4 @@
-// npm run bench:admin-pages [-- --json]: what pages of GET /admin/users read, with ten thousand accounts and with a million.
+// npm run bench:admin-pages [-- --json]: measures what pages of GET /admin/users read with ten thousand and with a million accounts.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -123,7 +123,7 @@ export interface TestApp extends Client, Builders {
   mails(address?: string): Promise<Mail[]>;
   /** Delivers due emails, and returns the newest to `address`. @throws if none was sent since the last call */
   nextMail(address: string): Promise<Mail>;
-  /** The database, past the app. */
+  /** Direct access to the database. */
   db: Rows;
   /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;

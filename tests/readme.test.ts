@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-test("the README's curl session works as written, and answers with the members that it shows", async () => {
+test("the README's curl session works, and its responses have the members that the README shows", async () => {
   const script = blocks('Try it', 'sh').join("\nprintf '\\n'\n").replaceAll('http://localhost:3000', app.baseUrl);
   const { stdout } = await run('sh', ['-c', script]);
   const answers = stdout

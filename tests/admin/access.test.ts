@@ -1,4 +1,4 @@
-// Every endpoint under /admin with every kind of caller.
+// Every endpoint under /admin with every kind of principal.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
 import { operations } from '../http/operations.ts';

@@ -105,12 +105,14 @@ test('after sign-up the app shows the user, and scripts cannot read the refresh 
   const email = await register(page);
   expect(await shownUser(page)).toBe(`Ada Lovelace (${email})`);
   await screenshot(page, 'spa-signed-in');
-  const kept = await page.evaluate('JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])');
-  expect(kept).toBe('["",{},{}]');
+  const storedData = await page.evaluate(
+    'JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])',
+  );
+  expect(storedData).toBe('["",{},{}]');
   const [cookie] = await context.cookies(origins.auth);
   expect(cookie).toMatchObject({ name: '__Host-refresh_token', httpOnly: true, secure: true, sameSite: 'Lax' });
   // The app checks for an existing session at its start, which causes one 401 in the console.
-  expect(watched.complaints.filter((complaint) => !/401|favicon|404/.test(complaint))).toEqual([]);
+  expect(watched.problems.filter((problem) => !/401|favicon|404/.test(problem))).toEqual([]);
 });
 
 test('a reload keeps the user logged in', async () => {

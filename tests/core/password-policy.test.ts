@@ -93,14 +93,14 @@ describe('composition', () => {
 });
 
 describe('the built-in list', () => {
-  test('holds every one of the top 10,000 passwords that is long enough to be chosen', async () => {
+  test('contains every one of the top 10,000 passwords that has the minimum length', async () => {
     const top = await topPasswords();
     expect(top).toHaveLength(10_000);
     expect(top.filter((password) => password.length >= 8).length).toBeGreaterThan(3_000);
     expect(top.filter((password) => password.length >= 8 && !blocklist.has(password.toLowerCase()))).toEqual([]);
   });
 
-  test('leaves none of the top 10,000 acceptable, whatever the case', async () => {
+  test('rejects all of the top 10,000, in any case', async () => {
     const accepted: string[] = [];
     for (const password of await topPasswords()) {
       for (const variant of [password, password.toUpperCase()]) {
@@ -229,15 +229,15 @@ describe('the breach lookup', () => {
   const other = '0'.repeat(35);
 
   test('rejects a leaked password and sends only five digits of its hash', async () => {
-    const asked: unknown[] = [];
+    const requests: unknown[] = [];
     const url = await serve((request, response) => {
-      asked.push([request.method, request.url, request.headers['add-padding']]);
+      requests.push([request.method, request.url, request.headers['add-padding']]);
       response.end(`${other}:3\r\n${suffix}:42\r\n`);
     });
     const { breached, failures } = lookup(`${url}/range/`);
     const checked = makePasswordPolicy({ minLength: 8, blocklist, breached });
     expect(await checked.check(leaked, someone)).toEqual([expect.stringContaining('data breach')]);
-    expect(asked).toEqual([['GET', `/range/${prefix}`, 'true']]);
+    expect(requests).toEqual([['GET', `/range/${prefix}`, 'true']]);
     expect(failures).toEqual([]);
   });
 
@@ -261,19 +261,19 @@ describe('the breach lookup', () => {
   });
 
   test('is skipped for a password that is rejected anyway', async () => {
-    let asked = 0;
+    let requestCount = 0;
     const breached = async (): Promise<boolean> => {
-      asked += 1;
+      requestCount += 1;
       return true;
     };
     const checked = makePasswordPolicy({ minLength: 8, blocklist, breached });
     expect(await checked.check('Passw0rd!', someone)).toEqual(tooCommon);
-    expect(asked).toBe(0);
+    expect(requestCount).toBe(0);
   });
 
   test.each<[string, RequestListener]>([
-    ['answers with an error', (_, response) => response.writeHead(503).end(`${suffix}:42`)],
-    ['answers with a web page', (_, response) => response.end('<html>Please sign in to the network</html>')],
+    ['responds with an error', (_, response) => response.writeHead(503).end(`${suffix}:42`)],
+    ['responds with a web page', (_, response) => response.end('<html>Please sign in to the network</html>')],
     ['hangs up', (request) => request.socket.destroy()],
     ['is slow to begin', () => undefined],
     ['is slow to finish', (_, response) => response.write(`${other}:3\r\n`)],

@@ -146,7 +146,7 @@ describe('an access token', () => {
     await Promise.all(
       accounts.map(async ({ refresh_token }) => {
         let token = refresh_token;
-        for (let turn = 0; turn < 100; turn += 1) {
+        for (let round = 0; round < 100; round += 1) {
           const { body } = await app.refresh(token);
           ids.add(decodeJwt(body.access_token).jti);
           refreshTokens.add(body.refresh_token);

@@ -33,7 +33,7 @@ const sum = (reports: AttackReport[]): AttackReport => {
 
 const children = new Set<ChildProcess>();
 
-/** Stops the processes that a failed test left. */
+/** Stops the processes of a failed test. */
 export function stopAttacks(): void {
   for (const child of children) child.kill('SIGKILL');
 }
@@ -76,7 +76,7 @@ export async function startAttack(baseUrl: string, options: AttackOptions): Prom
   };
 }
 
-/** The rate limit must not be what stops an attack. */
+/** No rate limits, so that they do not stop an attack. */
 export const unlimited: Settings = Object.fromEntries(
   ['DEFAULT', 'LOGIN', 'REGISTER', 'REFRESH'].map((name) => [`RATE_LIMIT_${name}`, '1000000/1m']),
 );

@@ -11,7 +11,7 @@ export interface AttackPlan {
   everyMs: number;
   /** Replaces each connection that the service closes. */
   stubborn: boolean;
-  /** A client that never reads. */
+  /** Whether the client never reads. */
   deaf: boolean;
   /** Resets its connection after this time. */
   abortsAfterMs?: number;

@@ -42,9 +42,9 @@ describe('above the connection limit', () => {
     await start();
     const [silent, kept, dripping] = [await open(), await open(health), await open('GET / HTTP/1.1\r\nX-A: a')];
     const recent = await open(health);
-    silent.write(health); // has got on since, so is the last to go
+    silent.write(health); // made progress, so it is closed last
     await sleep(50);
-    dripping.write('a'); // has not
+    dripping.write('a'); // made no progress
     const [first] = [await open()];
     await waitUntilLast(kept);
     expect(standing([kept, dripping, recent, silent, first])).toEqual([false, true, true, true, true]);

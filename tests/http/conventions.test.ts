@@ -27,7 +27,7 @@ test('the tour calls every operation of openapi.yaml', () => {
 /** OAuth endpoints have their own error format (RFC 6749 section 5.2), which tests/oauth checks. */
 const speaksOAuth = (operation: string) => ['requestToken', 'revokeToken', 'introspectToken'].includes(operation);
 
-/** These paths also serve pages: docs/decisions/0013-links-lead-to-plain-pages.md. */
+/** These paths also serve pages: docs/decisions/0013-script-free-link-pages.md. */
 const pages = ['/verify-email', '/reset-password', '/undo-email-change'];
 
 describe('methods', () => {
@@ -50,7 +50,7 @@ describe('methods', () => {
     }
   });
 
-  test.each(resources)('$path answers OPTIONS with Allow', async ({ path, allowed }) => {
+  test.each(resources)('$path returns Allow for OPTIONS', async ({ path, allowed }) => {
     const { status, headers, text } = await send(app.baseUrl, path, { method: 'OPTIONS' });
     expect([status, allowOf(headers.allow), text]).toEqual([204, allowed, '']);
   });

@@ -90,7 +90,7 @@ test('a response to a request without Origin has Vary: Origin', async () => {
   expect((await ask('/healthz', undefined)).vary).toMatch(/Origin/);
 });
 
-const everybodys = [
+const publicPaths = [
   '/.well-known/jwks.json',
   '/.well-known/oauth-authorization-server',
   '/.well-known/openid-configuration',
@@ -98,7 +98,7 @@ const everybodys = [
   '/openapi.yaml',
 ];
 
-test.each(everybodys)('%s is readable for every origin, without credentials', async (path) => {
+test.each(publicPaths)('%s is readable for every origin, without credentials', async (path) => {
   for (const origin of ['https://evil.example', spa, undefined]) {
     const { cors } = await ask(path, origin);
     expect(cors['access-control-allow-origin']).toBe('*');

@@ -80,7 +80,7 @@ describe('a form', () => {
     ['a=%00%0D%0A', { a: '\0\r\n' }],
     ['a%5B%5D=1&a.b=2', { 'a[]': '1', 'a.b': '2' }],
     ['constructor=1&toString=2', { constructor: '1', toString: '2' }],
-  ])('%s is read as it was meant', async (sent, read) => {
+  ])('%s is decoded', async (sent, read) => {
     expect(await post('/any', sent)).toMatchObject({ status: 200, body: read });
   });
 

@@ -76,7 +76,7 @@ test.each([
   expect(line).toMatchObject({ err: { message: expect.stringContaining(fault) } });
 });
 
-test('every good outcome is documented, with its schema and its example', () => {
+test('every successful outcome is documented, with its schema and its example', () => {
   const info = { title: 'T', version: '1', description: 'D', serverUrl: 'https://auth.example.com', tags: [] };
   const { paths } = makeOpenApi(endpoints, info) as {
     paths: Record<string, { post: { responses: Record<string, unknown> } }>;

@@ -18,7 +18,7 @@ export interface Tour {
 
 /**
  * Puts `mark` into everything that a client chooses: query, path, headers, bodies. Follows the links of emails if
- * `nextMail` is given, and continues as an administrator if `db` is given.
+ * `nextMail` is set, and continues as an administrator if `db` is given.
  */
 export async function takeTour(
   { call, nextMail, db }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'db'>>,

@@ -1,4 +1,4 @@
-// Keys that rotate every few seconds, two processes under load, and verifiers that cache as long as allowed.
+// Two processes under load whose keys rotate every few seconds, and verifiers that cache keys for the maximum time.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import type { Account } from '../harness.ts';
@@ -24,7 +24,7 @@ function makeVerifier(index: number): (token: string) => Promise<unknown> {
   return (token) => jwtVerify(token, keys, { issuer: settings.ISSUER, typ: 'at+jwt' });
 }
 
-test('in five rotations no caching verifier meets an unknown key', async () => {
+test('no caching verifier receives a token of an unknown key during five rotations', async () => {
   const verifiers = Array.from({ length: 8 }, (_, index) => makeVerifier(index));
   const accounts = await atOnce(4, (index) => workers.at(index).register());
   const kids = new Set<string>();
@@ -49,7 +49,7 @@ test('in five rotations no caching verifier meets an unknown key', async () => {
       token = next;
       tokens += 1;
       kids.add(kidOf(fresh) ?? '');
-      // Also the endpoints of the other process.
+      // The endpoints of the other process also accept it.
       const me = await workers.at(index + turn + 1).get('/me', fresh);
       if (me.status !== 200) failures.push(`/me: ${me.status} ${me.text}`);
       // Verifiers start one after the other, so that their caches differ in age.

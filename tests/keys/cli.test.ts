@@ -70,7 +70,7 @@ describe('rotate', () => {
         new RegExp(`^${next} (becomes active in every running process|became active at ${time.source}\\. Nothing)`),
       );
     expect(answers.filter((answer) => answer.includes('becomes active in every running process'))).not.toEqual([]);
-    // Also not later: no rotation of its successor was requested.
+    // It also does not rotate again later, because no rotation of its successor was requested.
     await app.db.signingKeys.age(660);
     await app.keyring.maintain();
     expect(await app.db.signingKeys.kid('active')).toBe(next);

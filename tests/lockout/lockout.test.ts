@@ -109,7 +109,7 @@ test('a correct password from another network does not reset the count here', as
   expect(await failFrom('192.0.2.6', email, 2)).toEqual([401, 423]);
 });
 
-test('LOCKOUT_TOTAL failures from many networks lock the account everywhere', () =>
+test('LOCKOUT_TOTAL failures from many networks lock the account for all networks', () =>
   withApp({ LOCKOUT_TOTAL: '12' }, async (own) => {
     const { email } = await own.register();
     for (let bot = 1; bot <= 12; bot += 1) expect(await failFrom(`203.0.${bot}.1`, email, 1, own)).toEqual([401]);

@@ -147,7 +147,7 @@ test('a DNS lookup finds a free thread while hashes run', async () => {
   const breached = 'a password that has leaked elsewhere';
   const suffix = createHash('sha1').update(breached).digest('hex').toUpperCase().slice(5);
   const ranges = createServer((_, res) => {
-    res.setHeader('Connection', 'close').end(`${suffix}:1`); // or the name would be looked up once
+    res.setHeader('Connection', 'close').end(`${suffix}:1`); // otherwise the name would be looked up only once
   }).listen(0, 'localhost');
   await once(ranges, 'listening');
   const { port } = ranges.address() as AddressInfo;

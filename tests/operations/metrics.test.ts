@@ -40,7 +40,7 @@ async function scrape(): Promise<Map<string, number>> {
   );
 }
 
-/** By how much `work` increased a series. */
+/** The amount by which `work` increased a series. */
 async function added(series: string, work: () => Promise<unknown>): Promise<number> {
   const before = (await scrape()).get(series) ?? 0;
   await work();

@@ -30,7 +30,7 @@ async function start(settings: Settings): Promise<ServiceProcess> {
   return service;
 }
 
-/** How the process ended, and after how long. */
+/** The exit code and signal of the process, and the time until it ended. */
 async function ending({ child }: ServiceProcess) {
   const startedMs = performance.now();
   const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];

@@ -49,7 +49,7 @@ describe('login', () => {
     expect(await statuses(7, () => from(ip, wrongLogin()))).toEqual([...times(5, 401), 429, 429]);
   });
 
-  test('no more concurrent guesses are judged than the limit allows', async () => {
+  test('the limit also bounds how many concurrent guesses are checked', async () => {
     const ip = freshAddress();
     const answers = await Promise.all(Array.from({ length: 40 }, () => from(ip, wrongLogin())));
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);

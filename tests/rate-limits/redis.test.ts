@@ -12,7 +12,7 @@ import { rateLimitOf } from './fields.ts';
 jest.setTimeout(90_000);
 
 const limit = 10;
-/** What degrading may cost a request; twice of it, as the machine may be busy. */
+/** Twice the time that a request may take while Redis becomes unavailable, because the machine may be busy. */
 const maxDegradedMs = 300;
 
 let redis: RedisServer;

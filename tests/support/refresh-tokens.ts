@@ -1,4 +1,4 @@
-// Refresh tokens taken apart by their documented format, and the outcomes of requests with them.
+// Parses refresh tokens by their documented format, and reads the outcomes of requests with them.
 import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
 

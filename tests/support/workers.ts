@@ -11,7 +11,7 @@ export interface Workers {
   second: ServiceProcess;
   /** Alternates: an even number is the first process, an odd one the second. */
   at(index: number): ServiceProcess;
-  /** The database, past the services. */
+  /** Direct access to the database. */
   db: Rows;
   /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;

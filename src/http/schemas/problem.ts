@@ -20,11 +20,9 @@ export const Problem = z
     errors: z
       .array(
         z.object({
-          path: z
-            .string()
-            .meta({
-              description: 'The path of the invalid member, with dots between levels, or the name of the header',
-            }),
+          path: z.string().meta({
+            description: 'The path of the invalid member, with dots between levels, or the name of the header',
+          }),
           message: z.string().meta({ description: 'What is wrong. The text can change' }),
         }),
       )
