@@ -12,7 +12,7 @@ type Call = (token: string | undefined, headers?: Record<string, string>) => Pro
 let app: TestApp;
 let admin: Admin;
 beforeAll(async () => {
-  app = await startApp({}, { tendsKeys: true });
+  app = await startApp({}, { runsSigningKeyWorker: true });
   admin = await app.admin();
 });
 afterAll(() => app.close());

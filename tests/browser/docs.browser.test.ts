@@ -186,7 +186,7 @@ test('a link to the page cannot load another document', async () => {
   expect(watched.problems).toEqual([]);
 });
 
-const refusedByPolicy: [what: string, directive: string, code: string][] = [
+const refusedByPolicy: [title: string, directive: string, code: string][] = [
   ['a call to another host', 'connect-src', "fetch('https://elsewhere.example').catch(() => {})"],
   ['a picture from another host', 'img-src', "new Image().src = 'https://elsewhere.example/a.png'"],
   ['an inline script', 'script-src-elem', "add('script', { text: '1' })"],

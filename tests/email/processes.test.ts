@@ -18,9 +18,9 @@ afterAll(() => email.close());
 
 const start = (settings = {}) => startForTest({ ...email.settings, LOG_LEVEL: 'trace', ...settings });
 
-async function until(condition: string, holds: () => Promise<boolean>, seconds = 15): Promise<void> {
+async function until(condition: string, isTrue: () => Promise<boolean>, seconds = 15): Promise<void> {
   for (let tries = 0; tries < seconds * 20; tries += 1) {
-    if (await holds()) return;
+    if (await isTrue()) return;
     await sleep(50);
   }
   throw new Error(`not within ${seconds} s: ${condition}`);

@@ -23,7 +23,7 @@ beforeAll(async () => {
   };
   const verified = async () => {
     const email = await signUp();
-    await app.post('/verify-email', { token: (await app.nextMail(email)).token });
+    await app.post('/verify-email', { token: (await app.nextEmail(email)).token });
     return email;
   };
   addresses = {
@@ -34,7 +34,7 @@ beforeAll(async () => {
   };
   const disabled = await app.db.users.byEmail(addresses['disabled'] ?? '');
   await app.db.users.disable(disabled?.id ?? '');
-  await app.mails();
+  await app.emails();
 });
 beforeEach(() => tap.reset());
 afterAll(async () => {

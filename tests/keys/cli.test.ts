@@ -25,7 +25,7 @@ const succeeded = async (...args: string[]) => {
 
 beforeAll(async () => {
   database = await createDatabase();
-  app = await startApp({ MASTER_KEYS: text(former) }, { databaseUrl: database.url, tendsKeys: true });
+  app = await startApp({ MASTER_KEYS: text(former) }, { databaseUrl: database.url, runsSigningKeyWorker: true });
 });
 afterAll(async () => {
   await app.close();

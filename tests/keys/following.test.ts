@@ -45,7 +45,7 @@ async function start(more: Settings = {}, databaseUrl = database.url): Promise<T
   const log = pino({ level: 'info' }, remember);
   const app = await startApp(
     { ...settings, DATABASE_DIRECT_URL: gate.url, ...more },
-    { databaseUrl, log, tendsKeys: true },
+    { databaseUrl, log, runsSigningKeyWorker: true },
   );
   closing.push(() => app.close());
   return app;
@@ -123,7 +123,7 @@ test('a token with an unknown key id makes a process reload keys at most once a 
   // Receives no notifications and polls every 5 s, so that it learns of new keys only from tokens.
   const isolated = await startApp(
     { ...settings, DATABASE_DIRECT_URL: gate.url },
-    { databaseUrl: database.url, tendsKeys: true },
+    { databaseUrl: database.url, runsSigningKeyWorker: true },
   );
   closing.push(() => isolated.close());
   await until(async () => (await listeners(isolated)) === 1, 5000);

@@ -48,7 +48,7 @@ describe('introspection of valid tokens', () => {
     expect(await bodyOf(token)).toEqual({ active: true, token_type: 'Bearer', ...claims });
   });
 
-  test('returns the whole grant of the session for a refresh token', async () => {
+  test('returns all granted scopes of the session for a refresh token', async () => {
     const account = await app.register();
     const narrow = await postForm(app, '/token', {
       grant_type: 'refresh_token',
@@ -118,7 +118,7 @@ describe('introspection of invalid tokens returns only {"active": false}', () =>
     await own.close();
   });
 
-  test.each<[what: string, end: (account: Account) => Promise<unknown>]>([
+  test.each<[title: string, end: (account: Account) => Promise<unknown>]>([
     ['a session after its logout', ({ refresh_token: token }) => app.post('/logout', { refresh_token: token })],
     [
       'an expired session',
@@ -192,7 +192,7 @@ describe('the caller of /introspect', () => {
     ]);
   });
 
-  test.each<[what: string, headers: () => Record<string, string>, error: string, challenge: RegExp]>([
+  test.each<[title: string, headers: () => Record<string, string>, error: string, challenge: RegExp]>([
     ['a wrong secret', () => basic(key.client_id, 'ktk_x'), 'invalid_client', /^Basic realm="keyturn"$/],
     ['a wrong X-API-Key', () => ({ 'x-api-key': 'ktk_x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
     ['an invalid token', () => ({ authorization: 'Bearer x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],

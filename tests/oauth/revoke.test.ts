@@ -25,7 +25,7 @@ const isLive = async ({ access_token: token, refresh_token: refreshToken }: Acco
 ];
 
 describe('revocation ends the session of both tokens', () => {
-  test.each<[what: string, form: (account: Account) => Parameters]>([
+  test.each<[title: string, form: (account: Account) => Parameters]>([
     ['its refresh token', ({ refresh_token: token }) => ({ token })],
     ['its refresh token with the hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'refresh_token' })],
     [

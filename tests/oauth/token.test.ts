@@ -37,7 +37,7 @@ describe('the request to /token', () => {
     expect(errorOf(await token(passwordForm(), { 'content-type': type }))).toEqual([400, 'invalid_request']);
   });
 
-  test.each<[what: string, form: string, error: string]>([
+  test.each<[title: string, form: string, error: string]>([
     ['an empty body', '', 'invalid_request'],
     ['no grant type', 'username=a', 'invalid_request'],
     ['an empty grant type', 'grant_type=', 'invalid_request'],
@@ -289,7 +289,7 @@ describe('client_credentials', () => {
   });
 
   const raw = (text: string) => ({ authorization: `Basic ${Buffer.from(text, 'latin1').toString('base64')}` });
-  test.each<[what: string, headers: () => Record<string, string>]>([
+  test.each<[title: string, headers: () => Record<string, string>]>([
     ['a wrong secret', () => basic(key.client_id, `${key.client_secret.slice(0, -1)}x`)],
     ['no secret', () => basic(key.client_id, '')],
     ['no id', () => basic('', key.client_secret)],
@@ -359,7 +359,7 @@ describe('client_credentials', () => {
     expect(await give()).toBe(401);
   });
 
-  test('each success, and each secret of ours that is not good, is audited; made-up ones fill no table', async () => {
+  test('a success and the secret of another client are audited, and forged secrets are not', async () => {
     const [own, other] = [await app.apiKeyOf(ada, ['profile']), await app.apiKeyOf(ada, ['profile'])];
     await token(clientCredentials, asKey(own));
     for (const secret of ['ktk_wrong', `${own.client_secret.slice(0, -1)}!`, other.client_secret])

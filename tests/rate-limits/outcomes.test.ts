@@ -30,7 +30,7 @@ async function registered(): Promise<Account> {
 }
 
 /** The token of the newest email to this address. */
-const mailedToken = async (email: string): Promise<string> => (await app.nextMail(email)).token ?? '';
+const mailedToken = async (email: string): Promise<string> => (await app.nextEmail(email)).token ?? '';
 
 const times = (count: number, status: number): number[] => Array<number>(count).fill(status);
 
@@ -219,7 +219,7 @@ describe('mail', () => {
 
   test('a password that the policy refuses four times does not keep the user from resetting it', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
-    await app.nextMail(email);
+    await app.nextEmail(email);
     expect((await from(ip, forgot(email))).status).toBe(202);
     const token = await mailedToken(email);
     expect(await statuses(4, () => from(ip, reset(token, 'short')))).toEqual(times(4, 400));
@@ -228,7 +228,7 @@ describe('mail', () => {
 
   test('invalid one-time tokens count, and a valid link works after the limit is exhausted', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
-    await app.nextMail(email);
+    await app.nextEmail(email);
     const token = await resetToken(email);
     const invalid = `kto_${'A'.repeat(86)}`;
     const newPassword = 'a quieter mare and no battery';

@@ -28,7 +28,7 @@ test('a token is replayed 28 seconds after its rotation and is reuse after 30 se
   expect(refusal(await app.refresh(spent))).toBe('reused');
 });
 
-test("a rotation late in another's grace period has a whole grace period of its own (invariant 3)", async () => {
+test('a rotation late in the grace period of another one has its own full grace period (invariant 3)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await app.refresh(first));
   await app.db.sessions.age(28, id);

@@ -147,7 +147,7 @@ test('two concurrent reuses are both refused and audited once (invariant 5)', as
   expect(await quick.db.audit.refreshesOf(id)).toHaveLength(1);
 });
 
-/** Waits until a statement waits for a lock, at most two seconds. Without a waiting statement the test fails by itself. */
+/** Waits until a statement waits for a lock, at most two seconds. If none waits, an assertion of the test fails. */
 async function untilWaiting(): Promise<void> {
   for (let tries = 0; tries < 100; tries += 1) {
     if ((await quick.db.server.blockedStatements()) > 0) return;

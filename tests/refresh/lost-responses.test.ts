@@ -1,4 +1,4 @@
-// Invariant 8: whatever is lost on the way, the client sends the same token again and continues.
+// Invariant 8: after any lost message, the client sends the same token again and continues.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';

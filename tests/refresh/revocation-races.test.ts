@@ -1,4 +1,4 @@
-// Invariant 7: after a request that revokes sessions has returned, no earlier token works, whatever ran concurrently.
+// Invariant 7: after a request that revokes sessions has returned, no earlier token works, regardless of concurrent requests.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { hash as bcryptHash } from '@node-rs/bcrypt';
 import type { Response } from 'supertest';

@@ -1,4 +1,4 @@
-// Invariants 13 to 15: no rhythm of rotations hides reuse, and clients that refresh often keep their session.
+// Invariants 13 to 15: no timing of rotations hides reuse, and clients that refresh often keep their session.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { startApp, type TestApp } from '../harness.ts';
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 let addresses = 0;
-/** An address that no other test uses, in a network of its own. */
+/** An address in a network that no other test uses. */
 const freshAddress = () => `198.${18 + ((addresses += 1) >> 8)}.${addresses & 0xff}.1`;
 
 const refreshFrom = (ip: string, token: string) =>
@@ -78,7 +78,7 @@ const rhythm = fc.array(
   { minLength: 1, maxLength: 12 },
 );
 
-test('an owner ends the session of a thief who refreshes in any rhythm (invariant 13)', async () => {
+test('a refresh by the owner ends the session of a thief, however the thief times refreshes (invariant 13)', async () => {
   await fc.assert(
     fc.asyncProperty(rhythm, async (bursts) => {
       const { refresh_token: stolen, session_id: id } = await app.register();
@@ -92,7 +92,7 @@ test('an owner ends the session of a thief who refreshes in any rhythm (invarian
         thiefs = (await refreshTimes(clientAt(freshAddress()), thiefs, refreshes)).at(-1) ?? '';
         await pass(pauseSeconds);
       }
-      // The thief goes on until the grace period of the stolen token has ended.
+      // The thief continues until the grace period of the stolen token has ended.
       while (passedSeconds < gracePeriodSeconds) {
         thiefs = (await refreshTimes(clientAt(freshAddress()), thiefs, 3)).at(-1) ?? '';
         await pass(2);
@@ -121,7 +121,7 @@ test('the token of every earlier generation ends the session after its grace per
   }
 }, 60_000);
 
-test("200 requests with a session's own tokens do not keep an older token from being judged (invariant 14)", async () => {
+test("200 requests with a session's own tokens do not prevent the detection of an older token (invariant 14)", async () => {
   const { refresh_token: stolen, session_id: id } = await app.register();
   const thief = clientAt(freshAddress());
   let tokens = await refreshTimes(thief, stolen, 8);
@@ -133,7 +133,7 @@ test("200 requests with a session's own tokens do not keep an older token from b
   expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
 });
 
-test('200 requests from 200 addresses do not keep an older token from being judged (invariant 14)', async () => {
+test('200 requests from 200 addresses do not prevent the detection of an older token (invariant 14)', async () => {
   const { refresh_token: stolen, session_id: id } = await app.register();
   const latest = (await refreshTimes(clientAt(freshAddress()), stolen, 8)).at(-1) ?? '';
   await app.db.sessions.age(gracePeriodSeconds, id);

@@ -70,7 +70,7 @@ test('every helper for rows runs on the current schema', async () => {
 
   const once = await app.refresh(account.refresh_token);
   await app.refresh(once.body.refresh_token);
-  await app.mails();
+  await app.emails();
   const before = await db.sessions.get(account);
   const snapshot = await db.sessions.snapshot(account);
   await db.sessions.setRotationAges(account, 60, 120);

@@ -6,12 +6,12 @@ import { callbackify } from 'node:util';
 import { simpleParser, type ParsedMail } from 'mailparser';
 import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
 import { freePort } from './free-port.ts';
-import { type Mail, readMail } from './mailbox.ts';
+import { type SentEmail, parseEmail } from './mailbox.ts';
 
 /** `hangs`: reads an email and never replies. `rejects`: replies to this command with an error code. */
 export type Behavior = 'accepts' | 'hangs' | { rejects: 'from' | 'to' | 'data'; code: number };
 
-export interface ReceivedMail extends Mail {
+export interface ReceivedEmail extends SentEmail {
   parsed: ParsedMail;
   messageId: string;
   /** Whether it was received over TLS. */
@@ -21,7 +21,7 @@ export interface ReceivedMail extends Mail {
 export interface MailServer {
   url: string;
   port: number;
-  received: ReceivedMail[];
+  received: ReceivedEmail[];
   behavior: Behavior | ((to: string) => Behavior);
   /** The delay before the reply to each email. */
   delayMs: number;
@@ -57,7 +57,7 @@ export async function startMailServer(options: SMTPServerOptions = {}): Promise<
     await sleep(self.delayMs);
     self.pending -= 1;
     const { subject = '', text = '', html, messageId = '' } = parsed;
-    self.received.push({ ...readMail({ to, subject, text, html: html || '' }), parsed, messageId, secure });
+    self.received.push({ ...parseEmail({ to, subject, text, html: html || '' }), parsed, messageId, secure });
   };
   const open = async () => {
     server = new SMTPServer({

@@ -11,7 +11,7 @@ export interface RefusedLine {
   reasons: string[];
 }
 
-export interface ImportWorld {
+export interface ImportHarness {
   app: TestApp;
   folder: string;
   /** Writes lines, each an object or text, to a file and returns its path. */
@@ -31,7 +31,7 @@ export const readReport = (text: string): RefusedLine[] =>
     .filter(Boolean)
     .map((line) => JSON.parse(line) as RefusedLine);
 
-export async function startImportWorld(settings: Settings = {}): Promise<ImportWorld> {
+export async function startImportHarness(settings: Settings = {}): Promise<ImportHarness> {
   const app = await startApp(settings);
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-import-'));
   return {
