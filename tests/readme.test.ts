@@ -9,7 +9,7 @@ import { password, startApp, type TestApp } from './harness.ts';
 import { createDatabase } from './support/database.ts';
 import { freePort } from './support/free-port.ts';
 import { startMailServer } from './support/mail-server.ts';
-import { startService, whenReady } from './support/service.ts';
+import { startService, waitUntilReady } from './support/service.ts';
 
 const run = promisify(execFile);
 const readme = await readFile('README.md', 'utf8');
@@ -50,7 +50,7 @@ test("the README's account flows work as written, with a mailbox that a server o
     SMTP_URL: mails.url,
     MAIL_FROM: 'Keyturn <keyturn@example.com>',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   const ada = { email: 'ada@example.com', password, display_name: 'Ada Lovelace' };
   expect((await service.post('/register', ada)).status).toBe(201);
   const used = new Set<string>();

@@ -84,10 +84,10 @@ async function run({ port, connections, seconds, maxRefreshes = Infinity }: Load
   const times: number[] = [];
   const startedMs = performance.now();
   let begun = 0;
-  const goesOn = () => begun < maxRefreshes && performance.now() - startedMs < seconds * 1000;
+  const continues = () => begun < maxRefreshes && performance.now() - startedMs < seconds * 1000;
   await Promise.all(
     sockets.map(async (socket) => {
-      for (; goesOn(); times.push(await refreshOnce(socket))) begun += 1;
+      for (; continues(); times.push(await refreshOnce(socket))) begun += 1;
       socket.destroy();
     }),
   );

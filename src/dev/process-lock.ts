@@ -28,7 +28,7 @@ export async function acquireProcessLock(path: string): Promise<ProcessLock> {
     }
     await sleep(pollMs);
   }
-  throw new Error(`processes of an earlier run still hold ${path}. Stop them, or choose another folder.`);
+  throw new Error(`processes of an earlier run still use ${path}. Stop them, or choose another folder.`);
 }
 
 function ownedLock(fd: number): ProcessLock {

@@ -71,10 +71,10 @@ describe('pages of accounts', () => {
 
   test('neither skip nor repeat accounts while others are created and deleted', async () => {
     const before = (await walk(app, admin, 'many')).map(({ id }) => id);
-    let newcomers = 0;
+    let created = 0;
     const between = async () => {
-      await register(`many.0${(newcomers += 1)}@example.com`, `Many newcomer ${newcomers}`);
-      const { id } = await register(`passing.${newcomers}@example.com`, 'Passing');
+      await register(`many.0${(created += 1)}@example.com`, `Many newcomer ${created}`);
+      const { id } = await register(`passing.${created}@example.com`, 'Passing');
       await app.call('delete', `/admin/users/${id}`, { token: admin.token });
     };
     const during = (await walk(app, admin, 'many', 3, between)).map(({ id }) => id);

@@ -4,7 +4,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password } from '../harness.ts';
 import { startBrowser } from '../support/browser.ts';
 import { createDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { origins, type Sites, startSites } from './sites.ts';
 
 const blank = { text: '<!doctype html><title>a page</title>', type: 'text/html' };
@@ -21,7 +21,7 @@ beforeAll(async () => {
     CORS_ORIGINS: origins.app,
     TRUST_PROXY: '1',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   sites = await startSites({ serviceUrl: service.baseUrl, app: { '/': blank }, evil: { '/': blank } });
   browser = await startBrowser([`--host-resolver-rules=${sites.resolverRules}`, '--ignore-certificate-errors']);
 });

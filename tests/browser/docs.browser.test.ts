@@ -5,7 +5,7 @@ import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } fr
 import { freshEmail, password } from '../harness.ts';
 import { startBrowser, watch, type Watched } from '../support/browser.ts';
 import { createDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let service: ServiceProcess;
@@ -14,7 +14,7 @@ beforeAll(async () => {
   browser = await startBrowser();
   database = await createDatabase();
   service = await startService({ DATABASE_URL: database.url });
-  await whenReady(service);
+  await waitUntilReady(service);
 });
 afterAll(async () => {
   await browser?.close();
@@ -119,7 +119,7 @@ test('"Try it out" signs up, logs in and reads the account at the host of the pa
 test('with PASSWORD_GRANT=on the page logs in with a form and stores nothing', async () => {
   const fresh = await createDatabase();
   const own = await startService({ DATABASE_URL: fresh.url, PASSWORD_GRANT: 'on' });
-  await whenReady(own);
+  await waitUntilReady(own);
   const { email } = await own.register();
   await newPage();
   await page.goto(`${own.baseUrl}/docs`);
@@ -207,16 +207,16 @@ test('the CSP blocks unnecessary resources, and the test detects violations', as
     document.body.append(element);
     return element;
   }`;
-  for (const [what, directive, code] of refusedByPolicy) {
+  for (const [title, directive, code] of refusedByPolicy) {
     watched.problems.length = 0;
     await page.evaluate(`{ ${add}; ${code}; 0 }`);
     const violation = expect.stringContaining(`securitypolicyviolation ${directive} `);
-    await soon(() => expect([what, watched.problems]).toEqual([what, expect.arrayContaining([violation])]));
+    await eventually(() => expect([title, watched.problems]).toEqual([title, expect.arrayContaining([violation])]));
   }
 });
 
 /** Retries for two seconds. */
-async function soon(assertion: () => void): Promise<void> {
+async function eventually(assertion: () => void): Promise<void> {
   for (let tries = 0; tries < 40; tries += 1) {
     try {
       return assertion();

@@ -6,7 +6,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password } from '../harness.ts';
 import { startBrowser, watch } from '../support/browser.ts';
 import { createDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { origins, type Sites, startSites } from './sites.ts';
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
@@ -23,7 +23,7 @@ beforeAll(async () => {
     CORS_ORIGINS: origins.app,
     TRUST_PROXY: '1',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   const app = {
     '/config.js': { text: `export const service = '${origins.auth}';`, type: 'text/javascript' },
     '/keyturn-client/': { folder: 'dist/client' },

@@ -4,7 +4,7 @@ import { type Client, createClient, type ClientOptions } from '../../src/client/
 import { freshEmail, password } from '../harness.ts';
 import type { Fault } from '../support/faulty-proxy.ts';
 import { generationOf } from '../support/refresh-tokens.ts';
-import { letPass } from '../support/session-rows.ts';
+import { passTime } from '../support/session-rows.ts';
 import { displayName, errorOf, flushCallbacks, recordEvents, useBackend } from './support.ts';
 
 const origin = 'https://app.example.com';
@@ -182,7 +182,7 @@ describe('logout', () => {
 
 test('tells the app why a session ended while the page was closed', async () => {
   const { jar, sessionId } = await signUp();
-  await letPass(backend.app.sql, 31 * 86_400, [sessionId]);
+  await passTime(backend.app.sql, 31 * 86_400, [sessionId]);
   const { client, events } = openTab(jar);
   expect(await client.resume()).toBeNull();
   await flushCallbacks();

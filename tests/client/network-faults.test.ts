@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createClient } from '../../src/client/index.ts';
 import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { generationOf } from '../support/refresh-tokens.ts';
-import { letPass, readSession } from '../support/session-rows.ts';
+import { passTime, readSession } from '../support/session-rows.ts';
 import { errorOf, flushCallbacks, makeStorage, restart, signUp, useBackend } from './support.ts';
 
 const backend = useBackend();
@@ -147,7 +147,7 @@ test('the session continues after a week of sleep', async () => {
   const { client, sessionId } = await signUp(backend);
   await withAdjustableClock(async (advance) => {
     advance(7 * 86_400);
-    await letPass(backend.app.sql, 7 * 86_400, [sessionId]);
+    await passTime(backend.app.sql, 7 * 86_400, [sessionId]);
     expect((await client.fetch('/me')).status).toBe(200);
     expect(client.events).toEqual([sessionId]);
   });
@@ -158,12 +158,12 @@ describe('the client signs out, removes the token and reports the reason', () =>
     const { client, sessionId } = await signUp(backend);
     const { sql } = backend.app;
     const token = client.storage.token;
-    if (reason === 'expired') await letPass(sql, 31 * 86_400, [sessionId]);
+    if (reason === 'expired') await passTime(sql, 31 * 86_400, [sessionId]);
     if (reason === 'unknown_session') await sql.query('DELETE FROM sessions WHERE id = $1', [sessionId]);
     if (reason === 'revoked') await backend.app.post('/logout', { refresh_token: token });
     if (reason === 'reused') {
       await backend.app.refresh(token ?? '');
-      await letPass(sql, 60, [sessionId]);
+      await passTime(sql, 60, [sessionId]);
     }
     const app = restart(backend, client);
     expect(await errorOf(app.accessToken())).toMatchObject({ code: 'signed_out', reason });

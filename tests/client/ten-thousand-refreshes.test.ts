@@ -26,7 +26,7 @@ const faults: Fault[] = [
 ];
 const faultRate = 0.2;
 /** Low, because each of these waits for a timeout. */
-const swallowRate = 0.004;
+const withholdRate = 0.004;
 
 /** mulberry32: the same faults in every run. */
 function makeRandom(seed: number): () => number {
@@ -47,7 +47,7 @@ test('10,000 refreshes over a faulty network sign no user out', async () => {
     startFaultyProxy(workers.at(index).baseUrl, ({ path }) => {
       if (path !== '/refresh') return undefined;
       const roll = random();
-      if (roll < swallowRate) return 'withholdResponse';
+      if (roll < withholdRate) return 'withholdResponse';
       if (roll > faultRate) return undefined;
       faultCount += 1;
       return faults[Math.floor(random() * faults.length)];

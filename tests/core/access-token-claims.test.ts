@@ -110,9 +110,9 @@ describe('after any change,', () => {
   test('a token with one character changed, removed or added is refused', () => {
     const character = fc.constantFrom(...Array.from('ABYZabyz0189-_.=+/ \n\0é'));
     fc.assert(
-      fc.property(fc.nat(good.length - 1), character, fc.nat(2), (at, other, way) => {
-        const end = good.slice(at + (way === 2 ? 0 : 1));
-        const changed = good.slice(0, at) + (way === 1 ? '' : other) + end;
+      fc.property(fc.nat(good.length - 1), character, fc.nat(2), (at, other, edit) => {
+        const end = good.slice(at + (edit === 2 ? 0 : 1));
+        const changed = good.slice(0, at) + (edit === 1 ? '' : other) + end;
         fc.pre(changed !== good);
         expect(verdict(service.verify, changed)).toBe('refused');
       }),

@@ -124,10 +124,15 @@ describe('a key that the token contains or points to is ignored:', () => {
   test('an attacker’s key in the header', async () => {
     const jwk = attacker.key.publicJwk;
     const x5c = [createPublicKey(attacker.privateKey).export({ format: 'der', type: 'spki' }).toString('base64')];
-    const lures = [{ jwk }, { jku: 'https://evil.example/jwks.json' }, { x5c }, { x5u: 'https://evil.example/x5c' }];
-    for (const lure of lures)
+    const extraHeaders = [
+      { jwk },
+      { jku: 'https://evil.example/jwks.json' },
+      { x5c },
+      { x5u: 'https://evil.example/x5c' },
+    ];
+    for (const extra of extraHeaders)
       for (const kid of [service.key.kid, attacker.key.kid])
-        expect(judge(await attacker.sign({}, { ...lure, kid }))).toBe('refused');
+        expect(judge(await attacker.sign({}, { ...extra, kid }))).toBe('refused');
   });
 });
 

@@ -62,7 +62,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function whenGone(pid: number): Promise<void> {
+async function waitUntilEnded(pid: number): Promise<void> {
   for (let tries = 0; tries < 100 && isRunning(pid); tries += 1) await new Promise((done) => setTimeout(done, 50));
   expect(isRunning(pid)).toBe(false);
 }
@@ -85,7 +85,7 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
   expect(me).toEqual(registered?.['user']);
   const [firstPostgres, email] = [await postgresPid(), String(me?.['email'])];
   expect(await first.signal('SIGINT')).toBe(0);
-  await whenGone(firstPostgres);
+  await waitUntilEnded(firstPostgres);
 
   const second = await startDev();
   const secondPostgres = await postgresPid();
@@ -97,7 +97,7 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
   await second.signal('SIGKILL');
 
   const third = await startDev();
-  await whenGone(secondPostgres);
+  await waitUntilEnded(secondPostgres);
   expect((await third.login(email, password)).status).toBe(200);
   expect(await third.signal('SIGTERM')).toBe(0);
 }, 60_000);

@@ -45,7 +45,7 @@ describe('the key set', () => {
     const settings = { MASTER_KEYS: Buffer.alloc(32, 4).toString('base64url') };
     const first = await startApp(settings);
     const add = (members: object) => first.db.signingKeys.addToPublicJwks(members);
-    await add({ note: 'internal', oops: { d: 'secret' } });
+    await add({ note: 'internal', extra: { d: 'secret' } });
     const second = await startApp(settings, { databaseUrl: first.databaseUrl });
     expect((await second.get(path)).text).toBe((await first.get(path)).text);
     await second.close();

@@ -77,13 +77,13 @@ test('wrong passwords count towards the lockout', async () => {
 
 test.each(['before', 'after'])(
   'undoing a change %s it took effect revokes every session and requires a new password',
-  async (when) => {
+  async (timing) => {
     const account = await register();
     const newEmail = freshEmail();
     await requestChange(account, newEmail);
     const link = await app.nextEmail(account.email);
     const confirmation = await app.nextEmail(newEmail);
-    if (when === 'after') await verify(confirmation.token);
+    if (timing === 'after') await verify(confirmation.token);
 
     expect((await undo(link.token)).status).toBe(204);
     expect(await emailOf(account)).toBe(account.email);

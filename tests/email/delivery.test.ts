@@ -79,9 +79,9 @@ describe('an email', () => {
   });
 
   test('is deleted with its account', async () => {
-    const leaver = await email.app.register();
-    await email.enqueue(leaver);
-    await email.app.db.users.remove(leaver);
+    const deletedAccount = await email.app.register();
+    await email.enqueue(deletedAccount);
+    await email.app.db.users.remove(deletedAccount);
     expect(await email.rows()).toEqual([]);
     await email.worker().deliverDue();
     expect(email.server.received).toEqual([]);

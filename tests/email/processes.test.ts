@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account } from '../harness.ts';
 import { startForTest } from '../operations/processes.ts';
-import { whenReady } from '../support/service.ts';
+import { waitUntilReady } from '../support/service.ts';
 import { atOnce } from '../support/workers.ts';
 import { type EmailHarness, startEmailHarness } from './email-harness.ts';
 
@@ -69,7 +69,7 @@ test('a mail server that hangs delays no response and holds no database connecti
   email.server.behavior = 'hangs';
   for (let count = 0; count < 5; count += 1) await email.enqueue(ada);
   const service = await start({ DATABASE_POOL_MAX: '1' });
-  await whenReady(service);
+  await waitUntilReady(service);
   await until('three emails hang', async () => email.server.pending === 3);
   const times: number[] = [];
   for (let count = 0; count < 10; count += 1) {

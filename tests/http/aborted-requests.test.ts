@@ -32,10 +32,10 @@ test.each([
   ['in the middle of their body', head('POST /login', body.length) + body.slice(0, 10), false],
   ['while their password is hashed', head('POST /login', body.length) + body, false],
   ['in the middle of a response', head('GET /openapi.json').repeat(4), true],
-])('1,000 clients that disconnect %s leave no connections and no listeners', async (_, opening, deaf) => {
+])('1,000 clients that disconnect %s leave no connections and no listeners', async (_, opening, neverReads) => {
   await app.get('/healthz');
   const before = listeners();
-  const attack = await startAttack(app.baseUrl, { connections: 1000, opening, deaf, abortsAfterMs: 30 });
+  const attack = await startAttack(app.baseUrl, { connections: 1000, opening, neverReads, abortsAfterMs: 30 });
   const { open } = await attack.until((report) => report.ended === 1000, 20_000);
   expect(open).toBe(0);
   await attack.stop();

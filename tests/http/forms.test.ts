@@ -46,10 +46,10 @@ const endpoints: Endpoint[] = [
   }),
 ];
 
-const maxMails = 50;
+const maxRequests = 50;
 let served: ServedEndpoints;
 beforeAll(async () => {
-  served = await serveEndpoints(endpoints, { mail: { count: maxMails, windowSeconds: 60 } });
+  served = await serveEndpoints(endpoints, { mail: { count: maxRequests, windowSeconds: 60 } });
 });
 afterAll(() => served.close());
 
@@ -191,7 +191,7 @@ describe('an endpoint with its own error format', () => {
     const notReady = await post('/strict', 'name=not+ready');
     expect(notReady).toMatchObject({ headers: { 'retry-after': '1' }, body: { retryAfterSeconds: 1 } });
     let limited = await post('/strict', 'name=a');
-    for (let calls = 0; limited.status === 200 && calls < maxMails; calls += 1)
+    for (let calls = 0; limited.status === 200 && calls < maxRequests; calls += 1)
       limited = await post('/strict', 'name=a');
     expect(limited).toMatchObject({ status: 429, body: { error: 'rate_limited' } });
     expect(limited.body['retryAfterSeconds']).toBe(Number(limited.headers['retry-after']));

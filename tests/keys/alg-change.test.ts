@@ -6,7 +6,7 @@ import pg from 'pg';
 import type { Settings } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { openRows, type Rows } from '../support/rows/index.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { keyEvents, publishedBy, until } from './keys.ts';
 
 const masterKeys = randomBytes(32).toString('base64url');
@@ -20,7 +20,7 @@ async function start(alg: 'ES256' | 'EdDSA', more: Settings = {}): Promise<Servi
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: masterKeys, JWKS_MAX_AGE: '1s', JWT_ALG: alg };
   const service = await startService({ ...settings, ...more });
   started.push(service);
-  await whenReady(service);
+  await waitUntilReady(service);
   return service;
 }
 

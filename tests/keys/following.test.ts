@@ -127,7 +127,7 @@ test('a token with an unknown key id makes a process reload keys at most once a 
   );
   closing.push(() => isolated.close());
   await until(async () => (await listeners(isolated)) === 1, 5000);
-  gate.swallow();
+  gate.hang();
   const other = await startApp(settings, { databaseUrl: database.url });
   closing.push(() => other.close());
   // Three times, because a poll may happen by chance.

@@ -78,10 +78,10 @@ describe('five failures in a row from one network', () => {
     ['an IPv4 /24', '192.0.2.10', '192.0.2.250', '192.0.3.10'],
     ['an IPv6 /56', '2001:db8:1:200::1', '2001:db8:1:2ff:ffff::9', '2001:db8:1:300::1'],
     ['mapped IPv4', '::ffff:203.0.113.1', '203.0.113.77', '::ffff:203.0.114.1'],
-  ])('share one counter within %s', async (_, one, neighbour, stranger) => {
+  ])('share one counter within %s', async (_, one, neighbor, stranger) => {
     const { email } = await app.register();
     expect(await failFrom(one, email, 3)).toEqual(failures(3));
-    expect(await failFrom(neighbour, email, 3)).toEqual([...failures(2), 423]);
+    expect(await failFrom(neighbor, email, 3)).toEqual([...failures(2), 423]);
     expect((await loginFrom(stranger, email)).status).toBe(200);
   });
 

@@ -4,7 +4,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
 /** A hash of some hundred milliseconds, so that requests that wait for it are recognizable. */
@@ -27,7 +27,7 @@ beforeAll(async () => {
     HASH_CONCURRENCY: '1',
     HASH_QUEUE_MAX: '2',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   const body = { email, password, display_name: 'Ada Lovelace' };
   const { body: account } = await service.call('post', '/register', { body });
   ({ refresh_token: refreshToken, access_token: accessToken } = account as {
@@ -154,7 +154,7 @@ test('a DNS lookup finds a free thread while hashes run', async () => {
   const hashes = { ...heavyHashes, ARGON2_ITERATIONS: '20', HASH_CONCURRENCY: '2' };
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...hashes };
   const other = await startForTest({ ...settings, HIBP_URL: `http://localhost:${port}/range` });
-  await whenReady(other);
+  await waitUntilReady(other);
 
   await other.login(email); // replaces the lighter hash
   const { ms: hashMs } = await timed(() => other.login(email));

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { freshEmail, password } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 
 jest.setTimeout(60_000);
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
     RATE_LIMIT_MAIL: '1/1m',
     RATE_LIMIT_LOGIN: '30/1m',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
 });
 afterAll(async () => {
   await service.stop();

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { password, type Settings } from '../harness.ts';
 import { startAttack, stopAttacks, unlimited } from '../http/attack.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { type ServiceProcess, whenReady } from '../support/service.ts';
+import { type ServiceProcess, waitUntilReady } from '../support/service.ts';
 import { startGate } from './gate.ts';
 import { startForTest } from './processes.ts';
 
@@ -26,7 +26,7 @@ afterEach(stopAttacks);
 
 async function start(settings: Settings): Promise<ServiceProcess> {
   const service = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...settings });
-  await whenReady(service);
+  await waitUntilReady(service);
   return service;
 }
 
@@ -117,7 +117,7 @@ describe('SIGTERM', () => {
     const gate = await startGate(database.url);
     service = await start({ DATABASE_URL: gate.url, DATABASE_TIMEOUT: '1s', SHUTDOWN_GRACE: '1s' });
     await Promise.all([1, 2, 3].map(() => service.login(email)));
-    gate.swallow();
+    gate.hang();
     const answers = Promise.allSettled([1, 2, 3].map(() => service.login(email)));
     await sleep(100);
     const ended = ending(service);

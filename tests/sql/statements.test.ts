@@ -105,8 +105,8 @@ describe.each(functions)('$id', ({ id, call }) => {
           text,
           columns: columns && Object.fromEntries(Object.entries(columns).map(([name, { type }]) => [name, type])),
         });
-        const misfits = described.parameters.filter((type, index) => !fits(type, values[index]));
-        expect({ text, misfits }).toEqual({ text, misfits: [] });
+        const mismatches = described.parameters.filter((type, index) => !fits(type, values[index]));
+        expect({ text, mismatches }).toEqual({ text, mismatches: [] });
       }
     }
   });

@@ -59,7 +59,7 @@ test('every helper for rows runs on the current schema', async () => {
   expect(await db.roles.of(account)).toEqual(['user']);
   await db.roles.take(account);
   expect(await db.roles.of(account)).toEqual([]);
-  await db.roles.takeFromAll('admin');
+  await db.roles.removeFromAll('admin');
   expect(await db.roles.activeHolders('admin')).toBe(0);
   expect(await db.roles.all()).toContainEqual(expect.objectContaining({ name: 'admin', built_in: true }));
 

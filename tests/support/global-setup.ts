@@ -27,9 +27,9 @@ export default async function globalSetup(): Promise<void> {
 
 /** Starts one Postgres per run of jest, or uses TEST_DATABASE_URL. Creates a migrated template for the tests to copy. */
 async function preparePostgres(undos: Undo[]): Promise<void> {
-  const given = process.env['TEST_DATABASE_URL'];
-  const server = given ? undefined : await startThrowAway();
-  const adminUrl = given ?? server?.url ?? '';
+  const externalUrl = process.env['TEST_DATABASE_URL'];
+  const server = externalUrl ? undefined : await startThrowAway();
+  const adminUrl = externalUrl ?? server?.url ?? '';
   const template = `keyturn_template_${process.pid}`;
   const admin = async (sql: string) => {
     const client = new pg.Client(adminUrl);
@@ -58,7 +58,7 @@ const startThrowAway = async () =>
  * reason. Publishes the URL as TEST_REDIS_URL, so that a service uses Redis only if the test passes REDIS_URL to it.
  */
 async function prepareRedis(undos: Undo[]): Promise<void> {
-  delete process.env['TEST_REDIS_REFUSAL']; // set by the previous run if jest watches files
+  delete process.env['TEST_REDIS_ERROR']; // set by the previous run if jest watches files
   const externalUrl = process.env['REDIS_URL'];
   if (externalUrl) process.env['TEST_REDIS_URL'] = externalUrl;
   try {
@@ -67,6 +67,6 @@ async function prepareRedis(undos: Undo[]): Promise<void> {
     undos.push(() => server.stop());
     process.env['TEST_REDIS_URL'] = server.url;
   } catch (error) {
-    process.env['TEST_REDIS_REFUSAL'] = error instanceof Error ? error.message : String(error);
+    process.env['TEST_REDIS_ERROR'] = error instanceof Error ? error.message : String(error);
   }
 }

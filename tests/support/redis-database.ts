@@ -15,8 +15,8 @@ const CLAIM_TTL_SECONDS = 3600; // in case the test is killed
  * are not used. The claim is a key in the database.
  */
 export async function createRedisDatabase(): Promise<RedisDatabase> {
-  const refusal = process.env['TEST_REDIS_REFUSAL'];
-  if (refusal && !process.env['TEST_REDIS_URL']) throw new Error(refusal);
+  const unavailableReason = process.env['TEST_REDIS_ERROR'];
+  if (unavailableReason && !process.env['TEST_REDIS_URL']) throw new Error(unavailableReason);
   const url = new URL(published('TEST_REDIS_URL'));
   url.pathname = `/${await claimEmptyDatabase(url.href)}`;
   return { url: url.href, drop: () => withRedis(url.href, async (client) => void (await client.flushDb())) };

@@ -26,8 +26,8 @@ const PORTS_TO_TRY = 5;
 
 /** Resolves when the server replies. It stops when this process ends, even after SIGKILL. A later server can reuse the port. */
 export async function startRedis({ port }: { port?: number } = {}): Promise<RedisServer> {
-  const refusal = process.env['TEST_REDIS_REFUSAL'];
-  if (refusal) throw new Error(refusal);
+  const unavailableReason = process.env['TEST_REDIS_ERROR'];
+  if (unavailableReason) throw new Error(unavailableReason);
   const binary = await findRedis();
   for (let attempt = 1; ; attempt++) {
     try {

@@ -14,7 +14,7 @@ export function granted(response: Response): string {
 }
 
 /** The public reason of a refused refresh; undefined if the token was not genuine. @throws unless the status is 401 */
-export function refusal(response: Response): string | undefined {
+export function rejectionReason(response: Response): string | undefined {
   if (response.status !== 401) throw new Error(`expected 401, not ${response.status}: ${response.text}`);
   const { code, reason } = response.body as { code: string; reason?: string };
   expect(code).toBe('invalid_refresh_token');

@@ -18,7 +18,7 @@ export interface ImportHarness {
   write(...lines: (object | string)[]): Promise<string>;
   run(...args: string[]): Promise<Output>;
   /** Reads the report of the refused lines of a file. */
-  refusedOf(path: string): Promise<RefusedLine[]>;
+  readRefusedLines(path: string): Promise<RefusedLine[]>;
   rows(sql: string, ...values: unknown[]): Promise<Record<string, unknown>[]>;
   close(): Promise<void>;
 }
@@ -44,7 +44,7 @@ export async function startImportHarness(settings: Settings = {}): Promise<Impor
       return path;
     },
     run: (...args) => runCli({ DATABASE_URL: app.databaseUrl }, 'users', 'import', ...args),
-    refusedOf: async (path) => readReport(await readFile(`${path}.refused.ndjson`, 'utf8')),
+    readRefusedLines: async (path) => readReport(await readFile(`${path}.refused.ndjson`, 'utf8')),
     rows: async (sql, ...values) => (await app.sql.query(sql, values)).rows as Record<string, unknown>[],
     async close() {
       await app.close();

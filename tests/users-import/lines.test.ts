@@ -144,7 +144,7 @@ describe('a refused line', () => {
     expect(stdout).toBe(
       `${good.length} imported, ${refused} refused, of ${lines.length} lines. ${path}.refused.ndjson lists the reasons.\n`,
     );
-    const report = await harness.refusedOf(path);
+    const report = await harness.readRefusedLines(path);
     expect(report.map(({ line }) => line)).toEqual(invalidLines.map((_, index) => index + 1));
     for (const [index, [, , reasons]] of invalidLines.entries()) {
       const reported = report[index]?.reasons ?? [];
@@ -167,7 +167,7 @@ describe('a refused line', () => {
     );
     expect((await harness.run(path)).code).toBe(3);
     const reasons = ['email: belongs to an existing account or to an earlier line'];
-    expect(await harness.refusedOf(path)).toEqual([
+    expect(await harness.readRefusedLines(path)).toEqual([
       { line: 2, reasons },
       { line: 3, reasons },
     ]);
@@ -189,7 +189,7 @@ describe('a file', () => {
       code: 3,
       stdout: expect.stringMatching(/^2 imported, 1 refused, of 5/),
     });
-    expect(await harness.refusedOf(path)).toMatchObject([{ line: 5 }]);
+    expect(await harness.readRefusedLines(path)).toMatchObject([{ line: 5 }]);
     for (const { email } of [first, second]) expect(await account(email)).toBeDefined();
   });
 
@@ -199,7 +199,7 @@ describe('a file', () => {
     const latin1 = Buffer.from(`${JSON.stringify(user({ display_name: 'Zoë' }))}\n`, 'latin1');
     await writeFile(path, Buffer.concat([latin1, Buffer.from(JSON.stringify(good))]));
     expect((await harness.run(path)).code).toBe(3);
-    expect(await harness.refusedOf(path)).toEqual([{ line: 1, reasons: ['the line is not valid UTF-8'] }]);
+    expect(await harness.readRefusedLines(path)).toEqual([{ line: 1, reasons: ['the line is not valid UTF-8'] }]);
     expect(await account(good.email)).toBeDefined();
   });
 
@@ -208,7 +208,7 @@ describe('a file', () => {
     const padded = users.map((line) => JSON.stringify(line).padEnd(40_000, ' '));
     const path = await harness.write(...padded.slice(0, 20), 'x'.repeat(10_000_000), ...padded.slice(20));
     expect(await harness.run(path)).toMatchObject({ code: 3 });
-    expect(await harness.refusedOf(path)).toEqual([{ line: 21, reasons: ['the line is longer than 64 KiB'] }]);
+    expect(await harness.readRefusedLines(path)).toEqual([{ line: 21, reasons: ['the line is longer than 64 KiB'] }]);
     const emails = users.map(({ email }) => email);
     expect(await harness.rows('SELECT FROM users WHERE email = ANY($1)', emails)).toHaveLength(40);
   });
@@ -248,7 +248,7 @@ describe('the report', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Error: Cannot write the report [^\n]+: ENOENT\. The import is finished\. [^\n]+\n$/);
     expect(await harness.run(path)).toMatchObject({ code: 3 });
-    expect(await harness.refusedOf(path)).toHaveLength(1);
+    expect(await harness.readRefusedLines(path)).toHaveLength(1);
   });
 });
 

@@ -54,7 +54,7 @@ async function migrate(section: string, exports: Record<string, string>) {
   expect(commandsOf(section).at(-1)).toBe('npm run cli -- users import users.ndjson');
   const path = join(folder, 'users.ndjson');
   const output = await harness.run(path);
-  return { ...output, converted, folder, refused: output.code === 3 ? await harness.refusedOf(path) : [] };
+  return { ...output, converted, folder, refused: output.code === 3 ? await harness.readRefusedLines(path) : [] };
 }
 
 const account = async (email: string) =>

@@ -102,7 +102,7 @@ async function expectComplete(
 ): Promise<void> {
   expect(await usersOf(emails)).toBe(emails.length);
   expect(await incompleteAccounts(emails)).toBe(0);
-  const report = await harness.refusedOf(path);
+  const report = await harness.readRefusedLines(path);
   expect(report.map(({ line }) => line)).toEqual(refused);
   expect(new Set(report.flatMap(({ reasons }) => reasons))).toEqual(
     new Set(['email: must be an ASCII email address, such as ada@example.com']),
@@ -249,11 +249,11 @@ describe('an imported file', () => {
     const file = linesOf(300);
     const path = await harness.write(...file.lines);
     const first = await harness.run(path);
-    const [was, report] = [await importOf(path), await harness.refusedOf(path)];
+    const [before, report] = [await importOf(path), await harness.readRefusedLines(path)];
     await utimes(path, 1, 1);
     expect(await harness.run(path)).toEqual(first);
-    expect(await importOf(path)).toEqual(was);
-    expect(await harness.refusedOf(path)).toEqual(report);
+    expect(await importOf(path)).toEqual(before);
+    expect(await harness.readRefusedLines(path)).toEqual(report);
   });
 
   test('that has changed is a new file, whose existing accounts are refused', async () => {

@@ -70,6 +70,6 @@ export function makeOneTimeTokens(db: Database, masterKeys: MasterKeys, clock: C
 }
 
 /** Voids all tokens of a user except those that undo an email change. The transaction must hold the lock of the user's row. */
-export async function voidTokens(tx: Transaction, userId: UserId): Promise<void> {
+export async function invalidateTokens(tx: Transaction, userId: UserId): Promise<void> {
   await tx.oneTimeToken.deleteMany({ where: { userId, purpose: { not: 'email_undo' } } });
 }

@@ -58,7 +58,7 @@ export const roleRows = (sql: Sql) => ({
   take: (user: UserRef, role?: string) =>
     sql.run('DELETE FROM user_roles WHERE user_id = $1 AND role = COALESCE($2, role)', [userIdOf(user), role]),
   /** Removes a role from every user. */
-  takeFromAll: (role: string) => sql.run('DELETE FROM user_roles WHERE role = $1', [role]),
+  removeFromAll: (role: string) => sql.run('DELETE FROM user_roles WHERE role = $1', [role]),
   /** Names of the user's roles, ordered by name. */
   of: async (user: UserRef): Promise<string[]> =>
     (
