@@ -174,7 +174,7 @@ describe('the last active administrator', () => {
   });
 
   test.each(removals)(
-    'remains if two administrators concurrently cause that the other one %s',
+    'remains if each of two administrators concurrently makes a change after which the other one %s',
     async (_title, removeAdmin) => {
       for (let round = 0; round < 5; round += 1) {
         await app.db.roles.removeFromAll('admin');

@@ -122,7 +122,7 @@ describe('pages of accounts', () => {
     ['*', []],
     ['\u{10ffff}', []],
     ['x'.repeat(254), []],
-  ])('a search for %j takes the text literally', async (query, emails) => {
+  ])('a search treats %j as literal text', async (query, emails) => {
     expect(await emailsOf(query)).toEqual(emails);
   });
 

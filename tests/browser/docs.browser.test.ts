@@ -249,7 +249,7 @@ test('the page does not scroll horizontally on a phone', async () => {
 test.each([
   ['light', 'rgb(255, 255, 255)'],
   ['dark', 'rgb(28, 32, 34)'],
-] as const)('the page is %s where its reader wants that', async (colorScheme, background) => {
+] as const)('the page is %s if the user prefers that', async (colorScheme, background) => {
   await newPage({ ...phone, colorScheme });
   await open();
   await unfold('getMe');

@@ -74,12 +74,12 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
     .split('\n')
     .filter((line) => /^(curl|TOKENS=)/.test(line));
   const { stdout } = await run('sh', ['-c', lines.join('\n')]);
-  const answers = stdout
+  const responses = stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-  const [registered, loggedIn, refreshed, me] = answers;
-  expect(answers).toHaveLength(4);
+  const [registered, loggedIn, refreshed, me] = responses;
+  expect(responses).toHaveLength(4);
   expect(refreshed?.['session_id']).toBe(loggedIn?.['session_id']);
   expect(refreshed?.['refresh_token']).not.toBe(loggedIn?.['refresh_token']);
   expect(me).toEqual(registered?.['user']);

@@ -124,7 +124,7 @@ describe.each(names)('/docs/%s', (name) => {
 });
 
 test.each(['favicon-32x32.png', 'swagger-ui-bundle.js', 'swagger-ui.css'])(
-  '%s is the file of swagger-ui-dist, byte for byte',
+  '%s is identical to the file of swagger-ui-dist',
   async (name) => {
     const file = await readFile(`node_modules/swagger-ui-dist/${name}`);
     expect((await bytesOf(`/docs/${name}`)).equals(file)).toBe(true);
@@ -149,7 +149,7 @@ describe('compression', () => {
     ['zstd', undefined],
     ['', undefined],
     [undefined, undefined],
-  ])('Accept-Encoding "%s" gets %s', async (acceptEncoding, coding) => {
+  ])('Accept-Encoding "%s" returns %s', async (acceptEncoding, coding) => {
     expect((await headersFor(acceptEncoding))['content-encoding']).toBe(coding);
   });
 
@@ -198,7 +198,7 @@ test.each([
   '/docs//etc/passwd',
   '/docs/constructor',
   '/docs/__proto__',
-])('an unknown file is 404: %s', async (path) => {
+])('an unknown file returns 404: %s', async (path) => {
   const { status, headers, text } = await send(app.baseUrl, path);
   expect([status, headers['content-type']]).toEqual([404, 'application/problem+json; charset=utf-8']);
   expect(JSON.parse(text)).toMatchObject({ code: 'not_found' });

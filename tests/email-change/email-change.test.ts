@@ -112,7 +112,7 @@ test('after two changes by an attacker, the owner can undo both and the attacker
 });
 
 test.each(['requested', 'confirmed'])(
-  'an attacker who undoes their own %s change does not void the undo link of the owner',
+  'an attacker who undoes their own %s change does not invalidate the undo link of the owner',
   async (state) => {
     const account = await register();
     const second = await changeEmail(account);

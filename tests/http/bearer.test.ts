@@ -53,9 +53,9 @@ describe.each(operations.filter(({ needsToken }) => needsToken))(
       const content = body ? { 'content-type': 'application/json' } : {};
       const headers = { ...content, ...(authorization === undefined ? {} : { authorization }), ...more };
       const sent = { method, headers, body: body && JSON.stringify(body.example) };
-      const answer = await send(app.baseUrl, path + query, sent);
-      const { code } = answer.text ? (JSON.parse(answer.text) as { code?: string }) : {};
-      return [answer.status, answer.headers['www-authenticate'], code, answer.headers['cache-control']];
+      const response = await send(app.baseUrl, path + query, sent);
+      const { code } = response.text ? (JSON.parse(response.text) as { code?: string }) : {};
+      return [response.status, response.headers['www-authenticate'], code, response.headers['cache-control']];
     };
 
     test('a token with the scope is accepted, whatever the case of "Bearer"', async () => {

@@ -63,10 +63,10 @@ export function exchange(baseUrl: string, bytes: string | Uint8Array): Promise<s
 }
 
 /** Status, media type and number of the responses that `exchange` received. */
-export function summaryOf(received: string): { status: number; type: string | undefined; answers: number } {
+export function summaryOf(received: string): { status: number; type: string | undefined; responses: number } {
   return {
     status: Number(/^HTTP\/1\.1 (\d{3})/.exec(received)?.[1]),
     type: /^content-type: ([^;\r]*)/im.exec(received)?.[1],
-    answers: received.split(/HTTP\/1\.1 \d{3} /).length - 1,
+    responses: received.split(/HTTP\/1\.1 \d{3} /).length - 1,
   };
 }

@@ -160,9 +160,9 @@ describe('an attempt whose password was never checked', () => {
     withApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_MAX: '0', LOCKOUT_ATTEMPTS: '3' }, async (own) => {
       const { email } = await own.register();
       for (let round = 0; round < 5; round += 1) {
-        const answers = await Promise.all([1, 2, 3].map(() => loginFrom('192.0.2.9', email, password, own)));
-        expect(answers.map(({ status }) => status).filter((status) => status !== 200 && status !== 503)).toEqual([]);
-        expect(answers.map(({ status }) => status)).toContain(503);
+        const responses = await Promise.all([1, 2, 3].map(() => loginFrom('192.0.2.9', email, password, own)));
+        expect(responses.map(({ status }) => status).filter((status) => status !== 200 && status !== 503)).toEqual([]);
+        expect(responses.map(({ status }) => status)).toContain(503);
       }
       expect((await own.db.lockouts.all()).filter(({ attempts }) => attempts > 0)).toEqual([]);
     }));
@@ -196,8 +196,8 @@ test('a login waits for the outcome of concurrent attempts when all remaining at
 
 test('forty concurrent correct passwords succeed', async () => {
   const { email } = await app.register();
-  const answers = await Promise.all(Array.from({ length: 40 }, () => loginFrom('192.0.2.12', email)));
-  expect(answers.map(({ status }) => status)).toEqual(Array(40).fill(200));
+  const responses = await Promise.all(Array.from({ length: 40 }, () => loginFrom('192.0.2.12', email)));
+  expect(responses.map(({ status }) => status)).toEqual(Array(40).fill(200));
 });
 
 test('the audit log records each failure and the lockout, and the table contains no email address', async () => {

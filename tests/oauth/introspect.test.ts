@@ -183,9 +183,9 @@ describe('the caller of /introspect', () => {
   });
 
   test('must authenticate', async () => {
-    const answer = await introspect(admin.access_token, {}, {});
-    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
-    expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
+    const response = await introspect(admin.access_token, {}, {});
+    expect(errorOf(response)).toEqual([401, 'invalid_client']);
+    expect(response.headers['www-authenticate']).toBe('Basic realm="keyturn"');
     expect(errorOf(await introspect(admin.access_token, { client_id: 'first-party' }, {}))).toEqual([
       401,
       'invalid_client',
@@ -203,9 +203,9 @@ describe('the caller of /introspect', () => {
       /insufficient_scope/,
     ],
   ])('is refused with %s', async (_, headers, error, challenge) => {
-    const answer = await introspect(admin.access_token, {}, headers());
-    expect(errorOf(answer)).toEqual([error === 'insufficient_scope' ? 403 : 401, error]);
-    expect(answer.headers['www-authenticate']).toMatch(challenge);
+    const response = await introspect(admin.access_token, {}, headers());
+    expect(errorOf(response)).toEqual([error === 'insufficient_scope' ? 403 : 401, error]);
+    expect(response.headers['www-authenticate']).toMatch(challenge);
   });
 
   test('cannot be a user, even with the scope', async () => {
@@ -214,8 +214,8 @@ describe('the caller of /introspect', () => {
       password: 'correct horse battery staple',
       scope: 'tokens:introspect',
     });
-    const answer = await introspect(admin.access_token, {}, { authorization: `Bearer ${body.access_token}` });
-    expect(errorOf(answer)).toEqual([401, 'invalid_token']);
+    const response = await introspect(admin.access_token, {}, { authorization: `Bearer ${body.access_token}` });
+    expect(errorOf(response)).toEqual([401, 'invalid_token']);
   });
 
   test('must have the scope, whatever the authentication method', async () => {
@@ -225,9 +225,9 @@ describe('the caller of /introspect', () => {
       { authorization: `Bearer ${await tokenOf(plain)}` },
     ];
     for (const headers of ways) {
-      const answer = await introspect(admin.access_token, {}, headers);
-      expect(errorOf(answer)).toEqual([403, 'insufficient_scope']);
-      expect(answer.headers['www-authenticate']).toMatch(/scope="tokens:introspect"/);
+      const response = await introspect(admin.access_token, {}, headers);
+      expect(errorOf(response)).toEqual([403, 'insufficient_scope']);
+      expect(response.headers['www-authenticate']).toMatch(/scope="tokens:introspect"/);
     }
   });
 

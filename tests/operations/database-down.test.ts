@@ -89,13 +89,13 @@ const statusOf = (service: ServiceProcess, path: string) => service.get(path).th
 
 /** Endpoints that respond incorrectly while the database is down. */
 async function faultsWhileDown(): Promise<string[]> {
-  const answers = await callEach();
-  const isRight = ({ response: { status, body, headers }, ms }: (typeof answers)[number]) =>
+  const responses = await callEach();
+  const isRight = ({ response: { status, body, headers }, ms }: (typeof responses)[number]) =>
     status === 503 &&
     (body as { code: string }).code === 'not_ready' &&
     /^[1-9]\d*$/.test(String(headers['retry-after'])) &&
     ms < boundMs;
-  const wrong = answers.filter((answer) => !isRight(answer));
+  const wrong = responses.filter((each) => !isRight(each));
   const ready = await service.get('/readyz');
   const paths = ['/healthz', '/readyz', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server'];
   const statuses = await Promise.all(paths.map((path) => statusOf(service, path)));

@@ -51,8 +51,8 @@ const loginFrom = (ip: string, email: string, secret: string) =>
   service.call('post', '/login', { body: { email, password: secret }, headers: { 'x-forwarded-for': ip } });
 
 test('are served as Prometheus text on METRICS_PORT only', async () => {
-  const answer = await fetch(metricsUrl);
-  expect([answer.status, answer.headers.get('content-type')]).toEqual([
+  const response = await fetch(metricsUrl);
+  expect([response.status, response.headers.get('content-type')]).toEqual([
     200,
     expect.stringMatching(/^text\/plain; version=0\.0\.4/),
   ]);

@@ -104,13 +104,13 @@ test('requests get 503 in time while every connection waits for a lock, and succ
   await blocker.query('BEGIN');
   await openRows(blocker).server.lockTable('sessions');
   const startedMs = performance.now();
-  const answers = await Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
+  const responses = await Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
   const tookMs = performance.now() - startedMs;
   await blocker.query('ROLLBACK');
   await blocker.end();
 
-  expect(answers.map(({ status, body }) => [status, (body as { code: string }).code])).toEqual(
-    answers.map(() => [503, 'not_ready']),
+  expect(responses.map(({ status, body }) => [status, (body as { code: string }).code])).toEqual(
+    responses.map(() => [503, 'not_ready']),
   );
   expect(tookMs).toBeLessThan(4000);
   expect((await service.get('/me', account.access_token)).status).toBe(200);

@@ -118,14 +118,14 @@ describe('SIGTERM', () => {
     service = await start({ DATABASE_URL: gate.url, DATABASE_TIMEOUT: '1s', SHUTDOWN_GRACE: '1s' });
     await Promise.all([1, 2, 3].map(() => service.login(email)));
     gate.hang();
-    const answers = Promise.allSettled([1, 2, 3].map(() => service.login(email)));
+    const responses = Promise.allSettled([1, 2, 3].map(() => service.login(email)));
     await sleep(100);
     const ended = ending(service);
     service.child.kill('SIGTERM');
     const { code, ms } = await ended;
     expect(code).toBe(0);
     expect(ms).toBeLessThan(6000);
-    await answers;
+    await responses;
     await gate.close();
   }, 20_000);
 

@@ -51,16 +51,16 @@ describe('login', () => {
 
   test('the limit also bounds how many concurrent guesses are checked', async () => {
     const ip = freshAddress();
-    const answers = await Promise.all(Array.from({ length: 40 }, () => from(ip, wrongLogin())));
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);
-    expect(answers.filter(({ status }) => status === 429)).toHaveLength(35);
+    const responses = await Promise.all(Array.from({ length: 40 }, () => from(ip, wrongLogin())));
+    expect(responses.filter(({ status }) => status === 401)).toHaveLength(5);
+    expect(responses.filter(({ status }) => status === 429)).toHaveLength(35);
   });
 
   test('a burst of correct logins does not exhaust the limit', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
     const login: Call = ['post', '/login', { body: { email, password } }];
-    const answers = await Promise.all(Array.from({ length: 40 }, () => from(ip, login)));
-    expect(answers.map(({ status }) => status)).toContain(429);
+    const responses = await Promise.all(Array.from({ length: 40 }, () => from(ip, login)));
+    expect(responses.map(({ status }) => status)).toContain(429);
     expect((await from(ip, login)).status).toBe(200);
   });
 
@@ -120,9 +120,9 @@ describe('register', () => {
   test('of 150 registrations from one address, 30 succeed', () =>
     withApp({ RATE_LIMIT_REGISTER: '30/1h' }, async (own) => {
       const ip = freshAddress();
-      const answers = await Promise.all(Array.from({ length: 150 }, () => callFrom(own, ip, registration())));
-      expect(answers.filter(({ status }) => status === 201)).toHaveLength(30);
-      expect(answers.filter(({ status }) => status === 429)).toHaveLength(120);
+      const responses = await Promise.all(Array.from({ length: 150 }, () => callFrom(own, ip, registration())));
+      expect(responses.filter(({ status }) => status === 201)).toHaveLength(30);
+      expect(responses.filter(({ status }) => status === 429)).toHaveLength(120);
     }));
 
   test('the addresses of one network share ten times the limit of one address', () =>
@@ -141,9 +141,9 @@ describe('refresh', () => {
     const ip = freshAddress();
     let { refresh_token: token } = await registered();
     const next = async () => {
-      const answer = await refreshFrom(ip, token);
-      token = (answer.body as { refresh_token: string }).refresh_token;
-      return answer;
+      const response = await refreshFrom(ip, token);
+      token = (response.body as { refresh_token: string }).refresh_token;
+      return response;
     };
     expect(await statuses(8, next)).toEqual(times(8, 200));
   });
@@ -244,8 +244,11 @@ describe('mail', () => {
       '/me/email',
       { token, body: { new_email: freshEmail(), current_password: password } },
     ];
-    const answer = await from(ip, change());
-    expect([answer.status, rateLimitOf(answer)]).toEqual([202, expect.objectContaining({ group: 'mail', left: 2 })]);
+    const response = await from(ip, change());
+    expect([response.status, rateLimitOf(response)]).toEqual([
+      202,
+      expect.objectContaining({ group: 'mail', left: 2 }),
+    ]);
   });
 });
 

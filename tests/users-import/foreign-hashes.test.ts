@@ -45,8 +45,8 @@ test('thirty concurrent first logins succeed and leave one hash', async () => {
   const email = freshEmail();
   const { hash = '', password = '' } = foreignHashes.find(({ hash }) => hash.startsWith('$scrypt$ln=4,')) ?? {};
   await harness.run(await harness.write({ email, display_name: 'Ada', password_hash: hash }));
-  const answers = await Promise.all(Array.from({ length: 30 }, () => harness.app.login(email, password)));
-  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  const responses = await Promise.all(Array.from({ length: 30 }, () => harness.app.login(email, password)));
+  expect(responses.map(({ status }) => status)).toEqual(responses.map(() => 200));
   expect(await hashOf(email)).toMatch(current);
 });
 

@@ -59,7 +59,7 @@ export function makeOneTimeTokens(db: Database, masterKeys: MasterKeys, clock: C
     async spend(presented, purposes, act) {
       const token = parse(presented);
       const hasActed = await db.transaction(async (tx) => {
-        // Everyone who voids tokens locks the user first, so the token is deleted after this lock.
+        // All code that invalidates tokens locks the user first, so the token is deleted only after this lock.
         await lockUserOfToken(tx, token.id);
         const holder = await deleteToken(tx, token, purposes);
         return holder !== undefined && act(tx, holder);
