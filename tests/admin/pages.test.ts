@@ -133,7 +133,7 @@ describe('pages of accounts', () => {
     ['NUL', 'query=a%00b', 'query'],
     ['limit 0', 'limit=0', 'limit'],
     ['limit 101', 'limit=101', 'limit'],
-    ['a cursor that is no JSON', 'cursor=abc', 'cursor'],
+    ['a cursor that is not JSON', 'cursor=abc', 'cursor'],
     ['a cursor with a NUL', `cursor=${Buffer.from('{"by":"email","key":"\\u0000"}').toString('base64url')}`, 'cursor'],
     [
       'a cursor with an unknown member',

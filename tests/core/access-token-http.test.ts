@@ -84,14 +84,14 @@ test.each<[string, Members, Members]>([
   ['that has expired', { exp: Math.floor(Date.now() / 1000) - 1 }, {}],
   ['whose expiry is a text', { exp: '9999999999' }, {}],
   ['without an expiry', { exp: undefined }, {}],
-  ['that is not good yet', { nbf: Math.floor(Date.now() / 1000) + 600 }, {}],
+  ['that is not valid yet', { nbf: Math.floor(Date.now() / 1000) + 600 }, {}],
   ['without a session', { sid: undefined }, {}],
-  ['for a session that is no id', { sid: 'x' }, {}],
-  ['for a session of SQL', { sid: "' OR true --" }, {}],
-  ['for a session that is not there', { sid: '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' }, {}],
-  ['for a session that is a list', { sid: ['x', 'y'] }, {}],
-  ['of another kind', {}, { typ: 'JWT' }],
-  ['of no kind', {}, { typ: undefined }],
+  ['with an invalid session id', { sid: 'x' }, {}],
+  ['with SQL as its session', { sid: "' OR true --" }, {}],
+  ['for a session that does not exist', { sid: '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' }, {}],
+  ['with a list of sessions', { sid: ['x', 'y'] }, {}],
+  ['with another typ', {}, { typ: 'JWT' }],
+  ['without typ', {}, { typ: undefined }],
 ])('a token %s is refused despite a valid signature', async (_what, claims, header) => {
   expect(await responsesTo(await resign(claims, header))).toEqual(refused);
 });

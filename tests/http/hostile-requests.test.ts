@@ -58,7 +58,7 @@ describe('a smuggled request is refused, and the connection is closed', () => {
     ['a bare line feed that ends the headers', `${login(['X-A: b'], '').slice(0, -2)}\n${hidden}`],
     ['a bare line feed after a chunk size', login([chunked], `2\n{}\r\n0\r\n\r\n${hidden}`)],
     ['a bare line feed after a chunk', login([chunked], `2\r\n{}\n0\r\n\r\n${hidden}`)],
-    ['a chunk size that is no number', login([chunked], `${canary}z\r\n{}\r\n0\r\n\r\n`)],
+    ['a chunk size that is not a number', login([chunked], `${canary}z\r\n{}\r\n0\r\n\r\n`)],
     ['a chunk that is longer than its size', login([chunked], `1\r\n{}${canary}\r\n0\r\n\r\n`)],
     ['an endless chunk extension', login([chunked], `1;${canary.repeat(10_000)}\r\n{\r\n0\r\n\r\n`)],
   ])('%s', async (_, bytes) => {
