@@ -56,7 +56,7 @@ function parseResponse(response: Response, text: string): ResponseBody {
   if (ok && body) return body;
   const isProblem = /^application\/problem\+json\b/.test(headers.get('content-type') ?? '');
   const retryAfterSeconds = parseRetryAfter(headers.get('retry-after'));
-  // The sender is a proxy or a captive portal, or the connection was cut. The status then says nothing about the token.
+  // The sender is a proxy or a captive portal, or the connection was cut. The status is then unrelated to the token.
   if (!isProblem || typeof body?.['code'] !== 'string')
     throw new KeyturnError('invalid_response', { status, retryAfterSeconds });
   throw new KeyturnError(body['code'], { status, retryAfterSeconds, ...parseProblem(body) });

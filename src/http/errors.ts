@@ -59,7 +59,7 @@ export class FormExpected extends defineError({
   detail: 'Send application/x-www-form-urlencoded in UTF-8, without a content encoding.',
 }) {}
 
-/** The request has the cookie, but nothing shows that a page of an allowed origin sent it. */
+/** The request has the cookie but no proof that a page of an allowed origin sent it. */
 export class CsrfFailed extends defineError({
   status: 403,
   code: 'csrf_failed',

@@ -8,7 +8,7 @@ import type { ErrorResponse, FailedRequest } from './endpoint.ts';
 import { InternalError } from './errors.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
 
-/** The page that a problem's `type` leads to. */
+/** The page of a problem's `type`. */
 export const problemUrl = (baseUrl: string, code: string): string => `${baseUrl}/problems/${code.replaceAll('_', '-')}`;
 
 /** Renders an error as a problem document (RFC 9457). */
@@ -45,7 +45,7 @@ function sendError(res: Response, error: ApiError, baseUrl: string): void {
   res.end(payload);
 }
 
-/** Converts anything that was thrown: expected errors stay, an unavailable database is 503, everything else is 500. */
+/** Converts a thrown value: expected errors are unchanged, an unavailable database becomes 503, everything else 500. */
 function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof DatabaseUnavailable) return new NotReady('database');

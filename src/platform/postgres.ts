@@ -52,7 +52,7 @@ export function openDatabase(config: DatabaseConfig, pool: Pool, log: Logger): D
   const prisma = new PrismaClient({
     adapter,
     errorFormat: 'minimal',
-    // Set explicitly: after waiting for a lock, a statement must see what the other transaction did, whatever the database's default.
+    // Overrides the database's default: after waiting for a lock, a statement must see the changes of the other transaction.
     transactionOptions: { isolationLevel: 'ReadCommitted', maxWait: timeoutMs, timeout: timeoutMs * 2 },
   }).$extends({
     query: {

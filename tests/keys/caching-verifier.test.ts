@@ -76,7 +76,7 @@ test('no caching verifier receives a token of an unknown key during five rotatio
   const activated = events.filter(({ type }) => type === 'activated').map(({ kid }) => kid);
   expect(new Set(activated).size).toBe(activated.length);
   expect(activated.length).toBeGreaterThanOrEqual(rotations);
-  // Equal counts: no process created or retired a key of its own.
+  // Equal counts, because no process created or retired additional keys.
   const count = (type: string) => events.filter((event) => event.type === type).length;
   expect([count('retired'), count('made')]).toEqual([activated.length, activated.length + 2]);
 }, 90_000);

@@ -174,7 +174,7 @@ describe('refresh', () => {
       const { body } = await call(stolen.refresh_token);
       const reused = await call(stolen.refresh_token);
       expect([reused.status, reused.body]).toEqual([401, expect.objectContaining({ reason: 'reused' })]);
-      // The session has ended for the thief as well, and its tokens are now ordinary refused tokens.
+      // The session is also revoked for the thief, and its tokens now count as refused tokens.
       expect((await call((body as Account).refresh_token)).status).toBe(429);
       expect((await own.refresh((body as Account).refresh_token)).body).toMatchObject({ reason: 'revoked' });
     }));

@@ -1,4 +1,4 @@
-// Invariant 6: anything but an exact token of the service is refused before any query and revokes nothing.
+// Invariant 6: any text other than an exact token of the service is refused without a query and revokes nothing.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';

@@ -62,7 +62,7 @@ async function race(logins: number, account: Account, token: string, revoke: () 
 async function inRounds(run: (logins: number) => Promise<Race>): Promise<void> {
   for (const logins of [1, 3, 5, 8]) {
     const { refreshed } = await run(logins);
-    expect(refreshed).not.toEqual([]); // Otherwise the race proves nothing.
+    expect(refreshed).not.toEqual([]); // otherwise there was no race
   }
 }
 

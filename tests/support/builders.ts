@@ -7,7 +7,7 @@
 //   const token = await app.tokenOf(account, 'sessions');     // another login with this scope
 //   const key = await app.apiKeyOf(account, ['profile']);
 //
-// Anything else that a test must find or change in the database is in `app.db`: see rows/index.ts.
+// `app.db` provides all other access to the database: see rows/index.ts.
 import type { Account, Client } from '../harness.ts';
 import { password } from './password.ts';
 import type { Rows } from './rows/index.ts';

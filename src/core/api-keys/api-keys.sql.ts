@@ -51,7 +51,7 @@ export async function revokeTokensOf(tx: Transaction, id: ApiKeyId): Promise<Use
 }
 
 /**
- * Deletes up to `batchSize` keys that expired a month ago; until then their owners see why they fail. SQL to skip rows that another
+ * Deletes up to `batchSize` keys that expired a month ago; until then their owners can see that they expired. SQL to skip rows that another
  * process deletes.
  */
 export const purgeApiKeys = (tx: Transaction, batchSize: number): Promise<number> =>

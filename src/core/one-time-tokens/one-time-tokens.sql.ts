@@ -89,9 +89,9 @@ export const deleteToken = (
   );
 
 /**
- * Voids the tokens that a spent undo link overrides: all except the undo links of addresses that the account had before the
- * restored one. Otherwise an attacker who changes the address twice could undo the second change and so make the first one
- * permanent. The ids tell which address was first; the oldest token of an address counts. SQL for the set-based deletion.
+ * Invalidates the tokens that a spent undo link overrides: all except the undo links of addresses that the account had before
+ * the restored one. Otherwise an attacker who changes the address twice could undo the second change and thereby make the first
+ * one permanent. The ids show which address was first; the oldest token of an address counts. SQL for the set-based deletion.
  */
 export async function invalidateOverriddenTokens(
   tx: Transaction,
@@ -127,7 +127,7 @@ export async function extendUndoTokens(
 }
 
 /**
- * Restarts the lifetime of a token when its email is sent; false if it was spent or voided. SQL for the database's clock.
+ * Restarts the lifetime of a token when its email is sent; false if it was spent or invalidated. SQL for the database's clock.
  */
 export async function restartLifetime(tx: Transaction, id: OneTimeTokenId): Promise<boolean> {
   const restarted = await execute(

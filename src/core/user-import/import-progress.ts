@@ -1,7 +1,7 @@
 import type { Database } from '../../platform/postgres.ts';
 import type { RefusedLine } from './user-import.sql.ts';
 
-/** How far the import of a file has come. */
+/** The progress of the import of a file. */
 export interface ImportProgress {
   /** The offset of the next line. */
   nextByte: number;
@@ -24,7 +24,7 @@ export const progressOf = ({ nextByte, lines, imported, refused, finishedAt }: I
   isFinished: finishedAt !== null,
 });
 
-/** Starts the import of a file, or returns how far an earlier one has come. */
+/** Starts the import of a file, or returns the progress of an earlier one. */
 export async function startOrResume(db: Database, fileSha256: Uint8Array<ArrayBuffer>): Promise<ImportProgress> {
   await db.userImport.createMany({ data: [{ fileSha256 }], skipDuplicates: true });
   return progressOf(await db.userImport.findUniqueOrThrow({ where: { fileSha256 } }));
@@ -37,7 +37,7 @@ export async function forgetImport(db: Database, fileSha256: Uint8Array<ArrayBuf
 
 const linesPerPage = 1000;
 
-/** Reads all refused lines of a file in its order, also those of earlier runs. */
+/** Reads all refused lines of a file in their order, including those of earlier runs. */
 export async function* refusedLines(db: Database, fileSha256: Uint8Array<ArrayBuffer>): AsyncGenerator<RefusedLine> {
   for (let after = 0; ;) {
     const page = await db.userImportRefusal.findMany({

@@ -101,16 +101,20 @@ const verifyPassword = (
     return { refused: failedLogin(reason, user?.id) };
   });
 
-/** The event of a refused login. `checkPassword` records it together with the failed attempt; `refuse` records it alone. */
+/** The audit event of a failed login. `checkPassword` records it in the transaction that counts the failed attempt. */
 const failedLogin = (reason: string, userId: UserId | undefined) =>
   ({ type: 'login', outcome: 'failure', reason, userId }) as const;
 
-const refuse = ({ db, audit }: LoginDeps, user: Credentials, reason: string, request: RequestInfo): Promise<void> =>
-  audit.record(db, request, failedLogin(reason, user.id));
+const recordFailedLogin = (
+  { db, audit }: LoginDeps,
+  user: Credentials,
+  reason: string,
+  request: RequestInfo,
+): Promise<void> => audit.record(db, request, failedLogin(reason, user.id));
 
 async function requireVerifiedEmail(deps: LoginDeps, user: Credentials, request: RequestInfo): Promise<void> {
   if (deps.emailVerification !== 'required' || user.emailVerified) return;
-  await refuse(deps, user, 'email_not_verified', request);
+  await recordFailedLogin(deps, user, 'email_not_verified', request);
   throw new EmailNotVerified();
 }
 
@@ -122,7 +126,7 @@ async function requireHeldScope(
   request: RequestInfo,
 ): Promise<void> {
   if (scope === null || grantScopes(user.heldScopes, scope).length > 0) return;
-  await refuse(deps, user, 'no_scope_held', request);
+  await recordFailedLogin(deps, user, 'no_scope_held', request);
   throw new ValidationFailed([{ path: 'scope', message: 'must contain at least one scope of your roles' }]);
 }
 

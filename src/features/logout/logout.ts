@@ -28,7 +28,7 @@ export const makeEndSession =
     });
 
 /**
- * Revokes the session of a genuine refresh token, also of a spent one: clients that lost a response must be able to log out.
+ * Revokes the session of a genuine refresh token, even of a spent one, because clients that lost a response must be able to log out.
  * `token` is undefined if this service did not issue it; then nothing happens, and the response is the same.
  */
 export const makeLogout =

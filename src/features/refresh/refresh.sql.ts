@@ -89,6 +89,6 @@ export function findSessionState(
   );
 }
 
-/** Marks the first refusal of a token of an ended session. SQL because one of several concurrent executions must win. */
+/** Records that a token of an ended session was refused; 0 if that was recorded before. SQL because one of several concurrent executions must win. */
 export const markRefused = (tx: Transaction, id: SessionId): Promise<number> =>
   execute(tx, sql`UPDATE sessions SET refused_at = clock_timestamp() WHERE id = ${id}::uuid AND refused_at IS NULL`);

@@ -88,7 +88,7 @@ async function judge(
 ): Promise<Refreshed> {
   if (!state) throw new InvalidRefreshToken('no such session', 'unknown_session');
   if (state.status !== 'live') {
-    await recordRefusal(deps, state, request);
+    await recordRefusedToken(deps, state, request);
     throw new InvalidRefreshToken(state.status, state.status);
   }
   // The session has been rotated eight times within the grace period: the client continues with the same token.
@@ -119,8 +119,12 @@ const revokeReused = ({ db, audit }: RefreshDeps, { id: sessionId, userId }: Ses
     await audit.record(tx, request, { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId });
   });
 
-/** Audits the first refusal of a token of an ended session, so that its tokens cannot fill the audit trail. */
-async function recordRefusal({ db, audit }: RefreshDeps, state: SessionState, request: RequestInfo): Promise<void> {
+/** Audits the first refused token of an ended session and no later ones, which could fill the audit trail. */
+async function recordRefusedToken(
+  { db, audit }: RefreshDeps,
+  state: SessionState,
+  request: RequestInfo,
+): Promise<void> {
   const { id: sessionId, userId, status: reason } = state;
   if (state.wasRefused) return;
   await db.transaction(async (tx) => {

@@ -13,7 +13,7 @@ export const pageQuery = <Cursor extends z.ZodType>(cursor: Cursor) =>
     cursor: cursor.optional().meta({ description: '`next_cursor` of the previous page' }),
   });
 
-/** The response member that leads to the next page. */
+/** The response member with the cursor of the next page. */
 export const nextCursor = z
   .string()
   .nullable()
