@@ -1,9 +1,9 @@
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
-  // Tests wait for Postgres, processes and timers as often as for a core.
+  // Tests spend as much time waiting for Postgres, processes and timers as computing.
   maxWorkers: 2,
-  // A worker that grew is replaced by a new one.
+  // Replaces workers that use more memory.
   workerIdleMemoryLimit: '1GB',
   testRunner: '<rootDir>/tests/support/jest/runner.js',
   roots: ['<rootDir>/tests'],
