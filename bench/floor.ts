@@ -5,7 +5,6 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { deriveMasterKeys } from '../src/lib/master-keys.ts';
 import { generateSigningKey, makeSigningKey } from '../src/core/signing-keys/signing-key.ts';
-import { grantScopes } from '../src/core/authorization/scopes.ts';
 import type { LiveSession } from '../src/core/sessions/live-session.sql.ts';
 import { hashToken, makeRatchet, newSalt, next } from '../src/core/sessions/refresh-token.ts';
 import { makeSignAccessToken } from '../src/core/tokens/sign-access-token.ts';
@@ -38,7 +37,7 @@ async function makeAnswer(settings: FloorSettings) {
   const key = makeSigningKey(kid, 'ES256', privateKey);
   const keyring = { active: () => key, find: () => key };
   const accessTokens = { keyring, clock: systemClock, issuer, audience: [issuer], accessTtlSeconds };
-  const tokens = makeTokens({ sign: makeSignAccessToken(accessTokens), keyring, grantScopes, accessTtlSeconds });
+  const tokens = makeTokens({ sign: makeSignAccessToken(accessTokens), keyring, accessTtlSeconds });
 
   return async (req: IncomingMessage): Promise<string> => {
     const { refresh_token: presented } = JSON.parse(await bodyOf(req)) as { refresh_token: string };

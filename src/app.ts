@@ -1,7 +1,7 @@
 import { apiInfo } from './api-info.ts';
-import { signingKeyEndpoints } from './features/signing-keys/signing-keys.endpoints.ts';
-import { roleEndpoints } from './features/roles/roles.endpoints.ts';
-import { userEndpoints } from './features/users/users.endpoints.ts';
+import { type Container, type ContainerDeps, makeContainer } from './container.ts';
+import { ownScopes } from './core/authorization/scopes.ts';
+import { accountEndpoints } from './features/account/account.endpoints.ts';
 import { apiKeyEndpoints } from './features/api-keys/api-keys.endpoints.ts';
 import { auditEndpoints } from './features/audit/audit.endpoints.ts';
 import { csrfEndpoints } from './features/csrf/csrf.endpoints.ts';
@@ -12,88 +12,145 @@ import { emailChangeEndpoints } from './features/email-change/email-change.endpo
 import { makeUndoEmailChange } from './features/email-change/undo-email-change.ts';
 import { emailVerificationEndpoints } from './features/email-verification/email-verification.endpoints.ts';
 import { makeVerifyEmail } from './features/email-verification/verify-email.ts';
-import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts';
 import { healthEndpoints } from './features/health/health.endpoints.ts';
-import { logoutEndpoints } from './features/logout/logout.endpoints.ts';
-import { makeEndSession } from './features/logout/logout.ts';
-import { accountEndpoints } from './features/account/account.endpoints.ts';
-import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
-import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
-import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
+import { linkPageEndpoints } from './features/link-pages/link-pages.endpoints.ts';
 import { loginEndpoints } from './features/login/login.endpoints.ts';
 import { makeLogin } from './features/login/login.ts';
+import { logoutEndpoints } from './features/logout/logout.endpoints.ts';
+import { makeEndSession } from './features/logout/logout.ts';
+import { grantTypes, oauthEndpoints } from './features/oauth/oauth.endpoints.ts';
+import { openApiEndpoints } from './features/openapi/openapi.endpoints.ts';
 import { passwordResetEndpoints } from './features/password-reset/password-reset.endpoints.ts';
 import { makeResetPassword } from './features/password-reset/reset-password.ts';
 import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refreshEndpoints } from './features/refresh/refresh.endpoints.ts';
 import { makeFindRotatableSession, makeRefresh } from './features/refresh/refresh.ts';
+import { roleEndpoints } from './features/roles/roles.endpoints.ts';
+import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
 import { signUpEndpoints } from './features/sign-up/sign-up.endpoints.ts';
-import { type Endpoint, errorsOf } from './http/endpoint.ts';
+import { signingKeyEndpoints } from './features/signing-keys/signing-keys.endpoints.ts';
+import { userEndpoints } from './features/users/users.endpoints.ts';
+import type { Endpoint } from './http/endpoint.ts';
 import { makeOpenApi } from './http/openapi/document.ts';
-import { MethodNotAllowed } from './http/errors.ts';
 import { makeExpress } from './http/server/server.ts';
-import { type AppDeps, makeContainer } from './container.ts';
 
-/** The map of the service: every feature, introduced in one list. */
-export function makeApp(deps: AppDeps) {
-  const parts = makeContainer(deps);
-  const { keyring, signingKeyWorker, emailWorker, readiness, metrics, baseUrl, verifyAccessToken: verify } = parts;
-  const { log, checkResponses = false } = deps;
-  const confirmEmailChange = makeConfirmEmailChange(parts);
-  const verifyEmail = makeVerifyEmail({ ...parts, confirmEmailChange });
-  const undoEmailChange = makeUndoEmailChange(parts);
-  const resetPassword = makeResetPassword(parts);
-  const login = makeLogin(parts);
-  const refresh = makeRefresh(parts);
-  const findRotatableSession = makeFindRotatableSession(parts);
-  const endSession = makeEndSession(parts);
-  const passwordGrantEnabled = parts.passwordGrant;
-  const authentication = { verify, findApiKey: parts.findApiKey };
-  const sessions = { login, refresh, findRotatableSession, endSession };
-  const clients = oauthEndpoints({ ...parts, ...sessions, authentication, passwordGrantEnabled });
+/** Every endpoint of the service, by feature. `describe` returns the OpenAPI document of this list. */
+function makeEndpoints(container: Container, describe: () => Record<string, unknown>): readonly Endpoint[] {
+  const { config, clock, db, metrics, audit, authorize, authorizeRead, keyring, readiness } = container;
+  const { hasher, passwordPolicy, checkPassword, confirmPassword, hashNewPassword, liftLockout } = container;
+  const { apiKeySecrets, findApiKey, oneTimeTokens, outbox, ratchet, createSession, tokenTransport } = container;
+  const { tokens, signAccessToken, readAccessToken, verifyAccessToken } = container;
+  const { issuer, baseUrl, appUrl, emailVerification, accessTtlSeconds, passwordMinLength, jwksMaxAgeSeconds } = config;
+  const {
+    refreshTtlSeconds,
+    refreshGracePeriodSeconds,
+    registrationOpen,
+    passwordGrant: passwordGrantEnabled,
+  } = config;
+
+  // The use cases of more than one feature.
+  const login = makeLogin({ db, audit, hasher, checkPassword, createSession, tokens, metrics, emailVerification });
+  const refresh = makeRefresh({ db, audit, tokens, metrics, refreshTtlSeconds, refreshGracePeriodSeconds });
+  const findRotatableSession = makeFindRotatableSession({ db, refreshGracePeriodSeconds });
+  const endSession = makeEndSession({ db, audit });
+  const confirmEmailChange = makeConfirmEmailChange({ outbox, oneTimeTokens, audit, clock });
+  const verifyEmail = makeVerifyEmail({ oneTimeTokens, audit, clock, confirmEmailChange });
+  const undoEmailChange = makeUndoEmailChange({ oneTimeTokens, outbox, audit, clock });
+  const resetPassword = makeResetPassword({ oneTimeTokens, hashNewPassword, liftLockout, outbox, audit, clock });
 
   const endpoints: readonly Endpoint[] = [
-    ...signUpEndpoints(parts),
-    ...loginEndpoints({ ...parts, login }),
-    ...refreshEndpoints({ ...parts, refresh }),
-    ...logoutEndpoints(parts),
-    ...csrfEndpoints(parts),
-    ...accountEndpoints(parts),
-    ...emailVerificationEndpoints({ ...parts, verifyEmail }),
-    ...passwordResetEndpoints({ ...parts, resetPassword }),
-    ...emailChangeEndpoints({ ...parts, undoEmailChange }),
-    // An app that shows pages of its own has its own APP_URL.
-    ...(parts.appUrl === baseUrl ? linkPageEndpoints({ ...parts, verifyEmail, resetPassword, undoEmailChange }) : []),
-    ...sessionEndpoints(parts),
-    ...apiKeyEndpoints(parts),
-    ...auditEndpoints(parts),
-    ...userEndpoints(parts),
-    ...roleEndpoints(parts),
-    ...signingKeyEndpoints(parts),
-    ...clients,
-    ...discoveryEndpoints({ ...parts, grantTypes: grantTypes(passwordGrantEnabled) }),
-    ...healthEndpoints(parts),
-    ...openApiEndpoints(() => document()),
+    ...signUpEndpoints({
+      db,
+      audit,
+      outbox,
+      hashNewPassword,
+      createSession,
+      tokens,
+      clock,
+      registrationOpen,
+      emailVerification,
+      passwordPolicy,
+      tokenTransport,
+    }),
+    ...loginEndpoints({ login, tokenTransport }),
+    ...refreshEndpoints({ refresh, tokenTransport }),
+    ...logoutEndpoints({ db, audit, authorize, tokenTransport }),
+    ...csrfEndpoints({ tokenTransport }),
+    ...accountEndpoints({ db, authorize, audit, outbox, confirmPassword, hashNewPassword, passwordPolicy, clock }),
+    ...emailVerificationEndpoints({ db, outbox, verifyEmail }),
+    ...passwordResetEndpoints({ db, outbox, passwordPolicy, resetPassword }),
+    ...emailChangeEndpoints({ db, authorize, audit, outbox, oneTimeTokens, confirmPassword, undoEmailChange }),
+    // An app with its own pages has its own APP_URL.
+    ...(appUrl === baseUrl
+      ? linkPageEndpoints({ baseUrl, passwordMinLength, verifyEmail, resetPassword, undoEmailChange })
+      : []),
+    ...sessionEndpoints({ db, authorize, authorizeRead, audit }),
+    ...apiKeyEndpoints({ db, authorize, authorizeRead, audit, apiKeySecrets, clock }),
+    ...auditEndpoints({ db, authorizeRead }),
+    ...userEndpoints({ db, authorize, authorizeRead, audit, clock, liftLockout, outbox }),
+    ...roleEndpoints({ db, authorize, authorizeRead, audit }),
+    ...signingKeyEndpoints({ db, authorize, authorizeRead, audit }),
+    ...oauthEndpoints({
+      db,
+      audit,
+      clock,
+      ratchet,
+      findApiKey,
+      apiKeySecrets,
+      signAccessToken,
+      readAccessToken,
+      accessTtlSeconds,
+      authentication: { verify: verifyAccessToken, findApiKey },
+      login,
+      refresh,
+      findRotatableSession,
+      endSession,
+      passwordGrantEnabled,
+    }),
+    ...discoveryEndpoints({
+      issuer,
+      baseUrl,
+      keyring,
+      jwksMaxAgeSeconds,
+      scopes: Object.keys(ownScopes),
+      grantTypes: grantTypes(passwordGrantEnabled),
+    }),
+    ...healthEndpoints({
+      readiness,
+      isDatabaseResponding: container.isDatabaseResponding,
+      redisIsUp: container.redisIsUp,
+    }),
+    ...openApiEndpoints(describe),
     ...docsEndpoints,
-    ...problemPageEndpoints(baseUrl, () =>
-      [...endpoints.flatMap(errorsOf), MethodNotAllowed].map(({ definition }) => definition),
-    ),
+    ...problemPageEndpoints(baseUrl, () => endpoints),
   ];
+  return endpoints;
+}
 
-  const passwordFlow = passwordGrantEnabled
-    ? { tokenUrl: `${baseUrl}/token`, scopes: parts.describedScopes }
-    : undefined;
-  const document = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
-  const express = makeExpress(endpoints, { ...parts, log, verify, checkResponses });
-  metrics.watch({ ...parts, pool: deps.infrastructure.pool });
-  return {
-    express,
-    openApi: document,
-    keyring,
-    signingKeyWorker,
-    emailWorker,
-    readiness,
-    audit: parts.audit,
-    recordConfigChanges: parts.recordConfigChanges,
-  };
+export interface AppDeps extends ContainerDeps {
+  /** For tests: checks every response against its declaration. */
+  checkResponses?: boolean;
+}
+
+/** The Express app, its OpenAPI document and the container behind both. */
+export function makeApp({ checkResponses = false, ...deps }: AppDeps) {
+  const container = makeContainer(deps);
+  const { config, metrics, verifyAccessToken: verify, findApiKey, rateLimiter, recordDeniedRequest } = container;
+  const { baseUrl, trustProxy, corsOrigins } = config;
+  const passwordFlow = config.passwordGrant ? { tokenUrl: `${baseUrl}/token`, scopes: ownScopes } : undefined;
+  const openApi = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
+  const endpoints = makeEndpoints(container, openApi);
+  const express = makeExpress(endpoints, {
+    log: container.log,
+    baseUrl,
+    trustProxy,
+    corsOrigins,
+    metrics,
+    verify,
+    findApiKey,
+    rateLimiter,
+    checkResponses,
+    onDenied: recordDeniedRequest,
+  });
+  return { express, openApi, container };
 }

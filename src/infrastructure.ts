@@ -14,7 +14,7 @@ function openMailer({ mail }: Config): Mailer | undefined {
   return mail && openConsole((text) => process.stdout.write(text));
 }
 
-/** What one process holds of the outside world. Nothing connects before it is needed, but Redis, where there is one. */
+/** Opens the resources of one process. Redis connects immediately; everything else connects when it is used. */
 export function openInfrastructure(config: Config, log: Logger) {
   const metrics = makeMetrics(apiInfo.version);
   const pool = openPool(config.database, metrics.waitedForConnection);
@@ -26,7 +26,7 @@ export function openInfrastructure(config: Config, log: Logger) {
     pool,
     db,
     redis,
-    /** Undefined where no mail is sent. */
+    /** Undefined if no emails are sent. */
     mailer,
     async close() {
       mailer?.close();

@@ -34,7 +34,8 @@ export async function startService(config: Config): Promise<Service> {
   const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const deps = { config, infrastructure, log, clock: systemClock, blocklist };
-  const { express, keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = makeApp(deps);
+  const { express, container } = makeApp(deps);
+  const { keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = container;
   const server = await listen(express, config.host, config.port, { log });
   const { host, metricsPort } = config;
   const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
@@ -44,7 +45,7 @@ export async function startService(config: Config): Promise<Service> {
     signingKeyWorker.start();
     emailWorker.start();
     jobs = startJobs(makeJobs({ db, audit, config, log }), { log, countRun: metrics.jobRan });
-    void recordConfigChanges().catch((error: unknown) =>
+    void recordConfigChanges(config.auditedSettings).catch((error: unknown) =>
       log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
     );
   });
@@ -80,24 +81,34 @@ const retryMs = 1000;
 async function becomeReady({ db, keyring, readiness, log, signal }: Startup): Promise<void> {
   let lastLogged = '';
   for (;;) {
-    const reason = await tryToBecomeReady(db, keyring, readiness);
-    if (reason === undefined) return;
-    if (reason !== lastLogged) log.warn({ reason }, 'not ready; retrying every second');
-    lastLogged = reason;
+    const obstacle = await tryToBecomeReady(db, keyring, readiness);
+    if (obstacle === undefined) return;
+    if (obstacle.key !== lastLogged) log.warn({ reason: obstacle.reason }, 'not ready; retrying every second');
+    lastLogged = obstacle.key;
     await sleep(retryMs, undefined, { signal, ref: false });
   }
 }
 
+interface Obstacle {
+  /** Obstacles with the same key are logged once. */
+  key: string;
+  reason: string;
+}
+
 /** Returns why the service is not ready yet; undefined if it is ready. @throws on failures that a retry cannot fix */
-async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readiness): Promise<string | undefined> {
+async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readiness): Promise<Obstacle | undefined> {
   try {
     const pending = await pendingMigrations(queryText(db));
-    if (pending.length > 0) return `migrations are not applied: ${pending.join(', ')}; run npm run db:migrate`;
+    if (pending.length > 0) {
+      const reason = `migrations are not applied: ${pending.join(', ')}; run npm run db:migrate`;
+      return { key: 'migrations', reason }; // the list gets shorter while they are applied
+    }
     readiness.migrated = true;
     await keyring.load();
     return undefined;
   } catch (error) {
-    if (error instanceof DatabaseUnavailable) return `the database is unavailable: ${sentenceOf(error)}`;
-    throw error;
+    if (!(error instanceof DatabaseUnavailable)) throw error;
+    const reason = `the database is unavailable: ${sentenceOf(error)}`;
+    return { key: reason, reason };
   }
 }

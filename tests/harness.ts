@@ -164,7 +164,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
   const infrastructure = { ...openInfrastructure(config, log), mailer: mailerOf(options, mailbox) };
   const clock = steppedClock();
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
-  const { express, keyring, signingKeyWorker, emailWorker, readiness } = makeApp({
+  const { express, container } = makeApp({
     config,
     infrastructure,
     log,
@@ -172,6 +172,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     blocklist,
     checkResponses: true,
   });
+  const { keyring, signingKeyWorker, emailWorker, readiness } = container;
   readiness.migrated = true;
   await keyring.load();
   if (options.tendsKeys) signingKeyWorker.start();

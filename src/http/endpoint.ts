@@ -16,7 +16,6 @@ import {
   UnsupportedMediaType,
 } from './errors.ts';
 import type { Ceiling, RateLimitRule } from './rate-limits/rate-limit.ts';
-import type { ResponseWithHeaders } from './response.ts';
 
 type Schema = z.ZodType | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.output<S> : undefined;
@@ -33,6 +32,19 @@ export interface Input<RequiredScopes extends Scopes, Body, Query, Params> {
   readonly credentials: Credentials;
   request: RequestInfo;
   browser: BrowserHeaders;
+}
+
+/** A response with its own headers, or with the status of an alternative. */
+export class ResponseWithHeaders<Body> {
+  readonly body: Body;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly status: number | undefined;
+
+  constructor(body: Body, headers: Readonly<Record<string, string>>, status?: number) {
+    this.body = body;
+    this.headers = headers;
+    this.status = status;
+  }
 }
 
 /** A second successful outcome with its own status. The handler returns it as `ResponseWithHeaders` with that status. */

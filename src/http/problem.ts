@@ -49,7 +49,7 @@ function sendError(res: Response, error: ApiError, baseUrl: string): void {
 function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof DatabaseUnavailable) return new NotReady('database');
-  const { status } = error as { status?: unknown };
+  const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
   // Express throws it for a path such as `/%zz`.
   if (status === 400) return new ValidationFailed([{ path: 'url', message: 'is not a valid URL' }]);
   return new InternalError('bug');

@@ -1,20 +1,7 @@
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
-import type { Endpoint } from './endpoint.ts';
+import { type Endpoint, ResponseWithHeaders } from './endpoint.ts';
 import { etagOf, type Representation, StaticBytes } from './static-bytes.ts';
-
-/** A response with its own headers, or with the status of an alternative. */
-export class ResponseWithHeaders<Body> {
-  readonly body: Body;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly status: number | undefined;
-
-  constructor(body: Body, headers: Readonly<Record<string, string>>, status?: number) {
-    this.body = body;
-    this.headers = headers;
-    this.status = status;
-  }
-}
 
 /** The status of an endpoint's main response. */
 export const statusOf = ({ status, response }: Endpoint): number => status ?? (response ? 200 : 204);
@@ -30,7 +17,7 @@ export function schemaOf(endpoint: Endpoint, status: number): z.ZodType | undefi
 /** Normalizes what `handle` returned. */
 export function returnedParts(endpoint: Endpoint, returned: unknown) {
   if (!(returned instanceof ResponseWithHeaders)) return { status: statusOf(endpoint), body: returned, headers: {} };
-  const { body, headers, status = statusOf(endpoint) } = returned as ResponseWithHeaders<unknown>;
+  const { body, headers, status = statusOf(endpoint) }: ResponseWithHeaders<unknown> = returned;
   return { status, body, headers };
 }
 

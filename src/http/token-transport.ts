@@ -1,3 +1,4 @@
+import { ResponseWithHeaders } from './endpoint.ts';
 import { parseCookie, stringifySetCookie } from 'cookie';
 import { ValidationFailed } from '../core/errors.ts';
 import type { Ratchet, RefreshToken } from '../core/sessions/refresh-token.ts';
@@ -5,7 +6,6 @@ import type { IssuedTokens } from '../core/tokens/issue-tokens.ts';
 import type { SessionId } from '../lib/ids.ts';
 import type { MasterKeys } from '../lib/master-keys.ts';
 import { type BrowserHeaders, makeCsrf, type SameSite } from './csrf.ts';
-import { ResponseWithHeaders } from './response.ts';
 import type { RefreshTokenRequest } from './schemas/refresh-token-request.ts';
 import { type TokenResponse, toTokenResponse, type Transport } from './schemas/token-response.ts';
 

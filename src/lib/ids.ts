@@ -40,3 +40,6 @@ export const idToBytes = (id: string): Buffer => Buffer.from(id.replaceAll('-', 
 export function parseId<Id extends UserId | SessionId | ApiKeyId>(text: string): Id | undefined {
   return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text) ? (text.toLowerCase() as Id) : undefined;
 }
+
+/** A valid UUID as an id, in its canonical lower-case form. */
+export const toId = <Id extends string>(uuid: string): Id => uuid.toLowerCase() as Id;

@@ -31,7 +31,7 @@ async function get({ fetch, timeoutMs }: KeySource, url: string) {
 }
 
 /** RFC 8414 section 3.1: the well-known path comes between the host and the path of the issuer. */
-export function metadataUrl(issuer: string): string {
+function metadataUrl(issuer: string): string {
   const { origin, pathname } = new URL(issuer);
   return `${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/$/, '')}`;
 }

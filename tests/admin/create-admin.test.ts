@@ -106,6 +106,21 @@ describe('create-admin', () => {
     expect(rows).toEqual([{ role: 'user' }]);
   });
 
+  test('refuses an email address that is reserved for undoing a change', async () => {
+    const ada = await app.register();
+    await app.nextMail(ada.email);
+    const newEmail = freshEmail();
+    const change = { new_email: newEmail, current_password: password };
+    expect((await app.post('/me/email', change, ada.access_token)).status).toBe(202);
+    const { token } = await app.nextMail(newEmail);
+    expect((await app.post('/verify-email', { token })).status).toBe(204);
+    const before = await countOf('SELECT count(*)::int AS n FROM users');
+    const { code, stdout, stderr } = await run([ada.email]);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^Error: \S+ is reserved for an account that can still undo a change/);
+    expect(await countOf('SELECT count(*)::int AS n FROM users')).toBe(before);
+  });
+
   test('run twice concurrently creates one account', async () => {
     const email = freshEmail();
     const outputs = await Promise.all([run([email]), run([email])]);

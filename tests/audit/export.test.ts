@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
 import { runCli } from '../keys/run-cli.ts';
-import { addEvent, auditorOf, eventsOf, monthAt } from './trail.ts';
+import { addEvent, newAuditor, eventsOf, monthAt } from './trail.ts';
 
 jest.setTimeout(60_000);
 
@@ -33,7 +33,7 @@ const parse = (text: string) =>
     .map((line) => JSON.parse(line) as Exported);
 
 test('the export contains the listed events, oldest first', async () => {
-  const { token } = await auditorOf(app);
+  const { token } = await newAuditor(app);
   const { email } = await app.register();
   await app.login(email, 'wrong wrong wrong');
   const { code, stdout, stderr } = await run('export');

@@ -3,15 +3,15 @@ import { type AuditEventQuery, findEvents } from '../../src/core/audit/audit-eve
 import { type EventId, minId, type UserId } from '../../src/lib/ids.ts';
 import { password, startApp, type TestApp } from '../harness.ts';
 import { costOf, statementOf } from '../support/statement-cost.ts';
-import { addEvent, auditorOf, eventsOf, monthAt } from './trail.ts';
+import { addEvent, newAuditor, eventsOf, monthAt } from './trail.ts';
 
 jest.setTimeout(60_000);
 
 let app: TestApp;
-let auditor: Awaited<ReturnType<typeof auditorOf>>;
+let auditor: Awaited<ReturnType<typeof newAuditor>>;
 beforeAll(async () => {
   app = await startApp();
-  auditor = await auditorOf(app);
+  auditor = await newAuditor(app);
 });
 afterAll(() => app.close());
 
@@ -143,20 +143,18 @@ describe('access to the trail', () => {
   });
 
   test('ends immediately for a demoted administrator', async () => {
-    const { token, userId } = await auditorOf(app);
+    const { token, user } = await newAuditor(app);
     expect((await app.get('/admin/audit', token)).status).toBe(200);
-    await app.sql.query(`DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'`, [userId]);
+    await app.db.roles.take(user.id, 'admin');
     const response = await app.get('/admin/audit', token);
     expect([response.status, response.body.code]).toEqual([403, 'insufficient_scope']);
     expect((await app.get('/me', token)).status).toBe(200);
   });
 
   test('ends immediately for a disabled account', async () => {
-    const { token } = await auditorOf(app);
-    expect((await app.post('/logout/all', undefined, token)).status).toBe(403); // it lacks `sessions`
-    await app.sql.query(`UPDATE users SET is_active = false WHERE id = (SELECT user_id FROM sessions WHERE id = $1)`, [
-      JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).sid,
-    ]);
+    const { token, user } = await newAuditor(app);
+    expect((await app.post('/logout/all', undefined, token)).status).toBe(403); // the token lacks `sessions`
+    await app.db.users.disable(user.id);
     expect((await app.get('/admin/audit', token)).status).toBe(401);
   });
 });

@@ -15,7 +15,7 @@ import { startForTest } from '../operations/processes.ts';
 import { createDatabase } from '../support/database.ts';
 import {
   addEvent,
-  auditorOf,
+  newAuditor,
   eventsOf,
   eventually,
   monthAt,
@@ -108,7 +108,7 @@ describe('an event of a month without a partition', () => {
   test('is stored and listed', async () => {
     const id = await addEvent(app.sql, monthAt(ahead));
     expect(await idsInDefault()).toEqual([id]);
-    const { token } = await auditorOf(app);
+    const { token } = await newAuditor(app);
     const { events } = (await app.get('/admin/audit?limit=1', token)).body;
     expect(events).toEqual([expect.objectContaining({ id, ip: '192.0.2.1' })]);
   });

@@ -1,7 +1,7 @@
 // The audit trail in the database, its partitions, and an account that can read it.
-import { expect } from '@jest/globals';
 import type pg from 'pg';
-import { password, type TestApp } from '../harness.ts';
+import type { TestApp } from '../harness.ts';
+import type { Admin } from '../support/builders.ts';
 
 export interface EventRow {
   id: string;
@@ -62,10 +62,4 @@ export async function eventually<Row>(find: () => Promise<Row[]>, count = 1): Pr
 }
 
 /** Creates an account that can read the trail, and logs it in. */
-export async function auditorOf(app: TestApp): Promise<{ token: string; userId: string; sessionId: string }> {
-  const { email, user } = await app.register();
-  await app.sql.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'admin')`, [user.id]);
-  const response = await app.post('/login', { email, password, scope: 'audit:read profile' });
-  expect(response.status).toBe(200);
-  return { token: response.body.access_token, userId: user.id, sessionId: response.body.session_id };
-}
+export const newAuditor = (app: TestApp): Promise<Admin> => app.admin({ scope: 'audit:read profile' });

@@ -1,4 +1,4 @@
-// The built service, whose issuer is another host than the one that the browser calls it by.
+// The API documentation of the built service, whose issuer has another host than the URL in the browser.
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
@@ -30,7 +30,7 @@ afterEach(() => context?.close());
 async function newPage(options: BrowserContextOptions = {}): Promise<void> {
   context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   page = await context.newPage();
-  page.setDefaultTimeout(60_000); // a busy machine may draw no frame for long
+  page.setDefaultTimeout(60_000); // rendering can be slow on a busy machine
   watched = await watch(page);
 }
 
@@ -41,7 +41,7 @@ async function open(path = '/docs'): Promise<void> {
   await shown();
 }
 
-/** For eyes: no test compares it. */
+/** Screenshots are for people. No test compares them. */
 const pathOf = (name: string) => fileURLToPath(new URL(`screenshots/${name}.png`, import.meta.url));
 const screenshot = (name: string) => page.screenshot({ path: pathOf(name) });
 
@@ -58,7 +58,7 @@ async function unfold(id: string): Promise<void> {
   await block.locator('.responses-inner').waitFor();
 }
 
-/** Opens an operation, fills its body in, presses Execute, and reads the answer off the page. */
+/** Opens an operation, enters its body, clicks Execute and reads the response from the page. */
 async function tryOut(id: string, body?: object): Promise<Answer> {
   const block = operation(id);
   await unfold(id);
@@ -112,7 +112,7 @@ test('"Try it out" signs up, logs in and reads the account at the host of the pa
   expect(await tryOut('getMe')).toMatchObject({ status: 200, body: { email } });
   await operation('getMe').screenshot({ path: pathOf('desktop-tried') });
   expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([service.baseUrl]));
-  // The browser's own line about the 401 that was asked for.
+  // The browser logs the expected 401.
   expect(watched.complaints).toEqual([expect.stringContaining('status of 401')]);
 });
 
@@ -215,7 +215,7 @@ test('the CSP blocks unnecessary resources, and the test detects violations', as
   }
 });
 
-/** Tries for two seconds. */
+/** Retries for two seconds. */
 async function soon(assertion: () => void): Promise<void> {
   for (let tries = 0; tries < 40; tries += 1) {
     try {

@@ -136,5 +136,5 @@ test('the database contains private keys only encrypted', async () => {
 
 test('startup fails with instructions if no master key decrypts the signing key', async () => {
   const stranger = { MASTER_KEYS: Buffer.alloc(32, 8).toString('base64url') };
-  await expect(startApp(stranger, { databaseUrl: app.databaseUrl })).rejects.toThrow(/MASTER_KEYS does not hold/);
+  await expect(startApp(stranger, { databaseUrl: app.databaseUrl })).rejects.toThrow(/MASTER_KEYS does not contain/);
 });

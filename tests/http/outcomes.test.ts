@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { endpoint, type Endpoint } from '../../src/http/endpoint.ts';
+import { endpoint, type Endpoint, ResponseWithHeaders } from '../../src/http/endpoint.ts';
 import { makeOpenApi } from '../../src/http/openapi/document.ts';
-import { ResponseWithHeaders } from '../../src/http/response.ts';
 import { serveEndpoints, type ServedEndpoints } from '../support/endpoints.ts';
 import { send } from './wire.ts';
 

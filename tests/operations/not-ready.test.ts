@@ -64,7 +64,7 @@ test('startup fails with one sentence if no master key decrypts the signing key'
   const printed = second.lines.filter((line) => !line.startsWith('{'));
   expect(printed).toHaveLength(1);
   expect(printed[0]).toMatch(
-    /^MASTER_KEYS does not hold the master key [\da-f]{16} that signing key [\w-]{43} was encrypted under\. Append /,
+    /^Error: MASTER_KEYS does not contain master key [\da-f]{16}, which encrypts signing key [\w-]{43}\. Append /,
   );
   expect(printed[0]).not.toContain(wrong);
 }, 20_000);
@@ -81,7 +81,9 @@ test('startup fails with one sentence if a signing key in the database is damage
   await once(second.child, 'exit');
   expect(second.child.exitCode).toBe(1);
   const printed = second.lines.filter((line) => !line.startsWith('{'));
-  expect(printed).toEqual([expect.stringMatching(/^Signing key [\w-]{43} is damaged in the database: restore /)]);
+  expect(printed).toEqual([
+    expect.stringMatching(/^Error: Signing key [\w-]{43} is damaged in the database\. Restore /),
+  ]);
 }, 20_000);
 
 test('requests get 503 in time while every connection waits for a lock, and succeed after it', async () => {

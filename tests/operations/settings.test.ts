@@ -85,7 +85,7 @@ test('startup fails with one sentence if the password blocklist cannot be read',
   });
   expect(code).toBe(1);
   expect(lines).toEqual([
-    expect.stringContaining('The password blocklist /nowhere (PASSWORD_BLOCKLIST_FILE) cannot be read'),
+    expect.stringMatching(/^Error: Cannot read the password blocklist \/nowhere \(PASSWORD_BLOCKLIST_FILE\)/),
   ]);
 });
 

@@ -60,7 +60,8 @@ test('a failing job is retried before its period ends', async () => {
     runs += 1;
     if (runs === 1) throw new Error('fails once');
   }, 3600);
-  await until(() => runs === 2);
+  await until(() => outcomes.length === 2);
+  expect(outcomes).toEqual(['failed', 'succeeded']);
 });
 
 test('a job that is woken runs now, or again after the current run', async () => {

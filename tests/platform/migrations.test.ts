@@ -104,7 +104,7 @@ test('an unfinished migration of another tool is rejected until the operator rol
   expect(refusal).toContain('Migration 1_doors was started by another tool and not finished');
   expect(await pending()).toEqual(['1_doors']);
 
-  const advice = /run (UPDATE .*) and start again/.exec(String(refusal))?.[1];
+  const advice = /run (UPDATE .*) and try again/.exec(String(refusal))?.[1];
   await client.query(String(advice));
   expect(await applyMigrations(database.url, folder)).toEqual(['1_doors']);
 });

@@ -6,6 +6,14 @@ const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
 const lockoutKey = { emailHmac: bytes, network: '192.0.2.1' };
 const lockoutLimits = { attempts: 5, total: 50, durationSeconds: 900 };
 const refreshToken = { sessionId: id, generation: 1, secret: bytes };
+const timing = {
+  rotationSeconds: 60,
+  publicationSeconds: 60,
+  accessTtlSeconds: 60,
+  retentionSeconds: 60,
+  pollSeconds: 5,
+};
+const signingKey = { kid: 'k', alg: 'ES256', publicJwk: {}, sealedKey: bytes, masterKeyId: 'm' };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
@@ -96,6 +104,29 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/one-time-tokens/one-time-tokens.sql.ts voidOverriddenTokens': [
     ['tx', { tokenId: id, userId: id, email: 'ada@example.com' }],
   ],
+  'core/signing-keys/signing-keys.sql.ts activateNextKey': [['tx', 'ES256']],
+  'core/signing-keys/signing-keys.sql.ts findNextKeys': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts insertKey': [
+    ['tx', signingKey, 'next', timing],
+    ['tx', signingKey, 'active', timing],
+  ],
+  'core/signing-keys/signing-keys.sql.ts lockSigningKeys': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts markRequested': [['tx', 'k']],
+  'core/signing-keys/signing-keys.sql.ts markRevoked': [['tx', 'k']],
+  'core/signing-keys/signing-keys.sql.ts notifyProcesses': [['tx']],
+  'core/signing-keys/signing-keys.sql.ts readKeyStates': [
+    ['tx', 'ES256', timing],
+    ['tx', 'ES256', { ...timing, rotationSeconds: null }],
+  ],
+  'core/signing-keys/signing-keys.sql.ts retireActiveKey': [['tx', 'ES256']],
+  'core/signing-keys/signing-keys.sql.ts storeRequirements': [['tx', 'ES256', timing]],
+  'core/user-import/user-import.sql.ts claimRange': [['tx', bytes, { from: 0, to: 1, lines: 1, isLast: true }]],
+  'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', bytes, []]],
+  'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],
+  'core/users/create-admin.sql.ts insertUserIfAvailable': [
+    ['tx', { id, email: 'ada@example.com', displayName: 'Ada', passwordHash: '!' }],
+  ],
+  'core/users/create-admin.sql.ts lockAccount': [['tx', 'ada@example.com']],
   'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com', id]],
   'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearFailures': [['tx', lockoutKey]],
@@ -141,6 +172,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', id, 'logout_all'],
     ['tx', id, 'password_changed', otherId],
   ],
+  'features/oauth/oauth.sql.ts findApiKeyScopes': [['tx', { apiKeyId: id, issuedAt: 0 }]],
   'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
   'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
   'features/refresh/refresh.sql.ts rotateSession': [

@@ -95,7 +95,11 @@ describe('a refused line', () => {
     ['a missing name', { email: 'no.name@example.com' }, [/^display_name: /]],
     ['an invalid email address', user({ email: 'ada' }), [/^email: must be an ASCII email address/]],
     ['a non-ASCII email address', user({ email: 'adä@example.com' }), [/^email: must be an ASCII email address/]],
-    ['an invisible name', user({ display_name: ' \u200b ' }), [/^display_name: must have a character/]],
+    [
+      'an invisible name',
+      user({ display_name: ' \u200b ' }),
+      [/^display_name: must have at least one visible character/],
+    ],
     [
       'an unpaired surrogate',
       '{"email":"x@example.com","display_name":"\\ud800"}',

@@ -32,9 +32,9 @@ export interface Authorization {
    * Authorizes a write. Locks the principal's user and the target until the transaction ends, so that concurrent changes happen
    * entirely before or after. @throws InvalidAccessToken, InsufficientScope, InsufficientUserAuthentication
    */
-  authorize(tx: Transaction, principal: Principal, requirement?: WriteRequirement): Promise<AuthorizedPrincipal>;
+  authorize: (tx: Transaction, principal: Principal, requirement?: WriteRequirement) => Promise<AuthorizedPrincipal>;
   /** Authorizes a read, without locks. @throws as `authorize` */
-  authorizeRead(tx: Transaction, principal: Principal, requirement?: Requirement): Promise<AuthorizedPrincipal>;
+  authorizeRead: (tx: Transaction, principal: Principal, requirement?: Requirement) => Promise<AuthorizedPrincipal>;
 }
 
 export function makeAuthorization({ clock }: { clock: Clock }): Authorization {

@@ -23,9 +23,9 @@ export interface DeliverEmailDeps {
 export type DeliverNext = (onClaimed: () => void) => Promise<boolean>;
 
 /** Longer than an attempt on the slowest server: `sendSeconds` and a few statements. */
-export const leaseSeconds = 60;
+const leaseSeconds = 60;
 
-export const minAttempts = 10;
+const minAttempts = 10;
 
 const [firstDelaySeconds, maxDelaySeconds] = [5, 15 * 60];
 
@@ -36,9 +36,11 @@ const delaySecondsAfter = (attempts: number): number =>
 /** Describes an error without its message, which can quote addresses, names and rows. */
 function describeError(error: unknown): { reason: string; frames?: string[] } {
   if (error instanceof EmailDeliveryError) return { reason: error.message };
-  const { name, code, stack } = error as { name?: unknown; code?: unknown; stack?: unknown };
-  const words = [name, code].filter((word) => typeof word === 'string' && /^\w{1,60}$/.test(word));
-  const frames = String(stack)
+  if (!(error instanceof Error)) return { reason: 'internal error: unknown' };
+  const words = [error.name, 'code' in error ? error.code : undefined].filter(
+    (word) => typeof word === 'string' && /^\w{1,60}$/.test(word),
+  );
+  const frames = String(error.stack)
     .split('\n')
     .filter((line) => /^\s+at /.test(line))
     .map((line) => line.trim());

@@ -3,8 +3,7 @@ import type { EmailId, OneTimeTokenId, UserId } from '../../lib/ids.ts';
 import { type MasterKeys, seal, unseal } from '../../lib/master-keys.ts';
 import { EmailDeliveryError } from '../../platform/mailer.ts';
 import { EmailAddress } from '../users/email-address.ts';
-import { type EmailKind, type EmailMessage, linkPages } from './email-message.ts';
-import type { EmailRequest } from './outbox.ts';
+import { type EmailKind, type EmailMessage, type EmailRequest, linkPages } from './email-message.ts';
 
 export interface SealedEmail {
   id: EmailId;

@@ -1,4 +1,5 @@
-import type { OneTimeTokenId } from '../../lib/ids.ts';
+import type { OneTimeTokenId, UserId } from '../../lib/ids.ts';
+import type { RequestSource } from '../request-info.ts';
 import type { EmailAddress } from '../users/email-address.ts';
 
 /** Every kind of email with the page that its link leads to. `templates/texts.ts` has a text for each. */
@@ -36,4 +37,16 @@ export interface EmailMessage {
   token?: { id: OneTimeTokenId; text: string };
   /** The new address of an email change. */
   newEmail?: EmailAddress;
+}
+
+/**
+ * An email whose recipient is not looked up yet. The worker does it later, so that the response takes the same time
+ * whether or not an account has the address.
+ */
+export interface EmailRequest {
+  kind: 'registration' | 'verification' | 'password_reset';
+  email: EmailAddress;
+  /** For `registration`: the new account. If another account has the address, nothing was created. */
+  userId?: UserId;
+  source: RequestSource;
 }

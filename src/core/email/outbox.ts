@@ -2,23 +2,10 @@ import type { Clock } from '../../lib/clock.ts';
 import { type EmailId, newId, type UserId } from '../../lib/ids.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Transaction } from '../../platform/postgres.ts';
-import type { RequestSource } from '../request-info.ts';
 import type { EmailAddress } from '../users/email-address.ts';
 import type { EmailCipher, SealedEmail } from './email-cipher.ts';
-import type { EmailKind, EmailMessage } from './email-message.ts';
+import type { EmailKind, EmailMessage, EmailRequest } from './email-message.ts';
 import { countRecentEmails } from './outbox.sql.ts';
-
-/**
- * An email whose recipient is not looked up yet. The worker does it later, so that the response takes the same time
- * whether or not an account has the address.
- */
-export interface EmailRequest {
-  kind: 'registration' | 'verification' | 'password_reset';
-  email: EmailAddress;
-  /** For `registration`: the new account. If another account has the address, nothing was created. */
-  userId?: UserId;
-  source: RequestSource;
-}
 
 /** Emails to send. They are stored in the transaction of the change that they are about: both are committed, or neither. */
 export interface Outbox {

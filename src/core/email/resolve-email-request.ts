@@ -2,7 +2,8 @@ import type { Transaction } from '../../platform/postgres.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { OneTimeTokens } from '../one-time-tokens/one-time-tokens.ts';
 import { lockUserByEmail, type UserByEmail } from '../users/users.sql.ts';
-import type { EmailRequest, Outbox } from './outbox.ts';
+import type { EmailRequest } from './email-message.ts';
+import type { Outbox } from './outbox.ts';
 
 export interface ResolveEmailRequestDeps {
   outbox: Outbox;

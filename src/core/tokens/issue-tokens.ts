@@ -1,3 +1,4 @@
+import { grantScopes } from '../authorization/scopes.ts';
 import type { SessionId } from '../../lib/ids.ts';
 import type { LiveSession } from '../sessions/live-session.sql.ts';
 import { formatToken, type RefreshToken } from '../sessions/refresh-token.ts';
@@ -15,13 +16,9 @@ export interface IssuedTokens {
   sessionId: SessionId;
 }
 
-/** The scopes of a token: those that the user holds, narrowed by those that were requested. */
-export type GrantScopes = (held: readonly string[], requested: string | null) => string[];
-
 export interface TokensDeps {
   sign: (claims: AccessClaims) => string;
   keyring: Pick<Keyring, 'active'>;
-  grantScopes: GrantScopes;
   accessTtlSeconds: number;
 }
 
@@ -34,7 +31,7 @@ export interface Tokens {
   issue(session: LiveSession, refreshToken: RefreshToken, narrowedTo?: string | null): IssuedTokens;
 }
 
-export function makeTokens({ sign, keyring, grantScopes, accessTtlSeconds }: TokensDeps): Tokens {
+export function makeTokens({ sign, keyring, accessTtlSeconds }: TokensDeps): Tokens {
   const grantedScopes = ({ heldScopes, requestedScope }: LiveSession) => grantScopes(heldScopes, requestedScope);
   return {
     requireKey: () => void keyring.active(),

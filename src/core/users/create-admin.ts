@@ -1,10 +1,11 @@
 import type { Clock } from '../../lib/clock.ts';
+import { StartupError } from '../../lib/errors.ts';
 import { newId, type UserId } from '../../lib/ids.ts';
 import type { Database, Transaction } from '../../platform/postgres.ts';
 import type { Audit } from '../audit/audit.ts';
 import { lockGrants } from '../authorization/authorization.sql.ts';
 import { adminRole } from '../authorization/rules.ts';
-import { insertUserIfAvailable, lockAccount } from './create-admin.sql.ts';
+import { lockAccount } from './create-admin.sql.ts';
 import type { EmailAddress } from './email-address.ts';
 import { createUnusableHash } from './new-password.ts';
 
@@ -36,21 +37,25 @@ export const makeCreateAdmin =
   ({ email, displayName, allowUnverified }: NewAdmin): Promise<AdminOutcome> =>
     db.transaction(async (tx) => {
       const id = newId<UserId>(clock.nowMs());
-      const isNew =
-        (await insertUserIfAvailable(tx, { id, email, displayName, passwordHash: createUnusableHash() })) > 0;
-      if (isNew) {
-        await tx.userRole.create({ data: { userId: id, role: 'user' } });
-        await audit.record(tx, 'system', { type: 'user.created', reason: 'cli', userId: id });
-      }
+      const newUser = { id, email, displayName, passwordHash: createUnusableHash() };
+      const isNew = (await tx.user.createMany({ data: [newUser], skipDuplicates: true })).count > 0;
       const account = await lockAccount(tx, email);
-      if (!account) return { kind: 'reserved' };
-      const { id: userId, isActive, emailVerified, hasPassword } = account;
+      if (!account) throw new StartupError(`The account ${email} was deleted concurrently. Run the command again.`);
+      const { id: userId, isActive, emailVerified, hasPassword, isReserved } = account;
       if (!isActive) return { kind: 'disabled' };
+      if (isNew && isReserved) {
+        await tx.user.delete({ where: { id } });
+        return { kind: 'reserved' };
+      }
+      if (isNew) {
+        await tx.userRole.create({ data: { userId, role: 'user' } });
+        await audit.record(tx, 'system', { type: 'user.created', reason: 'cli', userId });
+      }
 
       await lockGrants(tx);
       const grant = { userId, role: adminRole };
       const isAdmin = (await tx.userRole.findUnique({ where: { userId_role: grant } })) !== null;
-      // Anyone who sets a password by link proves that the address is theirs; a person who registered it did not.
+      // Without a verified email address, anyone may have registered the account. A link to set the password verifies it.
       if (hasPassword && !emailVerified && !isAdmin && !allowUnverified) return { kind: 'unverified' };
       if (!isAdmin) {
         await tx.userRole.create({ data: grant });

@@ -8,6 +8,8 @@ export type EmailAddress = string & { readonly [brand]: 'EmailAddress' };
 const pattern =
   /^(?=.{1,64}@)[a-z\d!#$%&'*+/=?^_`{|}~-]+(\.[a-z\d!#$%&'*+/=?^_`{|}~-]+)*@([a-z\d]([a-z\d-]{0,61}[a-z\d])?\.)+[a-z\d]([a-z\d-]{0,61}[a-z\d])?$/i;
 
+const isCanonical = (address: string): address is EmailAddress => address === address.toLowerCase();
+
 /**
  * Only ASCII, checked before the conversion to lower case: `toLowerCase` turns the Kelvin sign into a `k`, and Unicode contains
  * characters that look alike. Internationalized domains are written in their `xn--` form.
@@ -17,5 +19,8 @@ export const EmailAddress = z
   .trim()
   .max(254, { error: 'must have at most 254 characters' })
   .regex(pattern, { error: 'must be an ASCII email address, such as ada@example.com' })
-  .transform((address) => address.toLowerCase() as EmailAddress)
+  .transform((address) => {
+    const canonical = address.toLowerCase();
+    return isCanonical(canonical) ? canonical : z.NEVER;
+  })
   .meta({ description: 'ASCII only. Case is ignored', format: 'email', examples: ['ada@example.com'] });

@@ -71,7 +71,7 @@ async function readList(file: string | URL, failure: string): Promise<string[]> 
       .map((line) => foldCase(normalizePassword(line.trim())))
       .filter((line) => line !== '' && !/^#(?:\s|$)/.test(line));
   } catch (error) {
-    throw new StartupError(`${failure}: ${(error as Error).message}`, { cause: error });
+    throw new StartupError(`${failure}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
 }
 

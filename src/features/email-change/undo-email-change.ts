@@ -1,3 +1,4 @@
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
@@ -28,7 +29,7 @@ export const makeUndoEmailChange =
       const data = { email, emailVerified: true, passwordHash: createUnusableHash(), updatedAt };
       await tx.user.update({ where: { id: userId }, data });
       await revokeSessionsOf(tx, userId, 'email_change_undone');
-      await tx.apiKey.deleteMany({ where: { userId } });
+      await revokeApiKeysOf(tx, userId);
       await voidOverriddenTokens(tx, holder);
       const resetToken = await oneTimeTokens.issue(tx, userId, 'password_reset', email);
       await outbox.enqueue(tx, userId, { kind: 'email_change_undone', to: email, name, token: resetToken });

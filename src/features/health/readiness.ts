@@ -17,7 +17,7 @@ export interface Checks {
 export interface ReadinessDeps {
   readiness: Readiness;
   /** Whether Postgres responds within a second. Never rejects. */
-  databaseAnswers: () => Promise<boolean>;
+  isDatabaseResponding: () => Promise<boolean>;
   /** Undefined if Redis is not configured. */
   redisIsUp: (() => boolean) | undefined;
 }
@@ -27,12 +27,12 @@ export interface ReadinessDeps {
  * available while they are down. @throws NotReady with the checks
  */
 export const makeCheckReadiness =
-  ({ readiness, databaseAnswers, redisIsUp }: ReadinessDeps) =>
+  ({ readiness, isDatabaseResponding, redisIsUp }: ReadinessDeps) =>
   async (): Promise<Checks> => {
     const checks: Checks = {
       migrations: readiness.migrated ? 'applied' : 'pending',
       signing_key: readiness.keysLoaded() ? 'loaded' : 'missing',
-      postgres: (await databaseAnswers()) ? 'up' : 'down',
+      postgres: (await isDatabaseResponding()) ? 'up' : 'down',
       redis: !redisIsUp ? 'off' : redisIsUp() ? 'up' : 'down',
     };
     if (readiness.draining) throw new NotReady('draining', { checks });

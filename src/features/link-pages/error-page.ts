@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import { RateLimited, ValidationFailed } from '../../core/errors.ts';
 import { InvalidToken } from '../../core/one-time-tokens/one-time-token.ts';
-import type { FailedRequest } from '../../http/endpoint.ts';
-import { InternalError } from '../../http/errors.ts';
 import { type ApiError, NotReady, Overloaded } from '../../lib/errors.ts';
 import { html, type Html } from '../../lib/html.ts';
 import type { Link } from './links.ts';
@@ -14,7 +12,7 @@ export type RenderForm = (passwordErrors: readonly string[]) => Html;
 const count = (amount: number, unit: string): string => `${amount} ${unit}${amount === 1 ? '' : 's'}`;
 
 /** Rounds up, so that users do not come back too early. */
-export function formatSeconds(seconds: number): string {
+function formatSeconds(seconds: number): string {
   if (seconds < 60) return count(Math.ceil(seconds), 'second');
   if (seconds <= 90 * 60) return count(Math.ceil(seconds / 60), 'minute');
   return count(Math.ceil(seconds / 3600), 'hour');
@@ -64,6 +62,11 @@ function unavailablePage(error: ApiError, wait: string, form: Html): Page {
   );
 }
 
+interface FailedRequest {
+  requestId: string;
+  retryAfterSeconds: number | undefined;
+}
+
 /** The page for an error. `renderForm` lets the user try again if the next attempt can succeed. */
 export function errorPage(link: Link, error: ApiError, failed: FailedRequest, renderForm: RenderForm): Page {
   const { requestId, retryAfterSeconds = 1 } = failed;
@@ -80,7 +83,7 @@ export function errorPage(link: Link, error: ApiError, failed: FailedRequest, re
       `Wait ${wait}, then open the link in the email again.`,
     ]);
   if (error instanceof Overloaded || error instanceof NotReady) return unavailablePage(error, wait, renderForm([]));
-  if (error instanceof InternalError)
+  if (error.definition.status === 500)
     return alert(
       'Something went wrong',
       [

@@ -1,8 +1,9 @@
+import { grantScopes } from '../../core/authorization/scopes.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import { ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { type CreatedSession, type CreateSession, replaceSession } from '../../core/sessions/create-session.ts';
-import type { GrantScopes, IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
+import type { IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
 import { normalizePassword } from '../../core/users/password-policy.ts';
@@ -22,7 +23,6 @@ export interface LoginDeps {
   checkPassword: CheckPassword;
   createSession: CreateSession;
   tokens: Tokens;
-  grantScopes: GrantScopes;
   metrics: Pick<Metrics, 'loggedIn'>;
   emailVerification: 'off' | 'optional' | 'required';
 }
@@ -121,7 +121,7 @@ async function requireHeldScope(
   { scope }: LoginAttempt,
   request: RequestInfo,
 ): Promise<void> {
-  if (scope === null || deps.grantScopes(user.heldScopes, scope).length > 0) return;
+  if (scope === null || grantScopes(user.heldScopes, scope).length > 0) return;
   await refuse(deps, user, 'no_scope_held', request);
   throw new ValidationFailed([{ path: 'scope', message: 'must contain at least one scope of your roles' }]);
 }

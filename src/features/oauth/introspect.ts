@@ -5,7 +5,7 @@ import type { RequestInfo } from '../../core/request-info.ts';
 import type { LiveSession } from '../../core/sessions/live-session.sql.ts';
 import type { Ratchet, RefreshToken } from '../../core/sessions/refresh-token.ts';
 import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
-import type { GrantScopes } from '../../core/tokens/issue-tokens.ts';
+import { grantScopes } from '../../core/authorization/scopes.ts';
 import { authenticate, type Authentication, type Credentials } from '../../http/authenticate.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Database } from '../../platform/postgres.ts';
@@ -23,7 +23,6 @@ export interface IntrospectDeps {
   authentication: Authentication;
   ratchet: Pick<Ratchet, 'parse'>;
   readAccessToken: ReadAccessToken;
-  grantScopes: GrantScopes;
   /** The session of a refresh token that `/refresh` would accept now. Changes nothing. */
   findRotatableSession: (token: RefreshToken) => Promise<LiveSession | undefined>;
 }
@@ -64,7 +63,7 @@ async function introspectRefreshToken(deps: IntrospectDeps, token: RefreshToken)
   const session = await deps.findRotatableSession(token);
   if (!session) return inactive;
   const { userId: sub, clientId, heldScopes, requestedScope, refreshExpiresInSeconds } = session;
-  const scope = deps.grantScopes(heldScopes, requestedScope).join(' ');
+  const scope = grantScopes(heldScopes, requestedScope).join(' ');
   const exp = deps.clock.nowSeconds() + refreshExpiresInSeconds;
   return { active: true, scope, client_id: clientId, sub, exp };
 }

@@ -74,7 +74,6 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
     authentication: deps.authentication,
     ratchet,
     readAccessToken,
-    grantScopes: deps.grantScopes,
     findRotatableSession: deps.findRotatableSession,
   });
   return [

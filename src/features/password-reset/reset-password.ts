@@ -1,3 +1,4 @@
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { type OneTimeTokens, voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
@@ -38,7 +39,7 @@ export const makeResetPassword =
       });
       if (reset.count === 0) return false;
       await revokeSessionsOf(tx, userId, 'password_reset');
-      await tx.apiKey.deleteMany({ where: { userId } });
+      await revokeApiKeysOf(tx, userId);
       await voidTokens(tx, userId);
       await liftLockout(tx, email);
       await outbox.enqueue(tx, userId, { kind: 'password_reset', to: email, name });

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { NotFound } from '../../core/errors.ts';
-import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint, errorsOf } from '../../http/endpoint.ts';
+import { MethodNotAllowed } from '../../http/errors.ts';
 import { problemUrl } from '../../http/problem.ts';
-import type { ErrorDefinition } from '../../lib/errors.ts';
 
 const ProblemType = z
   .object({
@@ -26,8 +26,8 @@ const ProblemType = z
     ],
   });
 
-/** The pages that the `type` of a problem links to. `definitions` is called per request, when all endpoints are known. */
-export const problemPageEndpoints = (baseUrl: string, definitions: () => readonly ErrorDefinition[]): Endpoint[] => [
+/** The pages that the `type` of a problem links to. `endpoints` is called per request, when all endpoints are known. */
+export const problemPageEndpoints = (baseUrl: string, endpoints: () => readonly Endpoint[]): Endpoint[] => [
   endpoint({
     method: 'get',
     path: '/problems/:code',
@@ -43,7 +43,10 @@ export const problemPageEndpoints = (baseUrl: string, definitions: () => readonl
     response: ProblemType,
     headers: { 'Cache-Control': 'public, max-age=300' },
     handle({ params }) {
-      const definition = definitions().find(({ code }) => code.replaceAll('_', '-') === params.code);
+      const errors = [...endpoints().flatMap(errorsOf), MethodNotAllowed];
+      const definition = errors
+        .map((error) => error.definition)
+        .find(({ code }) => code.replaceAll('_', '-') === params.code);
       if (!definition) throw new NotFound('problem');
       const { code, status, title, detail } = definition;
       return { type: problemUrl(baseUrl, code), code, status, title, detail };

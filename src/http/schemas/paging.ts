@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { toId } from '../../lib/ids.ts';
 
 /** The query of a list: `limit` and `cursor`. */
 export const pageQuery = <Cursor extends z.ZodType>(cursor: Cursor) =>
@@ -19,7 +20,7 @@ export const nextCursor = z
   .meta({ description: 'The `cursor` of the next page; null on the last page' });
 
 /** A UUID in a path, query or cursor, as the branded id. */
-export const uuidOf = <Id extends string>() => z.uuid().transform((value) => value.toLowerCase() as Id);
+export const uuidOf = <Id extends string>() => z.uuid().transform((uuid) => toId<Id>(uuid));
 
 /** Refinement for a change whose members are all optional: at least one must be present. Document it with `minProperties: 1`. */
 export const hasChanges = [

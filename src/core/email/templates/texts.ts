@@ -60,7 +60,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     subject: 'Reset your password',
     paragraphs: [hello, `We received a request to reset the password of your account at ${site}.`],
     action: {
-      lead: `Set a new password ${within('password_reset')}. This logs you out on all devices.`,
+      lead: `Set a new password ${within('password_reset')}. This logs you out on all devices:`,
       label: 'Set new password',
     },
     closing: [
@@ -71,7 +71,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
 
   password_changed: ({ hello, site }) => ({
     subject: 'Your password was changed',
-    paragraphs: [hello, `The password of your account at ${site} was changed by someone who entered the old password.`],
+    paragraphs: [hello, `The password of your account at ${site} was changed, and your other devices were logged out.`],
     closing: [noActionNeeded, secureAccount(site)],
   }),
 
@@ -114,7 +114,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
       `We received a request to change the email address of your account at ${site}${toNewEmail}. The change takes effect when the new email address is confirmed.`,
       'If this was you, open the link in the email that we sent to the new address. No action is needed here.',
     ],
-    action: undoEmailChange('stop'),
+    action: undoEmailChange('cancel'),
     closing: [],
   }),
 
