@@ -123,9 +123,6 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/user-import/user-import.sql.ts claimRange': [['tx', bytes, { from: 0, to: 1, lines: 1, isLast: true }]],
   'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', bytes, []]],
   'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],
-  'core/users/create-admin.sql.ts insertUserIfAvailable': [
-    ['tx', { id, email: 'ada@example.com', displayName: 'Ada', passwordHash: '!' }],
-  ],
   'core/users/create-admin.sql.ts lockAccount': [['tx', 'ada@example.com']],
   'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com', id]],
   'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
