@@ -177,22 +177,21 @@ describe('an attempt whose password was never checked', () => {
 
 test('a login waits for the outcome of concurrent attempts when all remaining attempts are in use', async () => {
   const { email } = await app.register();
-  const underWay = async () => {
+  /** Starts a login while all attempts are in use, and returns it once it has waited. */
+  const startWaiting = async () => {
     await failFrom('203.0.113.1', email, 1);
     await app.db.lockouts.change('203.0.113.0/24', { attempts: 5 }, 1);
     const login = loginFrom('203.0.113.1', email);
     const early = await Promise.race([login, new Promise((resolve) => setTimeout(() => resolve('waits'), 500))]);
     expect(early).toBe('waits');
-    return login;
+    return { login };
   };
-  const first = underWay();
-  await new Promise((resolve) => setTimeout(resolve, 600));
+  const first = await startWaiting();
   await app.db.lockouts.remove('203.0.113.0/24');
-  expect((await first).status).toBe(200);
-  const second = underWay();
-  await new Promise((resolve) => setTimeout(resolve, 600));
+  expect((await first.login).status).toBe(200);
+  const second = await startWaiting();
   await app.db.lockouts.change('203.0.113.0/24', { failures: 5 });
-  expect((await second).status).toBe(423);
+  expect((await second.login).status).toBe(423);
 });
 
 test('forty concurrent correct passwords succeed', async () => {

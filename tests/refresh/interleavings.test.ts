@@ -11,7 +11,7 @@ import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts'
 const sessionInsert = /INSERT INTO sessions/;
 const rotationStatement = /UPDATE sessions AS s\s+SET expires_at/;
 const revocation = /UPDATE sessions AS s SET revoked_at/;
-const rehash = /UPDATE users SET password_hash/;
+const rehash = /UPDATE "public"\."users" SET "password_hash"/;
 const newPassword = 'a quieter mare and no battery';
 
 let database: TestDatabase;
