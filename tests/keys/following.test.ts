@@ -113,7 +113,7 @@ test('if LISTEN fails, polling finds changes within seconds, and the log reports
 
   gate.open();
   await until(async () => (await listeners(app)) === 1, 5000);
-  await until(() => said(/listening to Postgres again/).length === 1, 2000);
+  await until(() => said(/listening for notifications again/).length === 1, 2000);
   const second = await app.db.signingKeys.kid('active');
   await revoke(second);
   expect(await until(() => !app.keyring.find(second), 3000)).toBeLessThan(1000);
