@@ -15,7 +15,7 @@ export interface RoleChange {
  * Changes a role. Takes effect in access tokens at the holder's next refresh, and here immediately.
  * @throws InvalidAccessToken, InsufficientScope, NotFound, Conflict
  */
-export const makeChangeRole =
+export const makeUpdateRole =
   ({ db, authorize, audit }: ChangeRolesDeps) =>
   (principal: Principal, name: string, change: RoleChange, request: RequestInfo): Promise<RoleRow> =>
     db.transaction(async (tx) => {
