@@ -80,7 +80,7 @@ test('10,000 refreshes over a faulty network sign no user out', async () => {
         failures.push(error instanceof KeyturnError ? error.code : String(error));
       }
     }
-    const me = await start(0).fetch('/me');
+    const me = await start(0, 15_000).fetch('/me');
     return {
       id,
       me: ((await me.json()) as { id: string }).id,
