@@ -163,6 +163,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
       },
     ],
   ],
+  'core/sessions/sessions.sql.ts lockUserOfSession': [['tx', id]],
   'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
   'core/sessions/sessions.sql.ts revokeSession': [['tx', id, 'logout']],
   'core/sessions/sessions.sql.ts revokeSessionsOf': [
@@ -172,6 +173,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'features/oauth/oauth.sql.ts findApiKeyScopes': [['tx', { apiKeyId: id, issuedAt: 0 }]],
   'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
   'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
+  'features/refresh/refresh.sql.ts markReplayed': [['tx', id, 1]],
   'features/refresh/refresh.sql.ts rotateSession': [
     [
       'tx',
