@@ -1,4 +1,4 @@
-// npm run bench:admin-pages [-- --json]: what pages of GET /admin/users read, with ten thousand accounts and with a million.
+// npm run bench:admin-pages [-- --json]: measures what pages of GET /admin/users read with ten thousand and with a million accounts.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { costOfPages, costOfWorstPage, maxGrowth, type PageCost } from '../tests
 const sizes = [10_000, 1_000_000] as const;
 
 const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
-const say = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
+const print = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
 
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -30,17 +30,17 @@ async function measure(size: number): Promise<{ pages: PageCost[]; worst: PageCo
   }
 }
 
-say(`${availableParallelism()} cores (${cpus()[0]?.model}), node ${process.version}; pages of 20`);
+print(`${availableParallelism()} cores (${cpus()[0]?.model}), node ${process.version}; pages of 20`);
 const [few, many] = [await measure(sizes[0]), await measure(sizes[1])];
 const describe = ({ buffers, ms }: PageCost) => `${buffers} buffers, ${ms.toFixed(2)} ms`;
 const pairs = few.pages.map((cost, index) => ({ page: cost.page, cost, grown: many.pages[index] }));
 for (const { page, cost, grown } of pairs)
-  say(
+  print(
     `${page.padEnd(31)} ${sizes[0]} accounts: ${describe(cost)}; ${sizes[1]}: ${grown ? describe(grown) : 'missing'}`,
   );
 for (const { page, ...cost } of many.worst)
-  say(`${page.padEnd(31)} ${sizes[1]} accounts: ${describe({ page, ...cost })}`);
+  print(`${page.padEnd(31)} ${sizes[1]} accounts: ${describe({ page, ...cost })}`);
 if (options.json) process.stdout.write(`${JSON.stringify({ sizes, few, many })}\n`);
 const missed = pairs.filter(({ cost, grown }) => !grown || grown.buffers > cost.buffers * maxGrowth);
-say(missed.length === 0 ? 'reached' : `MISSED: ${missed.map(({ page }) => page).join(', ')}`);
+print(missed.length === 0 ? 'reached' : `MISSED: ${missed.map(({ page }) => page).join(', ')}`);
 process.exitCode = missed.length === 0 ? 0 : 1;

@@ -29,7 +29,7 @@ async function bodyOf(req: IncomingMessage): Promise<string> {
   return body;
 }
 
-async function makeAnswer(settings: FloorSettings) {
+async function makeHandler(settings: FloorSettings) {
   const { issuer, accessTtlSeconds, statement } = settings;
   const ratchet = makeRatchet(deriveMasterKeys([Buffer.from(settings.masterKey, 'base64url')]));
   const pool = new pg.Pool({ connectionString: settings.databaseUrl, max: settings.poolMax });
@@ -61,9 +61,9 @@ async function makeAnswer(settings: FloorSettings) {
 }
 
 process.once('message', (settings: FloorSettings) => {
-  void makeAnswer(settings).then((answer) => {
+  void makeHandler(settings).then((handle) => {
     const server = createServer((req, res) => {
-      answer(req).then(
+      handle(req).then(
         (reply) => {
           const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(reply) };
           res.writeHead(200, headers).end(reply);

@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
   options: { json: { type: 'boolean', default: false }, users: { type: 'string', default: '1000000' } },
 });
 const users = Number(options.users);
-const say = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
+const print = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
 
 /** A line like in an export. The hash is valid, but matches no password. */
 const lineOf = (index: number) =>
@@ -80,7 +80,7 @@ const maxMegabytes = (samples: Sample[], from: number, to: number) =>
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const path = join(folder, 'users.ndjson');
-say(`${availableParallelism()} cores (${cpus()[0]?.model}), node ${process.version}; writing ${users} users`);
+print(`${availableParallelism()} cores (${cpus()[0]?.model}), node ${process.version}; writing ${users} users`);
 await writeUsers(path);
 const postgres = await startEmbeddedPostgres({ directory: join(folder, 'postgres'), durable: true });
 const client = new pg.Client(postgres.url);
@@ -100,11 +100,11 @@ try {
   if (options.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
   const isReached =
     usersPerSecond >= minUsersPerSecond && at100 - at10 <= maxGrowthMegabytes && rows[0]?.users === users;
-  say(`${Math.round(usersPerSecond)} users/s (minimum ${minUsersPerSecond}), ${Math.round(seconds)} s in total`);
-  say(
+  print(`${Math.round(usersPerSecond)} users/s (minimum ${minUsersPerSecond}), ${Math.round(seconds)} s in total`);
+  print(
     `memory: ${Math.round(at10)} MB around 10 %, ${Math.round(at100)} MB after 90 % (maximum growth ${maxGrowthMegabytes})`,
   );
-  say(isReached ? 'reached' : 'MISSED');
+  print(isReached ? 'reached' : 'MISSED');
   process.exitCode = isReached ? 0 : 1;
 } finally {
   await client.end();

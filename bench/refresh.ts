@@ -35,7 +35,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '4' },
   },
 });
-const say = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
+const print = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
 
 const serviceSettings = (databaseUrl: string): Record<string, string> => ({
   HOST: '127.0.0.1',
@@ -105,7 +105,7 @@ interface Run {
 async function prepare(databaseUrl: string, client: pg.Client, starts: Record<Variant['name'], Start>): Promise<Run[]> {
   const prepared: Omit<Run, 'connections' | 'rounds'>[] = [];
   for (const name of ['service', 'floor'] as const) {
-    say(`seeding ${sessionsPerVariant} sessions for the ${name}, counting its statements`);
+    print(`seeding ${sessionsPerVariant} sessions for the ${name}, counting its statements`);
     const tokens = await seedSessions(client, ratchet, sessionsPerVariant);
     const { child: load } = await forkScript(new URL('support/load.ts', import.meta.url), { tokens });
     const statements = await countStatements({ name, load }, starts[name], databaseUrl);
@@ -121,7 +121,7 @@ async function measure(postgres: EmbeddedPostgres, client: pg.Client, starts: Re
   const seconds = Number(options.seconds);
   for (const { variant, connections } of runs) await runLoad(variant, connections, { seconds: seconds / 2 });
   for (let round = 1; round <= Number(options.rounds); round += 1) {
-    say(`round ${round} of ${options.rounds}`);
+    print(`round ${round} of ${options.rounds}`);
     for (const { variant, connections, rounds } of runs)
       rounds.push(await runRound(variant, connections, seconds, { client, pid: postgres.pid }));
   }
@@ -144,7 +144,7 @@ async function run(folder: string): Promise<{ machine: string; cells: Cell[] }> 
     await client.query('CREATE EXTENSION pg_walinspect');
     const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
     const machine = `${availableParallelism()} cores (${cpus()[0]?.model}), node ${process.version}, Postgres ${rows[0]?.server_version}`;
-    say(machine);
+    print(machine);
     return { machine, cells: await measure(postgres, client, await makeStarts(folder)) };
   } finally {
     await client.end();
@@ -158,8 +158,8 @@ process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const { machine, cells } = await run(folder);
 const found = verdicts(cells);
 if (options.json) process.stdout.write(`${JSON.stringify({ machine, cells, verdicts: found }, undefined, 2)}\n`);
-say(
+print(
   `\nmedians of ${options.rounds} rounds of ${options.seconds} s; WAL is read with pg_walinspect, without full-page images\n`,
 );
-say(`${table(cells)}\n\n${found.map(verdictLine).join('\n')}`);
+print(`${table(cells)}\n\n${found.map(verdictLine).join('\n')}`);
 process.exit(found.every(({ reached }) => reached) ? 0 : 1);

@@ -31,7 +31,7 @@ const { values: options } = parseArgs({
     calls: { type: 'string', default: '500' },
   },
 });
-const say = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
+const print = (text: string) => void (options.json ? process.stderr : process.stdout).write(`${text}\n`);
 
 type Verify = (token: string) => Promise<unknown>;
 
@@ -129,18 +129,18 @@ async function compare(alg: SigningAlg): Promise<Cell[]> {
 }
 
 const machine = `${availableParallelism()} cores (${cpus()[0]?.model}), node ${process.version}`;
-say(`${machine}\nmedians of ${options.rounds} rounds of ${options.calls} tokens; CPU time per token in µs\n`);
-say('alg    in flight  bare jose  keyturn/verify  ratio');
+print(`${machine}\nmedians of ${options.rounds} rounds of ${options.calls} tokens; CPU time per token in µs\n`);
+print('alg    in flight  bare jose  keyturn/verify  ratio');
 const cells: Cell[] = [];
 for (const alg of algs)
   for (const cell of await compare(alg)) {
     cells.push(cell);
     const { inFlight, bareMicroseconds, keyturnMicroseconds, ratio } = cell;
     const figures = [bareMicroseconds.toFixed(1).padStart(9), keyturnMicroseconds.toFixed(1).padStart(14)];
-    say(`${alg.padEnd(6)} ${String(inFlight).padStart(9)}  ${figures.join('  ')}  ${ratio.toFixed(3)}`);
+    print(`${alg.padEnd(6)} ${String(inFlight).padStart(9)}  ${figures.join('  ')}  ${ratio.toFixed(3)}`);
   }
 const worst = Math.max(...cells.map(({ ratio }) => ratio));
 const reached = worst <= maxRatio;
 if (options.json) process.stdout.write(`${JSON.stringify({ machine, cells, worst, reached }, undefined, 2)}\n`);
-say(`\n${reached ? 'reached' : 'MISSED'}: maximum ${maxRatio} times bare jose, measured ${worst.toFixed(3)}`);
+print(`\n${reached ? 'reached' : 'MISSED'}: maximum ${maxRatio} times bare jose, measured ${worst.toFixed(3)}`);
 process.exit(reached ? 0 : 1);

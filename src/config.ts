@@ -22,7 +22,7 @@ export class ConfigError extends StartupError {
   }
 }
 
-/** Each of these can also be read from a file, which `NAME_FILE` names. */
+/** Each of these can also be read from the file in `NAME_FILE`. */
 const secretNames: readonly VariableName[] = [
   'DATABASE_URL',
   'DATABASE_DIRECT_URL',
@@ -112,7 +112,7 @@ function toConfig(mode: Mode, parsed: Parsed) {
 
 type Environment = Record<string, string | undefined>;
 
-/** Reads `NAME` or, for secrets, the file that `NAME_FILE` names. An empty value counts as missing. Adds to `errors`. */
+/** Reads `NAME` or, for secrets, the file in `NAME_FILE`. An empty value counts as missing. Adds to `errors`. */
 function readVariable(environment: Environment, name: VariableName, errors: string[]): string | undefined {
   const [value, file] = [environment[name] || undefined, environment[`${name}_FILE`] || undefined];
   if (!file || !secretNames.includes(name)) return value;

@@ -18,7 +18,7 @@ import { openInfrastructure } from '../src/infrastructure.ts';
 import { type Builders, makeBuilders } from './support/builders.ts';
 import { createDatabase } from './support/database.ts';
 import { expectDocumented } from './support/documented.ts';
-import { type Mail, makeMailbox, noMail } from './support/mailbox.ts';
+import { type SentEmail, makeMailbox, failWithoutEmail } from './support/mailbox.ts';
 import { password } from './support/password.ts';
 import { openRows, type Rows } from './support/rows/index.ts';
 
@@ -120,10 +120,10 @@ export interface TestApp extends Client, Builders {
   keyring: Keyring;
   emailWorker: EmailWorker;
   /** Delivers due emails, and returns all emails so far, or those to `address`. */
-  mails(address?: string): Promise<Mail[]>;
+  emails(address?: string): Promise<SentEmail[]>;
   /** Delivers due emails, and returns the newest to `address`. @throws if none was sent since the last call */
-  nextMail(address: string): Promise<Mail>;
-  /** The database, past the app. */
+  nextEmail(address: string): Promise<SentEmail>;
+  /** Direct access to the database. */
   db: Rows;
   /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;
@@ -137,9 +137,9 @@ export interface StartOptions {
   port?: number;
   limits?: Partial<ConnectionLimits>;
   /** Runs the signing key worker; otherwise keys change only at the start. */
-  tendsKeys?: boolean;
-  /** Runs the email worker; otherwise `mails` and `nextMail` deliver. */
-  delivers?: boolean;
+  runsSigningKeyWorker?: boolean;
+  /** Runs the email worker; otherwise `emails` and `nextEmail` deliver. */
+  runsEmailWorker?: boolean;
   /** Replaces the mailbox; null: emails are disabled. */
   mailer?: Mailer | null;
 }
@@ -175,8 +175,8 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
   const { keyring, signingKeyWorker, emailWorker, readiness } = container;
   readiness.migrated = true;
   await keyring.load();
-  if (options.tendsKeys) signingKeyWorker.start();
-  if (options.delivers) emailWorker.start();
+  if (options.runsSigningKeyWorker) signingKeyWorker.start();
+  if (options.runsEmailWorker) emailWorker.start();
   const server = await listen(express, '127.0.0.1', options.port ?? 0, { limits: options.limits ?? {} });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
@@ -192,13 +192,13 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     clock,
     keyring,
     emailWorker,
-    async mails(address) {
+    async emails(address) {
       await emailWorker.deliverDue();
       return mailbox.sent.filter(({ to }) => address === undefined || to === address);
     },
-    async nextMail(address) {
+    async nextEmail(address) {
       await emailWorker.deliverDue();
-      return mailbox.take(address) ?? (await noMail(sql, address));
+      return mailbox.take(address) ?? (await failWithoutEmail(sql, address));
     },
     db,
     sql,

@@ -125,8 +125,8 @@ describe('each operation', () => {
   test('describes its responses and parameters', () => {
     const parameters = operations.flatMap((operation) => operation.parameters ?? []);
     expect(parameters.filter(({ description }) => !description).map(({ name }) => name)).toEqual([]);
-    const answers = operations.flatMap(({ responses }) => Object.values(responses));
-    expect(answers.filter(({ description }) => !description)).toEqual([]);
+    const documented = operations.flatMap(({ responses }) => Object.values(responses));
+    expect(documented.filter(({ description }) => !description)).toEqual([]);
   });
 });
 

@@ -9,7 +9,7 @@ import { password, startApp, type TestApp } from './harness.ts';
 import { createDatabase } from './support/database.ts';
 import { freePort } from './support/free-port.ts';
 import { startMailServer } from './support/mail-server.ts';
-import { startService, whenReady } from './support/service.ts';
+import { startService, waitUntilReady } from './support/service.ts';
 
 const run = promisify(execFile);
 const readme = await readFile('README.md', 'utf8');
@@ -29,15 +29,15 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-test("the README's curl session works as written, and answers with the members that it shows", async () => {
+test("the README's curl session works, and its responses have the members that the README shows", async () => {
   const script = blocks('Try it', 'sh').join("\nprintf '\\n'\n").replaceAll('http://localhost:3000', app.baseUrl);
   const { stdout } = await run('sh', ['-c', script]);
-  const answers = stdout
+  const responses = stdout
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line) as object);
   const shown = blocks('Try it', 'json').map((json) => JSON.parse(json) as object);
-  expect(answers.map((answer) => Object.keys(answer))).toEqual(shown.map((answer) => Object.keys(answer)));
+  expect(responses.map((response) => Object.keys(response))).toEqual(shown.map((response) => Object.keys(response)));
 });
 
 test("the README's account flows work as written, with a mailbox that a server of its own fills", async () => {
@@ -50,7 +50,7 @@ test("the README's account flows work as written, with a mailbox that a server o
     SMTP_URL: mails.url,
     MAIL_FROM: 'Keyturn <keyturn@example.com>',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   const ada = { email: 'ada@example.com', password, display_name: 'Ada Lovelace' };
   expect((await service.post('/register', ada)).status).toBe(201);
   const used = new Set<string>();
@@ -65,7 +65,7 @@ test("the README's account flows work as written, with a mailbox that a server o
     throw new Error(`no mail has a link to ${page}`);
   };
   let accessToken = '';
-  const answers: string[] = [];
+  const responses: string[] = [];
   for (const block of blocks('Accounts', 'sh')) {
     const token = block.includes('kto_…') ? await tokenFor(block) : '';
     used.add(token);
@@ -73,11 +73,11 @@ test("the README's account flows work as written, with a mailbox that a server o
     const script = `ACCESS_TOKEN='${accessToken}'\n${commands}\nprintf '\\n%s' "$ACCESS_TOKEN"`;
     const lines = (await run('sh', ['-c', script])).stdout.split('\n');
     accessToken = lines.at(-1) ?? '';
-    answers.push(lines[0] ?? '');
+    responses.push(lines[0] ?? '');
   }
   const link = '{"message":"If an account with this email address exists, we have sent it a link."}';
   const confirmation = '{"message":"We have sent a link to the new email address. Open it to confirm the change."}';
-  expect(answers).toEqual(['204', link, '204', '204', confirmation, '204', '204', '204', '204']);
+  expect(responses).toEqual(['204', link, '204', '204', confirmation, '204', '204', '204', '204']);
   await service.stop();
   await mails.close();
   await database.drop();

@@ -40,8 +40,8 @@ async function exchange(socket: Socket, body: string): Promise<string> {
   for (let received = ''; ;) {
     const [chunk] = (await once(socket, 'data')) as [string];
     received += chunk;
-    const answer = bodyOf(received);
-    if (answer !== undefined) return answer;
+    const body = bodyOf(received);
+    if (body !== undefined) return body;
   }
 }
 
@@ -63,11 +63,11 @@ function bodyOf(received: string): string | undefined {
 async function refreshOnce(socket: Socket): Promise<number> {
   const token = takeToken();
   const sentMs = performance.now();
-  const answer = await exchange(socket, `{"refresh_token":"${token}"}`);
+  const body = await exchange(socket, `{"refresh_token":"${token}"}`);
   const tookMs = performance.now() - sentMs;
-  const { refresh_token: next, access_token: access } = JSON.parse(answer) as Record<string, unknown>;
+  const { refresh_token: next, access_token: access } = JSON.parse(body) as Record<string, unknown>;
   if (typeof next !== 'string' || next === token || typeof access !== 'string')
-    throw new Error(`no token pair: ${answer}`);
+    throw new Error(`the response has no tokens: ${body}`);
   returnToken(next);
   return tookMs;
 }
@@ -84,10 +84,10 @@ async function run({ port, connections, seconds, maxRefreshes = Infinity }: Load
   const times: number[] = [];
   const startedMs = performance.now();
   let begun = 0;
-  const goesOn = () => begun < maxRefreshes && performance.now() - startedMs < seconds * 1000;
+  const continues = () => begun < maxRefreshes && performance.now() - startedMs < seconds * 1000;
   await Promise.all(
     sockets.map(async (socket) => {
-      for (; goesOn(); times.push(await refreshOnce(socket))) begun += 1;
+      for (; continues(); times.push(await refreshOnce(socket))) begun += 1;
       socket.destroy();
     }),
   );

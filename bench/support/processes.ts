@@ -62,14 +62,14 @@ const stopperOf = (child: ChildProcess) => {
 export async function forkScript<Reply>(file: URL, message: object): Promise<{ child: ChildProcess; reply: Reply }> {
   const child = fork(file, { execArgv: ['--import', './scripts/typescript.js'] });
   stopperOf(child);
-  return { child, reply: await ask<Reply>(child, message) };
+  return { child, reply: await callChild<Reply>(child, message) };
 }
 
 /** @throws if the child ends without a reply */
-export async function ask<Reply>(child: ChildProcess, message: object): Promise<Reply> {
+export async function callChild<Reply>(child: ChildProcess, message: object): Promise<Reply> {
   child.send(message);
-  const unheard = new AbortController();
-  const { signal } = unheard;
+  const exited = new AbortController();
+  const { signal } = exited;
   try {
     return await Promise.race([
       once(child, 'message', { signal }).then(([reply]) => reply as Reply),
@@ -78,7 +78,7 @@ export async function ask<Reply>(child: ChildProcess, message: object): Promise<
       }),
     ]);
   } finally {
-    unheard.abort();
+    exited.abort();
   }
 }
 

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type pg from 'pg';
 import type { Load, LoadResult } from './load.ts';
-import { ask, cpuMicros, rssMegabytes, type Server, treeCpuMicros } from './processes.ts';
+import { callChild, cpuMicros, rssMegabytes, type Server, treeCpuMicros } from './processes.ts';
 import { walBetween, walPosition } from './wal.ts';
 
 export interface Variant {
@@ -26,7 +26,7 @@ export interface Figures {
 const rssIntervalMs = 250;
 
 export const runLoad = ({ load, server }: Variant, connections: number, limit: Omit<Load, 'port' | 'connections'>) =>
-  ask<LoadResult>(load, { port: server.port, connections, ...limit });
+  callChild<LoadResult>(load, { port: server.port, connections, ...limit });
 
 export async function runRound(
   variant: Variant,

@@ -166,7 +166,7 @@ async function writeOutput(path, results) {
   try {
     await removePartial();
     await pipeline(lines, createWriteStream(partialOutput, { flags: 'wx', mode: 0o600, flush: true }));
-    // The report comes first, so that a complete output is never without it.
+    // Writes the report first, so that a complete output always has its report.
     if (counts.skipped > 0) await rename(partialReport, report);
     else await rm(report, { force: true });
     await rename(partialOutput, path);

@@ -18,11 +18,11 @@ const Row = z.object({
 
 const maxOffsetMs = 14 * 3_600_000;
 
-/** With `USE_TZ=False` Django writes local time without a zone. It is taken as UTC. */
+/** With `USE_TZ=False` Django writes local time without a zone. It is treated as UTC. */
 function createdAt(time) {
   if (!time || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?$/.test(time)) return time ?? undefined;
   const aheadMs = Date.parse(`${time}Z`) - Date.now();
-  // Taken as UTC, a recent local time can be in the future, which the import refuses. Without a time it uses the current one.
+  // Treated as UTC, a recent local time can be in the future, which the import refuses. Without a time it uses the current one.
   return aheadMs > 0 && aheadMs <= maxOffsetMs ? undefined : `${time}Z`;
 }
 

@@ -49,7 +49,7 @@ async function run(action) {
   try {
     await action();
   } catch (error) {
-    if (error.code !== 'signed_out') showMessage(describe(error)); // `onSignedOut` has shown why
+    if (error.code !== 'signed_out') showMessage(describe(error)); // `onSignedOut` has shown the reason
   }
 }
 

@@ -15,8 +15,8 @@ export const auditUsage = `Usage: npm run cli -- audit <command>
 
   export    print the audit trail, oldest event first, one JSON object per line, as in GET /admin/audit
 
-    --since TIME    the earliest time, such as 2026-11-01T00:00:00Z (default: the beginning)
-    --until TIME    the time before which to stop (default: now)
+    --since TIME    export only events from this time on, such as 2026-11-01T00:00:00Z (default: all)
+    --until TIME    export only events before this time (default: now)
     --out FILE      the file to write, readable only by you; - is the standard output (default: -)
 
 Requires DATABASE_DIRECT_URL or DATABASE_URL. docs/audit.md describes the events.

@@ -15,7 +15,7 @@ export type ClientErrorCode =
   | 'storage_failed' // the app's `TokenStorage` threw
   | 'signed_out' // no user is signed in
   | 'superseded' // a logout canceled the call
-  | 'url_not_allowed'; // `fetch` got a URL that is not in `baseUrl` or `apis`
+  | 'url_not_allowed'; // `fetch` was called with a URL that is not below `baseUrl` or one of `apis`
 
 export interface ErrorMembers {
   status?: number | undefined;

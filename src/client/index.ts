@@ -78,7 +78,7 @@ export interface Client {
   login(credentials: Credentials): Promise<Session>;
   /** Restores the session after a reload or restart. Returns null if no user is signed in. */
   resume(): Promise<Session | null>;
-  /** Signs out here at once. Rejects if the service is unreachable: the session then still exists there. */
+  /** Signs out here immediately. Rejects if the service is unreachable: the session then still exists there. */
   logout(): Promise<void>;
   /** Revokes every session of the user, on all devices. If it rejects, none is revoked. */
   logoutAll(): Promise<void>;

@@ -38,7 +38,7 @@ export function makeSession(deps: SessionDeps) {
   let current: AccessToken | undefined;
   /** Undefined while a user is signed in, and until the client knows whether one is. */
   let signedOutReason: SignedOutReason | undefined;
-  /** The session that the app knows of. */
+  /** The session that was last reported to the app. */
   let announcedId: string | undefined;
   let refreshing: Promise<AccessToken> | undefined;
   let lastForcedRefreshAtMs = -Infinity;
@@ -174,7 +174,7 @@ export function makeSession(deps: SessionDeps) {
       });
     },
 
-    /** Signs out here at once, then revokes the session at the service unless it is already revoked. */
+    /** Signs out here immediately, then revokes the session at the service unless it is already revoked. */
     async signOut({ isRevoked = false } = {}): Promise<void> {
       if (announcedId !== undefined)
         tabs.broadcast({ kind: 'signed_out', sessionId: announcedId, reason: 'logged_out' });

@@ -16,7 +16,7 @@ type Awaitable<T> = T | Promise<T>;
  * CSRF token that belongs to the cookie.
  */
 export interface TokenTransport {
-  /** Whether a login in another tab replaces the refresh token of this client at once. */
+  /** Whether a login in another tab immediately replaces the refresh token of this client. */
   readonly sharesCookie: boolean;
   /** Returns undefined if no user is signed in. @throws KeyturnError */
   read(): Promise<string | undefined>;

@@ -5,7 +5,7 @@ import type { SessionId, UserId } from '../lib/ids.ts';
 export interface RequestInfo {
   /** The value of `X-Request-Id`. */
   readonly id: string;
-  /** The client's address, as far as `TRUST_PROXY` allows to believe it. */
+  /** The client's address. `TRUST_PROXY` decides whether proxy headers determine it. */
   readonly ip: string;
   readonly network: Network;
   /** At most 256 characters; null if none was sent. */
@@ -16,7 +16,7 @@ export interface RequestInfo {
   annotate(facts: LogFacts): void;
 }
 
-/** What a use case can add to the log line of its request. */
+/** The facts that a use case can add to the log line of its request. */
 export interface LogFacts {
   userId?: UserId;
   sessionId?: SessionId;

@@ -18,7 +18,7 @@ export interface PostgresBinaries {
 export async function findPostgresBinaries(account: Account): Promise<PostgresBinaries> {
   const installed = installedFolder();
   await completeInstallation(installed);
-  if (!whyNotRunnable(installed, account)) return { ...programs(installed), locks: [] };
+  if (!findRunError(installed, account)) return { ...programs(installed), locks: [] };
 
   const folder = await mkdtemp('/tmp/keyturn-postgres-'); // not os.tmpdir(), which may be private to one user
   const lock = removeWhenReleased(folder);
@@ -29,7 +29,7 @@ export async function findPostgresBinaries(account: Account): Promise<PostgresBi
     cpSync(installed, copy, { recursive: true, verbatimSymlinks: true, filter: isNeeded });
     await completeInstallation(copy);
     await changeOwner(folder, account);
-    const problem = whyNotRunnable(copy, account);
+    const problem = findRunError(copy, account);
     if (problem)
       throw new Error(
         `the Postgres binaries do not run on this machine: ${problem}. Set DATABASE_URL to your own Postgres.`,
@@ -82,13 +82,13 @@ const exists = (path: string, mode?: number): Promise<boolean> =>
     () => false,
   );
 
-/** node_modules may be read-only. `whyNotRunnable` reports whether that matters. */
+/** node_modules may be read-only. `findRunError` reports if this is a problem. */
 const ignore = () => {};
 
-function whyNotRunnable(folder: string, account: Account): string | undefined {
+function findRunError(folder: string, account: Account): string | undefined {
   for (const program of Object.values(programs(folder))) {
-    const trial = spawnSync(program, ['--version'], { ...account, cwd: '/', env: {}, encoding: 'utf8' });
-    if (trial.status !== 0) return trial.error?.message ?? trial.stderr.trim();
+    const result = spawnSync(program, ['--version'], { ...account, cwd: '/', env: {}, encoding: 'utf8' });
+    if (result.status !== 0) return result.error?.message ?? result.stderr.trim();
   }
   return undefined;
 }

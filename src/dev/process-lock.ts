@@ -28,7 +28,7 @@ export async function acquireProcessLock(path: string): Promise<ProcessLock> {
     }
     await sleep(pollMs);
   }
-  throw new Error(`processes of an earlier run still hold ${path}. Stop them, or choose another folder.`);
+  throw new Error(`processes of an earlier run still use ${path}. Stop them, or choose another folder.`);
 }
 
 function ownedLock(fd: number): ProcessLock {
@@ -37,7 +37,7 @@ function ownedLock(fd: number): ProcessLock {
   return {
     inherit: fd,
     release: async () => {
-      ftruncateSync(fd); // children may hold the lock a moment longer and must not be mistaken for this process
+      ftruncateSync(fd); // child processes may hold the lock longer than this process, which must not appear to be its owner
       closeSync(fd);
     },
   };
@@ -78,7 +78,7 @@ function isAlive(pid: number): boolean {
 
 /** Removes a folder when it is released, or when the last holder has ended. */
 export function removeWhenReleased(folder: string): ProcessLock {
-  const script = 'read -r _; rm -rf -- "$1"'; // read returns when no process holds the other end
+  const script = 'read -r _; rm -rf -- "$1"'; // read returns when every process has closed the other end
   const remover: ChildProcessByStdio<Writable, null, null> = spawn('/bin/sh', ['-c', script, 'sh', folder], {
     cwd: '/',
     detached: true, // not interrupted by Ctrl-C

@@ -42,7 +42,7 @@ function bearerToken(authorization: string | undefined): string | undefined {
   return token;
 }
 
-/** The principal of a verified token. An API key's token is limited to what its owner may still do. */
+/** The principal of a verified token. The token of an API key is limited to the current scopes of its owner. */
 async function principalOf(subject: AccessTokenSubject, { byToken }: FindApiKey): Promise<Principal> {
   if (subject.userId !== undefined) return subject;
   const principal = await byToken(subject);

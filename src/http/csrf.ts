@@ -40,7 +40,7 @@ export interface Csrf {
   requireAllowedOrigin(browser: BrowserHeaders): void;
   /** Like `requireAllowedOrigin`, but accepts clients that are not browsers. They have no cookie to abuse. @throws CsrfFailed */
   refuseForeignOrigin(browser: BrowserHeaders): void;
-  /** The CSRF token of a session. It stays the same when the session is rotated, so tabs do not invalidate each other's. */
+  /** The CSRF token of a session. Rotations do not change it, so tabs do not invalidate each other's tokens. */
   tokenOf(sessionId: SessionId): string;
   /** @throws CsrfFailed */
   requireToken(sessionId: SessionId, browser: BrowserHeaders): void;

@@ -55,7 +55,7 @@ function toApiError(error: unknown): ApiError {
   return new InternalError('bug');
 }
 
-/** The last error handler: clients receive nothing of what was thrown except the converted error. */
+/** The last error handler. Clients receive only the converted error, never the original one. */
 export function handleErrors(log: Logger, baseUrl: string): ErrorRequestHandler {
   const respond = (thrown: unknown, res: Response): void => {
     if (thrown instanceof ClientDisconnected || res.headersSent) return void res.destroy();

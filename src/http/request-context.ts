@@ -9,7 +9,7 @@ import type { Form } from './body.ts';
 import type { RenderError } from './endpoint.ts';
 import { whenClosed } from './server/when-closed.ts';
 
-/** The address of "this host" (RFC 6890 section 2.2.2), which no client has. */
+/** "This host on this network" (RFC 6890 section 2.2.2). No client has this address. */
 const unknownAddress = '0.0.0.0';
 
 const validRequestId = /^[\w.-]{1,128}$/;
@@ -22,7 +22,7 @@ export class RequestContext implements RequestInfo {
   readonly userAgent: string | null;
   /** The declared path (`/sessions/:id`), so that neither logs nor metrics contain text from URLs. */
   route: string | undefined;
-  /** The raw form, once it was read. */
+  /** The raw form after it was read. */
   form: Form | undefined;
   /** The endpoint's own error format; undefined for problem documents. */
   renderError: RenderError | undefined;

@@ -14,14 +14,14 @@ export function schemaOf(endpoint: Endpoint, status: number): z.ZodType | undefi
   return alternative.response;
 }
 
-/** Normalizes what `handle` returned. */
+/** Normalizes the result of a handler. */
 export function returnedParts(endpoint: Endpoint, returned: unknown) {
   if (!(returned instanceof ResponseWithHeaders)) return { status: statusOf(endpoint), body: returned, headers: {} };
   const { body, headers, status = statusOf(endpoint) }: ResponseWithHeaders<unknown> = returned;
   return { status, body, headers };
 }
 
-/** Sends what `handle` returned. */
+/** Sends the result of a handler. */
 export function send(endpoint: Endpoint, returned: unknown, req: Request, res: Response): void {
   const { status, body, headers: own } = returnedParts(endpoint, returned);
   const headers = { 'Cache-Control': 'no-store', ...endpoint.headers, ...own };

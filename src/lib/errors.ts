@@ -36,7 +36,7 @@ export interface ApiErrorClass {
   readonly definition: ErrorDefinition;
 }
 
-/** Creates the class of one kind of error: `class NotFound extends defineError({ … }) {}`. `reason` defaults to the code. */
+/** Creates an error class: `class NotFound extends defineError({ … }) {}`. `reason` defaults to the code. */
 export const defineError = (definition: ErrorDefinition) =>
   class extends ApiError {
     static readonly definition = definition;
@@ -51,7 +51,7 @@ export const retryAfter = (seconds: number): Pick<ErrorExtras, 'headers'> => ({
   headers: { 'Retry-After': String(Math.max(1, Math.ceil(seconds))) },
 });
 
-/** Load was shed before any work was done. */
+/** The service rejected the request before doing any work. */
 export class Overloaded extends defineError({
   status: 503,
   code: 'overloaded',

@@ -24,7 +24,7 @@ export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId |
 /** Creates a random UUID (version 4), for ids that are not stored in the database. */
 export const randomId = (): string => randomUUID();
 
-/** The smallest id with this time: ids of this time or later are not less. */
+/** The smallest id of this time. Later ids are greater. */
 export const minId = <Id extends EventId>(ms: number): Id =>
   idFromBytes(Buffer.from(ms.toString(16).padStart(12, '0').padEnd(32, '0'), 'hex'));
 

@@ -4,7 +4,7 @@ export interface Page<Row> {
   next: Row | undefined;
 }
 
-/** Cuts rows that were read with a limit of `limit + 1` to a page. */
+/** Makes a page of rows that were read with a limit of `limit + 1`. */
 export const toPage = <Row>(rows: readonly Row[], limit: number): Page<Row> => ({
   rows: rows.slice(0, limit),
   next: rows.length > limit ? rows[limit - 1] : undefined,

@@ -12,7 +12,7 @@ export interface MetricsServer {
 
 /**
  * Serves `GET /metrics` in the Prometheus text format, on a separate port that is not public. If the port is in use, the service runs
- * without metrics, because they are not worth an outage.
+ * without metrics, because a missing metric must not cause an outage.
  */
 export async function serveMetrics(
   registry: Registry,

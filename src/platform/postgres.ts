@@ -10,7 +10,7 @@ export type Transaction = Prisma.TransactionClient;
 
 /** Prisma's client of one process. */
 export interface Database extends PrismaClient {
-  /** Runs `work` in a READ COMMITTED transaction. @throws DatabaseUnavailable, UniqueViolation, and what `work` throws */
+  /** Runs `work` in a READ COMMITTED transaction. @throws DatabaseUnavailable, UniqueViolation, and any error of `work` */
   transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
 }
 
@@ -24,14 +24,14 @@ export class DatabaseUnavailable extends Error {}
 export class UniqueViolation extends Error {}
 
 export interface DatabaseConfig extends PoolConfig {
-  /** off behind a PgBouncer that does not follow prepared statements */
+  /** False behind a PgBouncer that does not support prepared statements. */
   statementNames: boolean;
 }
 
-/** Names by text, so that Postgres plans a statement once a connection instead of once a call. */
+/** Names statements by their text, so that Postgres plans each one once per connection instead of once per call. */
 function makeStatementNames() {
   const names = new Map<string, string>();
-  const maxNames = 500; // a bound for Postgres' memory, should a statement's text ever depend on data
+  const maxNames = 500; // limits the memory of Postgres if the text of a statement ever depends on data
   return ({ sql: text }: { sql: string }): string => {
     const known = names.get(text);
     if (known !== undefined) return known;
@@ -41,7 +41,7 @@ function makeStatementNames() {
   };
 }
 
-/** Opens the client of one process on a pool, which `$disconnect` ends as well. */
+/** Opens the client of one process on a pool. `$disconnect` also ends the pool. */
 export function openDatabase(config: DatabaseConfig, pool: Pool, log: Logger): Database {
   const timeoutMs = config.timeoutSeconds * 1000;
   const adapter = new PrismaPg(pool, {
@@ -100,8 +100,8 @@ const unavailableKinds = new Set([
   'TooManyConnections',
 ]);
 /**
- * Connection exception, resources, operator intervention (shutdown, cancel, read-only standby), deadlock, lock time-out,
- * and a table that is not there yet: the migrations are still to come.
+ * Connection exception, insufficient resources, operator intervention (shutdown, cancel, read-only standby), deadlock,
+ * lock timeout, and a missing table, because the migrations are not applied yet.
  */
 const unavailableStates = /^(08|53|57P|57014|25006|25P03|40|55P03|42P01)/;
 const unavailableMessages =

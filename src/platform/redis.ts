@@ -43,7 +43,7 @@ export function openRedis(url: string, log: Logger): Redis {
   });
   let state: 'unknown' | 'up' | 'down' = 'unknown';
   let closed = false;
-  /** Whether a probe has not been answered yet. On a dead connection probes would pile up. */
+  /** Whether a probe is waiting for its reply. On a dead connection, probes would pile up. */
   let probing = false;
 
   const markDown = (error: unknown) => {

@@ -1,4 +1,4 @@
-// Raw SQL with declared rows. `tests/sql.test.ts` asks Postgres to describe every statement and compares.
+// Raw SQL with declared rows. The tests compare them with what Postgres reports for each statement.
 import { Prisma } from '../generated/prisma/client.ts';
 import { type Transaction, translateDatabaseError } from './postgres.ts';
 

@@ -1,4 +1,4 @@
-// Every endpoint under /admin with every kind of caller.
+// Every endpoint under /admin with every kind of principal.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Response } from 'supertest';
 import { operations } from '../http/operations.ts';
@@ -12,7 +12,7 @@ type Call = (token: string | undefined, headers?: Record<string, string>) => Pro
 let app: TestApp;
 let admin: Admin;
 beforeAll(async () => {
-  app = await startApp({}, { tendsKeys: true });
+  app = await startApp({}, { runsSigningKeyWorker: true });
   admin = await app.admin();
 });
 afterAll(() => app.close());

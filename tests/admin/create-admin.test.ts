@@ -108,11 +108,11 @@ describe('create-admin', () => {
 
   test('refuses an email address that is reserved for undoing a change', async () => {
     const ada = await app.register();
-    await app.nextMail(ada.email);
+    await app.nextEmail(ada.email);
     const newEmail = freshEmail();
     const change = { new_email: newEmail, current_password: password };
     expect((await app.post('/me/email', change, ada.access_token)).status).toBe(202);
-    const { token } = await app.nextMail(newEmail);
+    const { token } = await app.nextEmail(newEmail);
     expect((await app.post('/verify-email', { token })).status).toBe(204);
     const before = await countOf('SELECT count(*)::int AS n FROM users');
     const { code, stdout, stderr } = await run([ada.email]);

@@ -14,7 +14,7 @@ interface ListedKey {
 let app: TestApp;
 let admin: Admin;
 beforeAll(async () => {
-  app = await startApp({ JWKS_MAX_AGE: '1s' }, { tendsKeys: true });
+  app = await startApp({ JWKS_MAX_AGE: '1s' }, { runsSigningKeyWorker: true });
   admin = await app.admin();
 });
 afterAll(() => app.close());

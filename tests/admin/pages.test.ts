@@ -71,10 +71,10 @@ describe('pages of accounts', () => {
 
   test('neither skip nor repeat accounts while others are created and deleted', async () => {
     const before = (await walk(app, admin, 'many')).map(({ id }) => id);
-    let newcomers = 0;
+    let created = 0;
     const between = async () => {
-      await register(`many.0${(newcomers += 1)}@example.com`, `Many newcomer ${newcomers}`);
-      const { id } = await register(`passing.${newcomers}@example.com`, 'Passing');
+      await register(`many.0${(created += 1)}@example.com`, `Many newcomer ${created}`);
+      const { id } = await register(`passing.${created}@example.com`, 'Passing');
       await app.call('delete', `/admin/users/${id}`, { token: admin.token });
     };
     const during = (await walk(app, admin, 'many', 3, between)).map(({ id }) => id);
@@ -122,7 +122,7 @@ describe('pages of accounts', () => {
     ['*', []],
     ['\u{10ffff}', []],
     ['x'.repeat(254), []],
-  ])('a search for %j takes the text literally', async (query, emails) => {
+  ])('a search treats %j as literal text', async (query, emails) => {
     expect(await emailsOf(query)).toEqual(emails);
   });
 
@@ -133,7 +133,7 @@ describe('pages of accounts', () => {
     ['NUL', 'query=a%00b', 'query'],
     ['limit 0', 'limit=0', 'limit'],
     ['limit 101', 'limit=101', 'limit'],
-    ['a cursor that is no JSON', 'cursor=abc', 'cursor'],
+    ['a cursor that is not JSON', 'cursor=abc', 'cursor'],
     ['a cursor with a NUL', `cursor=${Buffer.from('{"by":"email","key":"\\u0000"}').toString('base64url')}`, 'cursor'],
     [
       'a cursor with an unknown member',

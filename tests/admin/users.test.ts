@@ -42,9 +42,9 @@ test.each<[title: string, call: (id: string) => Promise<{ status: number; body: 
 describe('disabling an account', () => {
   test('revokes sessions and emailed links and prevents logins until it is enabled again', async () => {
     const ada = await app.register();
-    await app.nextMail(ada.email);
+    await app.nextEmail(ada.email);
     await app.post('/forgot-password', { email: ada.email });
-    const { token: resetToken } = await app.nextMail(ada.email);
+    const { token: resetToken } = await app.nextEmail(ada.email);
     expect((await patch(ada.user.id, { is_active: false })).body).toMatchObject({ is_active: false });
     expect((await app.get('/me', ada.access_token)).status).toBe(401);
     expect((await app.refresh(ada.refresh_token)).body).toMatchObject({ status: 401, reason: 'revoked' });
@@ -143,10 +143,10 @@ test('unlocking an account ends its lockout', async () => {
 describe('a password reset by an administrator', () => {
   test('emails the link to the account and does not return it', async () => {
     const ada = await app.register();
-    await app.nextMail(ada.email);
+    await app.nextEmail(ada.email);
     const response = await act(ada.user.id, 'reset-password');
     expect([response.status, Object.keys(response.body)]).toEqual([202, ['message']]);
-    const { token } = await app.nextMail(ada.email);
+    const { token } = await app.nextEmail(ada.email);
     expect(token).toMatch(/^kto_/);
     expect(response.text).not.toContain(token);
     expect((await app.login(ada.email)).status).toBe(200);
@@ -161,7 +161,7 @@ describe('a password reset by an administrator', () => {
     const statuses: number[] = [];
     for (let requests = 0; requests < 11; requests += 1) {
       statuses.push((await act(ada.user.id, 'reset-password')).status);
-      await app.mails();
+      await app.emails();
     }
     expect(statuses).toEqual([...Array.from({ length: 10 }, () => 202), 429]);
   });

@@ -216,14 +216,14 @@ test('survives logout and a password change, but not a password reset', async ()
   await app.post('/me/password', change, token);
   await app.post('/logout/all', undefined, token);
   expect((await withKey(secret)).status).toBe(200);
-  await app.mails();
+  await app.emails();
   await app.post('/forgot-password', { email });
-  const { token: link } = await app.nextMail(email);
+  const { token: link } = await app.nextEmail(email);
   expect((await app.post('/reset-password', { token: link, new_password: password })).status).toBe(204);
   expect((await withKey(secret)).status).toBe(401);
 });
 
-test('only its owner and administrators can revoke it; for others it does not exist', async () => {
+test('only its owner and administrators can revoke it; others get 404', async () => {
   const [principal, other] = [await owner(), await owner()];
   const { id, client_secret: secret } = await newKey(other.token);
   const revoke = (token: string, key = id) => app.call('delete', `/api-keys/${key}`, { token });

@@ -9,7 +9,7 @@ import { openInfrastructure } from '../../src/infrastructure.ts';
 import { makeLogger } from '../../src/platform/log.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { startForTest } from '../operations/processes.ts';
-import { whenReady } from '../support/service.ts';
+import { waitUntilReady } from '../support/service.ts';
 import { eventsOf, eventually } from './trail.ts';
 
 jest.setTimeout(60_000);
@@ -68,11 +68,11 @@ test('a process records changes at its start and stores no values', async () => 
     MASTER_KEYS: app.config.masterKeys[0]?.toString('base64url') ?? '',
   };
   const service = await startForTest(config);
-  await whenReady(service);
+  await waitUntilReady(service);
   const fingerprints = async () => app.db.server.textOf('setting_fingerprints');
   expect((await eventually(fingerprints, 20)).length).toBeGreaterThan(20);
   expect(await service.stop()).toBe(0);
-  await whenReady(await startForTest({ ...config, APP_URL: 'https://app.example.com' }));
+  await waitUntilReady(await startForTest({ ...config, APP_URL: 'https://app.example.com' }));
   await eventually(() => eventsOf(app.sql, `type = 'settings.changed'`));
   expect(await changes()).toEqual(['APP_URL']);
   const text = (await fingerprints()).join('\n');

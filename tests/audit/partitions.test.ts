@@ -1,4 +1,4 @@
-// The trail has one partition per month: created ahead, dropped as a whole, and no event is lost.
+// The trail has one partition per month. Partitions are created in advance and dropped completely, and no event is lost.
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

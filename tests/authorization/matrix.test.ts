@@ -16,7 +16,7 @@ const cellsOf = (line: string) =>
     .slice(1, -1)
     .map((cell) => cell.trim().replaceAll('`', ''));
 const [head = [], , ...rows] = lines.map(cellsOf);
-const callers = ['anonymous', 'user', 'other user', 'API key', 'administrator'] as const;
+const principals = ['anonymous', 'user', 'other user', 'API key', 'administrator'] as const;
 
 const everyScope =
   'profile sessions api-keys users:read users:write roles:write audit:read keys:write tokens:introspect';
@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** A new account logged in with all scopes that it can hold, and its API key with the scopes of a user. */
+/** A new account logged in with all scopes that it can have, and its API key with the scopes of a user. */
 async function newOwner(role: 'user' | 'administrator' = 'user'): Promise<Owner> {
   const account = await app.register();
   if (role === 'administrator') await app.db.roles.grant(account, 'admin');
@@ -38,7 +38,7 @@ async function newOwner(role: 'user' | 'administrator' = 'user'): Promise<Owner>
   return { ...account, ...(body as Account), apiKey };
 }
 
-async function credentialOf(principal: (typeof callers)[number], owner: Owner): Promise<Record<string, string>> {
+async function credentialOf(principal: (typeof principals)[number], owner: Owner): Promise<Record<string, string>> {
   const bearer = ({ access_token: token }: Owner) => ({ authorization: `Bearer ${token}` });
   if (principal === 'anonymous') return {};
   if (principal === 'API key') return { 'x-api-key': owner.apiKey.client_secret };
@@ -46,8 +46,8 @@ async function credentialOf(principal: (typeof callers)[number], owner: Owner): 
   return bearer(await newOwner(principal === 'administrator' ? 'administrator' : 'user'));
 }
 
-test('the table has a row for every operation and a column for every caller', () => {
-  expect(head).toEqual(['call', ...callers]);
+test('the table has a row for every operation and a column for every principal', () => {
+  expect(head).toEqual(['call', ...principals]);
   const known = operations.map(({ method, template }) => `${method} ${template}`);
   expect(rows.map(([call = '']) => call).toSorted()).toEqual(known.toSorted());
   expect(operations.map(({ id }) => id).filter((id) => !(id in recipes))).toEqual([]);
@@ -56,7 +56,7 @@ test('the table has a row for every operation and a column for every caller', ()
 describe.each(rows.map(([call = '', ...statuses]) => ({ call, statuses })))('$call', ({ call, statuses }) => {
   const operation = operations.find(({ method, template }) => `${method} ${template}` === call);
 
-  test.each(callers.map((principal, index) => ({ principal, status: Number(statuses[index]) })))(
+  test.each(principals.map((principal, index) => ({ principal, status: Number(statuses[index]) })))(
     '$caller: $status',
     async ({ principal, status }) => {
       const { id = '', method = '', path: itself = '' } = operation ?? {};

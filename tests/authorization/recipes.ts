@@ -23,13 +23,13 @@ const form = (parameters: Record<string, string>): Call => ({
 const create = {
   async link(app: TestApp, email: string, requestPath?: string): Promise<string> {
     if (requestPath !== undefined) {
-      await app.mails();
+      await app.emails();
       await app.post(requestPath, { email });
     }
-    return (await app.nextMail(email)).token ?? '';
+    return (await app.nextEmail(email)).token ?? '';
   },
   async undoLink(app: TestApp, { email, access_token: token }: Owner): Promise<string> {
-    await app.nextMail(email);
+    await app.nextEmail(email);
     await app.post('/me/email', { new_email: freshEmail(), current_password: password }, token);
     return create.link(app, email);
   },

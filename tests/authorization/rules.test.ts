@@ -261,7 +261,7 @@ describe('over a database', () => {
       ['a user without the role', user, [active], false],
       ['a user without the role if no administrator exists', user, [], false],
     ])('%s', async (_title, candidate, others, isLast) => {
-      await app.db.roles.takeFromAll('admin');
+      await app.db.roles.removeFromAll('admin');
       const create = async ({ isAdmin, isActive }: Candidate) => {
         const userId = await userWith(...(isAdmin ? ['admin'] : []));
         if (!isActive) await app.db.users.disable(userId);
@@ -273,7 +273,7 @@ describe('over a database', () => {
     });
 
     test('holds concurrent changes of grants back until the transaction ends', async () => {
-      await app.db.roles.takeFromAll('admin');
+      await app.db.roles.removeFromAll('admin');
       const [first, second] = [await userWith('admin'), await userWith('admin')];
       const demote = (userId: UserId) =>
         infrastructure.db.transaction(async (tx) => {

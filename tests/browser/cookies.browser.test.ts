@@ -4,7 +4,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password } from '../harness.ts';
 import { startBrowser } from '../support/browser.ts';
 import { createDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { origins, type Sites, startSites } from './sites.ts';
 
 const blank = { text: '<!doctype html><title>a page</title>', type: 'text/html' };
@@ -21,7 +21,7 @@ beforeAll(async () => {
     CORS_ORIGINS: origins.app,
     TRUST_PROXY: '1',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   sites = await startSites({ serviceUrl: service.baseUrl, app: { '/': blank }, evil: { '/': blank } });
   browser = await startBrowser([`--host-resolver-rules=${sites.resolverRules}`, '--ignore-certificate-errors']);
 });
@@ -43,13 +43,13 @@ beforeEach(async () => {
 });
 afterEach(() => context.close());
 
-interface Seen {
+interface PageResponse {
   status: number;
   body: Record<string, unknown>;
 }
 
 /** Sends a request from a script of a page. With CORS, an unreadable response is a network error. */
-function fetchIn(page: Page, path: string, init: object = {}): Promise<Seen | 'unreadable'> {
+function fetchIn(page: Page, path: string, init: object = {}): Promise<PageResponse | 'unreadable'> {
   return page.evaluate(
     async ([url, options]) => {
       try {
@@ -71,16 +71,16 @@ const json = (body: object, headers: object = {}) => ({
 });
 
 /** A response to a no-cors request. */
-const opaque: Seen = { status: 0, body: {} };
+const opaque: PageResponse = { status: 0, body: {} };
 
-const seen = (answer: Seen | 'unreadable'): Seen => {
-  if (answer === 'unreadable') throw new Error('the page could not read the response');
-  return answer;
+const readable = (response: PageResponse | 'unreadable'): PageResponse => {
+  if (response === 'unreadable') throw new Error('the page could not read the response');
+  return response;
 };
 
 async function signIn(): Promise<{ email: string; csrfToken: string }> {
   const email = freshEmail();
-  const { status, body } = seen(
+  const { status, body } = readable(
     await fetchIn(app, '/register', json({ email, password, display_name: 'Ada', transport: 'cookie' })),
   );
   expect([status, body]).toEqual([201, expect.not.objectContaining({ refresh_token: expect.anything() })]);
@@ -122,16 +122,19 @@ test('scripts of the app and of the service cannot read the refresh token', asyn
 test('a page of the app refreshes, gets its CSRF token after a reload and logs out', async () => {
   const { csrfToken } = await signIn();
   const [before] = await cookiesOfService();
-  expect(seen(await refresh(app, csrfToken))).toMatchObject({ status: 200, body: { csrf_token: csrfToken } });
+  expect(readable(await refresh(app, csrfToken))).toMatchObject({ status: 200, body: { csrf_token: csrfToken } });
   const [after] = await cookiesOfService();
   expect(after?.value).not.toBe(before?.value);
 
   await app.reload();
-  expect(seen(await fetchIn(app, '/csrf'))).toEqual({ status: 200, body: { csrf_token: csrfToken } });
+  expect(readable(await fetchIn(app, '/csrf'))).toEqual({ status: 200, body: { csrf_token: csrfToken } });
   const logout = { method: 'POST', headers: { 'x-csrf-token': csrfToken } };
-  expect(seen(await fetchIn(app, '/logout', logout)).status).toBe(204);
+  expect(readable(await fetchIn(app, '/logout', logout)).status).toBe(204);
   expect(await cookiesOfService()).toEqual([]);
-  expect(seen(await refresh(app, csrfToken))).toMatchObject({ status: 401, body: { code: 'invalid_refresh_token' } });
+  expect(readable(await refresh(app, csrfToken))).toMatchObject({
+    status: 401,
+    body: { code: 'invalid_refresh_token' },
+  });
 });
 
 test('a page of the app can read the headers of an error response', async () => {
@@ -146,7 +149,7 @@ describe('a page of another site', () => {
   /** The cookie after an attack, and the status of a refresh by the app. */
   async function stateAfter(csrfToken: string): Promise<{ token: string | undefined; status: number }> {
     const [cookie] = await cookiesOfService();
-    return { token: cookie?.value, status: seen(await refresh(app, csrfToken)).status };
+    return { token: cookie?.value, status: readable(await refresh(app, csrfToken)).status };
   }
 
   test('cannot read the CSRF token or any other response', async () => {

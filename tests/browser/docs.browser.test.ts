@@ -5,7 +5,7 @@ import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } fr
 import { freshEmail, password } from '../harness.ts';
 import { startBrowser, watch, type Watched } from '../support/browser.ts';
 import { createDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let service: ServiceProcess;
@@ -14,7 +14,7 @@ beforeAll(async () => {
   browser = await startBrowser();
   database = await createDatabase();
   service = await startService({ DATABASE_URL: database.url });
-  await whenReady(service);
+  await waitUntilReady(service);
 });
 afterAll(async () => {
   await browser?.close();
@@ -64,11 +64,11 @@ async function tryOut(id: string, body?: object): Promise<Answer> {
   await unfold(id);
   if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body));
   await block.getByRole('button', { name: 'Execute' }).click();
-  const answer = block.locator('.live-responses-table');
-  await answer.waitFor();
+  const response = block.locator('.live-responses-table');
+  await response.waitFor();
   return {
-    status: Number(await answer.locator('tbody .response-col_status').first().innerText()),
-    body: JSON.parse(await answer.locator('.highlight-code code').first().innerText()) as Answer['body'],
+    status: Number(await response.locator('tbody .response-col_status').first().innerText()),
+    body: JSON.parse(await response.locator('.highlight-code code').first().innerText()) as Answer['body'],
   };
 }
 
@@ -82,7 +82,7 @@ async function authorize(token: string, whenFilled?: () => Promise<unknown>): Pr
   await form.getByRole('button', { name: 'Close' }).click();
 }
 
-const kept = () => page.evaluate<string>('JSON.stringify([localStorage, sessionStorage, document.cookie])');
+const storedData = () => page.evaluate<string>('JSON.stringify([localStorage, sessionStorage, document.cookie])');
 
 test('the page shows every operation, requests only its own origin and complies with its CSP', async () => {
   await newPage();
@@ -94,7 +94,7 @@ test('the page shows every operation, requests only its own origin and complies 
   await screenshot('desktop');
   expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([service.baseUrl]));
   expect(watched.requests.length).toBeGreaterThan(5);
-  expect(watched.complaints).toEqual([]);
+  expect(watched.problems).toEqual([]);
 });
 
 test('"Try it out" signs up, logs in and reads the account at the host of the page', async () => {
@@ -113,13 +113,13 @@ test('"Try it out" signs up, logs in and reads the account at the host of the pa
   await operation('getMe').screenshot({ path: pathOf('desktop-tried') });
   expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([service.baseUrl]));
   // The browser logs the expected 401.
-  expect(watched.complaints).toEqual([expect.stringContaining('status of 401')]);
+  expect(watched.problems).toEqual([expect.stringContaining('status of 401')]);
 });
 
 test('with PASSWORD_GRANT=on the page logs in with a form and stores nothing', async () => {
   const fresh = await createDatabase();
   const own = await startService({ DATABASE_URL: fresh.url, PASSWORD_GRANT: 'on' });
-  await whenReady(own);
+  await waitUntilReady(own);
   const { email } = await own.register();
   await newPage();
   await page.goto(`${own.baseUrl}/docs`);
@@ -137,8 +137,8 @@ test('with PASSWORD_GRANT=on the page logs in with a form and stores nothing', a
   expect(await tryOut('getMe')).toMatchObject({ status: 200, body: { email } });
   expect(watched.requests).toContain(`${own.baseUrl}/token`);
   expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([own.baseUrl]));
-  expect(watched.complaints).toEqual([]);
-  expect(await kept()).toBe('[{},{},""]');
+  expect(watched.problems).toEqual([]);
+  expect(await storedData()).toBe('[{},{},""]');
   await own.stop();
   await fresh.drop();
 });
@@ -149,7 +149,7 @@ test('a reload forgets the access token', async () => {
   const { access_token: token } = await service.register();
   await authorize(token);
   expect(await tryOut('getMe')).toMatchObject({ status: 200 });
-  expect(await kept()).toBe('[{},{},""]');
+  expect(await storedData()).toBe('[{},{},""]');
   await page.reload();
   await shown();
   expect(await tryOut('getMe')).toMatchObject({ status: 401 });
@@ -167,7 +167,7 @@ test('the page works behind a proxy that strips a path', async () => {
   expect(await operation('getHealth').locator('.opblock-body').isVisible()).toBe(true);
   expect(await tryOut('getHealth')).toEqual({ status: 200, body: { status: 'ok' } });
   expect(watched.requests.at(-1)).toBe(`${baseUrl}/tenant/healthz`);
-  expect(watched.complaints).toEqual([]);
+  expect(watched.problems).toEqual([]);
 });
 
 test('a link to the page cannot load another document', async () => {
@@ -183,10 +183,10 @@ test('a link to the page cannot load another document', async () => {
     expect([name, await page.getByRole('heading', { name: 'Evil' }).count()]).toEqual([name, 0]);
   }
   expect(watched.requests.filter((url) => url === evilUrl)).toEqual([]);
-  expect(watched.complaints).toEqual([]);
+  expect(watched.problems).toEqual([]);
 });
 
-const refusedByPolicy: [what: string, directive: string, code: string][] = [
+const refusedByPolicy: [title: string, directive: string, code: string][] = [
   ['a call to another host', 'connect-src', "fetch('https://elsewhere.example').catch(() => {})"],
   ['a picture from another host', 'img-src', "new Image().src = 'https://elsewhere.example/a.png'"],
   ['an inline script', 'script-src-elem', "add('script', { text: '1' })"],
@@ -207,16 +207,16 @@ test('the CSP blocks unnecessary resources, and the test detects violations', as
     document.body.append(element);
     return element;
   }`;
-  for (const [what, directive, code] of refusedByPolicy) {
-    watched.complaints.length = 0;
+  for (const [title, directive, code] of refusedByPolicy) {
+    watched.problems.length = 0;
     await page.evaluate(`{ ${add}; ${code}; 0 }`);
     const violation = expect.stringContaining(`securitypolicyviolation ${directive} `);
-    await soon(() => expect([what, watched.complaints]).toEqual([what, expect.arrayContaining([violation])]));
+    await eventually(() => expect([title, watched.problems]).toEqual([title, expect.arrayContaining([violation])]));
   }
 });
 
 /** Retries for two seconds. */
-async function soon(assertion: () => void): Promise<void> {
+async function eventually(assertion: () => void): Promise<void> {
   for (let tries = 0; tries < 40; tries += 1) {
     try {
       return assertion();
@@ -243,17 +243,17 @@ test('the page does not scroll horizontally on a phone', async () => {
     for (const schema of await operation(name).getByRole('tab', { name: 'Schema' }).all()) await schema.click();
   expect(await operation('endSession').locator('.model-box').count()).toBeGreaterThan(1);
   expect(await page.evaluate('[document.documentElement.scrollWidth, innerWidth]')).toEqual([360, 360]);
-  expect(watched.complaints).toEqual([]);
+  expect(watched.problems).toEqual([]);
 });
 
 test.each([
   ['light', 'rgb(255, 255, 255)'],
   ['dark', 'rgb(28, 32, 34)'],
-] as const)('the page is %s where its reader wants that', async (colorScheme, background) => {
+] as const)('the page is %s if the user prefers that', async (colorScheme, background) => {
   await newPage({ ...phone, colorScheme });
   await open();
   await unfold('getMe');
   await operation('getMe').screenshot({ path: pathOf(`phone-${colorScheme}`) });
   expect(await page.evaluate('getComputedStyle(document.documentElement).backgroundColor')).toBe(background);
-  expect(watched.complaints).toEqual([]);
+  expect(watched.problems).toEqual([]);
 });

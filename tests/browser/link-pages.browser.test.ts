@@ -58,7 +58,7 @@ const withoutScript: BrowserContextOptions = { javaScriptEnabled: false };
 
 /** The message of the browser for an expected error status. */
 const ofStatus = /^Failed to load resource: the server responded with a status of \d+/;
-const complaints = () => watched.complaints.filter((complaint) => !ofStatus.test(complaint));
+const problems = () => watched.problems.filter((problem) => !ofStatus.test(problem));
 
 const headings: Record<string, string> = {
   verify: 'Verify your email address',
@@ -227,7 +227,7 @@ test.each(Object.keys(states))(
         expect([screen, colorScheme, await violations()]).toEqual([screen, colorScheme, []]);
       }
     expect(new Set(watched.requests.map((url) => new URL(url).origin))).toEqual(new Set([new URL(page.url()).origin]));
-    expect(complaints()).toEqual([]);
+    expect(problems()).toEqual([]);
   },
 );
 
@@ -244,5 +244,5 @@ test('axe detects violations, and the CSP blocks scripts', async () => {
   );
   await page.evaluate(`document.body.append(Object.assign(document.createElement('script'), { text: '1' }))`);
   await blocked;
-  expect(complaints()).not.toEqual([]);
+  expect(problems()).not.toEqual([]);
 });

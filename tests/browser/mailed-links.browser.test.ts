@@ -4,7 +4,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
 import { startBrowser, watch, type Watched } from '../support/browser.ts';
 import { freePort } from '../support/free-port.ts';
-import type { Mail } from '../support/mailbox.ts';
+import type { SentEmail } from '../support/mailbox.ts';
 
 const newPassword = 'a quieter mare and no battery';
 
@@ -34,7 +34,7 @@ afterEach(() => context.close());
 
 const requestedOrigins = () => [...new Set(watched.requests.map((url) => new URL(url).origin))];
 
-const open = ({ link = '' }: Mail) => page.goto(link);
+const open = ({ link = '' }: SentEmail) => page.goto(link);
 const heading = () => page.locator('h1').innerText();
 async function press(name: string): Promise<void> {
   const answered = page.waitForEvent('load');
@@ -48,7 +48,7 @@ async function setPassword(text: string): Promise<void> {
 
 test('a user verifies an email address with the link once', async () => {
   const { email, access_token: token } = await app.register();
-  const message = await app.nextMail(email);
+  const message = await app.nextEmail(email);
   await open(message);
   await press('Verify email address');
   expect(await heading()).toBe('Your email address is verified');
@@ -61,9 +61,9 @@ test('a user verifies an email address with the link once', async () => {
 
 test('a user resets a forgotten password', async () => {
   const { email } = await app.register();
-  await app.nextMail(email);
+  await app.nextEmail(email);
   await app.post('/forgot-password', { email });
-  await open(await app.nextMail(email));
+  await open(await app.nextEmail(email));
   await setPassword('AdaLovelace1');
   expect(await page.getByRole('alert').innerText()).toMatch(/too similar to your name/);
   await setPassword(newPassword);
@@ -74,17 +74,17 @@ test('a user resets a forgotten password', async () => {
 
 test('a user undoes a change of the email address by someone else', async () => {
   const { email, access_token: token } = await app.register();
-  await app.nextMail(email);
+  await app.nextEmail(email);
   const next = freshEmail();
   await app.post('/me/email', { new_email: next, current_password: password }, token);
-  await open(await app.nextMail(next));
+  await open(await app.nextEmail(next));
   await press('Verify email address');
   expect((await app.login(next)).status).toBe(200);
-  await open(await app.nextMail(email));
+  await open(await app.nextEmail(email));
   await press('Undo the change');
   expect(await heading()).toBe('Your email address was restored');
   expect((await app.login(next)).status).toBe(401);
-  await open(await app.nextMail(email));
+  await open(await app.nextEmail(email));
   await setPassword(newPassword);
   expect((await app.login(email, newPassword)).status).toBe(200);
   expect(requestedOrigins()).toEqual([app.config.baseUrl]);

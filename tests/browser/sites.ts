@@ -56,9 +56,9 @@ async function makeCertificate(): Promise<{ key: Buffer; cert: Buffer }> {
 /** Forwards a request like a TLS proxy. */
 function forward(serviceUrl: string, req: IncomingMessage, res: ServerResponse): void {
   const headers = { ...req.headers, 'x-forwarded-for': req.socket.remoteAddress, 'x-forwarded-proto': 'https' };
-  const upstream = request(new URL(req.url ?? '/', serviceUrl), { method: req.method, headers }, (answer) => {
-    res.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(res);
+  const upstream = request(new URL(req.url ?? '/', serviceUrl), { method: req.method, headers }, (response) => {
+    res.writeHead(response.statusCode ?? 502, response.headers);
+    response.pipe(res);
   });
   upstream.on('error', () => res.destroy());
   req.pipe(upstream);

@@ -6,7 +6,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password } from '../harness.ts';
 import { startBrowser, watch } from '../support/browser.ts';
 import { createDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { origins, type Sites, startSites } from './sites.ts';
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
@@ -23,7 +23,7 @@ beforeAll(async () => {
     CORS_ORIGINS: origins.app,
     TRUST_PROXY: '1',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   const app = {
     '/config.js': { text: `export const service = '${origins.auth}';`, type: 'text/javascript' },
     '/keyturn-client/': { folder: 'dist/client' },
@@ -105,12 +105,14 @@ test('after sign-up the app shows the user, and scripts cannot read the refresh 
   const email = await register(page);
   expect(await shownUser(page)).toBe(`Ada Lovelace (${email})`);
   await screenshot(page, 'spa-signed-in');
-  const kept = await page.evaluate('JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])');
-  expect(kept).toBe('["",{},{}]');
+  const storedData = await page.evaluate(
+    'JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])',
+  );
+  expect(storedData).toBe('["",{},{}]');
   const [cookie] = await context.cookies(origins.auth);
   expect(cookie).toMatchObject({ name: '__Host-refresh_token', httpOnly: true, secure: true, sameSite: 'Lax' });
   // The app checks for an existing session at its start, which causes one 401 in the console.
-  expect(watched.complaints.filter((complaint) => !/401|favicon|404/.test(complaint))).toEqual([]);
+  expect(watched.problems.filter((problem) => !/401|favicon|404/.test(problem))).toEqual([]);
 });
 
 test('a reload keeps the user logged in', async () => {
@@ -183,6 +185,6 @@ test('a wrong password shows an error and creates no session', async () => {
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill('not it');
   await page.getByRole('button', { name: 'Log in' }).click();
-  await page.getByText('The e-mail address or the password is not right.').waitFor();
+  await page.getByText('The email address or the password is incorrect.').waitFor();
   expect(await context.cookies(origins.auth)).toEqual([]);
 });

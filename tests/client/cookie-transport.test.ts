@@ -4,7 +4,7 @@ import { type Client, createClient, type ClientOptions } from '../../src/client/
 import { freshEmail, password } from '../harness.ts';
 import type { Fault } from '../support/faulty-proxy.ts';
 import { generationOf } from '../support/refresh-tokens.ts';
-import { letPass } from '../support/session-rows.ts';
+import { passTime } from '../support/session-rows.ts';
 import { displayName, errorOf, flushCallbacks, recordEvents, useBackend } from './support.ts';
 
 const origin = 'https://app.example.com';
@@ -68,7 +68,7 @@ test('a session survives a reload, and no request body contains the refresh toke
   const reloaded = openTab(jar);
   expect(await reloaded.client.resume()).toMatchObject({ sessionId });
   expect((await reloaded.client.fetch('/me')).status).toBe(200);
-  expect(backend.proxy.seen.map(({ path }) => path)).toEqual(['/register', '/csrf', '/refresh', '/me']);
+  expect(backend.proxy.requests.map(({ path }) => path)).toEqual(['/register', '/csrf', '/refresh', '/me']);
   expect(backend.requestsTo('/refresh').map(({ body }) => body)).toEqual(['']);
   expect(generationOf(tokenIn(jar))).toBe(1);
 });
@@ -77,15 +77,15 @@ test('resume returns null without an event if the browser has no cookie', async 
   const { client, events } = openTab();
   expect(await client.resume()).toBeNull();
   expect(events).toEqual([]);
-  expect(backend.proxy.seen.map(({ path }) => path)).toEqual(['/csrf']);
+  expect(backend.proxy.requests.map(({ path }) => path)).toEqual(['/csrf']);
 });
 
 test.each<[string, Fault]>([
-  ['a lost response', 'loseAnswer'],
-  ['a truncated response', 'cutAnswer'],
+  ['a lost response', 'loseResponse'],
+  ['a truncated response', 'cutResponse'],
   ['a duplicated request', 'duplicate'],
   ['a 403 of a proxy', { status: 403, body: 'blocked' }],
-  ['a 503', { status: 503, headers: { 'retry-after': '0' }, seen: true }],
+  ['a 503', { status: 503, headers: { 'retry-after': '0' }, forwards: true }],
 ])('the session survives %s', async (_, fault) => {
   const { jar, sessionId } = await signUp();
   backend.failNext('/refresh', fault);
@@ -99,7 +99,7 @@ test.each<[string, Fault]>([
 
 test('retries GET /csrf after a lost response', async () => {
   const { jar, sessionId } = await signUp();
-  backend.failNext('/csrf', 'loseAnswer', 'portal');
+  backend.failNext('/csrf', 'loseResponse', 'portal');
   expect(await openTab(jar).client.resume()).toMatchObject({ sessionId });
 });
 
@@ -182,7 +182,7 @@ describe('logout', () => {
 
 test('tells the app why a session ended while the page was closed', async () => {
   const { jar, sessionId } = await signUp();
-  await letPass(backend.app.sql, 31 * 86_400, [sessionId]);
+  await passTime(backend.app.sql, 31 * 86_400, [sessionId]);
   const { client, events } = openTab(jar);
   expect(await client.resume()).toBeNull();
   await flushCallbacks();

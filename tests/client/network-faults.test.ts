@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createClient } from '../../src/client/index.ts';
 import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { generationOf } from '../support/refresh-tokens.ts';
-import { letPass, readSession } from '../support/session-rows.ts';
+import { passTime, readSession } from '../support/session-rows.ts';
 import { errorOf, flushCallbacks, makeStorage, restart, signUp, useBackend } from './support.ts';
 
 const backend = useBackend();
@@ -17,16 +17,16 @@ const retryInOneMinute = { 'retry-after': '60' };
 describe('the client repeats the refresh token and keeps the session after', () => {
   test.each<[string, Fault]>([
     ['a lost request', 'loseRequest'],
-    ['a lost response', 'loseAnswer'],
-    ['a truncated response', 'cutAnswer'],
-    ['half a response with a matching content length', 'halveAnswer'],
-    ['a response that never arrives', 'swallowAnswer'],
+    ['a lost response', 'loseResponse'],
+    ['a truncated response', 'cutResponse'],
+    ['half a response with a matching content length', 'halveResponse'],
+    ['a response that never arrives', 'withholdResponse'],
     ['a request that the network duplicated', 'duplicate'],
     ['the page of a captive portal', 'portal'],
     ['a 502 of a proxy', { status: 502, body: '<h1>Bad Gateway</h1>' }],
     ['a 401 of a proxy', { status: 401, body: '<h1>Who are you?</h1>' }],
     ['a 403 of a proxy', { status: 403, body: 'blocked' }],
-    ['a 503 after the rotation', { status: 503, headers: retryNow, seen: true }],
+    ['a 503 after the rotation', { status: 503, headers: retryNow, forwards: true }],
     ['a 429', { status: 429, headers: retryNow }],
     ['a 500', { status: 500, body: '{}' }],
   ])('%s', async (_, fault) => {
@@ -49,7 +49,7 @@ test('does not follow a redirect with the refresh token', async () => {
   const { client, sessionId } = await signUp(backend);
   backend.failNext('/refresh', { status: 307, headers: { location: `${other.baseUrl}/refresh` } });
   expect(await restart(backend, client).resume()).toMatchObject({ sessionId });
-  expect(other.seen).toEqual([]);
+  expect(other.requests).toEqual([]);
   await other.close();
 });
 
@@ -147,7 +147,7 @@ test('the session continues after a week of sleep', async () => {
   const { client, sessionId } = await signUp(backend);
   await withAdjustableClock(async (advance) => {
     advance(7 * 86_400);
-    await letPass(backend.app.sql, 7 * 86_400, [sessionId]);
+    await passTime(backend.app.sql, 7 * 86_400, [sessionId]);
     expect((await client.fetch('/me')).status).toBe(200);
     expect(client.events).toEqual([sessionId]);
   });
@@ -158,12 +158,12 @@ describe('the client signs out, removes the token and reports the reason', () =>
     const { client, sessionId } = await signUp(backend);
     const { sql } = backend.app;
     const token = client.storage.token;
-    if (reason === 'expired') await letPass(sql, 31 * 86_400, [sessionId]);
+    if (reason === 'expired') await passTime(sql, 31 * 86_400, [sessionId]);
     if (reason === 'unknown_session') await sql.query('DELETE FROM sessions WHERE id = $1', [sessionId]);
     if (reason === 'revoked') await backend.app.post('/logout', { refresh_token: token });
     if (reason === 'reused') {
       await backend.app.refresh(token ?? '');
-      await letPass(sql, 60, [sessionId]);
+      await passTime(sql, 60, [sessionId]);
     }
     const app = restart(backend, client);
     expect(await errorOf(app.accessToken())).toMatchObject({ code: 'signed_out', reason });
@@ -188,11 +188,11 @@ describe('the client signs out, removes the token and reports the reason', () =>
 test('without a stored token, resume returns null without an event or a request', async () => {
   const { client } = await signUp(backend);
   await client.logout();
-  backend.proxy.seen.length = 0;
+  backend.proxy.requests.length = 0;
   const app = restart(backend, client);
   expect(await app.resume()).toBeNull();
   expect(app.events).toEqual([]);
-  expect(backend.proxy.seen).toEqual([]);
+  expect(backend.proxy.requests).toEqual([]);
 });
 
 test('rejects a timeoutMs that leaves no time for a retry within the grace period', () => {

@@ -118,7 +118,7 @@ describe('logout', () => {
 
   test('a logout is retried until the service receives it', async () => {
     const { client, sessionId } = await signUp(backend);
-    backend.failNext('/logout', 'loseRequest', 'loseAnswer');
+    backend.failNext('/logout', 'loseRequest', 'loseResponse');
     await client.logout();
     expect(backend.requestsTo('/logout')).toHaveLength(3);
     expect(await backend.revokedReason(sessionId)).not.toBeNull();
@@ -241,7 +241,7 @@ test('no URL and no error contains a token or a password', async () => {
   const email = freshEmail();
   await client.register({ email, password, display_name: displayName });
   const secrets = [client.storage.token ?? '', await client.accessToken(), password];
-  backend.failAll('cutAnswer');
+  backend.failAll('cutResponse');
   const errors = [await errorOf(restart(backend, client, { retryTimeoutMs: 300 }).accessToken())];
   errors.push(await errorOf(client.logoutAll()), await errorOf(client.login({ email, password })));
   backend.recover();
@@ -250,6 +250,6 @@ test('no URL and no error contains a token or a password', async () => {
   for (const secret of secrets) {
     for (const error of errors)
       expect(JSON.stringify([error, error.message, error.stack, String(error.cause)])).not.toContain(secret);
-    for (const { path } of backend.proxy.seen) expect(path).not.toContain(secret);
+    for (const { path } of backend.proxy.requests) expect(path).not.toContain(secret);
   }
 });

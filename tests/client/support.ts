@@ -8,7 +8,7 @@ import {
   type TokenStorage,
 } from '../../src/client/index.ts';
 import { freshEmail, password, startApp, type Settings, type TestApp } from '../harness.ts';
-import { type Fault, type FaultyProxy, type Seen, startFaultyProxy } from '../support/faulty-proxy.ts';
+import { type Fault, type FaultyProxy, type ProxiedRequest, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { readSession } from '../support/session-rows.ts';
 
 export const displayName = 'Ada Lovelace';
@@ -20,7 +20,7 @@ export interface Backend {
   failNext(path: string, ...faults: (Fault | undefined)[]): void;
   failAll(fault: Fault): void;
   recover(): void;
-  requestsTo(path: string): Seen[];
+  requestsTo(path: string): ProxiedRequest[];
   untilRequested(path: string): Promise<void>;
   revokedReason(sessionId: string): Promise<string | null>;
 }
@@ -39,7 +39,7 @@ export function useBackend(settings: Settings = {}): Backend {
   });
   afterEach(() => {
     backend.recover();
-    proxy.seen.length = 0;
+    proxy.requests.length = 0;
   });
   const backend: Backend = {
     get app() {
@@ -48,10 +48,10 @@ export function useBackend(settings: Settings = {}): Backend {
     get proxy() {
       return proxy;
     },
-    failNext: (path, ...faults) => void (proxy.weather = (call) => (call.path === path ? faults.shift() : undefined)),
-    failAll: (fault) => void (proxy.weather = () => fault),
-    recover: () => void (proxy.weather = () => undefined),
-    requestsTo: (path) => proxy.seen.filter((request) => request.path === path),
+    failNext: (path, ...faults) => void (proxy.faultRule = (call) => (call.path === path ? faults.shift() : undefined)),
+    failAll: (fault) => void (proxy.faultRule = () => fault),
+    recover: () => void (proxy.faultRule = () => undefined),
+    requestsTo: (path) => proxy.requests.filter((request) => request.path === path),
     async untilRequested(path) {
       while (backend.requestsTo(path).length === 0) await flushCallbacks();
     },

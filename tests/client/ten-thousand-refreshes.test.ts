@@ -13,20 +13,20 @@ const retryNow = { 'retry-after': '0' };
 /** Every fifth request gets one of these. */
 const faults: Fault[] = [
   'loseRequest',
-  'loseAnswer',
-  'cutAnswer',
-  'halveAnswer',
+  'loseResponse',
+  'cutResponse',
+  'halveResponse',
   'delay',
   'duplicate',
   'portal',
   { status: 502, body: '<h1>Bad Gateway</h1>' },
-  { status: 503, headers: retryNow, seen: true },
+  { status: 503, headers: retryNow, forwards: true },
   { status: 429, headers: retryNow },
-  { status: 504, seen: true },
+  { status: 504, forwards: true },
 ];
 const faultRate = 0.2;
 /** Low, because each of these waits for a timeout. */
-const swallowRate = 0.004;
+const withholdRate = 0.004;
 
 /** mulberry32: the same faults in every run. */
 function makeRandom(seed: number): () => number {
@@ -47,7 +47,7 @@ test('10,000 refreshes over a faulty network sign no user out', async () => {
     startFaultyProxy(workers.at(index).baseUrl, ({ path }) => {
       if (path !== '/refresh') return undefined;
       const roll = random();
-      if (roll < swallowRate) return 'swallowAnswer';
+      if (roll < withholdRate) return 'withholdResponse';
       if (roll > faultRate) return undefined;
       faultCount += 1;
       return faults[Math.floor(random() * faults.length)];

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshEmail, password } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { partitionByToolchain } from '../support/toolchains.ts';
 import {
   codeBlocks,
@@ -47,7 +47,7 @@ let service: ServiceProcess;
 beforeAll(async () => {
   database = await createDatabase();
   service = await startService({ DATABASE_URL: database.url });
-  await whenReady(service);
+  await waitUntilReady(service);
 });
 afterAll(async () => {
   await service.stop();

@@ -3,21 +3,21 @@ import fc from 'fast-check';
 import { audience, type Forger, goodClaims, issuer, makeForger, type Members, now, verdict } from './forger.ts';
 
 // Tokens with valid signatures and invalid claims.
-let ours: Forger;
+let service: Forger;
 let good: string;
 beforeAll(async () => {
-  ours = await makeForger();
-  good = await ours.sign();
+  service = await makeForger();
+  good = await service.sign();
 });
 
-const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: ours.key.kid });
-const judge = (claims: Members) => verdict(ours.verify, ours.craft(header(), { ...goodClaims, ...claims }));
+const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: service.key.kid });
+const judge = (claims: Members) => verdict(service.verify, service.craft(header(), { ...goodClaims, ...claims }));
 
 /** Inserts the claim as raw text, for numbers that JSON.stringify cannot produce. */
 const judgeText = (claim: string, text: string) =>
   verdict(
-    ours.verify,
-    ours.craft(
+    service.verify,
+    service.craft(
       header(),
       JSON.stringify({ ...goodClaims, [claim]: '@' }).replace('"@"', () => text),
     ),
@@ -61,7 +61,7 @@ test('sub and sid must be ids', () => {
 
 test('a scope that is not a string grants no scope', () => {
   for (const scope of [undefined, null, ['profile'], { profile: true }, 7]) {
-    const principal = () => ours.verify(ours.craft(header(), { ...goodClaims, scope }));
+    const principal = () => service.verify(service.craft(header(), { ...goodClaims, scope }));
     const scopes = judge({ scope }) === 'accepted' ? principal().scopes : [];
     expect(scopes).not.toContain('profile');
   }
@@ -76,7 +76,7 @@ describe('after any change,', () => {
     for (let bit = 0; bit < 512; bit += 1) {
       const changed = bytes(signature);
       changed.writeUInt8(changed.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
-      expect(verdict(ours.verify, `${head}.${body}.${changed.toString('base64url')}`)).toBe('refused');
+      expect(verdict(service.verify, `${head}.${body}.${changed.toString('base64url')}`)).toBe('refused');
     }
   });
 
@@ -90,7 +90,7 @@ describe('after any change,', () => {
     const half = raw.subarray(0, 32);
     const others = [der, Buffer.alloc(64), Buffer.concat([zero, half]), Buffer.concat([half, zero]), Buffer.alloc(0)];
     for (const other of [...others, raw.subarray(0, 63), Buffer.concat([raw, Buffer.alloc(1)]), Buffer.alloc(64, 255)])
-      expect(verdict(ours.verify, `${head}.${body}.${other.toString('base64url')}`)).toBe('refused');
+      expect(verdict(service.verify, `${head}.${body}.${other.toString('base64url')}`)).toBe('refused');
   });
 
   test('a token has one valid encoding', () => {
@@ -104,17 +104,17 @@ describe('after any change,', () => {
     aliases.push(`${good}=`, `${good}==`, `${good}\n`, ` ${good}`, good.replace('.', ' .'), good.replace('.', '=.'));
     const dashed = good.replaceAll('-', '+').replaceAll('_', '/');
     if (dashed !== good) aliases.push(dashed);
-    for (const alias of aliases) expect([alias, verdict(ours.verify, alias)]).toEqual([alias, 'refused']);
+    for (const alias of aliases) expect([alias, verdict(service.verify, alias)]).toEqual([alias, 'refused']);
   });
 
   test('a token with one character changed, removed or added is refused', () => {
     const character = fc.constantFrom(...Array.from('ABYZabyz0189-_.=+/ \n\0é'));
     fc.assert(
-      fc.property(fc.nat(good.length - 1), character, fc.nat(2), (at, other, way) => {
-        const end = good.slice(at + (way === 2 ? 0 : 1));
-        const changed = good.slice(0, at) + (way === 1 ? '' : other) + end;
+      fc.property(fc.nat(good.length - 1), character, fc.nat(2), (at, other, edit) => {
+        const end = good.slice(at + (edit === 2 ? 0 : 1));
+        const changed = good.slice(0, at) + (edit === 1 ? '' : other) + end;
         fc.pre(changed !== good);
-        expect(verdict(ours.verify, changed)).toBe('refused');
+        expect(verdict(service.verify, changed)).toBe('refused');
       }),
       { numRuns: 1500 },
     );
@@ -123,7 +123,7 @@ describe('after any change,', () => {
   test('random text is refused', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary' }), { maxLength: 5 }), (parts) => {
-        expect(verdict(ours.verify, parts.join('.'))).toBe('refused');
+        expect(verdict(service.verify, parts.join('.'))).toBe('refused');
       }),
     );
   });
@@ -132,7 +132,7 @@ describe('after any change,', () => {
     fc.assert(
       fc.property(fc.constantFrom('alg', 'typ', 'kid'), anything, (name, value) => {
         const changed = { ...header(), [name]: value };
-        expect(verdict(ours.verify, ours.craft(changed, goodClaims))).toBe('refused');
+        expect(verdict(service.verify, service.craft(changed, goodClaims))).toBe('refused');
       }),
       { numRuns: 300 },
     );
@@ -160,11 +160,11 @@ describe('after any change,', () => {
         fc.constantFrom(...Object.keys(goodClaims), '__proto__', 'cnf', 'toString'),
         anything,
         (name, value) => {
-          const token = ours.craft(
+          const token = service.craft(
             header(),
             JSON.stringify(goodClaims).replace('{', `{${JSON.stringify(name)}:${JSON.stringify(value)},`),
           );
-          expect(['accepted', 'refused']).toContain(verdict(ours.verify, token));
+          expect(['accepted', 'refused']).toContain(verdict(service.verify, token));
           expect(['accepted', 'refused']).toContain(judge({ [name]: value }));
         },
       ),

@@ -27,12 +27,12 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** How two endpoints respond to the token: `refused`, or the response. */
-async function answersTo(token: string): Promise<string[]> {
-  const answers = [await app.get('/me', token), await app.get('/sessions', token)];
-  return answers.map(({ status, body, headers }) => {
-    const answer = `${status} ${body.code} ${headers['www-authenticate']}`;
-    return answer === '401 invalid_access_token Bearer realm="keyturn", error="invalid_token"' ? 'refused' : answer;
+/** The responses of two endpoints to the token: `refused`, or the response itself. */
+async function responsesTo(token: string): Promise<string[]> {
+  const responses = [await app.get('/me', token), await app.get('/sessions', token)];
+  return responses.map(({ status, body, headers }) => {
+    const response = `${status} ${body.code} ${headers['www-authenticate']}`;
+    return response === '401 invalid_access_token Bearer realm="keyturn", error="invalid_token"' ? 'refused' : response;
   });
 }
 
@@ -45,7 +45,7 @@ test('a re-signed copy of a valid token is accepted', async () => {
 test('a token of another service is refused', async () => {
   const other = await startApp();
   const stranger = await other.register();
-  expect(await answersTo(stranger.access_token)).toEqual(refused);
+  expect(await responsesTo(stranger.access_token)).toEqual(refused);
   expect((await other.get('/me', stranger.access_token)).status).toBe(200);
   await other.close();
 });
@@ -55,7 +55,7 @@ test('a token with a forged header or signature is refused', async () => {
   const jwks = (await app.get('/.well-known/jwks.json')).text;
   const [publicJwk] = JSON.parse(jwks).keys;
   expect(
-    await answersTo(
+    await responsesTo(
       await new SignJWT(claims).setProtectedHeader({ ...header, kid: publicJwk.kid }).sign(Buffer.from(jwks)),
     ),
   ).toEqual(refused);
@@ -64,7 +64,7 @@ test('a token with a forged header or signature is refused', async () => {
   for (const changed of [{ typ: { toString: 1 } }, { alg: { toJSON: 1 } }, { kid: ['x'] }, { crit: { length: -1 } }]) {
     const forged = { ...decodeProtectedHeader(account.access_token), ...changed };
     expect(
-      await answersTo(`${Buffer.from(JSON.stringify(forged)).toString('base64url')}.${body}.${signature}`),
+      await responsesTo(`${Buffer.from(JSON.stringify(forged)).toString('base64url')}.${body}.${signature}`),
     ).toEqual(refused);
   }
   for (const token of [
@@ -75,7 +75,7 @@ test('a token with a forged header or signature is refused', async () => {
     '..',
     'A'.repeat(10_000),
   ])
-    expect(await answersTo(token)).toEqual(refused);
+    expect(await responsesTo(token)).toEqual(refused);
 });
 
 test.each<[string, Members, Members]>([
@@ -84,22 +84,22 @@ test.each<[string, Members, Members]>([
   ['that has expired', { exp: Math.floor(Date.now() / 1000) - 1 }, {}],
   ['whose expiry is a text', { exp: '9999999999' }, {}],
   ['without an expiry', { exp: undefined }, {}],
-  ['that is not good yet', { nbf: Math.floor(Date.now() / 1000) + 600 }, {}],
+  ['that is not valid yet', { nbf: Math.floor(Date.now() / 1000) + 600 }, {}],
   ['without a session', { sid: undefined }, {}],
-  ['for a session that is no id', { sid: 'x' }, {}],
-  ['for a session of SQL', { sid: "' OR true --" }, {}],
-  ['for a session that is not there', { sid: '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' }, {}],
-  ['for a session that is a list', { sid: ['x', 'y'] }, {}],
-  ['of another kind', {}, { typ: 'JWT' }],
-  ['of no kind', {}, { typ: undefined }],
+  ['with an invalid session id', { sid: 'x' }, {}],
+  ['with SQL as its session', { sid: "' OR true --" }, {}],
+  ['for a session that does not exist', { sid: '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11' }, {}],
+  ['with a list of sessions', { sid: ['x', 'y'] }, {}],
+  ['with another typ', {}, { typ: 'JWT' }],
+  ['without typ', {}, { typ: undefined }],
 ])('a token %s is refused despite a valid signature', async (_what, claims, header) => {
-  expect(await answersTo(await resign(claims, header))).toEqual(refused);
+  expect(await responsesTo(await resign(claims, header))).toEqual(refused);
 });
 
 test('a token whose subject is not an id is refused', async () => {
   for (const sub of [undefined, 'x', 7, null, '']) {
     const token = await resign({ sub });
-    expect(await answersTo(token)).toEqual(refused);
+    expect(await responsesTo(token)).toEqual(refused);
     expect((await app.post('/logout/all', undefined, token)).status).toBe(401);
     const { session_id: id } = account;
     expect((await app.call('delete', `/sessions/${id}`, { token })).status).toBe(401);

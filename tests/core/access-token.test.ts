@@ -3,22 +3,22 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { CompactEncrypt, CompactSign, exportJWK, exportSPKI, FlattenedSign, GeneralSign, UnsecuredJWT } from 'jose';
 import { audience, base64url, type Forger, goodClaims, makeForger, now, sessionId, userId, verdict } from './forger.ts';
 
-let ours: Forger;
+let service: Forger;
 let attacker: Forger;
 let rsa: Forger;
 let good: string;
 beforeAll(async () => {
-  [ours, attacker, rsa] = await Promise.all([makeForger(), makeForger(), makeForger('RS256')]);
-  good = await ours.sign();
+  [service, attacker, rsa] = await Promise.all([makeForger(), makeForger(), makeForger('RS256')]);
+  good = await service.sign();
 });
 
-const judge = (token: string) => verdict(ours.verify, token);
-const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: ours.key.kid });
+const judge = (token: string) => verdict(service.verify, token);
+const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: service.key.kid });
 const payload = Buffer.from(JSON.stringify(goodClaims));
 
 describe('a valid token is accepted:', () => {
   test('with its user, session and scopes', () => {
-    expect(ours.verify(good)).toMatchObject({ userId, sessionId, scopes: ['profile', 'sessions'] });
+    expect(service.verify(good)).toMatchObject({ userId, sessionId, scopes: ['profile', 'sessions'] });
   });
 
   test.each(['ES256', 'EdDSA', 'RS256', 'PS256'] as const)('signed by jose with %s', async (alg) => {
@@ -27,17 +27,17 @@ describe('a valid token is accepted:', () => {
   });
 
   test.each(['AT+JWT', 'application/at+jwt', 'Application/AT+JWT'])('with the typ %s', async (typ) => {
-    expect(judge(await ours.sign({}, { typ }))).toBe('accepted');
+    expect(judge(await service.sign({}, { typ }))).toBe('accepted');
   });
 
   test('with a configured audience among others', async () => {
     for (const aud of [audience[1], [audience[1]], ['https://other.example.com', audience[0]]])
-      expect(judge(await ours.sign({ aud }))).toBe('accepted');
+      expect(judge(await service.sign({ aud }))).toBe('accepted');
   });
 
   test('from its first second to its last', async () => {
-    expect(judge(await ours.sign({ exp: now + 1 }))).toBe('accepted');
-    expect(judge(await ours.sign({ nbf: now }))).toBe('accepted');
+    expect(judge(await service.sign({ exp: now + 1 }))).toBe('accepted');
+    expect(judge(await service.sign({ nbf: now }))).toBe('accepted');
   });
 });
 
@@ -49,22 +49,22 @@ describe('the algorithm of the key decides, not the header:', () => {
       const input = `${base64url({ ...header(), alg })}.${base64url(goodClaims)}`;
       for (const signature of ['', good.split('.')[2], 'AA']) expect(judge(`${input}.${signature}`)).toBe('refused');
       expect(judge(input)).toBe('refused');
-      expect(judge(ours.craft({ ...header(), alg }, goodClaims))).toBe('refused');
+      expect(judge(service.craft({ ...header(), alg }, goodClaims))).toBe('refused');
     }
   });
 
   test('HS256 with the public key as the secret, in every encoding', async () => {
-    const publicKey = createPublicKey(ours.privateKey);
+    const publicKey = createPublicKey(service.privateKey);
     const jwk = await exportJWK(publicKey);
     const secrets: (string | Buffer)[] = [
-      JSON.stringify(ours.key.publicJwk),
+      JSON.stringify(service.key.publicJwk),
       JSON.stringify(jwk),
       await exportSPKI(publicKey),
       (await exportSPKI(publicKey)).trim(),
       publicKey.export({ format: 'der', type: 'spki' }),
       Buffer.from(jwk.x ?? '', 'base64url'),
       Buffer.concat(['x', 'y'].map((name) => Buffer.from(String(jwk[name as 'x']), 'base64url'))),
-      ours.key.kid,
+      service.key.kid,
     ];
     for (const secret of secrets) {
       const sign = new CompactSign(payload).setProtectedHeader({ ...header(), alg: 'HS256' });
@@ -82,7 +82,7 @@ describe('the algorithm of the key decides, not the header:', () => {
       'refused',
     );
     for (const alg of ['es256', 'ES384', 'ES256K', 'EdDSA', 'RS256', ['ES256'], 'ES256 '])
-      expect(judge(ours.craft({ ...header(), alg }, goodClaims))).toBe('refused');
+      expect(judge(service.craft({ ...header(), alg }, goodClaims))).toBe('refused');
   });
 });
 
@@ -101,67 +101,72 @@ describe('a token without the type of an access token is refused:', () => {
     1,
     ['at+jwt'],
     { toString: 1 },
-  ])('typ %j', (typ) => expect(judge(ours.craft({ ...header(), typ }, goodClaims))).toBe('refused'));
+  ])('typ %j', (typ) => expect(judge(service.craft({ ...header(), typ }, goodClaims))).toBe('refused'));
 
   test('no typ', () => {
-    expect(judge(ours.craft({ alg: 'ES256', kid: ours.key.kid }, goodClaims))).toBe('refused');
+    expect(judge(service.craft({ alg: 'ES256', kid: service.key.kid }, goodClaims))).toBe('refused');
   });
 });
 
 describe('a key that the token contains or points to is ignored:', () => {
   test('an unknown or missing kid', async () => {
-    for (const kid of [attacker.key.kid, '', '../../dev/null', "' OR 1=1--", null, 7, [ours.key.kid], '__proto__'])
-      expect(judge(ours.craft({ ...header(), kid }, goodClaims))).toBe('refused');
-    expect(judge(ours.craft({ alg: 'ES256', typ: 'at+jwt' }, goodClaims))).toBe('refused');
+    for (const kid of [attacker.key.kid, '', '../../dev/null', "' OR 1=1--", null, 7, [service.key.kid], '__proto__'])
+      expect(judge(service.craft({ ...header(), kid }, goodClaims))).toBe('refused');
+    expect(judge(service.craft({ alg: 'ES256', typ: 'at+jwt' }, goodClaims))).toBe('refused');
     expect(judge(await attacker.sign())).toBe('refused');
   });
 
   test('a key of another service with our key id', async () => {
     expect(verdict(attacker.verify, await attacker.sign())).toBe('accepted');
-    expect(judge(await attacker.sign({}, { kid: ours.key.kid }))).toBe('refused');
+    expect(judge(await attacker.sign({}, { kid: service.key.kid }))).toBe('refused');
   });
 
   test('an attacker’s key in the header', async () => {
     const jwk = attacker.key.publicJwk;
     const x5c = [createPublicKey(attacker.privateKey).export({ format: 'der', type: 'spki' }).toString('base64')];
-    const lures = [{ jwk }, { jku: 'https://evil.example/jwks.json' }, { x5c }, { x5u: 'https://evil.example/x5c' }];
-    for (const lure of lures)
-      for (const kid of [ours.key.kid, attacker.key.kid])
-        expect(judge(await attacker.sign({}, { ...lure, kid }))).toBe('refused');
+    const extraHeaders = [
+      { jwk },
+      { jku: 'https://evil.example/jwks.json' },
+      { x5c },
+      { x5u: 'https://evil.example/x5c' },
+    ];
+    for (const extra of extraHeaders)
+      for (const kid of [service.key.kid, attacker.key.kid])
+        expect(judge(await attacker.sign({}, { ...extra, kid }))).toBe('refused');
   });
 });
 
 describe('only the compact serialization is accepted:', () => {
   test('critical extensions are refused, even those that jose supports', async () => {
     const extended = new CompactSign(payload).setProtectedHeader({ ...header(), crit: ['exp'], exp: now + 900 });
-    expect(judge(await extended.sign(ours.privateKey, { crit: { exp: true } }))).toBe('refused');
+    expect(judge(await extended.sign(service.privateKey, { crit: { exp: true } }))).toBe('refused');
     for (const crit of [[], ['b64'], ['exp'], null, 'exp', false])
-      expect(judge(ours.craft({ ...header(), crit }, goodClaims))).toBe('refused');
+      expect(judge(service.craft({ ...header(), crit }, goodClaims))).toBe('refused');
   });
 
   test('an unencoded payload (b64: false) is refused', async () => {
     const protectedHeader = { ...header(), b64: false, crit: ['b64'] };
-    const flat = await new FlattenedSign(payload).setProtectedHeader(protectedHeader).sign(ours.privateKey);
+    const flat = await new FlattenedSign(payload).setProtectedHeader(protectedHeader).sign(service.privateKey);
     expect(judge(`${flat.protected}.${payload.toString()}.${flat.signature}`)).toBe('refused');
     expect(judge(`${flat.protected}.${base64url(goodClaims)}.${flat.signature}`)).toBe('refused');
     expect(judge(`${flat.protected}..${flat.signature}`)).toBe('refused');
   });
 
   test('an encrypted token is refused', async () => {
-    const publicKey = createPublicKey(ours.privateKey);
+    const publicKey = createPublicKey(service.privateKey);
     const encrypted = new CompactEncrypt(Buffer.from(good)).setProtectedHeader({
       alg: 'ECDH-ES',
       enc: 'A256GCM',
       typ: 'at+jwt',
-      kid: ours.key.kid,
+      kid: service.key.kid,
     });
     expect(judge(await encrypted.encrypt(publicKey))).toBe('refused');
   });
 
   test('the JSON serialization is refused', async () => {
-    const flat = await new FlattenedSign(payload).setProtectedHeader(header()).sign(ours.privateKey);
+    const flat = await new FlattenedSign(payload).setProtectedHeader(header()).sign(service.privateKey);
     const general = new GeneralSign(payload);
-    general.addSignature(ours.privateKey).setProtectedHeader(header());
+    general.addSignature(service.privateKey).setProtectedHeader(header());
     for (const json of [flat, await general.sign()]) expect(judge(JSON.stringify(json))).toBe('refused');
     expect(judge(`${flat.protected}.${flat.payload}.${flat.signature}`)).toBe('accepted');
   });
@@ -182,8 +187,8 @@ describe('only the compact serialization is accepted:', () => {
 
   test('a header or payload that is not a JSON object is refused', () => {
     for (const part of ['', 'null', '7', '"at+jwt"', '[]', '{', '{"exp":NaN}', `${JSON.stringify(goodClaims)}}`]) {
-      expect(judge(ours.craft(header(), part))).toBe('refused');
-      expect(judge(ours.craft(part, goodClaims))).toBe('refused');
+      expect(judge(service.craft(header(), part))).toBe('refused');
+      expect(judge(service.craft(part, goodClaims))).toBe('refused');
     }
   });
 });

@@ -67,7 +67,7 @@ export async function makeForger(alg: SigningAlg = 'ES256'): Promise<Forger> {
   };
 }
 
-/** Returns the result of the verification. Rethrows other errors, which the service would answer with 500. */
+/** Returns the result of the verification. Rethrows other errors, for which the service would return 500. */
 export function verdict(verify: VerifyAccessToken, token: string): 'accepted' | 'refused' {
   try {
     verify(token);

@@ -175,14 +175,14 @@ describe('with several master keys', () => {
   test('the first creates tokens, all verify them, and a session stays with its key', () => {
     const before = makeRatchet(deriveMasterKeys([old]));
     const after = makeRatchet(deriveMasterKeys([fresh]));
-    const veteran = formatToken(before.start(sessionId));
-    const newcomer = formatToken(both.start(sessionId));
-    expect([after.parse(veteran), before.parse(newcomer)]).toEqual([undefined, undefined]);
-    expect(after.parse(newcomer)).toBeDefined();
+    const oldToken = formatToken(before.start(sessionId));
+    const newToken = formatToken(both.start(sessionId));
+    expect([after.parse(oldToken), before.parse(newToken)]).toEqual([undefined, undefined]);
+    expect(after.parse(newToken)).toBeDefined();
 
     const salt = newSalt();
-    const rotated = formatToken(next(parsed(veteran, both), salt));
-    expect(rotated).toBe(formatToken(next(parsed(veteran, before), salt)));
+    const rotated = formatToken(next(parsed(oldToken, both), salt));
+    expect(rotated).toBe(formatToken(next(parsed(oldToken, before), salt)));
     expect(before.parse(rotated)).toBeDefined();
   });
 });

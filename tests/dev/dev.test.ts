@@ -62,7 +62,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function whenGone(pid: number): Promise<void> {
+async function waitUntilEnded(pid: number): Promise<void> {
   for (let tries = 0; tries < 100 && isRunning(pid); tries += 1) await new Promise((done) => setTimeout(done, 50));
   expect(isRunning(pid)).toBe(false);
 }
@@ -74,18 +74,18 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
     .split('\n')
     .filter((line) => /^(curl|TOKENS=)/.test(line));
   const { stdout } = await run('sh', ['-c', lines.join('\n')]);
-  const answers = stdout
+  const responses = stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-  const [registered, loggedIn, refreshed, me] = answers;
-  expect(answers).toHaveLength(4);
+  const [registered, loggedIn, refreshed, me] = responses;
+  expect(responses).toHaveLength(4);
   expect(refreshed?.['session_id']).toBe(loggedIn?.['session_id']);
   expect(refreshed?.['refresh_token']).not.toBe(loggedIn?.['refresh_token']);
   expect(me).toEqual(registered?.['user']);
   const [firstPostgres, email] = [await postgresPid(), String(me?.['email'])];
   expect(await first.signal('SIGINT')).toBe(0);
-  await whenGone(firstPostgres);
+  await waitUntilEnded(firstPostgres);
 
   const second = await startDev();
   const secondPostgres = await postgresPid();
@@ -97,7 +97,7 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
   await second.signal('SIGKILL');
 
   const third = await startDev();
-  await whenGone(secondPostgres);
+  await waitUntilEnded(secondPostgres);
   expect((await third.login(email, password)).status).toBe(200);
   expect(await third.signal('SIGTERM')).toBe(0);
 }, 60_000);

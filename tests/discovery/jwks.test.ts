@@ -45,7 +45,7 @@ describe('the key set', () => {
     const settings = { MASTER_KEYS: Buffer.alloc(32, 4).toString('base64url') };
     const first = await startApp(settings);
     const add = (members: object) => first.db.signingKeys.addToPublicJwks(members);
-    await add({ note: 'internal', oops: { d: 'secret' } });
+    await add({ note: 'internal', extra: { d: 'secret' } });
     const second = await startApp(settings, { databaseUrl: first.databaseUrl });
     expect((await second.get(path)).text).toBe((await first.get(path)).text);
     await second.close();
@@ -85,7 +85,7 @@ describe('a conditional request', () => {
     ['its tag as a weak tag', (etag: string) => `W/${etag}`],
     ['its tag among others', (etag: string) => `"other", ${etag}`],
     ['anything', () => '*'],
-  ])('with %s gets a 304 with the headers and without the keys', async (_what, match) => {
+  ])('with %s returns 304 with the headers and without the keys', async (_what, match) => {
     const { headers, status, text } = await conditional(match);
     expect(status).toBe(304);
     expect(text).toBe('');
@@ -100,7 +100,7 @@ describe('a conditional request', () => {
     ['another tag', () => '"other"'],
     ['a part of its tag', (etag: string) => `${etag.slice(0, 5)}"`],
     ['its tag without quotes', (etag: string) => etag.replaceAll('"', '')],
-  ])('with %s gets the keys', async (_what, match) => {
+  ])('with %s returns the keys', async (_what, match) => {
     const { status, text } = await conditional(match);
     expect(status).toBe(200);
     expect(JSON.parse(text).keys).toHaveLength(2);

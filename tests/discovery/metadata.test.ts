@@ -63,7 +63,7 @@ describe.each(documents)('%s', (path) => {
   });
 
   test('ignores the Host header', async () => {
-    const { text: honest } = await app.get(path);
+    const { text: expected } = await app.get(path);
     const spoofed = await request(app.baseUrl).get(path).set({
       Host: 'evil.example',
       Forwarded: 'host=evil.example;proto=http',
@@ -71,7 +71,7 @@ describe.each(documents)('%s', (path) => {
       'X-Forwarded-Proto': 'http',
     });
     expect(spoofed.status).toBe(200);
-    expect(spoofed.text).toBe(honest);
+    expect(spoofed.text).toBe(expected);
   });
 
   test('returns 304 for a matching If-None-Match', async () => {

@@ -18,15 +18,15 @@ afterAll(async () => {
 test('a key written to the database without the master key is never published', async () => {
   const { body: genuine } = await app.get('/.well-known/jwks.json');
   const { publicKey } = await generateKeyPair('ES256', { extractable: true });
-  const theirs = await exportJWK(publicKey);
-  await app.db.signingKeys.addToPublicJwks(theirs);
+  const forged = await exportJWK(publicKey);
+  await app.db.signingKeys.addToPublicJwks(forged);
 
   const restarted = await startApp({ MASTER_KEYS: masterKeys }, { databaseUrl: database.url });
   const { body: published } = await restarted.get('/.well-known/jwks.json');
   await restarted.close();
   expect(published).toEqual(genuine);
-  expect(JSON.stringify(published)).not.toContain(theirs.x);
+  expect(JSON.stringify(published)).not.toContain(forged.x);
 
-  await app.db.signingKeys.insertCopy({ kid: 'theirs', status: 'retired', of: 'active', publicJwk: theirs });
+  await app.db.signingKeys.insertCopy({ kid: 'forged', status: 'retired', of: 'active', publicJwk: forged });
   await expect(startApp({ MASTER_KEYS: masterKeys }, { databaseUrl: database.url })).rejects.toThrow('is damaged');
 });

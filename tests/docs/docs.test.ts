@@ -23,11 +23,11 @@ const names = Object.keys(types);
 
 /** The undecoded body of a response. */
 async function bytesOf(path: string, acceptEncoding = 'identity'): Promise<Buffer> {
-  const answer = await exchange(
+  const response = await exchange(
     app.baseUrl,
     `GET ${path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: ${acceptEncoding}\r\nConnection: close\r\n\r\n`,
   );
-  return Buffer.from(answer.slice(answer.indexOf('\r\n\r\n') + 4), 'latin1');
+  return Buffer.from(response.slice(response.indexOf('\r\n\r\n') + 4), 'latin1');
 }
 
 describe('the page', () => {
@@ -93,7 +93,7 @@ describe.each(names)('/docs/%s', (name) => {
     expect(Number(headers['content-length'])).toBe((await bytesOf(path)).length);
   });
 
-  test('answers HEAD with the headers of GET and no body', async () => {
+  test('returns the headers of GET and no body for HEAD', async () => {
     const [get, head] = [await send(app.baseUrl, path), await send(app.baseUrl, path, { method: 'HEAD' })];
     expect([head.status, head.text]).toEqual([200, '']);
     for (const header of ['content-type', 'content-length', 'etag', 'vary', 'cache-control'])
@@ -124,7 +124,7 @@ describe.each(names)('/docs/%s', (name) => {
 });
 
 test.each(['favicon-32x32.png', 'swagger-ui-bundle.js', 'swagger-ui.css'])(
-  '%s is the file of swagger-ui-dist, byte for byte',
+  '%s is identical to the file of swagger-ui-dist',
   async (name) => {
     const file = await readFile(`node_modules/swagger-ui-dist/${name}`);
     expect((await bytesOf(`/docs/${name}`)).equals(file)).toBe(true);
@@ -133,7 +133,7 @@ test.each(['favicon-32x32.png', 'swagger-ui-bundle.js', 'swagger-ui.css'])(
 
 describe('compression', () => {
   const path = '/docs/swagger-ui-bundle.js';
-  const answer = async (acceptEncoding?: string) => {
+  const headersFor = async (acceptEncoding?: string) => {
     const headers = acceptEncoding === undefined ? {} : { 'accept-encoding': acceptEncoding };
     return (await send(app.baseUrl, path, { headers })).headers;
   };
@@ -149,8 +149,8 @@ describe('compression', () => {
     ['zstd', undefined],
     ['', undefined],
     [undefined, undefined],
-  ])('Accept-Encoding "%s" gets %s', async (acceptEncoding, coding) => {
-    expect((await answer(acceptEncoding))['content-encoding']).toBe(coding);
+  ])('Accept-Encoding "%s" returns %s', async (acceptEncoding, coding) => {
+    expect((await headersFor(acceptEncoding))['content-encoding']).toBe(coding);
   });
 
   test('compressed bodies decompress to the original at less than a third of its size, with an ETag for each coding', async () => {
@@ -160,7 +160,7 @@ describe('compression', () => {
     expect(gunzipSync(gzip).equals(plain)).toBe(true);
     expect(br.length).toBeLessThan(plain.length / 3);
     expect(gzip.length).toBeLessThan(plain.length / 3);
-    const tags = await Promise.all(['identity', 'gzip', 'br'].map(async (coding) => (await answer(coding)).etag));
+    const tags = await Promise.all(['identity', 'gzip', 'br'].map(async (coding) => (await headersFor(coding)).etag));
     expect(new Set(tags).size).toBe(3);
   });
 
@@ -198,7 +198,7 @@ test.each([
   '/docs//etc/passwd',
   '/docs/constructor',
   '/docs/__proto__',
-])('an unknown file is 404: %s', async (path) => {
+])('an unknown file returns 404: %s', async (path) => {
   const { status, headers, text } = await send(app.baseUrl, path);
   expect([status, headers['content-type']]).toEqual([404, 'application/problem+json; charset=utf-8']);
   expect(JSON.parse(text)).toMatchObject({ code: 'not_found' });

@@ -20,14 +20,14 @@ const emailOf = async (account: Account) => (await app.db.users.get(account)).em
 /** Registers an account and reads its first email. */
 async function register(): Promise<Account> {
   const account = await app.register();
-  await app.nextMail(account.email);
+  await app.nextEmail(account.email);
   return account;
 }
 
 /** Changes the email address of an account and returns the new one. */
 async function changeEmail(account: Account, newEmail = freshEmail()) {
   expect((await requestChange(account, newEmail)).status).toBe(202);
-  expect((await verify((await app.nextMail(newEmail)).token)).status).toBe(204);
+  expect((await verify((await app.nextEmail(newEmail)).token)).status).toBe(204);
   return newEmail;
 }
 
@@ -35,7 +35,7 @@ test('a change takes effect when the new address is confirmed, and the old addre
   const account = await register();
   const newEmail = freshEmail();
   expect((await requestChange(account, newEmail)).status).toBe(202);
-  const [confirmation, notice] = [await app.nextMail(newEmail), await app.nextMail(account.email)];
+  const [confirmation, notice] = [await app.nextEmail(newEmail), await app.nextEmail(account.email)];
   expect(confirmation.link).toContain('/verify-email?token=');
   expect(notice.link).toContain('/undo-email-change?token=');
   expect(notice.text).not.toContain(newEmail);
@@ -47,7 +47,7 @@ test('a change takes effect when the new address is confirmed, and the old addre
   expect((await app.login(newEmail)).status).toBe(200);
   expect((await app.login(account.email)).status).toBe(401);
   expect((await app.refresh(account.refresh_token)).status).toBe(200);
-  expect((await app.nextMail(account.email)).link).toContain('/undo-email-change?token=');
+  expect((await app.nextEmail(account.email)).link).toContain('/undo-email-change?token=');
   const types = await app.db.audit.types({ user_id: account.user.id, type: 'email.' });
   expect(types).toEqual(['email.change_asked', 'email.changed']);
 });
@@ -63,7 +63,7 @@ test('a change requires the password, a live session and a different address', a
   expect((await requestChange(account, 'invalid')).status).toBe(400);
   await app.post('/logout/all', undefined, account.access_token);
   expect((await requestChange(account, freshEmail())).status).toBe(401);
-  expect(await app.mails(account.email)).toHaveLength(1);
+  expect(await app.emails(account.email)).toHaveLength(1);
 });
 
 test('wrong passwords count towards the lockout', async () => {
@@ -77,13 +77,13 @@ test('wrong passwords count towards the lockout', async () => {
 
 test.each(['before', 'after'])(
   'undoing a change %s it took effect revokes every session and requires a new password',
-  async (when) => {
+  async (timing) => {
     const account = await register();
     const newEmail = freshEmail();
     await requestChange(account, newEmail);
-    const link = await app.nextMail(account.email);
-    const confirmation = await app.nextMail(newEmail);
-    if (when === 'after') await verify(confirmation.token);
+    const link = await app.nextEmail(account.email);
+    const confirmation = await app.nextEmail(newEmail);
+    if (timing === 'after') await verify(confirmation.token);
 
     expect((await undo(link.token)).status).toBe(204);
     expect(await emailOf(account)).toBe(account.email);
@@ -93,7 +93,7 @@ test.each(['before', 'after'])(
     expect((await verify(confirmation.token)).status).toBe(400);
     expect((await undo(link.token)).status).toBe(400);
 
-    const { token } = await app.nextMail(account.email);
+    const { token } = await app.nextEmail(account.email);
     expect((await app.post('/reset-password', { token, new_password: next })).status).toBe(204);
     expect((await app.login(account.email, next)).status).toBe(200);
   },
@@ -102,9 +102,9 @@ test.each(['before', 'after'])(
 test('after two changes by an attacker, the owner can undo both and the attacker cannot undo', async () => {
   const account = await register();
   const second = await changeEmail(account);
-  const ownerEmail = await app.nextMail(account.email);
+  const ownerEmail = await app.nextEmail(account.email);
   await changeEmail(account);
-  const attackerEmail = await app.nextMail(second);
+  const attackerEmail = await app.nextEmail(second);
   expect((await undo(ownerEmail.token)).status).toBe(204);
   expect(await emailOf(account)).toBe(account.email);
   expect((await undo(attackerEmail.token)).status).toBe(400);
@@ -112,15 +112,15 @@ test('after two changes by an attacker, the owner can undo both and the attacker
 });
 
 test.each(['requested', 'confirmed'])(
-  'an attacker who undoes their own %s change does not void the undo link of the owner',
+  'an attacker who undoes their own %s change does not invalidate the undo link of the owner',
   async (state) => {
     const account = await register();
     const second = await changeEmail(account);
-    const ownerEmail = await app.nextMail(account.email);
+    const ownerEmail = await app.nextEmail(account.email);
     if (state === 'confirmed') await changeEmail(account);
     else await requestChange(account, freshEmail());
-    expect((await undo((await app.nextMail(second)).token)).status).toBe(204);
-    const resetEmail = await app.nextMail(second);
+    expect((await undo((await app.nextEmail(second)).token)).status).toBe(204);
+    const resetEmail = await app.nextEmail(second);
     expect(await emailOf(account)).toBe(second);
     const taken = await app.post('/register', { email: account.email, password, display_name: 'Eve' });
     expect(taken.status).toBe(409);
@@ -138,9 +138,9 @@ test('the lifetime of undo links starts when the change takes effect', async () 
   const account = await register();
   const newEmail = freshEmail();
   await requestChange(account, newEmail);
-  const first = await app.nextMail(account.email);
+  const first = await app.nextEmail(account.email);
   await app.db.oneTimeTokens.age(account, 50 * 60);
-  await verify((await app.nextMail(newEmail)).token);
+  await verify((await app.nextEmail(newEmail)).token);
   const undoTokens = (await app.db.oneTimeTokens.of(account)).filter(({ purpose }) => purpose === 'email_undo');
   const hours = (from: number, to: number) => Math.round((to - from) / 3_600_000);
   const lifetimes = undoTokens.map(({ created_at: created, expires_at: expires }) => ({
@@ -157,12 +157,12 @@ test('the lifetime of undo links starts when the change takes effect', async () 
 test('an address that an undo link can restore cannot be registered or taken by another account', async () => {
   const account = await register();
   await changeEmail(account);
-  const link = await app.nextMail(account.email);
+  const link = await app.nextEmail(account.email);
   const taken = await app.post('/register', { email: account.email, password, display_name: 'Eve' });
   expect(taken.body).toMatchObject({ status: 409, code: 'email_taken' });
   const attacker = await app.register();
   await requestChange(attacker, account.email);
-  expect((await app.nextMail(account.email)).link).toBeUndefined();
+  expect((await app.nextEmail(account.email)).link).toBeUndefined();
   expect((await undo(link.token)).status).toBe(204);
   expect(await emailOf(account)).toBe(account.email);
 });
@@ -172,7 +172,7 @@ test('concurrent registrations of the old address never prevent the undo', async
     const account = await register();
     const newEmail = freshEmail();
     await requestChange(account, newEmail);
-    const { token } = await app.nextMail(newEmail);
+    const { token } = await app.nextEmail(newEmail);
     const body = { email: account.email, password, display_name: 'Eve' };
     const [confirmed, ...registered] = await Promise.all([
       verify(token),
@@ -180,7 +180,7 @@ test('concurrent registrations of the old address never prevent the undo', async
     ]);
     expect(confirmed.status).toBe(204);
     expect(registered.map(({ status }) => status)).toEqual([409, 409, 409]);
-    expect((await undo((await app.nextMail(account.email)).token)).status).toBe(204);
+    expect((await undo((await app.nextEmail(account.email)).token)).status).toBe(204);
   }
 });
 
@@ -195,7 +195,7 @@ test('a change to an address with an account returns the same response as one to
   const [account, other] = [await register(), await register()];
   const [free, taken] = [await requestChange(account, freshEmail()), await requestChange(account, other.email)];
   expect([taken.status, taken.text]).toEqual([free.status, free.text]);
-  const notice = await app.nextMail(other.email);
+  const notice = await app.nextEmail(other.email);
   expect(notice.link).toBeUndefined();
   expect(notice.text).not.toContain('Ada');
 });
@@ -206,7 +206,7 @@ test('of two accounts that confirm the same address, one gets it', async () => {
   const tokens: (string | undefined)[] = [];
   for (const account of accounts) {
     await requestChange(account, wanted);
-    tokens.push((await app.nextMail(wanted)).token);
+    tokens.push((await app.nextEmail(wanted)).token);
   }
   const statuses = (await Promise.all(tokens.map(verify))).map(({ status }) => status);
   expect(statuses.toSorted((a, b) => a - b)).toEqual([204, 400]);
@@ -217,7 +217,7 @@ test('of two accounts that confirm the same address, one gets it', async () => {
 test('of 20 concurrent undo requests, one succeeds', async () => {
   const account = await register();
   await changeEmail(account);
-  const { token } = await app.nextMail(account.email);
+  const { token } = await app.nextEmail(account.email);
   const statuses = (await Promise.all(Array.from({ length: 20 }, () => undo(token)))).map(({ status }) => status);
   expect(statuses.toSorted((a, b) => a - b)).toEqual([204, ...Array.from({ length: 19 }, () => 400)]);
 });
@@ -233,17 +233,17 @@ test('an account can request ten email changes an hour', async () => {
 test('an address receives ten emails of a kind an hour, whichever accounts request them, and its link stays valid', async () => {
   const [stranger, owner] = [freshEmail(), await register()];
   await requestChange(owner, stranger);
-  const { token } = await app.nextMail(stranger);
+  const { token } = await app.nextEmail(stranger);
   const statuses: number[] = [];
   for (let accounts = 0; accounts < 2; accounts += 1) {
     const account = await register();
     for (let count = 0; count < 6; count += 1) {
       statuses.push((await requestChange(account, stranger)).status);
-      await app.mails();
+      await app.emails();
     }
   }
   expect(statuses.filter((status) => status === 202)).toHaveLength(9);
-  expect(await app.mails(stranger)).toHaveLength(10);
+  expect(await app.emails(stranger)).toHaveLength(10);
   expect(statuses.slice(-3)).toEqual([429, 429, 429]);
   expect((await verify(token)).status).toBe(204);
 });
@@ -254,5 +254,5 @@ test('deleting an account deletes its tokens and unsent emails', async () => {
   await app.post('/me/delete', { current_password: password }, account.access_token);
   for (const table of ['mails', 'one_time_tokens', 'audit_personal_data', 'sessions'])
     expect(await app.db.count(table, { user_id: account.user.id })).toBe(0);
-  expect(await app.mails(account.email)).toHaveLength(1);
+  expect(await app.emails(account.email)).toHaveLength(1);
 });

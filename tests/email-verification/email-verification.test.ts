@@ -19,7 +19,7 @@ describe('with EMAIL_VERIFICATION=optional', () => {
   test('a new account is logged in and receives a link that verifies its address', async () => {
     const { email, user, access_token: token } = await app.register();
     expect(user).toMatchObject({ email_verified: false });
-    const message = await app.nextMail(email);
+    const message = await app.nextEmail(email);
     expect(message.link).toBe(`http://localhost:3000/verify-email?token=${message.token}`);
     const response = await verify(app, message.token);
     expect(response.status).toBe(204);
@@ -30,7 +30,7 @@ describe('with EMAIL_VERIFICATION=optional', () => {
 
   test('the next access token has email_verified', async () => {
     const { email, refresh_token: refreshToken } = await app.register();
-    await verify(app, (await app.nextMail(email)).token);
+    await verify(app, (await app.nextEmail(email)).token);
     const { access_token: token } = (await app.refresh(refreshToken)).body;
     const claims = JSON.parse(Buffer.from(String(token).split('.')[1] ?? '', 'base64url').toString());
     expect(claims).toMatchObject({ email_verified: true });
@@ -38,23 +38,23 @@ describe('with EMAIL_VERIFICATION=optional', () => {
 
   test('resend sends an email only to an unverified account', async () => {
     const [waiting, verified] = [await app.register(), await app.register()];
-    await verify(app, (await app.nextMail(verified.email)).token);
-    await app.nextMail(waiting.email);
-    const before = (await app.mails()).length;
+    await verify(app, (await app.nextEmail(verified.email)).token);
+    await app.nextEmail(waiting.email);
+    const before = (await app.emails()).length;
     for (const email of [waiting.email, verified.email, freshEmail()])
       expect((await app.post('/verify-email/resend', { email })).status).toBe(202);
-    expect((await app.mails()).slice(before).map(({ to }) => to)).toEqual([waiting.email]);
-    expect((await verify(app, (await app.nextMail(waiting.email)).token)).status).toBe(204);
+    expect((await app.emails()).slice(before).map(({ to }) => to)).toEqual([waiting.email]);
+    expect((await verify(app, (await app.nextEmail(waiting.email)).token)).status).toBe(204);
   });
 
   test('an address receives ten verification emails an hour, and the last link stays valid', async () => {
     const { email } = await app.register();
     for (let count = 0; count < 14; count += 1) {
       await app.post('/verify-email/resend', { email });
-      await app.mails();
+      await app.emails();
     }
-    expect(await app.mails(email)).toHaveLength(10);
-    expect((await verify(app, (await app.nextMail(email)).token)).status).toBe(204);
+    expect(await app.emails(email)).toHaveLength(10);
+    expect((await verify(app, (await app.nextEmail(email)).token)).status).toBe(204);
   });
 
   test('registering a taken address returns 409', async () => {
@@ -81,7 +81,7 @@ describe('with EMAIL_VERIFICATION=required', () => {
     expect(Object.keys(response.body)).toEqual(['message']);
     expect((await app.login(email)).body).toMatchObject({ status: 403, code: 'email_not_verified' });
     expect((await app.login(email, 'a wrong password')).body).toMatchObject({ status: 401 });
-    expect((await verify(app, (await app.nextMail(email)).token)).status).toBe(204);
+    expect((await verify(app, (await app.nextEmail(email)).token)).status).toBe(204);
     expect((await app.login(email)).status).toBe(200);
   });
 
@@ -94,10 +94,10 @@ describe('with EMAIL_VERIFICATION=required', () => {
   test('registering a taken address returns the same response and emails its owner a reset link', async () => {
     const email = freshEmail();
     const first = await register(email);
-    await verify(app, (await app.nextMail(email)).token);
+    await verify(app, (await app.nextEmail(email)).token);
     const again = await register(email, { password: 'another of the good mares', display_name: 'Eve' });
     expect([again.status, again.text]).toEqual([first.status, first.text]);
-    const message = await app.nextMail(email);
+    const message = await app.nextEmail(email);
     expect(message.link).toContain('/reset-password?token=');
     expect(message.text).not.toContain('Eve');
     expect((await app.login(email)).status).toBe(200);
@@ -107,9 +107,9 @@ describe('with EMAIL_VERIFICATION=required', () => {
   test('the owner of an address can take over an account that someone else registered with it', async () => {
     const email = freshEmail();
     await register(email, { password: 'the password of the squatter' });
-    const squatted = await app.nextMail(email);
+    const squatted = await app.nextEmail(email);
     await register(email);
-    const { token } = await app.nextMail(email);
+    const { token } = await app.nextEmail(email);
     expect((await app.post('/reset-password', { token, new_password: password })).status).toBe(204);
     expect((await verify(app, squatted.token)).status).toBe(400);
     expect((await app.login(email, 'the password of the squatter')).status).toBe(401);
@@ -128,7 +128,7 @@ describe('with EMAIL_VERIFICATION=required', () => {
     const email = freshEmail();
     await strict.post('/register', { email, password, display_name: 'Ada' });
     for (let tries = 0; tries < 5; tries += 1) expect((await strict.login(email)).status).toBe(403);
-    await verify(strict, (await strict.nextMail(email)).token);
+    await verify(strict, (await strict.nextEmail(email)).token);
     expect((await strict.login(email)).status).toBe(200);
     await strict.close();
   });
@@ -137,9 +137,9 @@ describe('with EMAIL_VERIFICATION=required', () => {
 test('with EMAIL_VERIFICATION=off, a registration sends no email', async () => {
   const app = await startApp({ EMAIL_VERIFICATION: 'off' });
   const { email } = await app.register();
-  expect(await app.mails(email)).toEqual([]);
+  expect(await app.emails(email)).toEqual([]);
   await app.post('/forgot-password', { email });
-  expect((await app.nextMail(email)).link).toContain('/reset-password?token=');
+  expect((await app.nextEmail(email)).link).toContain('/reset-password?token=');
   await app.close();
 });
 
@@ -150,7 +150,7 @@ test('links begin with APP_URL, whatever the Host header says', async () => {
     body: { email, password, display_name: 'Ada' },
     headers: { host: 'evil.test', 'x-forwarded-host': 'evil.test', origin: 'http://localhost:3000' },
   });
-  const message = await app.nextMail(email);
+  const message = await app.nextEmail(email);
   expect(message.link).toMatch(/^https:\/\/app\.example\.com\/account\/verify-email\?token=kto_[\w-]{86}$/);
   expect(JSON.stringify(message)).not.toContain('evil.test');
   await app.close();

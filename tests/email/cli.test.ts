@@ -25,7 +25,7 @@ test('emails list prints waiting and failed emails without addresses', async () 
   await email.enqueue(ada, 'password_reset');
   await email.worker().deliverDue();
   await email.enqueue(ada);
-  email.server.mood = { refuses: 'to', code: 550 };
+  email.server.behavior = { rejects: 'to', code: 550 };
   await email.enqueueLink(ada);
   await email.app.db.emails.change({ attempts: 9, createdAgo: 30 * 3600 }, 'reset_password');
   await email.worker().deliverDue();
@@ -65,7 +65,7 @@ test('emails list prints waiting and failed emails without addresses', async () 
 
 test('emails retry gives failed emails ten more attempts', async () => {
   const worker = email.worker();
-  email.server.mood = { refuses: 'data', code: 554 };
+  email.server.behavior = { rejects: 'data', code: 554 };
   const { text } = await email.enqueueLink(ada);
   await email.app.db.emails.change({ attempts: 20, createdAgo: 30 * 3600 });
   await worker.deliverDue();
@@ -74,7 +74,7 @@ test('emails retry gives failed emails ten more attempts', async () => {
   expect((await emails('retry')).stdout).toBe('No emails have failed.\n');
   await worker.deliverDue();
   expect(await email.rows()).toMatchObject([{ failed_at: null, attempts: 1 }]);
-  email.server.mood = 'takes';
+  email.server.behavior = 'accepts';
   await email.makeDue();
   await worker.deliverDue();
   expect(email.server.received.map(({ token }) => token)).toEqual([text]);

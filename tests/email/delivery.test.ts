@@ -79,9 +79,9 @@ describe('an email', () => {
   });
 
   test('is deleted with its account', async () => {
-    const leaver = await email.app.register();
-    await email.enqueue(leaver);
-    await email.app.db.users.remove(leaver);
+    const deletedAccount = await email.app.register();
+    await email.enqueue(deletedAccount);
+    await email.app.db.users.remove(deletedAccount);
     expect(await email.rows()).toEqual([]);
     await email.worker().deliverDue();
     expect(email.server.received).toEqual([]);
@@ -117,9 +117,9 @@ describe('a mail server', () => {
     ['from', 451, 'the mail server responded with 451 at MAIL FROM'],
     ['to', 550, 'the mail server responded with 550 at RCPT TO'],
     ['data', 554, 'the mail server responded with 554 at DATA'],
-  ] as const)('that rejects %s with %i is retried at growing intervals', async (refuses, code, error) => {
+  ] as const)('that rejects %s with %i is retried at growing intervals', async (rejects, code, error) => {
     const worker = email.worker();
-    email.server.mood = { refuses, code };
+    email.server.behavior = { rejects, code };
     await email.enqueue(ada);
     const waits: number[] = [];
     for (let attempt = 1; attempt <= 10; attempt += 1) {
@@ -134,7 +134,7 @@ describe('a mail server', () => {
       expect(seconds).toBeGreaterThan(planned * 0.8 - 1);
       expect(seconds).toBeLessThanOrEqual(planned * 1.2);
     }
-    email.server.mood = 'takes';
+    email.server.behavior = 'accepts';
     await email.makeDue();
     await worker.deliverDue();
     expect(email.server.received).toHaveLength(1);
@@ -145,7 +145,7 @@ describe('a mail server', () => {
 
   test('that hangs on one email does not delay the others', async () => {
     const slow = await email.app.register();
-    email.server.mood = (to) => (to === slow.email ? 'hangs' : 'takes');
+    email.server.behavior = (to) => (to === slow.email ? 'hangs' : 'accepts');
     await email.enqueue(slow);
     await email.enqueue(slow);
     for (let count = 0; count < 8; count += 1) await email.enqueue(ada, 'password_reset');
@@ -172,7 +172,7 @@ test('four workers send each of 200 emails once', async () => {
 
 describe('an email that fails for a day', () => {
   const failForADay = async () => {
-    email.server.mood = { refuses: 'to', code: 550 };
+    email.server.behavior = { rejects: 'to', code: 550 };
     await email.enqueue(ada);
     await email.app.db.emails.change({ attempts: 9, createdAgo: 25 * 3600 });
   };
@@ -184,7 +184,7 @@ describe('an email that fails for a day', () => {
     const [row] = await email.rows();
     expect(row).toMatchObject({ failed_at: expect.any(Date), payload: expect.any(Buffer), attempts: 10 });
     expect(await worker.metrics()).toContain('keyturn_emails_total{kind="password_changed",outcome="failed"} 1');
-    email.server.mood = 'takes';
+    email.server.behavior = 'accepts';
     await email.makeDue();
     expect(await worker.deliverDue()).toBe(0);
   });

@@ -124,7 +124,7 @@ export async function startEmailHarness() {
       await server.down();
       await server.up();
       server.received.length = 0;
-      server.mood = 'takes';
+      server.behavior = 'accepts';
     },
     async close() {
       await server.close();

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account } from '../harness.ts';
 import { startForTest } from '../operations/processes.ts';
-import { whenReady } from '../support/service.ts';
+import { waitUntilReady } from '../support/service.ts';
 import { atOnce } from '../support/workers.ts';
 import { type EmailHarness, startEmailHarness } from './email-harness.ts';
 
@@ -18,9 +18,9 @@ afterAll(() => email.close());
 
 const start = (settings = {}) => startForTest({ ...email.settings, LOG_LEVEL: 'trace', ...settings });
 
-async function until(condition: string, holds: () => Promise<boolean>, seconds = 15): Promise<void> {
+async function until(condition: string, isTrue: () => Promise<boolean>, seconds = 15): Promise<void> {
   for (let tries = 0; tries < seconds * 20; tries += 1) {
-    if (await holds()) return;
+    if (await isTrue()) return;
     await sleep(50);
   }
   throw new Error(`not within ${seconds} s: ${condition}`);
@@ -45,15 +45,15 @@ test('two processes send each of 200 emails once and log none of the content', a
 }, 60_000);
 
 test('an email of a process that is killed during delivery is sent by another process after the lease', async () => {
-  email.server.mood = 'hangs';
+  email.server.behavior = 'hangs';
   const { text } = await email.enqueueLink(ada);
   const killed = await start();
-  await until('the server has it', async () => email.server.hanging === 1);
+  await until('the server has it', async () => email.server.pending === 1);
   await killed.kill();
   const [held] = await email.rows();
   expect(held).toMatchObject({ attempts: 1, sent_at: null, last_fault: null });
   expect(held?.seconds_until_due).toBeGreaterThan(30);
-  email.server.mood = 'takes';
+  email.server.behavior = 'accepts';
   const other = email.worker();
   expect(await other.deliverDue()).toBe(0);
   await email.makeDue();
@@ -66,23 +66,23 @@ test('an email of a process that is killed during delivery is sent by another pr
 }, 40_000);
 
 test('a mail server that hangs delays no response and holds no database connection', async () => {
-  email.server.mood = 'hangs';
+  email.server.behavior = 'hangs';
   for (let count = 0; count < 5; count += 1) await email.enqueue(ada);
   const service = await start({ DATABASE_POOL_MAX: '1' });
-  await whenReady(service);
-  await until('three emails hang', async () => email.server.hanging === 3);
+  await waitUntilReady(service);
+  await until('three emails hang', async () => email.server.pending === 3);
   const times: number[] = [];
   for (let count = 0; count < 10; count += 1) {
     const startedMs = performance.now();
     expect((await service.login(ada.email)).status).toBe(200);
     times.push(performance.now() - startedMs);
   }
-  expect(email.server.hanging).toBe(3);
+  expect(email.server.pending).toBe(3);
   expect(Math.max(...times)).toBeLessThan(1500);
 }, 40_000);
 
 test('errors of the mail server that contain addresses are neither logged nor stored', async () => {
-  email.server.mood = { refuses: 'to', code: 550 };
+  email.server.behavior = { rejects: 'to', code: 550 };
   const { text } = await email.enqueueLink(ada);
   const service = await start();
   await until('it is rejected', async () => (await email.rows())[0]?.last_fault !== null);
@@ -104,7 +104,7 @@ test('a process that is stopped finishes its delivery', async () => {
   email.server.delayMs = 1500;
   await email.enqueue(ada);
   const service = await start();
-  await until('the server has it', async () => email.server.hanging === 1);
+  await until('the server has it', async () => email.server.pending === 1);
   expect(await service.stop()).toBe(0);
   email.server.delayMs = 0;
   expect(email.server.received).toHaveLength(1);

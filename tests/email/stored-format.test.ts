@@ -1,4 +1,4 @@
-// Emails that a process of an older version has stored must be readable after an update, and the other way round.
+// Processes of an older and a newer version must be able to read each other's stored emails.
 import { randomBytes } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { makeEmailCipher } from '../../src/core/email/email-cipher.ts';

@@ -37,7 +37,7 @@ function expectWellFormed(html: string): void {
 }
 
 describe.each(kinds)('the email %s', (kind) => {
-  test('says the same in short lines of text and in HTML', () => {
+  test('has the same content in short lines of text and in HTML', () => {
     const email = render(kind);
     expect(email.subject).toMatch(/^[A-Z][\w' -]{10,50}$/);
     expect(email.subject).toBe(render(kind, 'Someone else').subject);

@@ -97,12 +97,12 @@ test('a rejected password is reported with its reply code', async () => {
 }, 20_000);
 
 test('credentials are not sent to a server without TLS', async () => {
-  const seen: unknown[] = [];
+  const credentials: unknown[] = [];
   server = await startMailServer({
-    onAuth: (auth, _session, done) => (seen.push(auth), done(null, { user: 'x' })),
+    onAuth: (auth, _session, done) => (credentials.push(auth), done(null, { user: 'x' })),
     allowInsecureAuth: true,
   });
   expect(await errorOf(urlOf(server, 'smtp', user))).toMatch(/^the mail server responded with 5\d\d at STARTTLS$/);
-  expect([seen, server.received]).toEqual([[], []]);
+  expect([credentials, server.received]).toEqual([[], []]);
   expect(await errorOf(urlOf(server, 'smtp'))).toBeUndefined();
 });

@@ -23,7 +23,7 @@ beforeAll(async () => {
   };
   const verified = async () => {
     const email = await signUp();
-    await app.post('/verify-email', { token: (await app.nextMail(email)).token });
+    await app.post('/verify-email', { token: (await app.nextEmail(email)).token });
     return email;
   };
   addresses = {
@@ -34,7 +34,7 @@ beforeAll(async () => {
   };
   const disabled = await app.db.users.byEmail(addresses['disabled'] ?? '');
   await app.db.users.disable(disabled?.id ?? '');
-  await app.mails();
+  await app.emails();
 });
 beforeEach(() => tap.reset());
 afterAll(async () => {
@@ -44,7 +44,7 @@ afterAll(async () => {
 });
 
 /** Everything in a response that could differ between accounts, including the rate limit. */
-function seen({ status, headers, body, text }: Response) {
+function comparable({ status, headers, body, text }: Response) {
   const { date: _, 'x-request-id': requestId, ratelimit, ...others } = headers as Record<string, string>;
   const limit = ratelimit?.replace(/r=\d+; t=\d+/, 'r=…; t=…');
   return { status, headers: others, limit, text: text.replace(String(body.instance ?? requestId), '…') };
@@ -62,15 +62,15 @@ describe.each(Object.keys(requests))('%s', (path) => {
     const request = requests[path];
     if (!request) throw new Error('no such request');
     await request(freshEmail()); // the first request prepares its statements
-    const answers: Record<string, unknown> = {};
+    const responses: Record<string, unknown> = {};
     for (const [kind, email] of Object.entries(addresses)) {
       tap.reset();
-      const answer = seen(await request(path === '/register' && kind === 'unknown' ? freshEmail() : email));
-      answers[kind] = { ...answer, statements: tap.statements().length };
+      const response = comparable(await request(path === '/register' && kind === 'unknown' ? freshEmail() : email));
+      responses[kind] = { ...response, statements: tap.statements().length };
     }
-    const { unknown, ...others } = answers;
+    const { unknown, ...others } = responses;
     expect(unknown).toMatchObject({ statements: expect.any(Number) });
-    for (const [kind, answer] of Object.entries(others)) expect([kind, answer]).toEqual([kind, unknown]);
+    for (const [kind, response] of Object.entries(others)) expect([kind, response]).toEqual([kind, unknown]);
   });
 });
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createDatabase } from '../support/database.ts';
 import globalSetup from '../support/global-setup.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { fuzz, type Fuzzing, installSchemathesis, type Tested } from './schemathesis.ts';
 
 /** The exit status of a skipped test in Automake. */
@@ -27,7 +27,7 @@ process.once('exit', () => services.forEach(({ child }) => child.kill('SIGKILL')
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 /** A warning, an error, or output that is not JSON, such as the stack trace of a crash. */
-const isComplaint = (line: string) =>
+const isProblem = (line: string) =>
   !line.startsWith('{') || ['warn', 'error', 'fatal'].includes((JSON.parse(line) as { level: string }).level);
 
 const operationsOf = async (baseUrl: string): Promise<string[]> => {
@@ -50,12 +50,12 @@ async function fuzzAs(as: Fuzzing['as'], command: string, folder: string): Promi
   };
   const service = await startService(settings);
   services.add(service);
-  await whenReady(service);
+  await waitUntilReady(service);
   const tested = await fuzz({ command, baseUrl: service.baseUrl, as, folder, ...options });
   const untested = (await operationsOf(service.baseUrl)).filter((name) => !tested.some((test) => test.name === name));
   await service.stop();
   services.delete(service);
-  for (const line of service.lines.filter(isComplaint)) console.log(line);
+  for (const line of service.lines.filter(isProblem)) console.log(line);
   await database.drop();
   return [...tested, ...untested.map((name) => ({ name, passed: false }))];
 }

@@ -40,9 +40,9 @@ export async function fuzz({ command, baseUrl, as, seed, examples, folder }: Fuz
     '--workers': '1',
     '--report-junit-path': report,
   };
-  const given = Object.entries(options).flat();
+  const flags = Object.entries(options).flat();
   const run = ['--config-file', 'tests/fuzz/schemathesis.toml', '--no-color', 'run', document];
-  const child = spawn(command, [...run, ...given, '--continue-on-failure'], {
+  const child = spawn(command, [...run, ...flags, '--continue-on-failure'], {
     env: {
       PATH: process.env['PATH'] ?? '',
       PYTHONPATH: 'tests/fuzz',

@@ -6,7 +6,7 @@ import { startAttack, stopAttacks, unlimited } from './attack.ts';
 
 let app: TestApp;
 beforeAll(async () => {
-  // Node can miss a reset before the connection is accepted: then the header timeout ends it.
+  // Node can miss a reset before it accepts the connection. The header timeout then closes it.
   app = await startApp(unlimited, { limits: { headersMs: 2000, keepAliveMs: 500, sweepMs: 100 } });
 });
 afterAll(() => app.close());
@@ -14,7 +14,7 @@ afterEach(stopAttacks);
 
 const openConnections = () => promisify(app.server.getConnections.bind(app.server))();
 
-async function whenAllAreGone(): Promise<void> {
+async function waitUntilAllClosed(): Promise<void> {
   for (let tries = 0; (await openConnections()) > 0 && tries < 200; tries += 1) await sleep(50);
   expect(await openConnections()).toBe(0);
 }
@@ -28,18 +28,18 @@ const head = (line: string, length = 0) =>
   `${line} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
 
 test.each([
-  ['in the middle of its headers', head('POST /login').slice(0, -4), false],
-  ['in the middle of its body', head('POST /login', body.length) + body.slice(0, 10), false],
-  ['while its password is hashed', head('POST /login', body.length) + body, false],
-  ['in the middle of its answer', head('GET /openapi.json').repeat(4), true],
-])('1,000 clients that go away %s leave nothing behind', async (_, opening, deaf) => {
+  ['in the middle of their headers', head('POST /login').slice(0, -4), false],
+  ['in the middle of their body', head('POST /login', body.length) + body.slice(0, 10), false],
+  ['while their password is hashed', head('POST /login', body.length) + body, false],
+  ['in the middle of a response', head('GET /openapi.json').repeat(4), true],
+])('1,000 clients that disconnect %s leave no connections and no listeners', async (_, opening, neverReads) => {
   await app.get('/healthz');
   const before = listeners();
-  const attack = await startAttack(app.baseUrl, { connections: 1000, opening, deaf, abortsAfterMs: 30 });
+  const attack = await startAttack(app.baseUrl, { connections: 1000, opening, neverReads, abortsAfterMs: 30 });
   const { open } = await attack.until((report) => report.ended === 1000, 20_000);
   expect(open).toBe(0);
   await attack.stop();
-  await whenAllAreGone();
+  await waitUntilAllClosed();
   expect(listeners()).toEqual(before);
   expect((await app.register()).scope).toBe('profile sessions');
 });

@@ -9,31 +9,32 @@ import type { AttackPlan, AttackReport } from './attacker.ts';
 export interface Attack {
   report(): Promise<AttackReport>;
   /** The first report that matches; the last one if none matches in time. */
-  until(wanted: (report: AttackReport) => boolean, patienceMs: number): Promise<AttackReport>;
+  until(condition: (report: AttackReport) => boolean, timeoutMs: number): Promise<AttackReport>;
   /** Resets open connections and stops the processes. */
   stop(): Promise<void>;
 }
 
 export type AttackOptions = Pick<AttackPlan, 'connections'> & Partial<AttackPlan>;
 
-const passive = { opening: '', drip: '', everyMs: 0, stubborn: false, deaf: false };
+const passive = { opening: '', drip: '', everyMs: 0, reconnects: false, neverReads: false };
 
 /** The connections that one process can open, for at most two processes. */
 const connectionsPerProcess = Math.min(5000, openFilesMax() - 100);
 
 const sum = (reports: AttackReport[]): AttackReport => {
-  const total: AttackReport = { open: 0, ended: 0, answers: {} };
-  for (const { open, ended, answers } of reports) {
+  const total: AttackReport = { open: 0, ended: 0, responses: {} };
+  for (const { open, ended, responses } of reports) {
     total.open += open;
     total.ended += ended;
-    for (const [status, count] of Object.entries(answers)) total.answers[status] = (total.answers[status] ?? 0) + count;
+    for (const [status, count] of Object.entries(responses))
+      total.responses[status] = (total.responses[status] ?? 0) + count;
   }
   return total;
 };
 
 const children = new Set<ChildProcess>();
 
-/** Stops the processes that a failed test left. */
+/** Stops the processes of a failed test. */
 export function stopAttacks(): void {
   for (const child of children) child.kill('SIGKILL');
 }
@@ -47,7 +48,7 @@ export async function startAttack(baseUrl: string, options: AttackOptions): Prom
     children.add(child.once('exit', () => children.delete(child)));
     return child;
   });
-  const ask = async (message: AttackPlan | 'report') =>
+  const broadcast = async (message: AttackPlan | 'report') =>
     sum(
       await Promise.all(
         attackers.map(async (child) => {
@@ -56,15 +57,15 @@ export async function startAttack(baseUrl: string, options: AttackOptions): Prom
         }),
       ),
     );
-  await ask({ ...plan, connections: Math.ceil(options.connections / processes) });
-  const report = () => ask('report');
+  await broadcast({ ...plan, connections: Math.ceil(options.connections / processes) });
+  const report = () => broadcast('report');
   return {
     report,
-    async until(wanted, patienceMs) {
-      const endMs = performance.now() + patienceMs;
+    async until(condition, timeoutMs) {
+      const endMs = performance.now() + timeoutMs;
       for (;;) {
-        const seen = await report();
-        if (wanted(seen) || performance.now() > endMs) return seen;
+        const latest = await report();
+        if (condition(latest) || performance.now() > endMs) return latest;
         await sleep(100);
       }
     },
@@ -76,7 +77,7 @@ export async function startAttack(baseUrl: string, options: AttackOptions): Prom
   };
 }
 
-/** The rate limit must not be what stops an attack. */
+/** No rate limits, so that they do not stop an attack. */
 export const unlimited: Settings = Object.fromEntries(
   ['DEFAULT', 'LOGIN', 'REGISTER', 'REFRESH'].map((name) => [`RATE_LIMIT_${name}`, '1000000/1m']),
 );

@@ -10,9 +10,9 @@ export interface AttackPlan {
   drip: string;
   everyMs: number;
   /** Replaces each connection that the service closes. */
-  stubborn: boolean;
-  /** A client that never reads. */
-  deaf: boolean;
+  reconnects: boolean;
+  /** Whether the client never reads. */
+  neverReads: boolean;
   /** Resets its connection after this time. */
   abortsAfterMs?: number;
 }
@@ -23,23 +23,23 @@ export interface AttackReport {
   /** Connections that the service or its host closed. */
   ended: number;
   /** Number of responses by status. */
-  answers: Record<string, number>;
+  responses: Record<string, number>;
 }
 
 const open = new Set<Socket>();
-const answers: Record<string, number> = {};
+const responses: Record<string, number> = {};
 let ended = 0;
 
 function count(text: string): void {
-  for (const [, status = ''] of text.matchAll(/HTTP\/1\.1 (\d{3})/g)) answers[status] = (answers[status] ?? 0) + 1;
+  for (const [, status = ''] of text.matchAll(/HTTP\/1\.1 (\d{3})/g)) responses[status] = (responses[status] ?? 0) + 1;
 }
 
 /** Resolves once it is open or has failed. */
 function openOne(plan: AttackPlan): Promise<void> {
-  const { port, opening, deaf, abortsAfterMs, stubborn } = plan;
+  const { port, opening, neverReads, abortsAfterMs, reconnects } = plan;
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true });
-    if (deaf) socket.pause();
+    if (neverReads) socket.pause();
     else socket.setEncoding('latin1').on('data', count);
     socket.on('error', () => {});
     socket.once('connect', () => {
@@ -52,7 +52,7 @@ function openOne(plan: AttackPlan): Promise<void> {
       ended += 1;
       open.delete(socket);
       resolve();
-      if (stubborn) setTimeout(() => void openOne(plan), reopensAfterMs);
+      if (reconnects) setTimeout(() => void openOne(plan), reopensAfterMs);
     });
   });
 }
@@ -72,7 +72,7 @@ async function attack(plan: AttackPlan): Promise<void> {
   }, plan.everyMs);
 }
 
-const report = (): AttackReport => ({ open: open.size, ended, answers });
+const report = (): AttackReport => ({ open: open.size, ended, responses });
 
 process.once('disconnect', () => process.exit());
 process.on('message', (message: AttackPlan | 'report' | 'stop') => {

@@ -1,4 +1,4 @@
-// Every endpoint of openapi.yaml that needs an access token, with every kind of bad token.
+// Every endpoint of openapi.yaml that requires an access token, with every kind of invalid token.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
 import { type Admin, adminScopes } from '../support/builders.ts';
@@ -11,7 +11,7 @@ const allScopes = `profile sessions api-keys ${adminScopes}`;
 const noCredentials = [401, 'Bearer realm="keyturn"', 'invalid_access_token', 'no-store'];
 const invalidToken = [401, 'Bearer realm="keyturn", error="invalid_token"', 'invalid_access_token', 'no-store'];
 
-/** Each ends the session of a token whose JWT has not expired. */
+/** Ways to revoke the session of a token whose JWT has not expired. */
 const endings: [title: string, end: (app: TestApp, account: Account) => Promise<unknown>][] = [
   ['a session that was logged out', (app, { refresh_token: token }) => app.post('/logout', { refresh_token: token })],
   ['a session that expired unused', (app, account) => app.db.sessions.expire(account)],
@@ -53,9 +53,9 @@ describe.each(operations.filter(({ needsToken }) => needsToken))(
       const content = body ? { 'content-type': 'application/json' } : {};
       const headers = { ...content, ...(authorization === undefined ? {} : { authorization }), ...more };
       const sent = { method, headers, body: body && JSON.stringify(body.example) };
-      const answer = await send(app.baseUrl, path + query, sent);
-      const { code } = answer.text ? (JSON.parse(answer.text) as { code?: string }) : {};
-      return [answer.status, answer.headers['www-authenticate'], code, answer.headers['cache-control']];
+      const response = await send(app.baseUrl, path + query, sent);
+      const { code } = response.text ? (JSON.parse(response.text) as { code?: string }) : {};
+      return [response.status, response.headers['www-authenticate'], code, response.headers['cache-control']];
     };
 
     test('a token with the scope is accepted, whatever the case of "Bearer"', async () => {
@@ -91,7 +91,7 @@ describe.each(operations.filter(({ needsToken }) => needsToken))(
       expect(await call(`Bearer ${deadTokens.get(title)}`)).toEqual(invalidToken);
     });
 
-    test('a token without the scope is refused, changes nothing, and learns which scope is missing', async () => {
+    test('a token without the scope is refused with the name of the scope, and changes nothing', async () => {
       const others = allScopes.split(' ').filter((other) => other !== scope);
       const token = await app.tokenOf(admin, others.join(' '));
       const challenge = `Bearer realm="keyturn", error="insufficient_scope", scope="${scope}"`;

@@ -31,7 +31,7 @@ async function open(text = ''): Promise<Socket> {
   return socket;
 }
 
-const standing = (connections: Socket[]) => connections.map(({ destroyed }) => !destroyed);
+const areOpen = (connections: Socket[]) => connections.map(({ destroyed }) => !destroyed);
 
 async function waitUntilLast(socket: Socket): Promise<void> {
   if (!socket.destroyed) await once(socket, 'close', { signal: AbortSignal.timeout(3000) });
@@ -42,15 +42,15 @@ describe('above the connection limit', () => {
     await start();
     const [silent, kept, dripping] = [await open(), await open(health), await open('GET / HTTP/1.1\r\nX-A: a')];
     const recent = await open(health);
-    silent.write(health); // has got on since, so is the last to go
+    silent.write(health); // made progress, so it is closed last
     await sleep(50);
-    dripping.write('a'); // has not
+    dripping.write('a'); // made no progress
     const [first] = [await open()];
     await waitUntilLast(kept);
-    expect(standing([kept, dripping, recent, silent, first])).toEqual([false, true, true, true, true]);
+    expect(areOpen([kept, dripping, recent, silent, first])).toEqual([false, true, true, true, true]);
     const second = await open();
     await waitUntilLast(dripping);
-    expect(standing([dripping, recent, silent, first, second])).toEqual([false, true, true, true, true]);
+    expect(areOpen([dripping, recent, silent, first, second])).toEqual([false, true, true, true, true]);
   });
 
   test('a client with many connections, used or unused, does not block others', async () => {

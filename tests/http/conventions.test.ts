@@ -27,7 +27,7 @@ test('the tour calls every operation of openapi.yaml', () => {
 /** OAuth endpoints have their own error format (RFC 6749 section 5.2), which tests/oauth checks. */
 const speaksOAuth = (operation: string) => ['requestToken', 'revokeToken', 'introspectToken'].includes(operation);
 
-/** These paths also serve pages: docs/decisions/0013-links-lead-to-plain-pages.md. */
+/** These paths also serve pages: docs/decisions/0013-script-free-link-pages.md. */
 const pages = ['/verify-email', '/reset-password', '/undo-email-change'];
 
 describe('methods', () => {
@@ -50,13 +50,13 @@ describe('methods', () => {
     }
   });
 
-  test.each(resources)('$path answers OPTIONS with Allow', async ({ path, allowed }) => {
+  test.each(resources)('$path returns Allow for OPTIONS', async ({ path, allowed }) => {
     const { status, headers, text } = await send(app.baseUrl, path, { method: 'OPTIONS' });
     expect([status, allowOf(headers.allow), text]).toEqual([204, allowed, '']);
   });
 
   test.each(resources.filter(({ own }) => own.includes('GET')))(
-    '$path answers HEAD as GET, without a body',
+    'HEAD $path returns the headers of GET without a body',
     async ({ path }) => {
       const [get, head] = [await send(app.baseUrl, path), await send(app.baseUrl, path, { method: 'HEAD' })];
       expect([head.status, head.text]).toEqual([get.status, '']);
@@ -78,7 +78,7 @@ test.each([
   '/me/',
   '/Me',
   '/',
-])('a path has one spelling: %s is 404', async (path) => {
+])('another spelling of a path returns 404: %s', async (path) => {
   for (const method of ['GET', 'POST', 'PUT', 'OPTIONS']) {
     const { status, text } = await send(app.baseUrl, path, { method });
     expect([status, json(text)['code']]).toEqual([404, 'not_found']);
@@ -100,7 +100,7 @@ describe('X-Request-Id', () => {
   );
 
   test.each(['', ' ', 'x'.repeat(129), 'a b', 'a,b', 'a/b', 'a\tb', 'é', '<b>', 'a"b', '{}', 'a%0ab'])(
-    '"%s" is not kept: another is made',
+    '"%s" is replaced',
     async (id) => {
       expect(await answerTo(id)).toMatch(uuid);
     },
@@ -183,7 +183,7 @@ describe('problems', () => {
   });
 
   test.each([...new Set([...operations.flatMap(({ codes }) => codes), 'method_not_allowed'])])(
-    '%s: its type answers',
+    'the type of %s is the URL of its page',
     async (code) => {
       const { status, body } = await app.get(`/problems/${code.replaceAll('_', '-')}`);
       expect([status, body]).toMatchObject([200, { code, type: `${issuer}/problems/${code.replaceAll('_', '-')}` }]);
@@ -191,7 +191,7 @@ describe('problems', () => {
   );
 
   test.each(['not_found', 'NOT-FOUND', 'constructor', '__proto__', ''])(
-    'an unknown problem type is 404: %s',
+    'an unknown problem type returns 404: %s',
     async (code) => {
       expect((await app.get(`/problems/${code}`)).status).toBe(404);
     },

@@ -12,10 +12,10 @@ afterAll(() => app.close());
 const corsOf = (headers: Record<string, string>) =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('access-control-')));
 
-const ask = async (path: string, origin: string | undefined, method: 'get' | 'post' = 'get') => {
+const requestFrom = async (path: string, origin: string | undefined, method: 'get' | 'post' = 'get') => {
   const headers: Record<string, string> = origin === undefined ? {} : { origin };
-  const answer = await app.call(method, path, { headers, ...(method === 'post' ? { body: {} } : {}) });
-  return { ...answer, cors: corsOf(answer.headers), vary: String(answer.headers['vary'] ?? '') };
+  const response = await app.call(method, path, { headers, ...(method === 'post' ? { body: {} } : {}) });
+  return { ...response, cors: corsOf(response.headers), vary: String(response.headers['vary'] ?? '') };
 };
 
 const preflight = (path: string, origin: string) =>
@@ -30,7 +30,7 @@ const preflight = (path: string, origin: string) =>
 
 describe('a page of a listed origin', () => {
   test.each([spa, other])('%s can call with credentials and read the exposed headers', async (origin) => {
-    const { cors, vary } = await ask('/login', origin, 'post');
+    const { cors, vary } = await requestFrom('/login', origin, 'post');
     expect(cors['access-control-allow-origin']).toBe(origin);
     expect(cors['access-control-allow-credentials']).toBe('true');
     const exposed = cors['access-control-expose-headers']?.split(',').map((name) => name.trim().toLowerCase());
@@ -41,18 +41,18 @@ describe('a page of a listed origin', () => {
 
   test('can read error responses', async () => {
     for (const path of ['/me', '/nowhere', '/login'])
-      expect([path, (await ask(path, spa)).cors['access-control-allow-origin']]).toEqual([path, spa]);
+      expect([path, (await requestFrom(path, spa)).cors['access-control-allow-origin']]).toEqual([path, spa]);
   });
 
   test('gets a preflight response that is valid for two hours', async () => {
-    const answer = await preflight('/login', spa);
-    expect(answer.status).toBe(204);
-    expect(answer.headers.get('access-control-allow-origin')).toBe(spa);
-    expect(answer.headers.get('access-control-allow-credentials')).toBe('true');
-    expect(answer.headers.get('access-control-allow-methods')).toMatch(/POST/);
-    expect(answer.headers.get('access-control-allow-headers')).toMatch(/authorization.*content-type/i);
-    expect(answer.headers.get('access-control-max-age')).toBe('7200');
-    expect(answer.headers.get('vary')).toMatch(/Origin/);
+    const response = await preflight('/login', spa);
+    expect(response.status).toBe(204);
+    expect(response.headers.get('access-control-allow-origin')).toBe(spa);
+    expect(response.headers.get('access-control-allow-credentials')).toBe('true');
+    expect(response.headers.get('access-control-allow-methods')).toMatch(/POST/);
+    expect(response.headers.get('access-control-allow-headers')).toMatch(/authorization.*content-type/i);
+    expect(response.headers.get('access-control-max-age')).toBe('7200');
+    expect(response.headers.get('vary')).toMatch(/Origin/);
   });
 });
 
@@ -76,21 +76,21 @@ describe('a page of any other origin', () => {
       ['/me', 'get'],
       ['/healthz', 'get'],
     ] as const) {
-      const { cors, vary } = await ask(path, origin, method);
+      const { cors, vary } = await requestFrom(path, origin, method);
       expect([path, cors]).toEqual([path, {}]);
       expect(vary).toMatch(/Origin/);
     }
-    const answer = await preflight('/login', origin);
-    expect(answer.headers.get('access-control-allow-origin')).toBeNull();
-    expect(answer.headers.get('access-control-allow-credentials')).toBeNull();
+    const response = await preflight('/login', origin);
+    expect(response.headers.get('access-control-allow-origin')).toBeNull();
+    expect(response.headers.get('access-control-allow-credentials')).toBeNull();
   });
 });
 
 test('a response to a request without Origin has Vary: Origin', async () => {
-  expect((await ask('/healthz', undefined)).vary).toMatch(/Origin/);
+  expect((await requestFrom('/healthz', undefined)).vary).toMatch(/Origin/);
 });
 
-const everybodys = [
+const publicPaths = [
   '/.well-known/jwks.json',
   '/.well-known/oauth-authorization-server',
   '/.well-known/openid-configuration',
@@ -98,14 +98,14 @@ const everybodys = [
   '/openapi.yaml',
 ];
 
-test.each(everybodys)('%s is readable for every origin, without credentials', async (path) => {
+test.each(publicPaths)('%s is readable for every origin, without credentials', async (path) => {
   for (const origin of ['https://evil.example', spa, undefined]) {
-    const { cors } = await ask(path, origin);
+    const { cors } = await requestFrom(path, origin);
     expect(cors['access-control-allow-origin']).toBe('*');
     expect(cors['access-control-allow-credentials']).toBeUndefined();
   }
-  const answer = await preflight(path, 'https://evil.example');
-  expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([204, '*']);
+  const response = await preflight(path, 'https://evil.example');
+  expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([204, '*']);
 });
 
 test('without CORS_ORIGINS no origin is allowed', async () => {

@@ -46,10 +46,10 @@ const endpoints: Endpoint[] = [
   }),
 ];
 
-const maxMails = 50;
+const maxRequests = 50;
 let served: ServedEndpoints;
 beforeAll(async () => {
-  served = await serveEndpoints(endpoints, { mail: { count: maxMails, windowSeconds: 60 } });
+  served = await serveEndpoints(endpoints, { mail: { count: maxRequests, windowSeconds: 60 } });
 });
 afterAll(() => served.close());
 
@@ -80,7 +80,7 @@ describe('a form', () => {
     ['a=%00%0D%0A', { a: '\0\r\n' }],
     ['a%5B%5D=1&a.b=2', { 'a[]': '1', 'a.b': '2' }],
     ['constructor=1&toString=2', { constructor: '1', toString: '2' }],
-  ])('%s is read as it was meant', async (sent, read) => {
+  ])('%s is decoded', async (sent, read) => {
     expect(await post('/any', sent)).toMatchObject({ status: 200, body: read });
   });
 
@@ -90,7 +90,7 @@ describe('a form', () => {
     `${type}; charset=UTF-8`,
     `${type} ; charset="utf-8" `,
     type.toUpperCase(),
-  ])('may come as %s', async (given) => {
+  ])('is accepted as %s', async (given) => {
     expect(await post('/any', 'a=1', { headers: { 'content-type': given } })).toMatchObject({ status: 200 });
   });
 
@@ -130,7 +130,7 @@ describe('a form', () => {
     ['a+b=1&a%20b=2', 'a b'],
     ['__proto__=1&__proto__=2', '__proto__'],
     [`${'n'.repeat(1000)}=1&${'n'.repeat(1000)}=1`, 'n'.repeat(64)],
-  ])('%s repeats a parameter, and the answer names it', async (sent, path) => {
+  ])('%s repeats a parameter, and the response names it', async (sent, path) => {
     expect(await post('/any', sent)).toMatchObject({
       status: 400,
       body: { code: 'repeated_parameter', errors: [{ path, message: 'must be sent once' }] },
@@ -169,20 +169,20 @@ describe('a form', () => {
 
 describe('an endpoint with its own error format', () => {
   test.each([
-    ['a fault of the schema', 'age=x', 400, 'validation_failed', { age: 'x' }],
+    ['a validation error', 'age=x', 400, 'validation_failed', { age: 'x' }],
     ['a repeated parameter', 'name=a&name=b', 400, 'repeated_parameter', undefined],
-    ['a part that is down', 'name=not+ready', 503, 'not_ready', { name: 'not ready' }],
-    ['a fault of ours', 'name=fault', 500, 'internal_error', { name: 'fault' }],
-    ['a body too large, with another status', 'a'.repeat(17_000), 400, 'payload_too_large', undefined],
-  ])('does so for %s, and the log says what it was', async (_, sent, status, code, form) => {
-    const answer = await post('/strict', sent);
-    expect(answer).toMatchObject({
+    ['an unavailable dependency', 'name=not+ready', 503, 'not_ready', { name: 'not ready' }],
+    ['an internal error', 'name=fault', 500, 'internal_error', { name: 'fault' }],
+    ['a body that is too large, with another status', 'a'.repeat(17_000), 400, 'payload_too_large', undefined],
+  ])('is used for %s, and the log contains the code and the reason', async (_, sent, status, code, form) => {
+    const response = await post('/strict', sent);
+    expect(response).toMatchObject({
       status,
       headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-own': 'yes' },
-      body: { error: code, requestId: answer.headers['x-request-id'] },
+      body: { error: code, requestId: response.headers['x-request-id'] },
     });
-    expect(answer.body['form']).toEqual(form);
-    const lines = await served.linesOf(answer.headers['x-request-id']);
+    expect(response.body['form']).toEqual(form);
+    const lines = await served.linesOf(response.headers['x-request-id']);
     expect(lines.at(-1)).toMatchObject({ route: '/strict', status, code, reason: expect.any(String) });
     expect(JSON.stringify(lines)).not.toContain('not ready');
   });
@@ -191,7 +191,7 @@ describe('an endpoint with its own error format', () => {
     const notReady = await post('/strict', 'name=not+ready');
     expect(notReady).toMatchObject({ headers: { 'retry-after': '1' }, body: { retryAfterSeconds: 1 } });
     let limited = await post('/strict', 'name=a');
-    for (let calls = 0; limited.status === 200 && calls < maxMails; calls += 1)
+    for (let calls = 0; limited.status === 200 && calls < maxRequests; calls += 1)
       limited = await post('/strict', 'name=a');
     expect(limited).toMatchObject({ status: 429, body: { error: 'rate_limited' } });
     expect(limited.body['retryAfterSeconds']).toBe(Number(limited.headers['retry-after']));

@@ -40,17 +40,17 @@ type WithBody = Operation & { body: NonNullable<Operation['body']> };
 
 async function post({ method, path, template }: WithBody, sent: Sent) {
   const json = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
-  const answer = await send(app.baseUrl, path, { ...sent, method, headers: { ...json, ...sent.headers } });
-  expectDocumented(method.toLowerCase(), template, answer as unknown as Response);
-  expect(JSON.stringify(answer)).not.toContain(canary);
-  return answer;
+  const response = await send(app.baseUrl, path, { ...sent, method, headers: { ...json, ...sent.headers } });
+  expectDocumented(method.toLowerCase(), template, response as unknown as Response);
+  expect(JSON.stringify(response)).not.toContain(canary);
+  return response;
 }
 
 async function refusal(operation: WithBody, sent: Sent | string): Promise<Problem> {
-  const answer = await post(operation, typeof sent === 'string' ? { body: sent } : sent);
-  expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8');
-  const problem = JSON.parse(answer.text) as Problem;
-  expect(problem.status).toBe(answer.status);
+  const response = await post(operation, typeof sent === 'string' ? { body: sent } : sent);
+  expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8');
+  const problem = JSON.parse(response.text) as Problem;
+  expect(problem.status).toBe(response.status);
   return problem;
 }
 
@@ -80,7 +80,7 @@ describe.each(withBody)('$method $path', (operation) => {
     ['bytes that are not UTF-8', Buffer.from('{"email":"\xff\xc0\x80"}', 'latin1')],
     ['a surrogate in UTF-8', Buffer.from('{"email":"\xed\xa0\x80"}', 'latin1')],
     ['10,000 brackets that never close', '['.repeat(10_000)],
-  ])('%s is not JSON: 400 malformed_json', async (_, body) => {
+  ])('%s returns 400 malformed_json', async (_, body) => {
     expect(await refusal(operation, { body })).toMatchObject({ status: 400, code: 'malformed_json' });
   });
 
@@ -94,13 +94,13 @@ describe.each(withBody)('$method $path', (operation) => {
     'application/json, text/plain',
     'application/ld+json',
     `application/${canary}`,
-  ])('the content type %s is refused: 415', async (type) => {
+  ])('the content type %s returns 415', async (type) => {
     const headers = { 'content-type': type ?? [] };
     expect(await refusal(operation, { body: right, headers })).toMatchObject({ code: 'unsupported_media_type' });
   });
 
   test.each(['gzip', 'GZIP', 'x-gzip', 'deflate', 'br', 'zstd', 'gzip, gzip', 'identity, gzip', canary])(
-    'the content encoding %s is refused: 415',
+    'the content encoding %s returns 415',
     async (encoding) => {
       for (const body of [gzipSync(right), bomb]) {
         const sent = { body, headers: { 'content-encoding': encoding } };
@@ -119,7 +119,7 @@ describe.each(withBody)('$method $path', (operation) => {
     '[]',
     `[${right}]`,
     '['.repeat(8000) + ']'.repeat(8000),
-  ])('a value that is no object is refused: %.20s', async (body) => {
+  ])('a body that is not an object is refused: %.20s', async (body) => {
     const problem = await refusal(operation, body);
     expect(problem).toMatchObject({ status: 400, code: 'validation_failed', errors: [{ path: 'body' }] });
   });
@@ -187,9 +187,9 @@ describe.each(withBody)('$method $path', (operation) => {
 
   test('a thousand unknown members get a small response', async () => {
     const wrong = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`m${i}`, 1]));
-    const answer = await post(operation, { body: JSON.stringify(wrong) });
-    expect(answer.status).toBe(400);
-    expect(answer.text.length).toBeLessThan(16_384);
+    const response = await post(operation, { body: JSON.stringify(wrong) });
+    expect(response.status).toBe(400);
+    expect(response.text.length).toBeLessThan(16_384);
   });
 
   test('the last of two equal members wins', async () => {

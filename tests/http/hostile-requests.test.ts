@@ -25,8 +25,8 @@ const login = (headers: string[], body: string) =>
 async function refused(bytes: string | Uint8Array) {
   const received = await exchange(app.baseUrl, bytes);
   expect(received).not.toContain(canary);
-  const { status, type, answers } = summaryOf(received);
-  expect(answers).toBe(1);
+  const { status, type, responses } = summaryOf(received);
+  expect(responses).toBe(1);
   expect(type).toBe('application/problem+json');
   const json = received.slice(received.indexOf('{'), received.lastIndexOf('}') + 1);
   expect(JSON.parse(json)).toMatchObject({ status, title: expect.any(String) });
@@ -58,7 +58,7 @@ describe('a smuggled request is refused, and the connection is closed', () => {
     ['a bare line feed that ends the headers', `${login(['X-A: b'], '').slice(0, -2)}\n${hidden}`],
     ['a bare line feed after a chunk size', login([chunked], `2\n{}\r\n0\r\n\r\n${hidden}`)],
     ['a bare line feed after a chunk', login([chunked], `2\r\n{}\n0\r\n\r\n${hidden}`)],
-    ['a chunk size that is no number', login([chunked], `${canary}z\r\n{}\r\n0\r\n\r\n`)],
+    ['a chunk size that is not a number', login([chunked], `${canary}z\r\n{}\r\n0\r\n\r\n`)],
     ['a chunk that is longer than its size', login([chunked], `1\r\n{}${canary}\r\n0\r\n\r\n`)],
     ['an endless chunk extension', login([chunked], `1;${canary.repeat(10_000)}\r\n{\r\n0\r\n\r\n`)],
   ])('%s', async (_, bytes) => {
@@ -74,12 +74,12 @@ describe('request lines and headers', () => {
     ['a backslash', `\\${canary}`],
     ['Latin-1', `/\xe9${canary}`],
     ['half an authority', `http://[${canary}/healthz`],
-  ])('a target with %s is no request: 400', async (_, target) => {
+  ])('a target with %s returns 400', async (_, target) => {
     expect(await refused(Buffer.from(head(`GET ${target} HTTP/1.1`), 'latin1'))).toBe(400);
   });
 
   test.each(['/sessions/%zz', '/sessions/%', '/problems/%e0%a4', '/problems/%ff'])(
-    'a path escape that is not UTF-8 is 400: %s',
+    'a path escape that is not UTF-8 returns 400: %s',
     async (path) => {
       expect(await refused(head(`${path.startsWith('/s') ? 'DELETE' : 'GET'} ${path}${canary} HTTP/1.1`))).toBe(400);
     },
@@ -102,7 +102,7 @@ describe('request lines and headers', () => {
     '/problems/',
     '/problems/a%2fb',
     '/problems/a/b',
-  ])('an unknown path is 404: %s', async (path) => {
+  ])('an unknown path returns 404: %s', async (path) => {
     const bytes = head(`GET ${path.replace('problems/', `problems/${canary}`)} HTTP/1.1`);
     expect([400, 404]).toContain(await refused(bytes));
   });
@@ -114,12 +114,12 @@ describe('request lines and headers', () => {
     ['a token of 100 KB', head('GET /me HTTP/1.1', `Authorization: Bearer ${canary.repeat(10_000)}`)],
     ['10,000 headers', head('GET /healthz HTTP/1.1', ...Array.from({ length: 10_000 }, (_, i) => `X-${i}: ${canary}`))],
     ['10,000 headers of nothing', head('GET /healthz HTTP/1.1', ...Array.from({ length: 10_000 }, () => 'a:'))],
-  ])('%s is 431', async (_, bytes) => {
+  ])('%s returns 431', async (_, bytes) => {
     expect(await refused(bytes)).toBe(431);
   });
 
   test.each([`${canary} /healthz HTTP/1.1`, 'GET /healthz HTTP/9.9', '\x16\x03\x01\x02\0\x01', '{}'])(
-    'bytes that are not HTTP get 400: %j',
+    'bytes that are not HTTP return 400: %j',
     async (line) => {
       expect(await refused(head(line))).toBe(400);
     },
@@ -127,9 +127,9 @@ describe('request lines and headers', () => {
 
   test('a request without Host or with an unknown expectation is refused without a body', async () => {
     const anonymous = await exchange(app.baseUrl, `GET /healthz?${canary} HTTP/1.1\r\nConnection: close\r\n\r\n`);
-    expect(summaryOf(anonymous)).toMatchObject({ status: 400, answers: 1 });
+    expect(summaryOf(anonymous)).toMatchObject({ status: 400, responses: 1 });
     const expecting = await exchange(app.baseUrl, login([`Expect: ${canary}`, 'Content-Length: 2'], '{}'));
-    expect(summaryOf(expecting)).toMatchObject({ status: 417, answers: 1 });
+    expect(summaryOf(expecting)).toMatchObject({ status: 417, responses: 1 });
     expect(anonymous + expecting).not.toContain(canary);
   });
 
@@ -142,12 +142,12 @@ test('the host of a request is ignored, even in absolute form', async () => {
   const path = '/.well-known/oauth-authorization-server';
   const bytes = `GET http://${canary}.example${path} HTTP/1.1\r\nHost: ${canary}.example\r\nX-Forwarded-Host: ${canary}\r\nConnection: close\r\n\r\n`;
   const received = await exchange(app.baseUrl, bytes);
-  expect(summaryOf(received)).toMatchObject({ status: 200, answers: 1 });
+  expect(summaryOf(received)).toMatchObject({ status: 200, responses: 1 });
   expect(received).toContain(`"issuer":"${app.config.issuer}"`);
   expect(received).not.toContain(canary);
 });
 
-test('pipelined requests are answered in order', async () => {
+test('pipelined requests get their responses in order', async () => {
   const keep = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n';
   const received = await exchange(app.baseUrl, keep + keep + head('GET /nowhere HTTP/1.1'));
   expect([...received.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '200', '404']);

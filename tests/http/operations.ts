@@ -66,10 +66,10 @@ export const operations: Operation[] = Object.entries(document.paths).flatMap(([
       method: method.toUpperCase(),
       path: template.replace(/\{\w+\}/g, (parameter) => madeUp[parameter] ?? parameter),
       template,
-      scope: security.map((way) => (way as Record<string, string[]>)['bearer']?.[0]).find(Boolean),
+      scope: security.map((requirement) => (requirement as Record<string, string[]>)['bearer']?.[0]).find(Boolean),
       needsToken:
         security.length > 0 &&
-        security.every((way) => ['bearer', 'oauth2', 'apiKey'].some((name) => name in (way as object))),
+        security.every((requirement) => ['bearer', 'oauth2', 'apiKey'].some((name) => name in (requirement as object))),
       body: content && { example: content.example ?? {}, ...shapeOf(content.schema) },
       statuses: Object.keys(responses).map(Number),
       codes: problems.flatMap((problem) => Object.keys(problem?.examples ?? {})),

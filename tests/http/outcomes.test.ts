@@ -17,7 +17,7 @@ const endpoints: Endpoint[] = [
     query: z.strictObject({ outcome: z.string() }),
     response: Made,
     status: 201,
-    alternativeResponses: [{ status: 202, response: Later, description: 'A mail is on its way' }],
+    alternativeResponses: [{ status: 202, response: Later, description: 'An email will be sent' }],
     handle({ query }) {
       if (query.outcome === 'made') return { id: '1' };
       if (query.outcome === 'made, with a header') return new ResponseWithHeaders({ id: '2' }, { 'X-Own': 'yes' });
@@ -38,7 +38,7 @@ const endpoints: Endpoint[] = [
     ...declared,
     path: '/nothing',
     operationId: 'nothing',
-    alternativeResponses: [{ status: 202, response: Later, description: 'A mail is on its way' }],
+    alternativeResponses: [{ status: 202, response: Later, description: 'An email will be sent' }],
     query: z.strictObject({ later: z.string().optional() }),
     handle: ({ query }) => (query.later ? new ResponseWithHeaders({ message: 'wait' }, {}, 202) : undefined),
   }),
@@ -55,9 +55,9 @@ test.each<[path: string, status: number, body: object | undefined, own: string |
   ['/accepted', 202, { message: 'wait' }, undefined],
   ['/nothing', 204, undefined, undefined],
   ['/nothing?later=1', 202, { message: 'wait' }, undefined],
-])('%s answers %i in full', async (path, status, body, own) => {
-  const { status: seen, headers, text } = await send(served.baseUrl, path, { method: 'POST' });
-  expect([seen, text, headers['x-own'], headers['cache-control']]).toEqual([
+])('%s returns %i with its body and headers', async (path, status, body, own) => {
+  const { status: actualStatus, headers, text } = await send(served.baseUrl, path, { method: 'POST' });
+  expect([actualStatus, text, headers['x-own'], headers['cache-control']]).toEqual([
     status,
     body ? JSON.stringify(body) : '',
     own,
@@ -69,14 +69,14 @@ test.each<[path: string, status: number, body: object | undefined, own: string |
 test.each([
   ['a status that is not declared', 'undeclared', 'two does not declare 203'],
   ['the body of another status', 'crossed', 'message'],
-])('%s is found out in tests', async (_, outcome, fault) => {
+])('%s fails in tests', async (_, outcome, fault) => {
   const { status, headers } = await send(served.baseUrl, `/two?outcome=${outcome}`, { method: 'POST' });
   expect(status).toBe(500);
   const [line] = await served.linesOf(headers['x-request-id']);
   expect(line).toMatchObject({ err: { message: expect.stringContaining(fault) } });
 });
 
-test('every good outcome is documented, with its schema and its example', () => {
+test('every successful outcome is documented, with its schema and its example', () => {
   const info = { title: 'T', version: '1', description: 'D', serverUrl: 'https://auth.example.com', tags: [] };
   const { paths } = makeOpenApi(endpoints, info) as {
     paths: Record<string, { post: { responses: Record<string, unknown> } }>;
@@ -84,7 +84,7 @@ test('every good outcome is documented, with its schema and its example', () => 
   const json = (example: object) => ({ content: { 'application/json': { example } } });
   expect(paths['/two']?.post.responses).toMatchObject({
     201: { description: 'Success', ...json({ id: '1' }) },
-    202: { description: 'A mail is on its way', ...json({ message: 'wait' }) },
+    202: { description: 'An email will be sent', ...json({ message: 'wait' }) },
   });
   expect(paths['/accepted']?.post.responses).toMatchObject({ 202: { description: 'Success' } });
   expect(paths['/nothing']?.post.responses).toMatchObject({

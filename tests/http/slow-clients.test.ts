@@ -15,30 +15,32 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-interface Slowness {
+interface SlowClient {
+  /** Sent repeatedly after the opening. */
   drip?: string;
   everyMs?: number;
-  deaf?: boolean;
-  to?: TestApp;
+  /** Whether the client reads responses. */
+  reads?: boolean;
 }
 
 /**
- * Returns the response to a client that never closes, and after how long the service closed it. Rejects if it never does.
+ * Connects a client that never closes its connection. Returns the responses and the time until the service closed the
+ * connection. Rejects if it does not within five seconds.
  */
-async function letGo(opening: string, { drip = '', everyMs = 40, deaf = false, to = app }: Slowness = {}) {
-  const port = Number(new URL(to.baseUrl).port);
-  const accepted = once(to.server, 'connection');
+async function connectSlowly(opening: string, { drip = '', everyMs = 40, reads = true }: SlowClient = {}) {
+  const port = Number(new URL(app.baseUrl).port);
+  const accepted = once(app.server, 'connection');
   const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true }).on('error', () => {});
-  const [theirs] = (await accepted) as [NodeJS.EventEmitter];
-  const heard = new Promise((resolve) => socket.once('end', resolve).once('close', resolve));
+  const [serverSocket] = (await accepted) as [NodeJS.EventEmitter];
+  const ended = new Promise((resolve) => socket.once('end', resolve).once('close', resolve));
   const startedMs = performance.now();
   let received = '';
-  if (!deaf) socket.setEncoding('latin1').on('data', (text: string) => (received += text));
+  if (reads) socket.setEncoding('latin1').on('data', (text: string) => (received += text));
   if (opening) socket.write(opening);
   const dripping = drip ? setInterval(() => socket.write(drip), everyMs) : undefined;
   try {
-    await once(theirs, 'close', { signal: AbortSignal.timeout(5000) });
-    if (!deaf) await heard;
+    await once(serverSocket, 'close', { signal: AbortSignal.timeout(5000) });
+    if (reads) await ended;
   } finally {
     clearInterval(dripping);
     socket.destroy();
@@ -67,76 +69,83 @@ function expectTimeout(received: string): void {
 /** Tolerance for slow machines. */
 const slackMs = 3000;
 
-describe('a client has so long for', () => {
-  test('its first byte', async () => {
-    const { ms, received } = await letGo('');
+describe('the service closes the connection of a client that is too slow', () => {
+  test('to send its first byte', async () => {
+    const { ms, received } = await connectSlowly('');
     expectTimeout(received);
     expect(ms).toBeGreaterThan(limits.headersMs + limits.lingerMs);
     expect(ms).toBeLessThan(limits.headersMs + limits.lingerMs + slackMs);
   });
 
-  test('its headers, however steadily they drip', async () => {
-    const { ms, received } = await letGo('GET /healthz HTTP/1.1\r\nX-A: ', { drip: 'a' });
+  test('to send its headers, even if bytes keep arriving', async () => {
+    const { ms, received } = await connectSlowly('GET /healthz HTTP/1.1\r\nX-A: ', { drip: 'a' });
     expectTimeout(received);
     expect(ms).toBeLessThan(limits.headersMs + limits.lingerMs + slackMs);
   });
 
-  test('the headers of its second request', async () => {
-    const { ms, received, statuses } = await letGo(`${health}GET /healthz HTTP/1.1\r\nX-A: `, { drip: 'a' });
+  test('to send the headers of its second request', async () => {
+    const { ms, received, statuses } = await connectSlowly(`${health}GET /healthz HTTP/1.1\r\nX-A: `, { drip: 'a' });
     expect(statuses).toEqual([200, 408]);
     expectTimeout(received.slice(received.lastIndexOf('HTTP/1.1')));
     expect(ms).toBeLessThan(limits.headersMs + limits.lingerMs + slackMs);
   });
 
   test.each([
-    ['of a length', head('POST /login', json, 'Content-Length: 1000') + '{', ' '],
+    ['with Content-Length', head('POST /login', json, 'Content-Length: 1000') + '{', ' '],
     ['in chunks', head('POST /login', json, 'Transfer-Encoding: chunked'), '1\r\n \r\n'],
-  ])('its body, however steadily that drips: %s', async (_, opening, drip) => {
-    const { ms, received } = await letGo(opening, { drip });
+  ])('to send its body %s, even if bytes keep arriving', async (_, opening, drip) => {
+    const { ms, received } = await connectSlowly(opening, { drip });
     expectTimeout(received);
     expect(ms).toBeGreaterThan(limits.requestMs);
     expect(ms).toBeLessThan(limits.requestMs + limits.lingerMs + slackMs);
   });
 
-  test('its next request', async () => {
-    const { ms, statuses } = await letGo(health);
+  test('to send its next request', async () => {
+    const { ms, statuses } = await connectSlowly(health);
     expect(statuses).toEqual([200]);
     expect(ms).toBeGreaterThan(limits.keepAliveMs);
     expect(ms).toBeLessThan(limits.keepAliveMs + slackMs + 1000); // Node adds up to a second
   });
 
-  test('its next request, though it sends the empty lines that may come before one', async () => {
-    const { ms, statuses } = await letGo(health, { drip: '\r\n' });
+  test('to send its next request, even if it sends empty lines, which may precede a request', async () => {
+    const { ms, statuses } = await connectSlowly(health, { drip: '\r\n' });
     expect(statuses).toEqual([200]);
     expect(ms).toBeLessThan(limits.keepAliveMs + limits.headersMs + slackMs);
   });
 
-  test('taking its answers', async () => {
-    const { ms } = await letGo(head('GET /openapi.json').repeat(200), { deaf: true });
+  test('to read its responses', async () => {
+    const { ms } = await connectSlowly(head('GET /openapi.json').repeat(200), { reads: false });
     expect(ms).toBeGreaterThan(limits.responseMs);
     expect(ms).toBeLessThan(limits.responseMs + slackMs);
   });
 
-  test('hearing that it is refused, though it sends on', async () => {
-    const { ms, received, statuses } = await letGo('no HTTP\r\n\r\n', { drip: 'nor this\r\n' });
+  test('to read an error, even if it keeps sending', async () => {
+    const { ms, received, statuses } = await connectSlowly('no HTTP\r\n\r\n', { drip: 'nor this\r\n' });
     expect(statuses).toEqual([400]);
     expect(received).toContain('"code":"bad_request"');
     expect(ms).toBeLessThan(limits.lingerMs + slackMs);
   });
 });
 
-describe('who is not slow is not cut:', () => {
-  test('a body that comes in pieces', async () => {
+describe('the service does not close the connection', () => {
+  test('of a client that sends its body in pieces', async () => {
     const body = JSON.stringify({ email: freshEmail(), password });
     const opening = head('POST /login', json, `Content-Length: ${body.length + 4}`, 'Connection: close') + body;
-    const { statuses } = await letGo(opening, { drip: ' ', everyMs: limits.requestMs / 8 });
+    const { statuses } = await connectSlowly(opening, { drip: ' ', everyMs: limits.requestMs / 8 });
     expect(statuses).toEqual([401]);
   });
 
-  test('a request that the service takes longer for than it would wait for a client', async () => {
-    const shortest = { headersMs: 100, requestMs: 200, keepAliveMs: 100, responseMs: 100, lingerMs: 100, sweepMs: 20 };
+  test('of a request whose processing takes longer than any timeout for clients', async () => {
+    const shortLimits = {
+      headersMs: 100,
+      requestMs: 200,
+      keepAliveMs: 100,
+      responseMs: 100,
+      lingerMs: 100,
+      sweepMs: 20,
+    };
     const slow = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '40', ARGON2_PARALLELISM: '1' };
-    const slowApp = await startApp({ ...unlimited, ...slow }, { limits: shortest });
+    const slowApp = await startApp({ ...unlimited, ...slow }, { limits: shortLimits });
     const startedMs = performance.now();
     const { status } = await send(slowApp.baseUrl, '/login', {
       method: 'POST',
@@ -145,35 +154,35 @@ describe('who is not slow is not cut:', () => {
     });
     await slowApp.close();
     expect(status).toBe(401);
-    expect(performance.now() - startedMs).toBeGreaterThan(shortest.requestMs + shortest.lingerMs);
+    expect(performance.now() - startedMs).toBeGreaterThan(shortLimits.requestMs + shortLimits.lingerMs);
   });
 });
 
-describe('an answer is never taken for the answer to another request:', () => {
-  test('a body that drips on after its answer is not answered again', async () => {
-    const { statuses } = await letGo(head('POST /login', 'Content-Length: 1000'), { drip: ' ' });
+describe('each request gets exactly one response:', () => {
+  test('a body that continues after its response gets no other response', async () => {
+    const { statuses } = await connectSlowly(head('POST /login', 'Content-Length: 1000'), { drip: ' ' });
     expect(statuses).toEqual([415]);
   });
 
-  test('what is refused behind a request in the same packet is refused after its answer', async () => {
+  test('an invalid request behind others in the same packet gets its error after their responses', async () => {
     const body = JSON.stringify({ email: freshEmail(), password });
     const login = head('POST /login', json, `Content-Length: ${body.length}`) + body;
-    const { statuses } = await letGo(`${login}${health}no HTTP\r\n\r\n`);
+    const { statuses } = await connectSlowly(`${login}${health}no HTTP\r\n\r\n`);
     expect(statuses).toEqual([401, 200, 400]);
   });
 });
 
-test('without such settings: 10 s for headers, 20 s for a request, longer than a load balancer for the next', async () => {
-  const usual = await startApp();
-  const { headersTimeout, requestTimeout, keepAliveTimeout } = usual.server;
+test('the default timeouts are 10 s for headers, 20 s for a request, and more than 60 s for the next request', async () => {
+  const defaultApp = await startApp();
+  const { headersTimeout, requestTimeout, keepAliveTimeout } = defaultApp.server;
   expect({ headersTimeout, requestTimeout }).toEqual({ headersTimeout: 10_000, requestTimeout: 20_000 });
   expect(keepAliveTimeout).toBeGreaterThan(60_000);
   expect(defaultLimits).toMatchObject({ responseMs: 30_000, lingerMs: 1000, sweepMs: 1000 });
-  const { headers } = await send(usual.baseUrl, '/healthz', { headers: { connection: 'keep-alive' } });
+  const { headers } = await send(defaultApp.baseUrl, '/healthz', { headers: { connection: 'keep-alive' } });
   expect(Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1])).toBeGreaterThan(60);
-  await usual.close();
+  await defaultApp.close();
 });
 
-test('every slow connection is gone in the end', async () => {
+test('no slow connection is left open', async () => {
   expect(await promisify(app.server.getConnections.bind(app.server))()).toBe(0);
 });

@@ -18,10 +18,10 @@ export interface Tour {
 
 /**
  * Puts `mark` into everything that a client chooses: query, path, headers, bodies. Follows the links of emails if
- * `nextMail` is given, and continues as an administrator if `db` is given.
+ * `nextEmail` is set, and continues as an administrator if `db` is given.
  */
 export async function takeTour(
-  { call, nextMail, db }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextMail' | 'db'>>,
+  { call, nextEmail, db }: Pick<Client, 'call'> & Partial<Pick<TestApp, 'nextEmail' | 'db'>>,
   mark: string,
 ): Promise<Tour> {
   const stops: Stop[] = [];
@@ -36,7 +36,7 @@ export async function takeTour(
   };
 
   const tokenFor = async (address: string) => {
-    const { token = '' } = (await nextMail?.(address)) ?? {};
+    const { token = '' } = (await nextEmail?.(address)) ?? {};
     if (token) secrets.push(token);
     return { token };
   };

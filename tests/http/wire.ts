@@ -50,7 +50,7 @@ export function exchange(baseUrl: string, bytes: string | Uint8Array): Promise<s
     const late = setTimeout(() => socket.destroy(new Error(`no end after ${patienceMs} ms: ${received}`)), patienceMs);
     let received = '';
     socket.setEncoding('latin1').on('data', (text: string) => (received += text));
-    // A server that refuses early can close while the client still writes: what it sent before is the response.
+    // A server that rejects a request early can close while the client still writes. The data received before is the response.
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error);
     });
@@ -63,10 +63,10 @@ export function exchange(baseUrl: string, bytes: string | Uint8Array): Promise<s
 }
 
 /** Status, media type and number of the responses that `exchange` received. */
-export function summaryOf(received: string): { status: number; type: string | undefined; answers: number } {
+export function summaryOf(received: string): { status: number; type: string | undefined; responses: number } {
   return {
     status: Number(/^HTTP\/1\.1 (\d{3})/.exec(received)?.[1]),
     type: /^content-type: ([^;\r]*)/im.exec(received)?.[1],
-    answers: received.split(/HTTP\/1\.1 \d{3} /).length - 1,
+    responses: received.split(/HTTP\/1\.1 \d{3} /).length - 1,
   };
 }

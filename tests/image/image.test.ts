@@ -10,7 +10,7 @@ import pg from 'pg';
 import { cheapHashes, type Settings } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { type BuildContext, readContext } from './build-context.ts';
 import { environmentOf, readCompose } from './compose-file.ts';
 import { buildImage, type Image, parseDockerfile } from './dockerfile.ts';
@@ -147,9 +147,9 @@ describe('the image', () => {
   });
 
   test('contains the licenses of its packages', () => {
-    const licences = entries.filter(({ path }) => /(licen[cs]e|notice)[^/]*$/i.test(path)).map(({ path }) => path);
-    expect(licences.length).toBeGreaterThan(100);
-    expect(licences).toContain('node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt');
+    const licenses = entries.filter(({ path }) => /(licen[cs]e|notice)[^/]*$/i.test(path)).map(({ path }) => path);
+    expect(licenses.length).toBeGreaterThan(100);
+    expect(licenses).toContain('node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt');
   });
 
   test('has only descriptive labels and NODE_ENV', () => {
@@ -240,7 +240,7 @@ describe('a container', () => {
       env: where.env as Record<string, string>,
       command: image.command,
     });
-    await whenReady(service);
+    await waitUntilReady(service);
     expect((await service.get('/healthz')).body).toEqual({ status: 'ok' });
     const { email } = await service.register();
     const login = await service.login(email);

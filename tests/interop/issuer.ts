@@ -24,7 +24,7 @@ export interface Issuer {
   forge: Forge;
   /** Activates the next key, which is already published. */
   rotateKey: () => Promise<void>;
-  /** Activates a key that no verifier has seen, as after two revocations in a row. */
+  /** Activates a key that was never published, as after two consecutive revocations. */
   rotateToUnpublishedKey: () => Promise<void>;
   /** Stops the service. `close` must still be called. */
   stop: () => Promise<void>;

@@ -1,4 +1,4 @@
-// JWT_ALG changes by a rolling deploy: processes of both generations run at once.
+// JWT_ALG changes in a rolling deployment, in which processes with the old and the new value run concurrently.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { decodeProtectedHeader } from 'jose';
@@ -6,7 +6,7 @@ import pg from 'pg';
 import type { Settings } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { openRows, type Rows } from '../support/rows/index.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { keyEvents, publishedBy, until } from './keys.ts';
 
 const masterKeys = randomBytes(32).toString('base64url');
@@ -20,7 +20,7 @@ async function start(alg: 'ES256' | 'EdDSA', more: Settings = {}): Promise<Servi
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: masterKeys, JWKS_MAX_AGE: '1s', JWT_ALG: alg };
   const service = await startService({ ...settings, ...more });
   started.push(service);
-  await whenReady(service);
+  await waitUntilReady(service);
   return service;
 }
 
@@ -60,7 +60,7 @@ test('a new algorithm is published before it signs, and every token is valid in 
     return algs.newer.filter((alg) => alg === 'EdDSA').length > 5;
   }, 20_000);
 
-  // At most one change in each process: from the former algorithm to its own.
+  // Each process changes keys at most once: from the old algorithm to its own.
   expect(algs.newer.join(' ')).toMatch(/^(ES256 )+(EdDSA ?)+$/);
   expect(switchedMs).toBeGreaterThan(3000);
   expect(new Set([...algs.former, ...algs.other])).toEqual(new Set(['ES256']));
@@ -89,7 +89,7 @@ test('keys of an algorithm that no process uses retire, and their tokens stay va
   const [active, next] = [await db.signingKeys.kid('active'), await db.signingKeys.kid('next')];
   await former.stop();
   await other.stop();
-  await new Promise((resolve) => setTimeout(resolve, 1000)); // several polls: it may be a restart
+  await new Promise((resolve) => setTimeout(resolve, 1000)); // several polls, because the process may only be restarting
   expect(await db.signingKeys.kid('active')).toBe(active);
 
   await db.signingKeys.ageWanted('ES256', 600);

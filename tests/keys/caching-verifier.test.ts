@@ -1,4 +1,4 @@
-// Keys that rotate every few seconds, two processes under load, and verifiers that cache as long as allowed.
+// Two processes under load whose keys rotate every few seconds, and verifiers that cache keys for the maximum time.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import type { Account } from '../harness.ts';
@@ -24,7 +24,7 @@ function makeVerifier(index: number): (token: string) => Promise<unknown> {
   return (token) => jwtVerify(token, keys, { issuer: settings.ISSUER, typ: 'at+jwt' });
 }
 
-test('in five rotations no caching verifier meets an unknown key', async () => {
+test('no caching verifier receives a token of an unknown key during five rotations', async () => {
   const verifiers = Array.from({ length: 8 }, (_, index) => makeVerifier(index));
   const accounts = await atOnce(4, (index) => workers.at(index).register());
   const kids = new Set<string>();
@@ -34,29 +34,31 @@ test('in five rotations no caching verifier meets an unknown key', async () => {
   let checks = 0;
   let running = true;
 
-  const check = async (token: string, who: number) => {
+  const check = async (token: string, index: number) => {
     checks += 1;
-    await verifiers[who % verifiers.length]?.(token).catch((error: Error) => failures.push(`${who}: ${error.message}`));
+    await verifiers[index % verifiers.length]?.(token).catch((error: Error) =>
+      failures.push(`${index}: ${error.message}`),
+    );
   };
   /** A client that refreshes at either process, and uses each token immediately and again a little later. */
   const client = async (account: Account, index: number) => {
     let token = account.refresh_token;
     let earlier: string | undefined;
-    for (let turn = 0; running; turn += 1) {
-      const answer = await workers.at(index + turn).refresh(token);
-      if (answer.status !== 200) return void failures.push(`refresh: ${answer.status} ${answer.text}`);
-      const { access_token: fresh, refresh_token: next } = answer.body as Account;
+    for (let round = 0; running; round += 1) {
+      const response = await workers.at(index + round).refresh(token);
+      if (response.status !== 200) return void failures.push(`refresh: ${response.status} ${response.text}`);
+      const { access_token: fresh, refresh_token: next } = response.body as Account;
       token = next;
       tokens += 1;
       kids.add(kidOf(fresh) ?? '');
-      // Also the endpoints of the other process.
-      const me = await workers.at(index + turn + 1).get('/me', fresh);
+      // The endpoints of the other process also accept it.
+      const me = await workers.at(index + round + 1).get('/me', fresh);
       if (me.status !== 200) failures.push(`/me: ${me.status} ${me.text}`);
       // Verifiers start one after the other, so that their caches differ in age.
       const known = Math.min(verifiers.length, 1 + Math.floor((performance.now() - startedMs) / 370));
-      await Promise.all(Array.from({ length: known }, (_, who) => check(fresh, who)));
-      if (earlier !== undefined) await check(earlier, turn % known);
-      if (turn % 10 === 0) earlier = fresh;
+      await Promise.all(Array.from({ length: known }, (_, verifier) => check(fresh, verifier)));
+      if (earlier !== undefined) await check(earlier, round % known);
+      if (round % 10 === 0) earlier = fresh;
     }
   };
 

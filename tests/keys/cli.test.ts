@@ -25,7 +25,7 @@ const succeeded = async (...args: string[]) => {
 
 beforeAll(async () => {
   database = await createDatabase();
-  app = await startApp({ MASTER_KEYS: text(former) }, { databaseUrl: database.url, tendsKeys: true });
+  app = await startApp({ MASTER_KEYS: text(former) }, { databaseUrl: database.url, runsSigningKeyWorker: true });
 });
 afterAll(async () => {
   await app.close();
@@ -59,18 +59,20 @@ describe('rotate', () => {
     await app.db.signingKeys.age(660);
     const next = await app.db.signingKeys.kid('next');
     const already = (await keyEvents(app.db)).length;
-    const answers = await atOnce(10, () => succeeded('rotate'));
+    const responses = await atOnce(10, () => succeeded('rotate'));
     await until(() => app.keyring.active().kid === next, 2000);
     await app.keyring.maintain();
     const events = (await keyEvents(app.db)).slice(already);
     expect(events.map(({ type }) => type)).toEqual(['asked', 'retired', 'activated', 'made']);
     expect(await app.db.signingKeys.kid('active')).toBe(next);
-    for (const answer of answers)
-      expect(answer).toMatch(
+    for (const response of responses)
+      expect(response).toMatch(
         new RegExp(`^${next} (becomes active in every running process|became active at ${time.source}\\. Nothing)`),
       );
-    expect(answers.filter((answer) => answer.includes('becomes active in every running process'))).not.toEqual([]);
-    // Also not later: no rotation of its successor was requested.
+    expect(responses.filter((response) => response.includes('becomes active in every running process'))).not.toEqual(
+      [],
+    );
+    // It also does not rotate again later, because no rotation of its successor was requested.
     await app.db.signingKeys.age(660);
     await app.keyring.maintain();
     expect(await app.db.signingKeys.kid('active')).toBe(next);

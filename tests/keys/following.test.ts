@@ -38,20 +38,20 @@ const remember = new Writable({
     done();
   },
 });
-const said = (pattern: RegExp) => lines.filter((line) => pattern.test(line));
+const logged = (pattern: RegExp) => lines.filter((line) => pattern.test(line));
 
-/** As the service runs: it tends its keys. The gate stands before Postgres for LISTEN alone. */
+/** Starts an app that maintains its keys. Only its LISTEN connection goes through the gate. */
 async function start(more: Settings = {}, databaseUrl = database.url): Promise<TestApp> {
   const log = pino({ level: 'info' }, remember);
   const app = await startApp(
     { ...settings, DATABASE_DIRECT_URL: gate.url, ...more },
-    { databaseUrl, log, tendsKeys: true },
+    { databaseUrl, log, runsSigningKeyWorker: true },
   );
   closing.push(() => app.close());
   return app;
 }
 
-/** What `keys revoke` does, from outside of every process. */
+/** Revokes a key like `keys revoke`, outside every process. */
 async function revoke(kid: string): Promise<void> {
   const pool = { url: database.url, poolMax: 1, timeoutSeconds: 5, pooled: false, statementNames: false };
   const db = openDatabase(
@@ -109,30 +109,30 @@ test('if LISTEN fails, polling finds changes within seconds, and the log reports
   expect(ms).toBeGreaterThan(50);
   expect(await listeners(app)).toBe(0);
   await until(() => app.keyring.published().length === 2, 8000);
-  expect(said(/lost the connection that listens/)).toHaveLength(1);
+  expect(logged(/lost the connection that listens/)).toHaveLength(1);
 
   gate.open();
   await until(async () => (await listeners(app)) === 1, 5000);
-  await until(() => said(/listening for notifications again/).length === 1, 10_000);
+  await until(() => logged(/listening for notifications again/).length === 1, 10_000);
   const second = await app.db.signingKeys.kid('active');
   await revoke(second);
   expect(await until(() => !app.keyring.find(second), 3000)).toBeLessThan(1000);
 });
 
 test('a token with an unknown key id makes a process reload keys at most once a second', async () => {
-  // Polls every 5 s and hears nothing: only the token can tell it.
-  const deaf = await startApp(
+  // Receives no notifications and polls every 5 s, so that it learns of new keys only from tokens.
+  const isolated = await startApp(
     { ...settings, DATABASE_DIRECT_URL: gate.url },
-    { databaseUrl: database.url, tendsKeys: true },
+    { databaseUrl: database.url, runsSigningKeyWorker: true },
   );
-  closing.push(() => deaf.close());
-  await until(async () => (await listeners(deaf)) === 1, 5000);
-  gate.swallow();
+  closing.push(() => isolated.close());
+  await until(async () => (await listeners(isolated)) === 1, 5000);
+  gate.hang();
   const other = await startApp(settings, { databaseUrl: database.url });
   closing.push(() => other.close());
-  // Three times, as a poll may by chance be what comes.
+  // Three times, because a poll may happen by chance.
   let token = '';
-  for (let turn = 0; turn < 3; turn += 1) {
+  for (let round = 0; round < 3; round += 1) {
     // After revocations, a key signs as soon as it is created.
     for (const status of ['next', 'active'] as const) {
       await revoke(await other.db.signingKeys.kid(status));
@@ -140,10 +140,10 @@ test('a token with an unknown key id makes a process reload keys at most once a 
     }
     await other.keyring.maintain();
     ({ access_token: token } = await other.register());
-    await until(async () => (await deaf.get('/me', token)).status === 200, 1500);
+    await until(async () => (await isolated.get('/me', token)).status === 200, 1500);
   }
 
-  const reads = () => deaf.db.server.scansOf('signing_keys');
+  const reads = () => isolated.db.server.scansOf('signing_keys');
   const settled = () => new Promise((resolve) => setTimeout(resolve, 1200)); // backends report once a second
   await settled();
   const before = await reads();
@@ -151,7 +151,7 @@ test('a token with an unknown key id makes a process reload keys at most once a 
     /^[^.]+/,
     Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"nobody"}').toString('base64url'),
   );
-  for (let tries = 0; tries < 100; tries += 1) expect((await deaf.get('/me', unknown)).status).toBe(401);
+  for (let tries = 0; tries < 100; tries += 1) expect((await isolated.get('/me', unknown)).status).toBe(401);
   await settled();
   expect((await reads()) - before).toBeLessThan(20);
 });
@@ -163,24 +163,24 @@ test('while the database is down the JWKS is served and the key stays active; it
   const jwks = await publishedBy(app);
   gate.refuse();
   await database.use((db) => db.signingKeys.age(3600));
-  await until(() => said(/background job failed/).length > 0, 5000);
-  await new Promise((resolve) => setTimeout(resolve, 2500)); // two polls more
+  await until(() => logged(/background job failed/).length > 0, 5000);
+  await new Promise((resolve) => setTimeout(resolve, 2500)); // two more polls
   expect(await publishedBy(app)).toEqual(jwks);
   expect(app.keyring.active().kid).toBe(active);
   expect((await app.get('/me', token)).status).toBe(503);
-  expect(said(/background job failed/)).toHaveLength(1);
+  expect(logged(/background job failed/)).toHaveLength(1);
 
   gate.open();
   await until(() => app.keyring.active().kid !== active, 5000);
   expect((await app.get('/me', token)).status).toBe(200);
-  await until(() => said(/background job succeeded again/).length === 1, 10_000);
-  expect(said(/signing with a different key/)).toHaveLength(1);
+  await until(() => logged(/background job succeeded again/).length === 1, 10_000);
+  expect(logged(/signing with a different key/)).toHaveLength(1);
 });
 
 test('a stopping process closes its LISTEN connection', async () => {
-  const [stays, stops] = [await start(), await start()];
-  await until(async () => (await listeners(stays)) === 2, 5000);
+  const [running, stopping] = [await start(), await start()];
+  await until(async () => (await listeners(running)) === 2, 5000);
   closing.pop();
-  await stops.close();
-  expect(await until(async () => (await listeners(stays)) === 1, 10_000)).toBeLessThan(5000);
+  await stopping.close();
+  expect(await until(async () => (await listeners(running)) === 1, 10_000)).toBeLessThan(5000);
 });

@@ -1,4 +1,4 @@
-// Signing keys as tests see them: in tokens, in the JWKS, in the audit trail.
+// Reads signing keys from tokens, the JWKS and the audit trail.
 import { decodeProtectedHeader } from 'jose';
 import type { Client } from '../harness.ts';
 import type { Rows } from '../support/rows/index.ts';
@@ -23,7 +23,7 @@ export async function publishedBy({ get }: Pick<Client, 'get'>): Promise<string[
   return keys.map(({ kid }) => kid);
 }
 
-/** Checks the condition every 20 ms, and returns how many milliseconds it took to hold. */
+/** Checks the condition every 20 ms and returns the milliseconds until it is true. */
 export async function until(holds: () => Promise<boolean> | boolean, withinMs: number): Promise<number> {
   const startedMs = performance.now();
   for (;;) {

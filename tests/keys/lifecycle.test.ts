@@ -112,11 +112,11 @@ describe('a rotation', () => {
   test('by ten concurrent processes happens once, and all sign with one key', async () => {
     const all = await atOnce(10, () => start());
     const [first] = all as [TestApp];
-    for (let turn = 1; turn <= 3; turn += 1) {
+    for (let round = 1; round <= 3; round += 1) {
       await first.db.signingKeys.age(91 * daySeconds);
       await Promise.all(all.map(({ keyring }) => keyring.maintain()));
       const activated = (await keyEvents(first.db)).filter(({ type }) => type === 'activated');
-      expect(activated).toHaveLength(turn);
+      expect(activated).toHaveLength(round);
       await Promise.all(all.map(({ keyring }) => keyring.maintain()));
       const active = await first.db.signingKeys.kid('active');
       expect(all.map(({ keyring }) => keyring.active().kid)).toEqual(all.map(() => active));

@@ -7,7 +7,7 @@ export interface Output {
   stderr: string;
 }
 
-/** Runs `npm run cli -- …` to its end, with these settings and no others. */
+/** Runs `npm run cli -- …` with exactly these environment variables and waits until it exits. */
 export async function runCli(environment: Record<string, string>, ...args: string[]): Promise<Output> {
   const env = { PATH: process.env['PATH'] ?? '', ...environment };
   const child = spawn(process.execPath, ['bin/keyturn.cjs', 'cli', ...args], {

@@ -89,8 +89,8 @@ describe.each(links)('POST /%s/confirm', (link) => {
     ['down', 503, 'The service is unavailable', true],
     ['faulty', 500, 'Something went wrong', false],
   ] as const)('returns a page for the error: %s', async (state, status, heading, again) => {
-    const { status: seen, headers, text } = await confirm(link, fields(tokens[state]));
-    expect([seen, headingOf(text), titleOf(text)]).toEqual([status, heading, `Error: ${heading}`]);
+    const { status: actualStatus, headers, text } = await confirm(link, fields(tokens[state]));
+    expect([actualStatus, headingOf(text), titleOf(text)]).toEqual([status, heading, `Error: ${heading}`]);
     expect([tokenOf(text), actionOf(text)]).toEqual(again ? [tokens[state], 'confirm'] : [undefined, undefined]);
     expect(text).toContain('<p role="alert">');
     expect(text).not.toContain('secret');
@@ -114,8 +114,12 @@ describe.each(links)('POST /%s/confirm', (link) => {
     ['an invalid encoding', 'token=%zz', 400, 'Invalid request'],
     ['more than 16 KiB', `token=${tokens.good}&new_password=${'x'.repeat(17_000)}`, 413, 'Invalid request'],
   ])('returns a page for %s and spends nothing', async (_, body, status, heading) => {
-    const { status: seen, headers, text } = await post(`/${link}/confirm`, body);
-    expect([seen, headers['content-type'], headingOf(text)]).toEqual([status, 'text/html; charset=utf-8', heading]);
+    const { status: actualStatus, headers, text } = await post(`/${link}/confirm`, body);
+    expect([actualStatus, headers['content-type'], headingOf(text)]).toEqual([
+      status,
+      'text/html; charset=utf-8',
+      heading,
+    ]);
     expect(text).not.toMatch(/<script|alert\(|<form/);
     expect(served.followed).toEqual([]);
   });
@@ -214,8 +218,8 @@ describe('every page', () => {
   });
 
   test('does not log tokens and passwords', async () => {
-    const answers = await everyPage();
-    for (const { headers, status } of answers) {
+    const responses = await everyPage();
+    for (const { headers, status } of responses) {
       const lines = await served.linesOf(headers['x-request-id']);
       expect(lines.at(-1)).toMatchObject({ status, route: expect.stringMatching(/^\/[a-z-]+(\/confirm)?$/) });
       expect(JSON.stringify(lines)).not.toMatch(/kto_|correct horse/);

@@ -26,8 +26,8 @@ const hashed = () => workers.db.count('audit_events', { type: 'login', outcome: 
 test.each(['existing', 'unknown'])('of 200 concurrent guesses at an %s address, five are hashed', async (which) => {
   const email = which === 'existing' ? (await workers.first.register()).email : freshEmail();
   const before = await hashed();
-  const answers = await atOnce(200, (index) => guess(index, email, '192.0.2.1'));
-  const statuses = answers.map(({ status }) => status);
+  const responses = await atOnce(200, (index) => guess(index, email, '192.0.2.1'));
+  const statuses = responses.map(({ status }) => status);
   expect([count(statuses, 401), count(statuses, 423)]).toEqual([5, 195]);
   expect((await hashed()) - before).toBe(5);
 });
@@ -35,8 +35,8 @@ test.each(['existing', 'unknown'])('of 200 concurrent guesses at an %s address, 
 test('of 200 concurrent guesses from forty networks, LOCKOUT_TOTAL are hashed', async () => {
   const { email } = await workers.first.register();
   const before = await hashed();
-  const answers = await atOnce(200, (index) => guess(index, email, `203.0.${index % 40}.1`));
-  const statuses = answers.map(({ status }) => status);
+  const responses = await atOnce(200, (index) => guess(index, email, `203.0.${index % 40}.1`));
+  const statuses = responses.map(({ status }) => status);
   expect([count(statuses, 401), count(statuses, 423)]).toEqual([8, 192]);
   expect((await hashed()) - before).toBe(8);
   expect((await guess(0, email, '198.51.100.1')).status).toBe(423);
@@ -44,10 +44,10 @@ test('of 200 concurrent guesses from forty networks, LOCKOUT_TOTAL are hashed', 
 
 test('a correct password among concurrent guesses resets the count at most once', async () => {
   const { email } = await workers.first.register();
-  const answers = await atOnce(60, (index) =>
+  const responses = await atOnce(60, (index) =>
     index === 30 ? workers.at(index).login(email, password) : guess(index, email, '127.0.0.1'),
   );
-  const statuses = answers.map(({ status }) => status);
+  const statuses = responses.map(({ status }) => status);
   expect(statuses.filter((status) => ![200, 401, 423].includes(status))).toEqual([]);
   // A success resets the count once.
   expect(count(statuses, 401)).toBeLessThanOrEqual(10);

@@ -78,10 +78,10 @@ describe('five failures in a row from one network', () => {
     ['an IPv4 /24', '192.0.2.10', '192.0.2.250', '192.0.3.10'],
     ['an IPv6 /56', '2001:db8:1:200::1', '2001:db8:1:2ff:ffff::9', '2001:db8:1:300::1'],
     ['mapped IPv4', '::ffff:203.0.113.1', '203.0.113.77', '::ffff:203.0.114.1'],
-  ])('share one counter within %s', async (_, one, neighbour, stranger) => {
+  ])('share one counter within %s', async (_, one, neighbor, stranger) => {
     const { email } = await app.register();
     expect(await failFrom(one, email, 3)).toEqual(failures(3));
-    expect(await failFrom(neighbour, email, 3)).toEqual([...failures(2), 423]);
+    expect(await failFrom(neighbor, email, 3)).toEqual([...failures(2), 423]);
     expect((await loginFrom(stranger, email)).status).toBe(200);
   });
 
@@ -109,7 +109,7 @@ test('a correct password from another network does not reset the count here', as
   expect(await failFrom('192.0.2.6', email, 2)).toEqual([401, 423]);
 });
 
-test('LOCKOUT_TOTAL failures from many networks lock the account everywhere', () =>
+test('LOCKOUT_TOTAL failures from many networks lock the account for all networks', () =>
   withApp({ LOCKOUT_TOTAL: '12' }, async (own) => {
     const { email } = await own.register();
     for (let bot = 1; bot <= 12; bot += 1) expect(await failFrom(`203.0.${bot}.1`, email, 1, own)).toEqual([401]);
@@ -160,9 +160,9 @@ describe('an attempt whose password was never checked', () => {
     withApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_MAX: '0', LOCKOUT_ATTEMPTS: '3' }, async (own) => {
       const { email } = await own.register();
       for (let round = 0; round < 5; round += 1) {
-        const answers = await Promise.all([1, 2, 3].map(() => loginFrom('192.0.2.9', email, password, own)));
-        expect(answers.map(({ status }) => status).filter((status) => status !== 200 && status !== 503)).toEqual([]);
-        expect(answers.map(({ status }) => status)).toContain(503);
+        const responses = await Promise.all([1, 2, 3].map(() => loginFrom('192.0.2.9', email, password, own)));
+        expect(responses.map(({ status }) => status).filter((status) => status !== 200 && status !== 503)).toEqual([]);
+        expect(responses.map(({ status }) => status)).toContain(503);
       }
       expect((await own.db.lockouts.all()).filter(({ attempts }) => attempts > 0)).toEqual([]);
     }));
@@ -196,8 +196,8 @@ test('a login waits for the outcome of concurrent attempts when all remaining at
 
 test('forty concurrent correct passwords succeed', async () => {
   const { email } = await app.register();
-  const answers = await Promise.all(Array.from({ length: 40 }, () => loginFrom('192.0.2.12', email)));
-  expect(answers.map(({ status }) => status)).toEqual(Array(40).fill(200));
+  const responses = await Promise.all(Array.from({ length: 40 }, () => loginFrom('192.0.2.12', email)));
+  expect(responses.map(({ status }) => status)).toEqual(Array(40).fill(200));
 });
 
 test('the audit log records each failure and the lockout, and the table contains no email address', async () => {

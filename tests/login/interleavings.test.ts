@@ -20,7 +20,7 @@ async function untilBlocked() {
 }
 
 /** Changes the user's row after the login has verified the password and before it creates the session. */
-async function loginOvertakenBy({ email, user }: Account, statement: string, values: unknown[] = []) {
+async function loginDuring({ email, user }: Account, statement: string, values: unknown[] = []) {
   const other = await app.sql.connect();
   try {
     await other.query('BEGIN');
@@ -41,7 +41,7 @@ const sessionsOf = async (account: Account) => (await app.db.sessions.of(account
 test('a login creates no session if the password changes after it was verified', async () => {
   const account = await app.register();
   const changed = await argon2('a quieter mare and no battery');
-  const response = await loginOvertakenBy(account, 'UPDATE users SET password_hash = $2 WHERE id = $1', [changed]);
+  const response = await loginDuring(account, 'UPDATE users SET password_hash = $2 WHERE id = $1', [changed]);
   expect(response.status).toBe(401);
   expect(response.body.code).toBe('invalid_credentials');
   expect(await sessionsOf(account)).toEqual([account.session_id]);
@@ -49,14 +49,14 @@ test('a login creates no session if the password changes after it was verified',
 
 test('a login creates no session if the account is disabled after the password was verified', async () => {
   const account = await app.register();
-  const response = await loginOvertakenBy(account, 'UPDATE users SET is_active = false WHERE id = $1');
+  const response = await loginDuring(account, 'UPDATE users SET is_active = false WHERE id = $1');
   expect(response.status).toBe(401);
   expect(await sessionsOf(account)).toEqual([account.session_id]);
 });
 
 test('a login creates no session if the account is deleted after the password was verified', async () => {
   const account = await app.register();
-  const response = await loginOvertakenBy(account, 'DELETE FROM users WHERE id = $1');
+  const response = await loginDuring(account, 'DELETE FROM users WHERE id = $1');
   expect(response.status).toBe(401);
   expect(await sessionsOf(account)).toEqual([]);
 });
@@ -64,13 +64,13 @@ test('a login creates no session if the account is deleted after the password wa
 test('a login succeeds if another hash of the same password is stored after it was verified', async () => {
   const account = await app.register();
   const rehashed = await argon2(password);
-  const response = await loginOvertakenBy(account, 'UPDATE users SET password_hash = $2 WHERE id = $1', [rehashed]);
+  const response = await loginDuring(account, 'UPDATE users SET password_hash = $2 WHERE id = $1', [rehashed]);
   expect(response.status).toBe(200);
   expect((await app.get('/me', response.body.access_token)).status).toBe(200);
 });
 
 test('a login succeeds if the user is renamed after the password was verified', async () => {
   const account = await app.register();
-  const response = await loginOvertakenBy(account, `UPDATE users SET display_name = 'Ada King' WHERE id = $1`);
+  const response = await loginDuring(account, `UPDATE users SET display_name = 'Ada King' WHERE id = $1`);
   expect(response.status).toBe(200);
 });

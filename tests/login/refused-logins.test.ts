@@ -6,7 +6,7 @@ import { startStatementTap, type StatementTap } from '../support/statement-tap.t
 
 jest.setTimeout(30_000);
 
-// Expensive hashes, so that one more or less shows in the time.
+// Expensive hashes, so that an additional or missing hash is visible in the time.
 const settings = { ARGON2_MEMORY_KIB: '65536', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' };
 
 let database: TestDatabase;

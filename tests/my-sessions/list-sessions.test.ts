@@ -112,7 +112,7 @@ describe('paging', () => {
   test('returns every session once and in order for any limit', async () => {
     const { account, ids } = await userWith(7);
     for (const limit of [1, 2, 3, 7, 100]) {
-      const seen: string[] = [];
+      const listed: string[] = [];
       let cursor: string | null = '';
       while (cursor !== null) {
         const page: { sessions: Listed[]; next_cursor: string | null } = await list(
@@ -120,10 +120,10 @@ describe('paging', () => {
           `?limit=${limit}${cursor && `&cursor=${cursor}`}`,
         );
         expect(page.sessions.length).toBeLessThanOrEqual(limit);
-        seen.push(...idsOf(page));
+        listed.push(...idsOf(page));
         cursor = page.next_cursor;
       }
-      expect(seen).toEqual(ids);
+      expect(listed).toEqual(ids);
     }
   });
 

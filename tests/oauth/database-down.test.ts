@@ -44,9 +44,9 @@ const calls = (): [path: string, form: Parameters, headers: Record<string, strin
 test('returns 503 with Retry-After while the database is unavailable', async () => {
   gate.refuse();
   for (const [path, form, headers] of calls()) {
-    const answer = await postForm(app, path, form, headers);
-    expect([path, form, ...errorOf(answer)]).toEqual([path, form, 503, 'temporarily_unavailable']);
-    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+    const response = await postForm(app, path, form, headers);
+    expect([path, form, ...errorOf(response)]).toEqual([path, form, 503, 'temporarily_unavailable']);
+    expect(Number(response.headers['retry-after'])).toBeGreaterThan(0);
   }
   expect((await postForm(app, '/revoke', { token: 'garbage' })).status).toBe(200);
   gate.open();

@@ -48,7 +48,7 @@ describe('introspection of valid tokens', () => {
     expect(await bodyOf(token)).toEqual({ active: true, token_type: 'Bearer', ...claims });
   });
 
-  test('returns the whole grant of the session for a refresh token', async () => {
+  test('returns all granted scopes of the session for a refresh token', async () => {
     const account = await app.register();
     const narrow = await postForm(app, '/token', {
       grant_type: 'refresh_token',
@@ -118,7 +118,7 @@ describe('introspection of invalid tokens returns only {"active": false}', () =>
     await own.close();
   });
 
-  test.each<[what: string, end: (account: Account) => Promise<unknown>]>([
+  test.each<[title: string, end: (account: Account) => Promise<unknown>]>([
     ['a session after its logout', ({ refresh_token: token }) => app.post('/logout', { refresh_token: token })],
     [
       'an expired session',
@@ -183,16 +183,16 @@ describe('the caller of /introspect', () => {
   });
 
   test('must authenticate', async () => {
-    const answer = await introspect(admin.access_token, {}, {});
-    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
-    expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
+    const response = await introspect(admin.access_token, {}, {});
+    expect(errorOf(response)).toEqual([401, 'invalid_client']);
+    expect(response.headers['www-authenticate']).toBe('Basic realm="keyturn"');
     expect(errorOf(await introspect(admin.access_token, { client_id: 'first-party' }, {}))).toEqual([
       401,
       'invalid_client',
     ]);
   });
 
-  test.each<[what: string, headers: () => Record<string, string>, error: string, challenge: RegExp]>([
+  test.each<[title: string, headers: () => Record<string, string>, error: string, challenge: RegExp]>([
     ['a wrong secret', () => basic(key.client_id, 'ktk_x'), 'invalid_client', /^Basic realm="keyturn"$/],
     ['a wrong X-API-Key', () => ({ 'x-api-key': 'ktk_x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
     ['an invalid token', () => ({ authorization: 'Bearer x' }), 'invalid_token', /^Bearer .*error="invalid_token"/],
@@ -203,9 +203,9 @@ describe('the caller of /introspect', () => {
       /insufficient_scope/,
     ],
   ])('is refused with %s', async (_, headers, error, challenge) => {
-    const answer = await introspect(admin.access_token, {}, headers());
-    expect(errorOf(answer)).toEqual([error === 'insufficient_scope' ? 403 : 401, error]);
-    expect(answer.headers['www-authenticate']).toMatch(challenge);
+    const response = await introspect(admin.access_token, {}, headers());
+    expect(errorOf(response)).toEqual([error === 'insufficient_scope' ? 403 : 401, error]);
+    expect(response.headers['www-authenticate']).toMatch(challenge);
   });
 
   test('cannot be a user, even with the scope', async () => {
@@ -214,8 +214,8 @@ describe('the caller of /introspect', () => {
       password: 'correct horse battery staple',
       scope: 'tokens:introspect',
     });
-    const answer = await introspect(admin.access_token, {}, { authorization: `Bearer ${body.access_token}` });
-    expect(errorOf(answer)).toEqual([401, 'invalid_token']);
+    const response = await introspect(admin.access_token, {}, { authorization: `Bearer ${body.access_token}` });
+    expect(errorOf(response)).toEqual([401, 'invalid_token']);
   });
 
   test('must have the scope, whatever the authentication method', async () => {
@@ -225,9 +225,9 @@ describe('the caller of /introspect', () => {
       { authorization: `Bearer ${await tokenOf(plain)}` },
     ];
     for (const headers of ways) {
-      const answer = await introspect(admin.access_token, {}, headers);
-      expect(errorOf(answer)).toEqual([403, 'insufficient_scope']);
-      expect(answer.headers['www-authenticate']).toMatch(/scope="tokens:introspect"/);
+      const response = await introspect(admin.access_token, {}, headers);
+      expect(errorOf(response)).toEqual([403, 'insufficient_scope']);
+      expect(response.headers['www-authenticate']).toMatch(/scope="tokens:introspect"/);
     }
   });
 

@@ -50,18 +50,24 @@ describe('oauth4webapi', () => {
   test.each([
     ['HTTP Basic', () => oauth.ClientSecretBasic(key.client_secret)],
     ['the body', () => oauth.ClientSecretPost(key.client_secret)],
-  ])('exchanges client credentials by %s, introspects the token and revokes it', async (_, way) => {
+  ])('exchanges client credentials by %s, introspects the token and revokes it', async (_, makeAuth) => {
     const client: oauth.Client = { client_id: key.client_id };
-    const asked = await oauth.clientCredentialsGrantRequest(server, client, way(), { scope: 'profile' }, insecure);
-    const { access_token: token, scope } = await oauth.processClientCredentialsResponse(server, client, asked);
+    const tokenResponse = await oauth.clientCredentialsGrantRequest(
+      server,
+      client,
+      makeAuth(),
+      { scope: 'profile' },
+      insecure,
+    );
+    const { access_token: token, scope } = await oauth.processClientCredentialsResponse(server, client, tokenResponse);
     expect([scope, await statusOfMe(token)]).toEqual(['profile', 200]);
     const about = await oauth.processIntrospectionResponse(
       server,
       client,
-      await oauth.introspectionRequest(server, client, way(), token, insecure),
+      await oauth.introspectionRequest(server, client, makeAuth(), token, insecure),
     );
     expect(about).toMatchObject({ active: true, sub: key.client_id, iss: issuer, scope: 'profile' });
-    await oauth.processRevocationResponse(await oauth.revocationRequest(server, client, way(), token, insecure));
+    await oauth.processRevocationResponse(await oauth.revocationRequest(server, client, makeAuth(), token, insecure));
     expect(await statusOfMe(token)).toBe(401);
     await setTimeout(1100); // so that the next token has another `iat`
   });
@@ -69,12 +75,12 @@ describe('oauth4webapi', () => {
   test('logs in with a password, refreshes, narrows the scope and revokes', async () => {
     const none = oauth.None();
     const form = new URLSearchParams({ username: ada.email, password });
-    const asked = await oauth.genericTokenEndpointRequest(server, firstParty, none, 'password', form, insecure);
-    const first = await oauth.processGenericTokenEndpointResponse(server, firstParty, asked);
+    const tokenResponse = await oauth.genericTokenEndpointRequest(server, firstParty, none, 'password', form, insecure);
+    const first = await oauth.processGenericTokenEndpointResponse(server, firstParty, tokenResponse);
     const refresh = async (token = '', scope?: string) => {
       const more = { ...insecure, ...(scope ? { additionalParameters: { scope } } : {}) };
-      const answer = await oauth.refreshTokenGrantRequest(server, firstParty, none, token, more);
-      return oauth.processRefreshTokenResponse(server, firstParty, answer);
+      const response = await oauth.refreshTokenGrantRequest(server, firstParty, none, token, more);
+      return oauth.processRefreshTokenResponse(server, firstParty, response);
     };
     const narrow = await refresh(first.refresh_token, 'profile');
     expect(narrow.scope).toBe('profile');
@@ -89,8 +95,8 @@ describe('oauth4webapi', () => {
   test('reads the challenge for a wrong secret', async () => {
     const client: oauth.Client = { client_id: key.client_id };
     const wrong = oauth.ClientSecretBasic('ktk_wrong');
-    const answer = await oauth.clientCredentialsGrantRequest(server, client, wrong, {}, insecure);
-    await expect(oauth.processClientCredentialsResponse(server, client, answer)).rejects.toMatchObject({
+    const response = await oauth.clientCredentialsGrantRequest(server, client, wrong, {}, insecure);
+    await expect(oauth.processClientCredentialsResponse(server, client, response)).rejects.toMatchObject({
       status: 401,
       cause: [{ scheme: 'basic', parameters: { realm: 'keyturn' } }],
     });
@@ -98,8 +104,8 @@ describe('oauth4webapi', () => {
 });
 
 describe('openid-client', () => {
-  const discover = (id: string, way: openid.ClientAuth) =>
-    openid.discovery(new URL(issuer), id, undefined, way, { execute: [openid.allowInsecureRequests] });
+  const discover = (id: string, clientAuth: openid.ClientAuth) =>
+    openid.discovery(new URL(issuer), id, undefined, clientAuth, { execute: [openid.allowInsecureRequests] });
 
   test('exchanges client credentials and introspects the token', async () => {
     const config = await discover(key.client_id, openid.ClientSecretBasic(key.client_secret));

@@ -25,7 +25,7 @@ const isLive = async ({ access_token: token, refresh_token: refreshToken }: Acco
 ];
 
 describe('revocation ends the session of both tokens', () => {
-  test.each<[what: string, form: (account: Account) => Parameters]>([
+  test.each<[title: string, form: (account: Account) => Parameters]>([
     ['its refresh token', ({ refresh_token: token }) => ({ token })],
     ['its refresh token with the hint', ({ refresh_token: token }) => ({ token, token_type_hint: 'refresh_token' })],
     [
@@ -41,8 +41,8 @@ describe('revocation ends the session of both tokens', () => {
     ['its refresh token with client_id', ({ refresh_token: token }) => ({ token, client_id: 'first-party' })],
   ])('by %s', async (_, form) => {
     const [account, other] = [await app.register(), await app.register()];
-    const answer = await revoke(form(account));
-    expect([answer.status, answer.body]).toEqual([200, {}]);
+    const response = await revoke(form(account));
+    expect([response.status, response.body]).toEqual([200, {}]);
     expect(await isLive(account)).toEqual([401, 401]);
     expect(await isLive(other)).toEqual([200, 200]);
     const events = (await app.db.audit.events({ type: 'logout' })).filter(
@@ -60,8 +60,8 @@ describe('revocation ends the session of both tokens', () => {
 
   test('once for ten concurrent requests', async () => {
     const account = await app.register();
-    const answers = await Promise.all(Array.from({ length: 10 }, () => revoke({ token: account.refresh_token })));
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    const responses = await Promise.all(Array.from({ length: 10 }, () => revoke({ token: account.refresh_token })));
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([200]));
     const events = (await app.db.audit.events({ type: 'logout' })).filter(
       ({ session_id: id }) => id === account.session_id,
     );
@@ -73,9 +73,9 @@ test('no refresh that races a revocation returns a token that stays valid', asyn
   const account = await app.register();
   const racing = Array.from({ length: 10 }, () => app.refresh(account.refresh_token));
   const revoked = revoke({ token: account.refresh_token });
-  const answers = await Promise.all(racing);
+  const responses = await Promise.all(racing);
   expect((await revoked).status).toBe(200);
-  const successors = answers.flatMap(({ status, body }) => (status === 200 ? [body.refresh_token as string] : []));
+  const successors = responses.flatMap(({ status, body }) => (status === 200 ? [body.refresh_token as string] : []));
   for (const token of [account.refresh_token, ...successors]) expect((await app.refresh(token)).status).toBe(401);
 });
 
@@ -123,9 +123,9 @@ describe('clients revoke only their own tokens', () => {
 
   test('a client with a wrong secret revokes nothing', async () => {
     const account = await app.register();
-    const answer = await revoke({ token: account.refresh_token }, basic(key.client_id, 'ktk_wrong'));
-    expect(errorOf(answer)).toEqual([401, 'invalid_client']);
-    expect(answer.headers['www-authenticate']).toBe('Basic realm="keyturn"');
+    const response = await revoke({ token: account.refresh_token }, basic(key.client_id, 'ktk_wrong'));
+    expect(errorOf(response)).toEqual([401, 'invalid_client']);
+    expect(response.headers['www-authenticate']).toBe('Basic realm="keyturn"');
     const inBody = { token: account.refresh_token, client_id: key.client_id, client_secret: 'ktk_wrong' };
     expect(errorOf(await revoke(inBody))).toEqual([401, 'invalid_client']);
     expect(await isLive(account)).toEqual([200, 200]);

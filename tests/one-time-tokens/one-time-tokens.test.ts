@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 /** Returns the token of the newest email to an address. */
-const tokenFor = async (email: string) => (await app.nextMail(email)).token ?? '';
+const tokenFor = async (email: string) => (await app.nextEmail(email)).token ?? '';
 const requestReset = async (email: string) => {
   expect((await app.post('/forgot-password', { email })).status).toBe(202);
   return tokenFor(email);
@@ -59,7 +59,7 @@ test('of 20 concurrent resets with one token, one sets its password', async () =
   expect((await app.login(email)).status).toBe(401);
 });
 
-test('a new token voids the older one of the same purpose', async () => {
+test('a new token invalidates the older one of the same purpose', async () => {
   const { email } = await app.register();
   const first = await tokenFor(email);
   expect((await app.post('/verify-email/resend', { email })).status).toBe(202);
@@ -125,7 +125,7 @@ test('the response to an invalid body lists every error', async () => {
   expect((await app.post('/verify-email/resend', {})).status).toBe(400);
 });
 
-test('a password change voids every link except undo links', async () => {
+test('a password change invalidates every link except undo links', async () => {
   const { email, access_token: token } = await app.register();
   const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   const newEmail = `new.${email}`;
@@ -138,7 +138,7 @@ test('a password change voids every link except undo links', async () => {
   expect((await undo(undoToken)).status).toBe(204);
 });
 
-test('an email change voids the links to the old address', async () => {
+test('an email change invalidates the links to the old address', async () => {
   const { email, access_token: token } = await app.register();
   const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   const newEmail = `new.${email}`;

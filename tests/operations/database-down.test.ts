@@ -14,7 +14,7 @@ import { adminScopes } from '../support/builders.ts';
 import { useDatabase } from '../support/database.ts';
 import { type Account, password } from '../harness.ts';
 import { operations } from '../http/operations.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { type Gate, startGate } from './gate.ts';
 import { startForTest } from './processes.ts';
 
@@ -47,7 +47,7 @@ beforeAll(async () => {
   await applyMigrations(postgres.url);
   gate = await startGate(postgres.url);
   service = await startService(settings());
-  await whenReady(service);
+  await waitUntilReady(service);
   account = await service.register();
   await useDatabase(postgres.url, (db) => db.roles.grant(account, 'admin'));
   const scope = `api-keys profile sessions ${adminScopes}`;
@@ -89,13 +89,13 @@ const statusOf = (service: ServiceProcess, path: string) => service.get(path).th
 
 /** Endpoints that respond incorrectly while the database is down. */
 async function faultsWhileDown(): Promise<string[]> {
-  const answers = await callEach();
-  const isRight = ({ response: { status, body, headers }, ms }: (typeof answers)[number]) =>
+  const responses = await callEach();
+  const isRight = ({ response: { status, body, headers }, ms }: (typeof responses)[number]) =>
     status === 503 &&
     (body as { code: string }).code === 'not_ready' &&
     /^[1-9]\d*$/.test(String(headers['retry-after'])) &&
     ms < boundMs;
-  const wrong = answers.filter((answer) => !isRight(answer));
+  const wrong = responses.filter((each) => !isRight(each));
   const ready = await service.get('/readyz');
   const paths = ['/healthz', '/readyz', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server'];
   const statuses = await Promise.all(paths.map((path) => statusOf(service, path)));
@@ -138,7 +138,7 @@ describe('endpoints that need the database return 503 in time, others keep worki
 
   test('when existing and new connections hang', async () => {
     await fillPool();
-    gate.swallow();
+    gate.hang();
     expect(await faultsWhileDown()).toEqual([]);
     expect(await faultsWhileDown()).toEqual([]);
     gate.open();
@@ -150,7 +150,7 @@ describe('endpoints that need the database return 503 in time, others keep worki
     await postgres.stop();
     expect(await faultsWhileDown()).toEqual([]);
     postgres = await startEmbeddedPostgres({ directory, durable: true });
-    gate.leadTo(postgres.url);
+    gate.redirectTo(postgres.url);
     expect(await recovers()).toBe(true);
   }, 20_000);
 
@@ -171,6 +171,6 @@ test('a service that starts while the database is down listens, logs that, and b
   expect((await early.get('/.well-known/jwks.json')).status).toBe(503);
   expect((await early.login(account.email)).status).toBe(503);
   gate.open();
-  await whenReady(early);
+  await waitUntilReady(early);
   expect(await early.stop()).toBe(0);
 }, 20_000);

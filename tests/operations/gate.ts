@@ -5,18 +5,18 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface Gate {
   /** URL of the database through the proxy. */
   url: string;
-  /** Forwards everything; cuts the connections of an earlier state. */
+  /** Forwards everything. Closes all existing connections. */
   open(): void;
-  /** Cuts existing and new connections. */
+  /** Closes existing and new connections. */
   refuse(): void;
   /** Keeps connections and accepts new ones, but forwards nothing. */
-  swallow(): void;
+  hang(): void;
   /** Forwards to another server from now on. */
-  leadTo(databaseUrl: string): void;
+  redirectTo(databaseUrl: string): void;
   close(): Promise<void>;
 }
 
-type State = 'open' | 'refusing' | 'swallowing';
+type State = 'open' | 'refusing' | 'silent';
 
 export async function startGate(databaseUrl: string): Promise<Gate> {
   let target = new URL(databaseUrl);
@@ -25,7 +25,7 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
   const cut = () => {
     for (const socket of sockets) socket.destroy();
   };
-  const pass = (from: Socket, to: Socket) => {
+  const forward = (from: Socket, to: Socket) => {
     sockets.add(from);
     from.on('data', (chunk) => state === 'open' && to.write(chunk));
     from.on('error', () => {});
@@ -37,8 +37,8 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
   const server = createServer((client) => {
     if (state === 'refusing') return void client.destroy();
     const database = connect(Number(target.port), target.hostname);
-    pass(client, database);
-    pass(database, client);
+    forward(client, database);
+    forward(database, client);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -46,14 +46,14 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
   url.port = String((server.address() as AddressInfo).port);
   const become = (next: State) => {
     state = next;
-    if (next !== 'swallowing') cut();
+    if (next !== 'silent') cut();
   };
   return {
     url: url.href,
     open: () => become('open'),
     refuse: () => become('refusing'),
-    swallow: () => become('swallowing'),
-    leadTo: (other) => void (target = new URL(other)),
+    hang: () => become('silent'),
+    redirectTo: (other) => void (target = new URL(other)),
     async close() {
       cut();
       await new Promise((resolve) => server.close(resolve));

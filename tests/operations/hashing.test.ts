@@ -4,7 +4,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
 /** A hash of some hundred milliseconds, so that requests that wait for it are recognizable. */
@@ -27,7 +27,7 @@ beforeAll(async () => {
     HASH_CONCURRENCY: '1',
     HASH_QUEUE_MAX: '2',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
   const body = { email, password, display_name: 'Ada Lovelace' };
   const { body: account } = await service.call('post', '/register', { body });
   ({ refresh_token: refreshToken, access_token: accessToken } = account as {
@@ -49,10 +49,10 @@ async function timed<Result>(work: () => Promise<Result>): Promise<{ result: Res
 describe('a queue of two behind one running hash', () => {
   test('accepts three of twenty logins and returns 503 with Retry-After for the others immediately', async () => {
     const { ms: hashMs } = await timed(() => service.login(email));
-    const answers = await Promise.all(Array.from({ length: 20 }, () => timed(() => service.login(email))));
-    const statuses = answers.map(({ result }) => result.status);
+    const responses = await Promise.all(Array.from({ length: 20 }, () => timed(() => service.login(email))));
+    const statuses = responses.map(({ result }) => result.status);
     expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
-    const shed = answers.filter(({ result }) => result.status === 503);
+    const shed = responses.filter(({ result }) => result.status === 503);
     expect(shed.length).toBeGreaterThanOrEqual(12);
     expect(shed.length).toBeLessThanOrEqual(17);
     for (const { result, ms } of shed) {
@@ -64,8 +64,8 @@ describe('a queue of two behind one running hash', () => {
 
   test('removes logins whose clients hung up, and creates no session for them', async () => {
     const sessions = async () => {
-      const answer = await service.get('/sessions?limit=100', accessToken);
-      return (answer.body as { sessions: unknown[] }).sessions.length;
+      const response = await service.get('/sessions?limit=100', accessToken);
+      return (response.body as { sessions: unknown[] }).sessions.length;
     };
     const before = await sessions();
     for (let wave = 0; wave < 5; wave += 1) {
@@ -98,8 +98,8 @@ describe('a queue of two behind one running hash', () => {
     socket.destroy();
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await service.login(email)).status).toBe(200);
-    const told = service.lines.map((line) => JSON.parse(line) as { request_id?: string; status?: number });
-    expect(names.map((name) => told.find((line) => line.request_id === name)?.status)).toEqual([499, 499, 499]);
+    const logLines = service.lines.map((line) => JSON.parse(line) as { request_id?: string; status?: number });
+    expect(names.map((name) => logLines.find((line) => line.request_id === name)?.status)).toEqual([499, 499, 499]);
   }, 20_000);
 
   test('applies to every endpoint that hashes, for known and unknown accounts', async () => {
@@ -138,7 +138,7 @@ test('requests without a hash do not wait for running hashes', async () => {
   await Promise.all(logins);
   for (const [name, all] of Object.entries(waits)) {
     const median = all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? Infinity;
-    // On a thread used for hashing, each would wait for a whole hash.
+    // On a thread used for hashing, each would wait for a complete hash.
     expect([name, median < hashMs / 2 || `${median} of ${hashMs}`]).toEqual([name, true]);
   }
 }, 30_000);
@@ -147,14 +147,14 @@ test('a DNS lookup finds a free thread while hashes run', async () => {
   const breached = 'a password that has leaked elsewhere';
   const suffix = createHash('sha1').update(breached).digest('hex').toUpperCase().slice(5);
   const ranges = createServer((_, res) => {
-    res.setHeader('Connection', 'close').end(`${suffix}:1`); // or the name would be looked up once
+    res.setHeader('Connection', 'close').end(`${suffix}:1`); // otherwise the name would be looked up only once
   }).listen(0, 'localhost');
   await once(ranges, 'listening');
   const { port } = ranges.address() as AddressInfo;
   const hashes = { ...heavyHashes, ARGON2_ITERATIONS: '20', HASH_CONCURRENCY: '2' };
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...hashes };
   const other = await startForTest({ ...settings, HIBP_URL: `http://localhost:${port}/range` });
-  await whenReady(other);
+  await waitUntilReady(other);
 
   await other.login(email); // replaces the lighter hash
   const { ms: hashMs } = await timed(() => other.login(email));
@@ -169,7 +169,7 @@ test('a DNS lookup finds a free thread while hashes run', async () => {
   }
   await Promise.all(logins);
   ranges.close();
-  // Without a free thread, the first would wait for a whole hash.
+  // Without a free thread, the first would wait for a complete hash.
   const slowest = Math.max(...waits);
   expect(slowest < hashMs / 2 || `${slowest} of ${hashMs}`).toBe(true);
 }, 30_000);

@@ -5,7 +5,7 @@ import { operations } from '../http/operations.ts';
 import { newPassword, takeTour, type Tour } from '../http/tour.ts';
 import { exchange, send } from '../http/wire.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { productionSettings, type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { productionSettings, type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 
 interface Line {
   [field: string]: unknown;
@@ -31,7 +31,7 @@ beforeAll(async () => {
   service = await startService({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys, LOG_LEVEL: 'trace' });
   service.child.stdout?.setEncoding('utf8').on('data', (text: string) => (raw += text));
   service.child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors += text));
-  await whenReady(service);
+  await waitUntilReady(service);
   tour = await takeTour(service, mark);
   await beHostile();
   const closed = once(service.child, 'close');

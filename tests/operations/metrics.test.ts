@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { freshEmail, password } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
-import { type ServiceProcess, startService, whenReady } from '../support/service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
 
 jest.setTimeout(60_000);
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
     RATE_LIMIT_MAIL: '1/1m',
     RATE_LIMIT_LOGIN: '30/1m',
   });
-  await whenReady(service);
+  await waitUntilReady(service);
 });
 afterAll(async () => {
   await service.stop();
@@ -40,7 +40,7 @@ async function scrape(): Promise<Map<string, number>> {
   );
 }
 
-/** By how much `work` increased a series. */
+/** The amount by which `work` increased a series. */
 async function added(series: string, work: () => Promise<unknown>): Promise<number> {
   const before = (await scrape()).get(series) ?? 0;
   await work();
@@ -51,8 +51,8 @@ const loginFrom = (ip: string, email: string, secret: string) =>
   service.call('post', '/login', { body: { email, password: secret }, headers: { 'x-forwarded-for': ip } });
 
 test('are served as Prometheus text on METRICS_PORT only', async () => {
-  const answer = await fetch(metricsUrl);
-  expect([answer.status, answer.headers.get('content-type')]).toEqual([
+  const response = await fetch(metricsUrl);
+  expect([response.status, response.headers.get('content-type')]).toEqual([
     200,
     expect.stringMatching(/^text\/plain; version=0\.0\.4/),
   ]);

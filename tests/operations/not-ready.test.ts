@@ -8,7 +8,7 @@ import { newId } from '../../src/lib/ids.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { openRows } from '../support/rows/index.ts';
-import { whenReady } from '../support/service.ts';
+import { waitUntilReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
 let database: TestDatabase;
@@ -40,7 +40,7 @@ test('a service on an unmigrated database logs the command to run, and becomes r
   expect([logout.status, logout.body]).toMatchObject([503, { code: 'not_ready' }]);
 
   await applyMigrations(empty.url);
-  await whenReady(service);
+  await waitUntilReady(service);
   await service.register();
   expect(await service.stop()).toBe(0);
   await empty.drop();
@@ -54,7 +54,7 @@ test('a service on an unmigrated database logs the command to run, and becomes r
 
 test('startup fails with one sentence if no master key decrypts the signing key', async () => {
   const first = await startForTest({ DATABASE_URL: database.url });
-  await whenReady(first);
+  await waitUntilReady(first);
   expect(await first.stop()).toBe(0);
 
   const wrong = randomBytes(32).toString('base64url');
@@ -73,7 +73,7 @@ test('startup fails with one sentence if a signing key in the database is damage
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
   await database.use((db) => db.signingKeys.remove());
   const first = await startForTest(settings);
-  await whenReady(first);
+  await waitUntilReady(first);
   expect(await first.stop()).toBe(0);
 
   await database.use((db) => db.signingKeys.corrupt());
@@ -96,7 +96,7 @@ test('requests get 503 in time while every connection waits for a lock, and succ
     MASTER_KEYS: masterKeys,
   };
   const service = await startForTest(settings);
-  await whenReady(service);
+  await waitUntilReady(service);
   const account = await service.register();
 
   const blocker = new pg.Client(database.url);
@@ -104,13 +104,13 @@ test('requests get 503 in time while every connection waits for a lock, and succ
   await blocker.query('BEGIN');
   await openRows(blocker).server.lockTable('sessions');
   const startedMs = performance.now();
-  const answers = await Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
+  const responses = await Promise.all(Array.from({ length: 20 }, () => service.get('/me', account.access_token)));
   const tookMs = performance.now() - startedMs;
   await blocker.query('ROLLBACK');
   await blocker.end();
 
-  expect(answers.map(({ status, body }) => [status, (body as { code: string }).code])).toEqual(
-    answers.map(() => [503, 'not_ready']),
+  expect(responses.map(({ status, body }) => [status, (body as { code: string }).code])).toEqual(
+    responses.map(() => [503, 'not_ready']),
   );
   expect(tookMs).toBeLessThan(4000);
   expect((await service.get('/me', account.access_token)).status).toBe(200);

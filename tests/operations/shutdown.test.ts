@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { password, type Settings } from '../harness.ts';
 import { startAttack, stopAttacks, unlimited } from '../http/attack.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { type ServiceProcess, whenReady } from '../support/service.ts';
+import { type ServiceProcess, waitUntilReady } from '../support/service.ts';
 import { startGate } from './gate.ts';
 import { startForTest } from './processes.ts';
 
@@ -26,11 +26,11 @@ afterEach(stopAttacks);
 
 async function start(settings: Settings): Promise<ServiceProcess> {
   const service = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: masterKeys, ...settings });
-  await whenReady(service);
+  await waitUntilReady(service);
   return service;
 }
 
-/** How the process ended, and after how long. */
+/** The exit code and signal of the process, and the time until it ended. */
 async function ending({ child }: ServiceProcess) {
   const startedMs = performance.now();
   const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
@@ -117,15 +117,15 @@ describe('SIGTERM', () => {
     const gate = await startGate(database.url);
     service = await start({ DATABASE_URL: gate.url, DATABASE_TIMEOUT: '1s', SHUTDOWN_GRACE: '1s' });
     await Promise.all([1, 2, 3].map(() => service.login(email)));
-    gate.swallow();
-    const answers = Promise.allSettled([1, 2, 3].map(() => service.login(email)));
+    gate.hang();
+    const responses = Promise.allSettled([1, 2, 3].map(() => service.login(email)));
     await sleep(100);
     const ended = ending(service);
     service.child.kill('SIGTERM');
     const { code, ms } = await ended;
     expect(code).toBe(0);
     expect(ms).toBeLessThan(6000);
-    await answers;
+    await responses;
     await gate.close();
   }, 20_000);
 

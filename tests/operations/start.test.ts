@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { knownMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { productionSettings, whenReady } from '../support/service.ts';
+import { productionSettings, waitUntilReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
 let database: TestDatabase;
@@ -30,7 +30,7 @@ const migrate = () => run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'
 test('three concurrent first starts create one active and one next signing key', async () => {
   const settings = { DATABASE_URL: database.url, MASTER_KEYS: randomBytes(32).toString('base64url') };
   const services = await Promise.all([1, 2, 3].map(() => startForTest(settings)));
-  await Promise.all(services.map(whenReady));
+  await Promise.all(services.map(waitUntilReady));
   const sets = await Promise.all(services.map(({ get }) => get('/.well-known/jwks.json')));
   const [first] = sets.map(({ text }) => text);
   expect(sets.map(({ text }) => text)).toEqual([first, first, first]);

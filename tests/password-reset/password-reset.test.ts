@@ -13,9 +13,9 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const requestReset = async (email: string) => {
-  await app.mails(); // Emails that are due at the same time are sent in any order.
+  await app.emails(); // Emails that are due at the same time are sent in any order.
   expect((await app.post('/forgot-password', { email })).status).toBe(202);
-  return (await app.nextMail(email)).token ?? '';
+  return (await app.nextEmail(email)).token ?? '';
 };
 const reset = (token: string, secret = next) => app.post('/reset-password', { token, new_password: secret });
 
@@ -31,7 +31,7 @@ test('a reset sets the password, revokes every session, creates none and sends a
     expect((await app.refresh(revoked)).body).toMatchObject({ status: 401, reason: 'revoked' });
   expect((await app.login(email)).status).toBe(401);
   expect((await app.login(email, next)).status).toBe(200);
-  const notice = await app.nextMail(email);
+  const notice = await app.nextEmail(email);
   expect(notice.link).toBeUndefined();
   expect(notice.subject).toMatch(/password/i);
   const events = await app.db.audit.events({ user_id: user.id, type: 'password.' });
@@ -99,19 +99,19 @@ test('the password cannot be the name or the email address of the account', asyn
 
 test('only active accounts receive a reset email', async () => {
   const disabled = await app.disabledUser();
-  const before = (await app.mails()).length;
+  const before = (await app.emails()).length;
   for (const email of [disabled.email, freshEmail()])
     expect((await app.post('/forgot-password', { email })).status).toBe(202);
-  expect((await app.mails()).slice(before)).toEqual([]);
+  expect((await app.emails()).slice(before)).toEqual([]);
   expect(await app.db.count('mails', { stage: 'asked' })).toBe(0);
 });
 
-test('an email change voids reset links to the old address', async () => {
+test('an email change invalidates reset links to the old address', async () => {
   const { email, access_token: accessToken } = await app.register();
   const token = await requestReset(email);
   const newEmail = freshEmail();
   await app.post('/me/email', { new_email: newEmail, current_password: password }, accessToken);
-  await app.post('/verify-email', { token: (await app.nextMail(newEmail)).token });
+  await app.post('/verify-email', { token: (await app.nextEmail(newEmail)).token });
   expect((await reset(token)).status).toBe(400);
 });
 
@@ -140,9 +140,9 @@ test('without SMTP, email endpoints return 403 for every address', async () => {
 
 test('a password change sends a notice to the account', async () => {
   const { email, access_token: token } = await app.register();
-  await app.mails();
+  await app.emails();
   await app.post('/me/password', { current_password: password, new_password: next }, token);
-  const notice = await app.nextMail(email);
+  const notice = await app.nextEmail(email);
   expect(notice.subject).toMatch(/password/i);
   expect(notice.link).toBeUndefined();
 });

@@ -44,9 +44,9 @@ async function withRedis(use: (redis: Redis, told: string[]) => Promise<void>): 
 test('a busy process does not mistake its own delay for an unavailable Redis', () =>
   withRedis(async (redis, told) => {
     for (const busyMs of [200, 400, 1000]) {
-      const answer = redis.send('PING');
+      const response = redis.send('PING');
       block(busyMs);
-      expect(await answer).toBe('PONG');
+      expect(await response).toBe('PONG');
     }
     expect([redis.isUp(), told]).toEqual([true, []]);
   }));

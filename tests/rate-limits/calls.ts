@@ -27,7 +27,7 @@ export const registration = (extra: object = {}): Call => [
   { body: { email: freshEmail(), password, display_name: 'Ada Lovelace', ...extra } },
 ];
 
-/** Runs `use` with an app of its own settings. */
+/** Runs `use` with a new app that has these settings. */
 export async function withApp(settings: Settings, use: (app: TestApp) => Promise<void>): Promise<void> {
   const app = await startApp({ TRUST_PROXY: '1', ...settings });
   await use(app).finally(() => app.close());

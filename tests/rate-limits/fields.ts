@@ -13,7 +13,7 @@ export interface Limit {
 const field = /^"(\w+)"; r=(\d+); t=(\d+)$/;
 const policy = /^"(\w+)"; q=(\d+); w=(\d+); pk=:[\w+/=]+:$/;
 
-/** The limit that an answer tells of. @throws where a field is missing or malformed */
+/** The limit that a response describes. @throws if a field is missing or malformed */
 export function rateLimitOf({ headers, status }: Response): Limit {
   const [, group, left, reset] = field.exec(String(headers['ratelimit'])) ?? [];
   const [, name, quota, window] = policy.exec(String(headers['ratelimit-policy'])) ?? [];

@@ -30,7 +30,7 @@ async function registered(): Promise<Account> {
 }
 
 /** The token of the newest email to this address. */
-const mailedToken = async (email: string): Promise<string> => (await app.nextMail(email)).token ?? '';
+const mailedToken = async (email: string): Promise<string> => (await app.nextEmail(email)).token ?? '';
 
 const times = (count: number, status: number): number[] => Array<number>(count).fill(status);
 
@@ -57,18 +57,18 @@ describe('login', () => {
     expect(await statuses(7, () => from(ip, wrongLogin()))).toEqual([...times(5, 401), 429, 429]);
   });
 
-  test('no more concurrent guesses are judged than the limit allows', async () => {
+  test('the limit also bounds how many concurrent guesses are checked', async () => {
     const ip = freshAddress();
-    const answers = await Promise.all(Array.from({ length: 40 }, () => from(ip, wrongLogin())));
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);
-    expect(answers.filter(({ status }) => status === 429)).toHaveLength(35);
+    const responses = await Promise.all(Array.from({ length: 40 }, () => from(ip, wrongLogin())));
+    expect(responses.filter(({ status }) => status === 401)).toHaveLength(5);
+    expect(responses.filter(({ status }) => status === 429)).toHaveLength(35);
   });
 
   test('a burst of correct logins does not exhaust the limit', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
     const login: Call = ['post', '/login', { body: { email, password } }];
-    const answers = await Promise.all(Array.from({ length: 40 }, () => from(ip, login)));
-    expect(answers.map(({ status }) => status)).toContain(429);
+    const responses = await Promise.all(Array.from({ length: 40 }, () => from(ip, login)));
+    expect(responses.map(({ status }) => status)).toContain(429);
     expect((await from(ip, login)).status).toBe(200);
   });
 
@@ -128,9 +128,9 @@ describe('register', () => {
   test('of 150 registrations from one address, 30 succeed', () =>
     withApp({ RATE_LIMIT_REGISTER: '30/1h' }, async (own) => {
       const ip = freshAddress();
-      const answers = await Promise.all(Array.from({ length: 150 }, () => callFrom(own, ip, registration())));
-      expect(answers.filter(({ status }) => status === 201)).toHaveLength(30);
-      expect(answers.filter(({ status }) => status === 429)).toHaveLength(120);
+      const responses = await Promise.all(Array.from({ length: 150 }, () => callFrom(own, ip, registration())));
+      expect(responses.filter(({ status }) => status === 201)).toHaveLength(30);
+      expect(responses.filter(({ status }) => status === 429)).toHaveLength(120);
     }));
 
   test('the addresses of one network share ten times the limit of one address', () =>
@@ -149,9 +149,9 @@ describe('refresh', () => {
     const ip = freshAddress();
     let { refresh_token: token } = await registered();
     const next = async () => {
-      const answer = await refreshFrom(ip, token);
-      token = (answer.body as { refresh_token: string }).refresh_token;
-      return answer;
+      const response = await refreshFrom(ip, token);
+      token = (response.body as { refresh_token: string }).refresh_token;
+      return response;
     };
     expect(await statuses(8, next)).toEqual(times(8, 200));
   });
@@ -227,7 +227,7 @@ describe('mail', () => {
 
   test('a password that the policy refuses four times does not keep the user from resetting it', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
-    await app.nextMail(email);
+    await app.nextEmail(email);
     expect((await from(ip, forgot(email))).status).toBe(202);
     const token = await mailedToken(email);
     expect(await statuses(4, () => from(ip, reset(token, 'short')))).toEqual(times(4, 400));
@@ -236,7 +236,7 @@ describe('mail', () => {
 
   test('invalid one-time tokens count, and a valid link works after the limit is exhausted', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
-    await app.nextMail(email);
+    await app.nextEmail(email);
     const token = await resetToken(email);
     const invalid = `kto_${'A'.repeat(86)}`;
     const newPassword = 'a quieter mare and no battery';
@@ -252,8 +252,11 @@ describe('mail', () => {
       '/me/email',
       { token, body: { new_email: freshEmail(), current_password: password } },
     ];
-    const answer = await from(ip, change());
-    expect([answer.status, rateLimitOf(answer)]).toEqual([202, expect.objectContaining({ group: 'mail', left: 2 })]);
+    const response = await from(ip, change());
+    expect([response.status, rateLimitOf(response)]).toEqual([
+      202,
+      expect.objectContaining({ group: 'mail', left: 2 }),
+    ]);
   });
 });
 

@@ -45,8 +45,8 @@ test.each(operations.filter(({ id }) => !probes.includes(id)))(
   'the response of $id describes the limit that it counted for',
   async ({ id, method, path, body }) => {
     const call: Call = [method.toLowerCase() as Call[0], path, body ? { body: body.example } : {}];
-    const answer = await callFrom(freshAddress(), call);
-    const limit = rateLimitOf(answer);
+    const response = await callFrom(freshAddress(), call);
+    const limit = rateLimitOf(response);
     const quotas: Record<string, number> = {
       login: 5,
       register: 4,
@@ -99,10 +99,10 @@ test('never limits probes', async () => {
 
 test('counts unknown paths and wrong methods', async () => {
   const ip = freshAddress();
-  const answers = [];
+  const responses = [];
   for (let i = 0; i < 4; i += 1)
-    answers.push((await callFrom(ip, ['get', `/.env.${i}`])).status, (await callFrom(ip, ['put', '/login'])).status);
-  expect(answers).toEqual([404, 405, 404, 405, 404, 405, 429, 429]);
+    responses.push((await callFrom(ip, ['get', `/.env.${i}`])).status, (await callFrom(ip, ['put', '/login'])).status);
+  expect(responses).toEqual([404, 405, 404, 405, 404, 405, 429, 429]);
 });
 
 test('describes the limit in errors that precede the handler', async () => {
@@ -118,9 +118,9 @@ test('describes the limit in errors that precede the handler', async () => {
   for (const [status, group, method, path, headers, body] of requests) {
     const ip = freshAddress();
     const init = { method, headers: { ...headers, 'x-forwarded-for': ip }, ...(body ? { body } : {}) };
-    const answer = await fetch(`${app.baseUrl}${path}`, init);
-    const said = { status: answer.status, headers: Object.fromEntries(answer.headers) } as Response;
-    expect([path, answer.status, rateLimitOf(said).group]).toEqual([path, status, group]);
+    const response = await fetch(`${app.baseUrl}${path}`, init);
+    const converted = { status: response.status, headers: Object.fromEntries(response.headers) } as Response;
+    expect([path, response.status, rateLimitOf(converted).group]).toEqual([path, status, group]);
   }
 });
 
@@ -161,21 +161,21 @@ describe('the address that counts', () => {
 
   test('is that of the connection with TRUST_PROXY=off, whatever the headers say', () =>
     withApp({ TRUST_PROXY: 'off', RATE_LIMIT_DEFAULT: '6/1m' }, async (own) => {
-      const answers = [];
-      for (const headers of forged) answers.push((await own.call('get', '/openapi.json', { headers })).status);
-      expect(answers).toEqual([200, 200, 200, 200, 200, 200, 429]);
+      const responses = [];
+      for (const headers of forged) responses.push((await own.call('get', '/openapi.json', { headers })).status);
+      expect(responses).toEqual([200, 200, 200, 200, 200, 200, 429]);
     }));
 
   test('is the one that the trusted proxy appended, whatever other headers say', async () => {
     const ip = freshAddress();
-    const answers = [];
+    const responses = [];
     for (const headers of forged) {
       const chain = [headers['x-forwarded-for'], ip].filter((hop) => hop !== undefined).join(', ');
-      answers.push(
+      responses.push(
         (await app.call('get', '/openapi.json', { headers: { ...headers, 'x-forwarded-for': chain } })).status,
       );
     }
-    expect(answers).toEqual([200, 200, 200, 200, 200, 200, 429]);
+    expect(responses).toEqual([200, 200, 200, 200, 200, 200, 429]);
   });
 
   test.each([

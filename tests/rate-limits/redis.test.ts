@@ -12,7 +12,7 @@ import { rateLimitOf } from './fields.ts';
 jest.setTimeout(90_000);
 
 const limit = 10;
-/** What degrading may cost a request; twice of it, as the machine may be busy. */
+/** Twice the time that a request may take while Redis becomes unavailable, because the machine may be busy. */
 const maxDegradedMs = 300;
 
 let redis: RedisServer;
@@ -41,7 +41,7 @@ afterEach(async () => {
   await untilRedisIs('up');
 });
 
-const ask = (service: ServiceProcess, from = ip) =>
+const sendRequest = (service: ServiceProcess, from = ip) =>
   service.call('get', '/openapi.json', { headers: { 'x-forwarded-for': from } });
 
 const redisState = async (service: ServiceProcess) =>
@@ -67,7 +67,7 @@ async function flood(from: string): Promise<{ allowed: number; slowestMs: number
   const others: number[] = [];
   for (let i = 0; i < 2 * limit; i += 1) {
     const startedMs = performance.now();
-    const { status } = await ask(workers.first, from);
+    const { status } = await sendRequest(workers.first, from);
     slowestMs = Math.max(slowestMs, performance.now() - startedMs);
     if (status === 200) allowed += 1;
     else if (status !== 429) others.push(status);
@@ -77,14 +77,14 @@ async function flood(from: string): Promise<{ allowed: number; slowestMs: number
 
 test('two processes share one counter', async () => {
   const statuses: number[] = [];
-  for (let i = 0; i < limit + 4; i += 1) statuses.push((await ask(workers.at(i))).status);
+  for (let i = 0; i < limit + 4; i += 1) statuses.push((await sendRequest(workers.at(i))).status);
   expect(statuses).toEqual([...Array<number>(limit).fill(200), 429, 429, 429, 429]);
 });
 
 test('of 100 concurrent requests to two processes, exactly the limit passes', async () => {
-  const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => ask(workers.at(index))));
-  expect(answers.filter(({ status }) => status === 200)).toHaveLength(limit);
-  expect(answers.filter(({ status }) => status === 429)).toHaveLength(100 - limit);
+  const responses = await Promise.all(Array.from({ length: 100 }, (_, index) => sendRequest(workers.at(index))));
+  expect(responses.filter(({ status }) => status === 200)).toHaveLength(limit);
+  expect(responses.filter(({ status }) => status === 429)).toHaveLength(100 - limit);
 });
 
 describe.each([
@@ -94,12 +94,12 @@ describe.each([
 ])('a Redis that %s', (_, away, back) => {
   test('is replaced by counters in each process within 300 ms, logged once, and used again when it is back', async () => {
     const before = [workers.first, workers.second].map((service) => redisLines(service).length);
-    expect(rateLimitOf(await ask(workers.second)).left).toBe(limit - 1);
+    expect(rateLimitOf(await sendRequest(workers.second)).left).toBe(limit - 1);
     await away();
     const { allowed, slowestMs, others } = await flood(ip);
     expect({ allowed, others }).toEqual({ allowed: limit, others: [] });
     expect(slowestMs).toBeLessThan(2 * maxDegradedMs);
-    await ask(workers.second);
+    await sendRequest(workers.second);
     await untilRedisIs('down');
     expect(await redisUp()).toBe('0');
     expect((await workers.first.get('/readyz')).status).toBe(200);
@@ -110,8 +110,8 @@ describe.each([
     await untilRedisIs('up');
     expect(await redisUp()).toBe('1');
     const fresh = `203.0.113.${address}`;
-    await ask(workers.first, fresh);
-    expect(rateLimitOf(await ask(workers.second, fresh)).left).toBe(limit - 2);
+    await sendRequest(workers.first, fresh);
+    expect(rateLimitOf(await sendRequest(workers.second, fresh)).left).toBe(limit - 2);
     const after = [workers.first, workers.second].map((service) => redisLines(service).length);
     expect(after).toEqual(before.map((count) => count + 2));
   });
@@ -119,8 +119,8 @@ describe.each([
 
 test('counting continues after Redis lost its scripts', async () => {
   await withRedis(redis.url, (client) => client.sendCommand(['SCRIPT', 'FLUSH']));
-  expect(rateLimitOf(await ask(workers.first)).left).toBe(limit - 1);
-  expect(rateLimitOf(await ask(workers.second)).left).toBe(limit - 2);
+  expect(rateLimitOf(await sendRequest(workers.first)).left).toBe(limit - 1);
+  expect(rateLimitOf(await sendRequest(workers.second)).left).toBe(limit - 2);
 });
 
 test('a read-only Redis is replaced by counters in the process', async () => {
@@ -166,9 +166,9 @@ test('a counter in Redis expires with its window', async () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     await app.register();
     await app.get('/openapi.json');
-    const seen = await keys();
+    const storedKeys = await keys();
     // Redis stores only counters of addresses and networks, for the length of a window.
-    expect(seen.toSorted()).toEqual([
+    expect(storedKeys.toSorted()).toEqual([
       'keyturn:limit:default:127.0.0.1',
       'keyturn:limit:register:127.0.0.1',
       'keyturn:limit:register_network:127.0.0.0/24',

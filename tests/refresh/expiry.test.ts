@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
-import { granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
+import { granted, rejectionReason, refreshTimes } from '../support/refresh-tokens.ts';
 
 const day = 86_400;
 let app: TestApp;
@@ -16,7 +16,7 @@ test('a session expires REFRESH_TTL after its last rotation (invariant 9)', asyn
   await app.db.sessions.age(7 * day - 10, id);
   const latest = granted(await app.refresh(token));
   await app.db.sessions.age(7 * day, id);
-  expect(refusal(await app.refresh(latest))).toBe('expired');
+  expect(rejectionReason(await app.refresh(latest))).toBe('expired');
 });
 
 test('a session expires SESSION_TTL after its login, however often it is rotated (invariant 9)', async () => {
@@ -34,7 +34,7 @@ test('a session expires SESSION_TTL after its login, however often it is rotated
   expect((await app.get('/me', access)).status).toBe(200);
   await app.db.sessions.age(6 * day, id);
   expect((await app.db.sessions.get(id)).expiresAt.getTime()).toBeGreaterThan(Date.now());
-  expect(refusal(await app.refresh(latest))).toBe('expired');
+  expect(rejectionReason(await app.refresh(latest))).toBe('expired');
   expect((await app.get('/me', access)).status).toBe(401);
 });
 
@@ -44,8 +44,8 @@ test.each(['expire', 'expireAbsolutely'] as const)(
     const { refresh_token: token, session_id: id } = await app.register();
     await app.db.sessions[expire](id, -0.001);
     const before = await app.db.sessions.get(id);
-    expect(refusal(await app.refresh(token))).toBe('expired');
-    // Only the refusal was recorded.
+    expect(rejectionReason(await app.refresh(token))).toBe('expired');
+    // Only the rejection was recorded.
     expect(await app.db.sessions.get(id)).toEqual({ ...before, version: expect.any(String) });
   },
 );
@@ -72,7 +72,7 @@ test('the clock of the process does not decide whether a session has expired (in
   app.clock.step(-800 * day);
   const third = granted(await app.refresh(second));
   await app.db.sessions.expire(id, -1);
-  expect(refusal(await app.refresh(third))).toBe('expired');
+  expect(rejectionReason(await app.refresh(third))).toBe('expired');
   app.clock.step(400 * day);
 });
 
@@ -82,7 +82,7 @@ test('a refresh that waits for a lock until after the expiry is refused (invaria
   try {
     await other.query('BEGIN');
     await other.query(`UPDATE sessions SET expires_at = clock_timestamp() + interval '0.6 s' WHERE id = $1`, [id]);
-    const waiting = app.refresh(token).then(refusal);
+    const waiting = app.refresh(token).then(rejectionReason);
     await sleep(800);
     await other.query('COMMIT');
     expect(await waiting).toBe('expired');
@@ -96,6 +96,6 @@ test('every token of an expired session is refused as expired, and none revokes 
   const { refresh_token: first, session_id: id } = await app.register();
   const tokens = await refreshTimes(app, first, 3);
   await app.db.sessions.age(7 * day, id);
-  for (const token of tokens) expect(refusal(await app.refresh(token))).toBe('expired');
+  for (const token of tokens) expect(rejectionReason(await app.refresh(token))).toBe('expired');
   expect((await app.db.sessions.get(id)).revokedReason).toBeNull();
 });

@@ -6,7 +6,7 @@ import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
 import { formatToken, makeRatchet } from '../../src/core/sessions/refresh-token.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { bytesOf, granted, refusal, tokenOf } from '../support/refresh-tokens.ts';
+import { bytesOf, granted, rejectionReason, tokenOf } from '../support/refresh-tokens.ts';
 import { openRows } from '../support/rows/index.ts';
 import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts';
 
@@ -48,7 +48,7 @@ async function effectOf(texts: readonly string[]) {
   const recognized: string[] = [];
   for (const text of texts) {
     const response = await app.refresh(text);
-    if (text === token || response.status !== 401 || refusal(response) !== undefined) recognized.push(text);
+    if (text === token || response.status !== 401 || rejectionReason(response) !== undefined) recognized.push(text);
     expect((await app.post('/logout', { refresh_token: text })).status).toBe(204);
   }
   const executed = proxy.statements.slice(statements);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
-import { generationOf, granted, refreshTimes, refusal } from '../support/refresh-tokens.ts';
+import { generationOf, granted, refreshTimes, rejectionReason } from '../support/refresh-tokens.ts';
 
 let app: TestApp;
 beforeAll(async () => {
@@ -25,10 +25,10 @@ test('a token is replayed 28 seconds after its rotation and is reuse after 30 se
   await app.db.sessions.age(28, id);
   expect(granted(await app.refresh(spent))).toBe(successor);
   await app.db.sessions.age(2, id);
-  expect(refusal(await app.refresh(spent))).toBe('reused');
+  expect(rejectionReason(await app.refresh(spent))).toBe('reused');
 });
 
-test("a rotation late in another's grace period has a whole grace period of its own (invariant 3)", async () => {
+test('a rotation late in the grace period of another one has its own full grace period (invariant 3)', async () => {
   const { refresh_token: first, session_id: id } = await app.register();
   const second = granted(await app.refresh(first));
   await app.db.sessions.age(28, id);
@@ -44,7 +44,7 @@ test("a later rotation does not extend the grace period of its predecessor's tok
   await app.db.sessions.age(20, id);
   await refreshTimes(app, second, 2);
   await app.db.sessions.age(10, id);
-  expect(refusal(await app.refresh(first))).toBe('reused');
+  expect(rejectionReason(await app.refresh(first))).toBe('reused');
 });
 
 test('a rotation after the grace period of the last one starts its own (invariant 3)', async () => {
@@ -53,7 +53,7 @@ test('a rotation after the grace period of the last one starts its own (invarian
   await app.db.sessions.age(31, id);
   const third = granted(await app.refresh(second));
   expect(granted(await app.refresh(second))).toBe(third);
-  expect(refusal(await app.refresh(first))).toBe('reused');
+  expect(rejectionReason(await app.refresh(first))).toBe('reused');
 });
 
 test('tokens up to eight generations old return the current token within their own grace periods (invariant 4)', async () => {
@@ -68,7 +68,7 @@ test('of several older tokens, only the one whose grace period has ended is reus
   const tokens = await refreshTimes(app, first, 5);
   await app.db.sessions.setRotationAges(id, 5, 15, 25, 31, 40);
   expect(granted(await app.refresh(tokens[2] ?? ''))).toBe(tokens[5]);
-  expect(refusal(await app.refresh(tokens[1] ?? ''))).toBe('reused');
+  expect(rejectionReason(await app.refresh(tokens[1] ?? ''))).toBe('reused');
 });
 
 test('the row keeps the same number of rotation times and salts, maximum eight (invariant 3)', async () => {
@@ -86,20 +86,20 @@ test('the row keeps the same number of rotation times and salts, maximum eight (
 });
 
 test('replays do not extend a grace period of two seconds of real time (invariant 3)', async () => {
-  const hasty = await startApp({ REFRESH_GRACE_PERIOD: '2s' });
+  const shortGraceApp = await startApp({ REFRESH_GRACE_PERIOD: '2s' });
   try {
-    const { refresh_token: spent } = await hasty.register();
+    const { refresh_token: spent } = await shortGraceApp.register();
     const rotatedMs = performance.now();
-    const successor = granted(await hasty.refresh(spent));
+    const successor = granted(await shortGraceApp.refresh(spent));
     while (performance.now() - rotatedMs < 1600) {
-      expect(granted(await hasty.refresh(spent))).toBe(successor);
+      expect(granted(await shortGraceApp.refresh(spent))).toBe(successor);
       await sleep(300);
     }
     await sleep(rotatedMs + 2100 - performance.now());
-    expect(refusal(await hasty.refresh(spent))).toBe('reused');
-    expect(refusal(await hasty.refresh(successor))).toBe('revoked');
+    expect(rejectionReason(await shortGraceApp.refresh(spent))).toBe('reused');
+    expect(rejectionReason(await shortGraceApp.refresh(successor))).toBe('revoked');
   } finally {
-    await hasty.close();
+    await shortGraceApp.close();
   }
 });
 
@@ -119,7 +119,7 @@ describe('with REFRESH_GRACE_PERIOD=0', () => {
   test('the second use of a token is reuse', async () => {
     const { refresh_token: spent } = await strict.register();
     const successor = granted(await strict.refresh(spent));
-    expect(refusal(await strict.refresh(spent))).toBe('reused');
-    expect(refusal(await strict.refresh(successor))).toBe('revoked');
+    expect(rejectionReason(await strict.refresh(spent))).toBe('reused');
+    expect(rejectionReason(await strict.refresh(successor))).toBe('revoked');
   });
 });

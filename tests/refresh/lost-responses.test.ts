@@ -1,4 +1,4 @@
-// Invariant 8: whatever is lost on the way, the client sends the same token again and continues.
+// Invariant 8: after any lost message, the client sends the same token again and continues.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -61,7 +61,7 @@ test('a replay runs one more statement, which only reads', async () => {
 
 test('if the response of the database is lost after the commit, the client gets 503 and the retry returns the successor (invariant 8)', async () => {
   const { refresh_token: token, session_id: id } = await workers.first.register();
-  const committed = proxy.withholdAnswer(rotationStatement);
+  const committed = proxy.withholdResponse(rotationStatement);
   const pending = workers.first.refresh(token).then(expectRepeatable);
   const { tag, cut } = await committed;
   expect(tag).toBe('UPDATE 1');
@@ -137,7 +137,7 @@ test('a refresh returns 503 while the database is unavailable, and the token is 
 
 test('if the process is killed after the commit, a retry at another process returns the successor (invariant 8)', async () => {
   const { refresh_token: token, session_id: id } = await workers.first.register();
-  const committed = proxy.withholdAnswer(rotationStatement);
+  const committed = proxy.withholdResponse(rotationStatement);
   const outcome = workers.first.refresh(token).then(
     ({ status }) => `status ${status}`,
     () => 'no response',

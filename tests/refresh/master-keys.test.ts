@@ -3,54 +3,54 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { generationOf, granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
+import { generationOf, granted, rejectionReason, refreshTimes } from '../support/refresh-tokens.ts';
 import { atOnce } from '../support/workers.ts';
 
 const [former, next] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
 let database: TestDatabase;
 let before: TestApp;
 let appended: TestApp;
-let swapped: TestApp;
+let reordered: TestApp;
 
 beforeAll(async () => {
   database = await createDatabase();
   const databaseUrl = database.url;
   before = await startApp({ MASTER_KEYS: former }, { databaseUrl });
   appended = await startApp({ MASTER_KEYS: `${former},${next}` }, { databaseUrl });
-  swapped = await startApp({ MASTER_KEYS: `${next},${former}` }, { databaseUrl });
+  reordered = await startApp({ MASTER_KEYS: `${next},${former}` }, { databaseUrl });
 });
 afterAll(async () => {
-  await Promise.all([before, appended, swapped].map((app) => app.close()));
+  await Promise.all([before, appended, reordered].map((app) => app.close()));
   await database.drop();
 });
 
 test('an earlier session can be refreshed at every stage of the change', async () => {
   const { refresh_token: first } = await before.register();
   const second = granted(await appended.refresh(first));
-  const third = granted(await swapped.refresh(second));
+  const third = granted(await reordered.refresh(second));
   expect(generationOf(granted(await before.refresh(third)))).toBe(3);
 });
 
 test('processes with the keys in a different order return the same successor to a retry (invariant 1)', async () => {
-  for (const creator of [appended, swapped]) {
+  for (const creator of [appended, reordered]) {
     const { refresh_token: spent } = await creator.register();
-    const successor = granted(await swapped.refresh(spent));
+    const successor = granted(await reordered.refresh(spent));
     expect(granted(await appended.refresh(spent))).toBe(successor);
     const [, , latest] = await refreshTimes(appended, successor, 2);
-    expect(granted(await swapped.refresh(spent))).toBe(latest);
+    expect(granted(await reordered.refresh(spent))).toBe(latest);
   }
 });
 
 test('concurrent refreshes at processes with the keys in a different order get one successor (invariant 2)', async () => {
   const { refresh_token: spent, session_id: id } = await before.register();
-  const responses = await atOnce(12, (index) => (index % 2 ? appended : swapped).refresh(spent));
+  const responses = await atOnce(12, (index) => (index % 2 ? appended : reordered).refresh(spent));
   expect(new Set(responses.map(granted)).size).toBe(1);
   expect((await before.db.sessions.get(id)).generation).toBe(1);
 });
 
 test('new sessions use the first key, and a process without that key refuses their tokens without revoking the session', async () => {
-  const { refresh_token: token } = await swapped.register();
-  expect(refusal(await before.refresh(token))).toBeUndefined();
+  const { refresh_token: token } = await reordered.register();
+  expect(rejectionReason(await before.refresh(token))).toBeUndefined();
   granted(await appended.refresh(token));
 });
 

@@ -1,6 +1,6 @@
 // The rules of rotation in a few lines: a session is the list of its tokens and the time at which each was spent.
 
-/** Seconds. All times are multiples of `tick`, and time passes only by ticks, so that a real second more or less changes nothing. */
+/** Seconds. All times are multiples of `tick`, and time passes only by ticks, so that the real duration of a test does not matter. */
 export const tick = 20;
 export const gracePeriod = 3 * tick;
 export const refreshTtl = 8 * tick;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { hash as argon2Hash } from '@node-rs/argon2';
 import { hash as bcryptHash } from '@node-rs/bcrypt';
 import { password } from '../harness.ts';
-import { generationOf, granted, refusal } from '../support/refresh-tokens.ts';
+import { generationOf, granted, rejectionReason } from '../support/refresh-tokens.ts';
 import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
 
 let workers: Workers;
@@ -89,7 +89,7 @@ test('120 concurrent logins leave 100 live sessions, and the oldest are revoked'
   expect(rows).toHaveLength(121);
   expect(rows.filter(({ revokedReason }) => revokedReason === null)).toHaveLength(100);
   expect(rows.filter(({ revokedReason }) => revokedReason === 'too_many_sessions')).toHaveLength(21);
-  expect(refusal(await workers.first.refresh(oldest))).toBe('revoked');
+  expect(rejectionReason(await workers.first.refresh(oldest))).toBe('revoked');
   const alive = await atOnce(120, async (index) => (await refreshAt(index, tokens[index] ?? '')).status === 200);
   expect(alive.filter(Boolean)).toHaveLength(100);
 }, 40_000);

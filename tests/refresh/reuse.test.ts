@@ -1,7 +1,7 @@
 // Invariants 4 and 5: which tokens revoke a session, which do not, and the audit events of both.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { password, startApp, type TestApp } from '../harness.ts';
-import { granted, refusal, refreshTimes } from '../support/refresh-tokens.ts';
+import { granted, rejectionReason, refreshTimes } from '../support/refresh-tokens.ts';
 import { atOnce } from '../support/workers.ts';
 
 let app: TestApp;
@@ -24,14 +24,14 @@ async function rotatedLongAgo(rotations: number) {
 test('reuse revokes the session, its latest refresh token and its access tokens (invariant 4)', async () => {
   const { tokens, latest, access_token: access } = await rotatedLongAgo(3);
   expect((await app.get('/me', access)).status).toBe(200);
-  expect(refusal(await app.refresh(tokens[0] ?? ''))).toBe('reused');
-  expect(refusal(await app.refresh(latest))).toBe('revoked');
+  expect(rejectionReason(await app.refresh(tokens[0] ?? ''))).toBe('reused');
+  expect(rejectionReason(await app.refresh(latest))).toBe('revoked');
   expect((await app.get('/me', access)).status).toBe(401);
 });
 
 test('the revocation and its audit event are committed although the request is refused (invariant 5)', async () => {
   const { tokens, session_id: id, user } = await rotatedLongAgo(2);
-  expect(refusal(await from('203.0.113.9', tokens[1] ?? ''))).toBe('reused');
+  expect(rejectionReason(await from('203.0.113.9', tokens[1] ?? ''))).toBe('reused');
   expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
   expect(await app.db.audit.refreshesOf(id)).toEqual([
     { type: 'refresh_token.reused', outcome: 'failure', userId: user.id, ip: '203.0.113.9' },
@@ -40,7 +40,7 @@ test('the revocation and its audit event are committed although the request is r
 
 test('ten concurrent reuses revoke the session once and write one event (invariant 5)', async () => {
   const { tokens, session_id: id } = await rotatedLongAgo(2);
-  const reasons = (await atOnce(10, () => app.refresh(tokens[0] ?? ''))).map(refusal);
+  const reasons = (await atOnce(10, () => app.refresh(tokens[0] ?? ''))).map(rejectionReason);
   expect(reasons.filter((reason) => reason !== 'reused' && reason !== 'revoked')).toEqual([]);
   const events = await app.db.audit.refreshesOf(id);
   expect(events.filter(({ type }) => type === 'refresh_token.reused')).toHaveLength(1);
@@ -50,8 +50,8 @@ test('reuse does not affect other sessions of the user or of other users (invari
   const { email, tokens, latest } = await rotatedLongAgo(2);
   const other = granted(await app.login(email));
   const stranger = await app.register();
-  expect(refusal(await app.refresh(tokens[0] ?? ''))).toBe('reused');
-  expect(refusal(await app.refresh(latest))).toBe('revoked');
+  expect(rejectionReason(await app.refresh(tokens[0] ?? ''))).toBe('reused');
+  expect(rejectionReason(await app.refresh(latest))).toBe('revoked');
   granted(await app.refresh(other));
   granted(await app.refresh(stranger.refresh_token));
 });
@@ -60,15 +60,15 @@ test('a token that is older than all rotations of the row is reuse, although its
   const { tokens, latest, session_id: id } = await rotatedLongAgo(8);
   const [, newer = ''] = await refreshTimes(app, latest, 8);
   expect(await app.db.sessions.get(id)).toMatchObject({ generation: 16, rotations: 8 });
-  expect(refusal(await app.refresh(tokens[3] ?? ''))).toBe('reused');
-  expect(refusal(await app.refresh(newer))).toBe('revoked');
+  expect(rejectionReason(await app.refresh(tokens[3] ?? ''))).toBe('reused');
+  expect(rejectionReason(await app.refresh(newer))).toBe('revoked');
 });
 
 test('repeated presentations of the tokens of a reused session write one more audit event (invariant 5)', async () => {
   const { tokens, session_id: id } = await rotatedLongAgo(3);
-  expect(refusal(await app.refresh(tokens[0] ?? ''))).toBe('reused');
+  expect(rejectionReason(await app.refresh(tokens[0] ?? ''))).toBe('reused');
   const responses = await atOnce(40, (index) => app.refresh(tokens[index % tokens.length] ?? ''));
-  expect(new Set(responses.map(refusal))).toEqual(new Set(['revoked']));
+  expect(new Set(responses.map(rejectionReason))).toEqual(new Set(['revoked']));
   const events = await app.db.audit.refreshesOf(id);
   expect(events.map(({ type }) => type)).toEqual(['refresh_token.reused', 'refresh_token.refused']);
 });
@@ -80,9 +80,9 @@ test.each([
   const { tokens, session_id: id, user } = await rotatedLongAgo(2);
   await end(id);
   const first = await from('203.0.113.9', tokens[2] ?? '');
-  expect(refusal(first)).toBe(reason);
+  expect(rejectionReason(first)).toBe(reason);
   const responses = await atOnce(40, (index) => app.refresh(tokens[index % tokens.length] ?? ''));
-  expect(new Set(responses.map(refusal))).toEqual(new Set([reason]));
+  expect(new Set(responses.map(rejectionReason))).toEqual(new Set([reason]));
   expect(await app.db.audit.refreshesOf(id)).toEqual([
     { type: 'refresh_token.refused', outcome: 'failure', userId: user.id, ip: '203.0.113.9' },
   ]);
@@ -95,15 +95,15 @@ test('after the database was restored, newer tokens are refused without revoking
   const [, third = '', fourth = ''] = await refreshTimes(app, second, 2);
   await app.db.sessions.restore(id, backup);
 
-  for (const ahead of [third, fourth]) expect(refusal(await app.refresh(ahead))).toBe('unknown_session');
+  for (const ahead of [third, fourth]) expect(rejectionReason(await app.refresh(ahead))).toBe('unknown_session');
   expect((await app.db.sessions.get(id)).revokedReason).toBeNull();
   const otherThird = granted(await app.refresh(second));
   expect(otherThird).not.toBe(third);
 
   // `third` now has the row's generation but another hash. After the next rotation it is within a grace period but not in the chain.
-  expect(refusal(await app.refresh(third))).toBe('unknown_session');
+  expect(rejectionReason(await app.refresh(third))).toBe('unknown_session');
   const otherFourth = granted(await app.refresh(otherThird));
-  expect(refusal(await app.refresh(third))).toBe('unknown_session');
+  expect(rejectionReason(await app.refresh(third))).toBe('unknown_session');
   expect((await app.db.sessions.get(id)).revokedReason).toBeNull();
   granted(await app.refresh(otherFourth));
 });
@@ -111,7 +111,7 @@ test('after the database was restored, newer tokens are refused without revoking
 test('a genuine token of a deleted session is refused as unknown_session', async () => {
   const { refresh_token: token, session_id: id } = await app.register();
   await app.db.sessions.remove(id);
-  expect(refusal(await app.refresh(token))).toBe('unknown_session');
+  expect(rejectionReason(await app.refresh(token))).toBe('unknown_session');
 });
 
 test('a replay is audited if it comes from another /24 network (invariant 4)', async () => {
@@ -134,7 +134,7 @@ test('repeated replays of a token from another network are audited once', async 
   expect(await app.db.audit.refreshesOf(id)).toHaveLength(1);
 });
 
-test('a first refusal and the deletion of the account do not deadlock', async () => {
+test('a first rejectionReason and the deletion of the account do not deadlock', async () => {
   for (let round = 0; round < 10; round += 1) {
     const account = await app.register();
     await app.call('post', '/logout', { body: { refresh_token: account.refresh_token } });

@@ -1,9 +1,9 @@
-// Invariant 7: after a request that revokes sessions has returned, no earlier token works, whatever ran concurrently.
+// Invariant 7: after a request that revokes sessions has returned, no earlier token works, regardless of concurrent requests.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { hash as bcryptHash } from '@node-rs/bcrypt';
 import type { Response } from 'supertest';
 import { type Account, password } from '../harness.ts';
-import { granted, refusal } from '../support/refresh-tokens.ts';
+import { granted, rejectionReason } from '../support/refresh-tokens.ts';
 import { atOnce, startWorkers, type Workers } from '../support/workers.ts';
 
 const newPassword = 'a quieter mare and no battery';
@@ -69,7 +69,7 @@ async function inRounds(run: (logins: number) => Promise<Race>): Promise<void> {
 async function expectRevoked(responses: readonly Response[]): Promise<void> {
   for (const [index, response] of responses.entries()) {
     const { access_token: access } = response.body as { access_token: string };
-    expect(refusal(await workers.at(index).refresh(granted(response)))).toBe('revoked');
+    expect(rejectionReason(await workers.at(index).refresh(granted(response)))).toBe('revoked');
     expect((await workers.at(index + 1).get('/me', access)).status).toBe(401);
   }
 }
@@ -183,5 +183,5 @@ test('no session of a disabled user can be refreshed, even if none was revoked (
   const { refresh_token: spent, user } = await workers.first.register();
   const latest = granted(await workers.first.refresh(spent));
   await workers.db.users.disable(user.id);
-  for (const token of [latest, spent]) expect(refusal(await workers.second.refresh(token))).toBe('revoked');
+  for (const token of [latest, spent]) expect(rejectionReason(await workers.second.refresh(token))).toBe('revoked');
 });

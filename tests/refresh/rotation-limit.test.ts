@@ -1,8 +1,8 @@
-// Invariants 13 to 15: no rhythm of rotations hides reuse, and clients that refresh often keep their session.
+// Invariants 13 to 15: no timing of rotations hides reuse, and clients that refresh often keep their session.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { startApp, type TestApp } from '../harness.ts';
-import { generationOf, granted, refreshTimes, refusal } from '../support/refresh-tokens.ts';
+import { generationOf, granted, refreshTimes, rejectionReason } from '../support/refresh-tokens.ts';
 import { atOnce } from '../support/workers.ts';
 
 const gracePeriodSeconds = 30;
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 let addresses = 0;
-/** An address that no other test uses, in a network of its own. */
+/** An address in a network that no other test uses. */
 const freshAddress = () => `198.${18 + ((addresses += 1) >> 8)}.${addresses & 0xff}.1`;
 
 const refreshFrom = (ip: string, token: string) =>
@@ -73,32 +73,32 @@ test('an older token within its grace period returns the current token while the
 });
 
 /** Bursts of refreshes with the latest token, each followed by a pause. */
-const rhythm = fc.array(
+const burstsAndPauses = fc.array(
   fc.record({ refreshes: fc.integer({ min: 1, max: 12 }), pauseSeconds: fc.constantFrom(0, 1, 3, 4, 10, 29, 30, 31) }),
   { minLength: 1, maxLength: 12 },
 );
 
-test('an owner ends the session of a thief who refreshes in any rhythm (invariant 13)', async () => {
+test('a refresh by the owner ends the session of a thief, however the thief times refreshes (invariant 13)', async () => {
   await fc.assert(
-    fc.asyncProperty(rhythm, async (bursts) => {
+    fc.asyncProperty(burstsAndPauses, async (bursts) => {
       const { refresh_token: stolen, session_id: id } = await app.register();
-      let thiefs = granted(await refreshFrom(freshAddress(), stolen));
+      let thiefToken = granted(await refreshFrom(freshAddress(), stolen));
       let passedSeconds = 0;
       const pass = async (seconds: number) => {
         await app.db.sessions.age(seconds, id);
         passedSeconds += seconds;
       };
       for (const { refreshes, pauseSeconds } of bursts) {
-        thiefs = (await refreshTimes(clientAt(freshAddress()), thiefs, refreshes)).at(-1) ?? '';
+        thiefToken = (await refreshTimes(clientAt(freshAddress()), thiefToken, refreshes)).at(-1) ?? '';
         await pass(pauseSeconds);
       }
-      // The thief goes on until the grace period of the stolen token has ended.
+      // The thief continues until the grace period of the stolen token has ended.
       while (passedSeconds < gracePeriodSeconds) {
-        thiefs = (await refreshTimes(clientAt(freshAddress()), thiefs, 3)).at(-1) ?? '';
+        thiefToken = (await refreshTimes(clientAt(freshAddress()), thiefToken, 3)).at(-1) ?? '';
         await pass(2);
       }
-      expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
-      expect(refusal(await refreshFrom(freshAddress(), thiefs))).toBe('revoked');
+      expect(rejectionReason(await refreshFrom(freshAddress(), stolen))).toBe('reused');
+      expect(rejectionReason(await refreshFrom(freshAddress(), thiefToken))).toBe('revoked');
       expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
     }),
     { numRuns: 25 },
@@ -116,12 +116,12 @@ test('the token of every earlier generation ends the session after its grace per
       await app.db.sessions.age(1, id);
     }
     expect(generationOf(latest)).toBeGreaterThan(15);
-    expect(refusal(await refreshFrom(freshAddress(), tokens.get(generation) ?? ''))).toBe('reused');
-    expect(refusal(await refreshFrom(freshAddress(), latest))).toBe('revoked');
+    expect(rejectionReason(await refreshFrom(freshAddress(), tokens.get(generation) ?? ''))).toBe('reused');
+    expect(rejectionReason(await refreshFrom(freshAddress(), latest))).toBe('revoked');
   }
 }, 60_000);
 
-test("200 requests with a session's own tokens do not keep an older token from being judged (invariant 14)", async () => {
+test("200 requests with a session's own tokens do not prevent the detection of an older token (invariant 14)", async () => {
   const { refresh_token: stolen, session_id: id } = await app.register();
   const thief = clientAt(freshAddress());
   let tokens = await refreshTimes(thief, stolen, 8);
@@ -129,15 +129,15 @@ test("200 requests with a session's own tokens do not keep an older token from b
   tokens = await refreshTimes(thief, tokens.at(-1) ?? '', 2);
   const responses = await atOnce(200, (index) => thief.refresh(tokens[index % tokens.length] ?? ''));
   expect(responses.filter(({ status }) => status !== 200 && status !== 429)).toEqual([]);
-  expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
+  expect(rejectionReason(await refreshFrom(freshAddress(), stolen))).toBe('reused');
   expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
 });
 
-test('200 requests from 200 addresses do not keep an older token from being judged (invariant 14)', async () => {
+test('200 requests from 200 addresses do not prevent the detection of an older token (invariant 14)', async () => {
   const { refresh_token: stolen, session_id: id } = await app.register();
   const latest = (await refreshTimes(clientAt(freshAddress()), stolen, 8)).at(-1) ?? '';
   await app.db.sessions.age(gracePeriodSeconds, id);
   const responses = await atOnce(200, () => refreshFrom(freshAddress(), latest));
   expect(responses.map(({ status }) => status)).toEqual(Array(200).fill(200));
-  expect(refusal(await refreshFrom(freshAddress(), stolen))).toBe('reused');
+  expect(rejectionReason(await refreshFrom(freshAddress(), stolen))).toBe('reused');
 });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
 import { type Account, password, type Tokens } from '../harness.ts';
-import { generationOf, granted, refusal, secretOf } from '../support/refresh-tokens.ts';
+import { generationOf, granted, rejectionReason, secretOf } from '../support/refresh-tokens.ts';
 import { atOnce, type Workers } from '../support/workers.ts';
 import { createdAt, isLiveAt, type ModelSession, rotate, tick, type Verdict, verdict } from './model.ts';
 
@@ -49,24 +49,24 @@ export async function makeSimulation(workers: Workers, report: (verdict: Verdict
   };
   const current = (session: ModelSession) => tokenOf(session, 0)[1];
 
-  const noteSuccessor = (session: ModelSession, successor: string) => {
+  const expectSuccessor = (session: ModelSession, successor: string) => {
     expect(session.tokens).not.toContain(successor);
     expect(generationOf(successor)).toBe(session.tokens.length);
     rotate(now, session, successor);
   };
 
   /** Compares the responses to one token that was presented concurrently. */
-  const judge = (session: ModelSession, generation: number, responses: readonly Response[]) => {
+  const compareResponses = (session: ModelSession, generation: number, responses: readonly Response[]) => {
     const expected = verdict(now, session, generation);
     report(expected);
     if (expected === 'rotated' || expected === 'unchanged' || expected === 'replayed') {
       const tokens = new Set(responses.map(granted));
       expect(tokens.size).toBe(1);
-      if (expected === 'rotated') noteSuccessor(session, [...tokens].join());
+      if (expected === 'rotated') expectSuccessor(session, [...tokens].join());
       else expect([...tokens]).toEqual([current(session)]);
       return;
     }
-    const reasons = new Set(responses.map(refusal));
+    const reasons = new Set(responses.map(rejectionReason));
     if (expected === 'reused') {
       session.revoked = true;
       expect(reasons).toContain('reused');
@@ -79,7 +79,7 @@ export async function makeSimulation(workers: Workers, report: (verdict: Verdict
 
   const present = async (session: ModelSession, back: number, count: number) => {
     const [generation, token] = tokenOf(session, back);
-    judge(session, generation, await atOnce(count, () => service().refresh(token)));
+    compareResponses(session, generation, await atOnce(count, () => service().refresh(token)));
   };
 
   const revokeAllExcept = (kept: ModelSession | undefined) => {
@@ -125,7 +125,7 @@ export async function makeSimulation(workers: Workers, report: (verdict: Verdict
       const returned = (await refreshes).flatMap((response) => (response.status === 200 ? [granted(response)] : []));
       const successors = new Set(returned.filter((other) => other !== token));
       expect(successors.size).toBeLessThanOrEqual(1);
-      for (const successor of successors) noteSuccessor(session, successor);
+      for (const successor of successors) expectSuccessor(session, successor);
       session.revoked = true;
     },
     logoutAll: ({ session }) =>

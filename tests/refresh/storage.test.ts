@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { startApp } from '../harness.ts';
 import { createDatabase } from '../support/database.ts';
-import { bytesOf, generationOf, granted, refusal, secretOf, refreshTimes } from '../support/refresh-tokens.ts';
+import { bytesOf, generationOf, granted, rejectionReason, secretOf, refreshTimes } from '../support/refresh-tokens.ts';
 import { startWorkers, type Workers } from '../support/workers.ts';
 
 const masterKey = randomBytes(32);
@@ -58,8 +58,8 @@ async function useTheService() {
   const stolen = await first.register();
   refreshTokens.push(...(await refreshTimes(first, stolen.refresh_token, 2)));
   await db.sessions.age(100, stolen);
-  expect(refusal(await second.refresh(stolen.refresh_token))).toBe('reused');
-  refusal(await second.refresh(`${live}x`));
+  expect(rejectionReason(await second.refresh(stolen.refresh_token))).toBe('reused');
+  rejectionReason(await second.refresh(`${live}x`));
   return { refreshTokens, accessTokens, live: refreshTokens[8] ?? '' };
 }
 

@@ -161,7 +161,7 @@ describe('the database', () => {
     expect((await app.post('/me/password', change, token)).status).toBe(204);
 
     const dump = await dumpOf(app);
-    expect(dump).toContain(email); // The search works.
+    expect(dump).toContain(email); // proves that the search works
     expect(dump).toContain(Buffer.from(await tokenHashOf(email)).toString('hex'));
     for (const secret of secrets) {
       const bytes = Buffer.from(secret);

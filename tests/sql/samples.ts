@@ -101,7 +101,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/one-time-tokens/one-time-tokens.sql.ts upsertToken': [
     ['tx', { id, hash: bytes, userId: id, purpose: 'verification', email: 'ada@example.com', lifetimeSeconds: 3600 }],
   ],
-  'core/one-time-tokens/one-time-tokens.sql.ts voidOverriddenTokens': [
+  'core/one-time-tokens/one-time-tokens.sql.ts invalidateOverriddenTokens': [
     ['tx', { tokenId: id, userId: id, email: 'ada@example.com' }],
   ],
   'core/signing-keys/signing-keys.sql.ts activateNextKey': [['tx', 'ES256']],

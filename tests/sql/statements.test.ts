@@ -1,4 +1,4 @@
-// Proves the declared row type of every raw statement: Postgres describes it, and names and types must be the declared ones.
+// Compares the declared row type of every raw statement with the names and types that Postgres reports.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -15,7 +15,7 @@ interface Statement {
   columns?: Columns;
 }
 
-/** Stands where a transaction stands, and keeps the statements that a function would run. */
+/** Replaces a transaction and records the statements that a function runs. */
 function recorder() {
   const statements: Statement[] = [];
   const run = (result: unknown) => (statement: Statement) => {
@@ -95,7 +95,7 @@ describe.each(functions)('$id', ({ id, call }) => {
     for (const args of calls) {
       const tx = recorder();
       const returned = call(...args.map((arg) => (arg === 'tx' ? tx : arg)));
-      // A fragment is a part of statements that are described themselves.
+      // A fragment is tested as part of the statements that contain it.
       if (!(returned instanceof Promise)) continue;
       await returned;
       expect(tx.statements.length).toBeGreaterThan(0);
@@ -105,8 +105,8 @@ describe.each(functions)('$id', ({ id, call }) => {
           text,
           columns: columns && Object.fromEntries(Object.entries(columns).map(([name, { type }]) => [name, type])),
         });
-        const misfits = described.parameters.filter((type, index) => !fits(type, values[index]));
-        expect({ text, misfits }).toEqual({ text, misfits: [] });
+        const mismatches = described.parameters.filter((type, index) => !fits(type, values[index]));
+        expect({ text, mismatches }).toEqual({ text, mismatches: [] });
       }
     }
   });

@@ -1,7 +1,7 @@
-// The Chromium that jest.browser.config.js names, and what it tells of a page.
+// Starts the Chromium of jest.browser.config.js and records the requests and errors of a page.
 import { type Browser, chromium, type Page } from 'playwright-core';
 
-/** Without a sandbox, as root in a container has none, and without calls to anywhere of its own. */
+/** Without a sandbox, because root in a container has none, and without background requests. */
 const args = [
   '--headless',
   '--no-sandbox',
@@ -13,16 +13,15 @@ const args = [
   '--disable-sync',
 ];
 
-/** `more` are further switches. */
-export const startBrowser = (more: readonly string[] = []): Promise<Browser> =>
-  chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: [...args, ...more] });
+export const startBrowser = (extraArgs: readonly string[] = []): Promise<Browser> =>
+  chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: [...args, ...extraArgs] });
 
-/** What a page did since it was watched. */
+/** The activity of a page since `watch` was called. */
 export interface Watched {
-  /** URLs, of all that it asked for. */
+  /** The URLs of its requests. */
   requests: string[];
-  /** Errors and warnings of the console, exceptions, and what its Content-Security-Policy refused. */
-  complaints: string[];
+  /** Console errors and warnings, exceptions, and violations of the Content-Security-Policy. */
+  problems: string[];
 }
 
 const reportViolations = `document.addEventListener('securitypolicyviolation', (event) => {
@@ -30,11 +29,11 @@ const reportViolations = `document.addEventListener('securitypolicyviolation', (
 });`;
 
 export async function watch(page: Page): Promise<Watched> {
-  const watched: Watched = { requests: [], complaints: [] };
+  const watched: Watched = { requests: [], problems: [] };
   page.on('request', (request) => watched.requests.push(request.url()));
-  page.on('pageerror', (error) => watched.complaints.push(String(error)));
+  page.on('pageerror', (error) => watched.problems.push(String(error)));
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) watched.complaints.push(message.text());
+    if (['error', 'warning'].includes(message.type())) watched.problems.push(message.text());
   });
   await page.addInitScript({ content: reportViolations });
   return watched;

@@ -59,7 +59,7 @@ test('every helper for rows runs on the current schema', async () => {
   expect(await db.roles.of(account)).toEqual(['user']);
   await db.roles.take(account);
   expect(await db.roles.of(account)).toEqual([]);
-  await db.roles.takeFromAll('admin');
+  await db.roles.removeFromAll('admin');
   expect(await db.roles.activeHolders('admin')).toBe(0);
   expect(await db.roles.all()).toContainEqual(expect.objectContaining({ name: 'admin', built_in: true }));
 
@@ -70,7 +70,7 @@ test('every helper for rows runs on the current schema', async () => {
 
   const once = await app.refresh(account.refresh_token);
   await app.refresh(once.body.refresh_token);
-  await app.mails();
+  await app.emails();
   const before = await db.sessions.get(account);
   const snapshot = await db.sessions.snapshot(account);
   await db.sessions.setRotationAges(account, 60, 120);

@@ -75,7 +75,7 @@ export function makeBuilders({ register, call }: Pick<Client, 'register' | 'call
       await db.users.remove(account);
       return account;
     },
-    /** Creates an API key of the account. The account must hold the scopes. */
+    /** Creates an API key of the account, which must have the scopes. */
     async apiKeyOf(
       account: Pick<Account, 'email'>,
       scopes: readonly string[],

@@ -1,4 +1,4 @@
-// A certificate of its own for 127.0.0.1, for a day: Node makes keys, but no certificates (RFC 5280 section 4.1).
+// Creates a self-signed certificate for 127.0.0.1 that is valid for a day (RFC 5280 section 4.1). Node can only create keys.
 import { generateKeyPairSync, sign } from 'node:crypto';
 
 const tagged = (tag: number, ...parts: Uint8Array[]): Buffer => {

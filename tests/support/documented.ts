@@ -38,7 +38,7 @@ export function expectDocumented(method: string, url: string, response: Response
   const template = templates.find(({ pattern }) => pattern.test(path))?.template;
   const operation = template === undefined ? undefined : document.paths[template]?.[method];
   if (template === undefined || !operation) return;
-  const where = `${method.toUpperCase()} ${template} answered ${response.status}`;
+  const where = `${method.toUpperCase()} ${template} returned ${response.status}`;
   const documented = operation.responses[response.status];
   if (!documented) throw new Error(`${where}, which openapi.yaml does not know: ${response.text}`);
   if (!documented.content) {

@@ -1,31 +1,33 @@
-// Stands between a client and the service, speaks HTTP, and does to requests and answers what networks do.
+// An HTTP proxy between a client and the service that simulates network failures.
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** `lose…`: the connection is cut, before the service saw the request or after it answered. */
 export type Fault =
+  /** The connection is closed before the request reaches the service. */
   | 'loseRequest'
-  | 'loseAnswer'
-  /** The answer ends in the middle, and the connection with it. */
-  | 'cutAnswer'
-  /** Half of the answer comes, and looks whole. */
-  | 'halveAnswer'
-  /** The service answers, and that never arrives; nor does anything else. */
-  | 'swallowAnswer'
+  /** The connection is closed after the service has responded. */
+  | 'loseResponse'
+  /** The connection is closed in the middle of the response. */
+  | 'cutResponse'
+  /** The response is cut in half but has a matching Content-Length. */
+  | 'halveResponse'
+  /** The response never arrives, and the connection stays open. */
+  | 'withholdResponse'
   | 'delay'
-  /** The service gets the request twice; the client gets the second answer. */
+  /** The service receives the request twice, and the client receives the second response. */
   | 'duplicate'
-  /** A proxy's page, in place of the service's answer. */
+  /** The page of a captive portal replaces the response. */
   | 'portal'
-  | { status: number; headers?: Record<string, string>; body?: string; seen?: boolean };
+  /** A response of the proxy. `forwards`: the service also receives the request. */
+  | { status: number; headers?: Record<string, string>; body?: string; forwards?: boolean };
 
-/** What happens to a request; undefined: nothing. */
-export type Weather = (call: { method: string; path: string; headers: IncomingHttpHeaders }) => Fault | undefined;
+/** Chooses the fault of a request; undefined lets it through. */
+export type FaultRule = (request: ProxiedRequest) => Fault | undefined;
 
-export interface Seen {
+export interface ProxiedRequest {
   method: string;
   path: string;
   headers: IncomingHttpHeaders;
@@ -35,13 +37,13 @@ export interface Seen {
 
 export interface FaultyProxy {
   baseUrl: string;
-  weather: Weather;
-  /** Every request of a client, in order. */
-  seen: Seen[];
+  faultRule: FaultRule;
+  /** The requests of clients, in order. */
+  requests: ProxiedRequest[];
   close(): Promise<void>;
 }
 
-interface Answer {
+interface Forwarded {
   status: number;
   headers: IncomingHttpHeaders;
   body: Buffer;
@@ -50,43 +52,43 @@ interface Answer {
 const delayMs = 40;
 const hopByHop = ['connection', 'keep-alive', 'transfer-encoding', 'content-length'];
 
-export async function startFaultyProxy(target: string, weather: Weather = () => undefined): Promise<FaultyProxy> {
-  const forward = async ({ method, path, headers, body }: Seen): Promise<Answer> => {
+export async function startFaultyProxy(target: string, faultRule: FaultRule = () => undefined): Promise<FaultyProxy> {
+  const forward = async ({ method, path, headers, body }: ProxiedRequest): Promise<Forwarded> => {
     const sent = request(`${target}${path}`, { method, headers });
     sent.end(body);
-    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-    return { status: answer.statusCode ?? 0, headers: answer.headers, body: await buffer(answer) };
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    return { status: response.statusCode ?? 0, headers: response.headers, body: await buffer(response) };
   };
 
-  const give = (res: ServerResponse, { status, headers, body }: Answer, length = body.length) => {
-    const kept = Object.entries(headers).filter(([name]) => !hopByHop.includes(name));
-    res.writeHead(status, { ...Object.fromEntries(kept), 'content-length': length });
+  const writeHead = (res: ServerResponse, { status, headers, body }: Forwarded, length = body.length) => {
+    const endToEnd = Object.entries(headers).filter(([name]) => !hopByHop.includes(name));
+    res.writeHead(status, { ...Object.fromEntries(endToEnd), 'content-length': length });
     return res;
   };
 
-  const suffer = async (fault: Fault | undefined, call: Seen, res: ServerResponse): Promise<void> => {
+  const respond = async (fault: Fault | undefined, received: ProxiedRequest, res: ServerResponse): Promise<void> => {
     if (fault === 'loseRequest') return void res.destroy();
     if (typeof fault === 'object') {
-      if (fault.seen) await forward(call);
+      if (fault.forwards) await forward(received);
       return void res.writeHead(fault.status, fault.headers).end(fault.body);
     }
-    if (fault === 'duplicate') await forward(call);
-    const answer = await forward(call);
-    const half = answer.body.subarray(0, answer.body.length / 2);
-    if (fault === 'loseAnswer') return void res.destroy();
-    if (fault === 'swallowAnswer') return;
+    if (fault === 'duplicate') await forward(received);
+    const response = await forward(received);
+    const half = response.body.subarray(0, response.body.length / 2);
+    if (fault === 'loseResponse') return void res.destroy();
+    if (fault === 'withholdResponse') return;
     if (fault === 'portal')
       return void res.writeHead(200, { 'content-type': 'text/html' }).end('<p>Accept our terms.</p>');
-    if (fault === 'halveAnswer') return void give(res, answer, half.length).end(half);
-    if (fault === 'cutAnswer') return void give(res, answer).write(half, () => res.destroy());
+    if (fault === 'halveResponse') return void writeHead(res, response, half.length).end(half);
+    if (fault === 'cutResponse') return void writeHead(res, response).write(half, () => res.destroy());
     if (fault === 'delay') await sleep(delayMs);
-    give(res, answer).end(answer.body);
+    writeHead(res, response).end(response.body);
   };
 
   const proxy: FaultyProxy = {
     baseUrl: '',
-    weather,
-    seen: [],
+    faultRule,
+    requests: [],
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -95,9 +97,9 @@ export async function startFaultyProxy(target: string, weather: Weather = () => 
   const server = createServer((req, res) => {
     const handle = async () => {
       const { method = '', url: path = '', headers } = req;
-      const call = { method, path, headers, body: String(await buffer(req)), atMs: Date.now() };
-      proxy.seen.push(call);
-      await suffer(proxy.weather(call), call, res);
+      const received = { method, path, headers, body: String(await buffer(req)), atMs: Date.now() };
+      proxy.requests.push(received);
+      await respond(proxy.faultRule(received), received, res);
     };
     handle().catch(() => res.destroy());
   });

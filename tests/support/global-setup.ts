@@ -25,11 +25,11 @@ export default async function globalSetup(): Promise<void> {
   throw failed.reason;
 }
 
-/** One Postgres for a run of jest, or the one that TEST_DATABASE_URL names, with a migrated template to copy. */
+/** Starts one Postgres per run of jest, or uses TEST_DATABASE_URL. Creates a migrated template for the tests to copy. */
 async function preparePostgres(undos: Undo[]): Promise<void> {
-  const given = process.env['TEST_DATABASE_URL'];
-  const server = given ? undefined : await startThrowAway();
-  const adminUrl = given ?? server?.url ?? '';
+  const externalUrl = process.env['TEST_DATABASE_URL'];
+  const server = externalUrl ? undefined : await startThrowAway();
+  const adminUrl = externalUrl ?? server?.url ?? '';
   const template = `keyturn_template_${process.pid}`;
   const admin = async (sql: string) => {
     const client = new pg.Client(adminUrl);
@@ -54,19 +54,19 @@ const startThrowAway = async () =>
   });
 
 /**
- * One Redis for a run of jest, or the one that REDIS_URL names. Where there is no program, the tests that need it fail
- * with the reason, and nothing else does. Not published as REDIS_URL: a service uses it where a test says so.
+ * Starts one Redis per run of jest, or uses REDIS_URL. If no Redis is available, only the tests that need one fail, with the
+ * reason. Publishes the URL as TEST_REDIS_URL, so that a service uses Redis only if the test passes REDIS_URL to it.
  */
 async function prepareRedis(undos: Undo[]): Promise<void> {
-  delete process.env['TEST_REDIS_REFUSAL']; // of the run before this one, when jest watches
-  const given = process.env['REDIS_URL'];
-  if (given) process.env['TEST_REDIS_URL'] = given;
+  delete process.env['TEST_REDIS_ERROR']; // set by the previous run if jest watches files
+  const externalUrl = process.env['REDIS_URL'];
+  if (externalUrl) process.env['TEST_REDIS_URL'] = externalUrl;
   try {
-    if (given) return void (await findRedis()); // may take seconds, which a test that starts its own does not have
+    if (externalUrl) return void (await findRedis()); // takes longer than the timeout of a test that starts its own Redis
     const server = await startRedis();
     undos.push(() => server.stop());
     process.env['TEST_REDIS_URL'] = server.url;
   } catch (error) {
-    process.env['TEST_REDIS_REFUSAL'] = error instanceof Error ? error.message : String(error);
+    process.env['TEST_REDIS_ERROR'] = error instanceof Error ? error.message : String(error);
   }
 }

@@ -1,4 +1,4 @@
-// A real SMTP server, that can be told to be down, to refuse, or to hang.
+// A real SMTP server that tests can stop, or configure to reject emails or to hang.
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,57 +6,58 @@ import { callbackify } from 'node:util';
 import { simpleParser, type ParsedMail } from 'mailparser';
 import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
 import { freePort } from './free-port.ts';
-import { type Mail, readMail } from './mailbox.ts';
+import { type SentEmail, parseEmail } from './mailbox.ts';
 
-/** A refusal is of the command that it names. `hangs`: a mail is read, and never answered. */
-export type Mood = 'takes' | 'hangs' | { refuses: 'from' | 'to' | 'data'; code: number };
+/** `hangs`: reads an email and never replies. `rejects`: replies to this command with an error code. */
+export type Behavior = 'accepts' | 'hangs' | { rejects: 'from' | 'to' | 'data'; code: number };
 
-export interface ReceivedMail extends Mail {
+export interface ReceivedEmail extends SentEmail {
   parsed: ParsedMail;
   messageId: string;
-  /** Whether it came over TLS. */
+  /** Whether it was received over TLS. */
   secure: boolean;
 }
 
 export interface MailServer {
   url: string;
   port: number;
-  received: ReceivedMail[];
-  mood: Mood | ((to: string) => Mood);
-  /** How long it takes over each mail. */
+  received: ReceivedEmail[];
+  behavior: Behavior | ((to: string) => Behavior);
+  /** The delay before the reply to each email. */
   delayMs: number;
-  /** Mails that it has read, and not answered yet. */
-  hanging: number;
-  /** Resolves when so many have come in all. */
+  /** The number of emails that were read and not replied to yet. */
+  pending: number;
+  /** Resolves when the server has received `count` emails in total. */
   untilReceived(count: number, seconds?: number): Promise<void>;
-  /** Nobody listens at its port any more. */
+  /** Closes all connections and the port. */
   down(): Promise<void>;
   up(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What servers quote: the address. */
-const refusal = (code: number, to: string) =>
-  Object.assign(new Error(`5.1.1 <${to}> is not wanted here`), { responseCode: code });
+/** Like real servers, quotes the address. */
+const rejection = (code: number, to: string) =>
+  Object.assign(new Error(`5.1.1 <${to}> does not exist`), { responseCode: code });
 
 export async function startMailServer(options: SMTPServerOptions = {}): Promise<MailServer> {
   const port = await freePort();
   const sockets = new Set<Socket>();
   let server: SMTPServer | undefined;
 
-  const moodFor = (to: string): Mood => (typeof self.mood === 'function' ? self.mood(to) : self.mood);
-  /** Settles never where the server hangs. */
+  const behaviorFor = (to: string): Behavior =>
+    typeof self.behavior === 'function' ? self.behavior(to) : self.behavior;
+  /** Never settles if the server hangs. */
   const receive = async (stream: Readable, { envelope, secure }: SMTPServerSession): Promise<void> => {
     const to = envelope.rcptTo.map(({ address }) => address).join();
-    const mood = moodFor(to);
+    const behavior = behaviorFor(to);
     const parsed = await simpleParser(stream);
-    if (typeof mood === 'object' && mood.refuses === 'data') throw refusal(mood.code, to);
-    self.hanging += 1;
-    if (mood === 'hangs') return new Promise(() => {});
+    if (typeof behavior === 'object' && behavior.rejects === 'data') throw rejection(behavior.code, to);
+    self.pending += 1;
+    if (behavior === 'hangs') return new Promise(() => {});
     await sleep(self.delayMs);
-    self.hanging -= 1;
+    self.pending -= 1;
     const { subject = '', text = '', html, messageId = '' } = parsed;
-    self.received.push({ ...readMail({ to, subject, text, html: html || '' }), parsed, messageId, secure });
+    self.received.push({ ...parseEmail({ to, subject, text, html: html || '' }), parsed, messageId, secure });
   };
   const open = async () => {
     server = new SMTPServer({
@@ -65,19 +66,19 @@ export async function startMailServer(options: SMTPServerOptions = {}): Promise<
       closeTimeout: 0,
       ...options,
       onMailFrom(_address, _session, done) {
-        const mood = moodFor('');
-        done(typeof mood === 'object' && mood.refuses === 'from' ? refusal(mood.code, 'sender') : null);
+        const behavior = behaviorFor('');
+        done(typeof behavior === 'object' && behavior.rejects === 'from' ? rejection(behavior.code, 'sender') : null);
       },
       onRcptTo({ address }, _session, done) {
-        const mood = moodFor(address);
-        done(typeof mood === 'object' && mood.refuses === 'to' ? refusal(mood.code, address) : null);
+        const behavior = behaviorFor(address);
+        done(typeof behavior === 'object' && behavior.rejects === 'to' ? rejection(behavior.code, address) : null);
       },
       onData(stream, session, done) {
         callbackify(receive)(stream, session, done);
       },
     });
     server.on('error', () => {});
-    // Not the socket below one of TLS: Node 20 does not survive that it is destroyed after a failed handshake.
+    // With TLS, tracks only the TLS socket: destroying the socket below it after a failed handshake crashes Node 20.
     const event = options.secure ? 'secureConnection' : 'connection';
     server.server.on(event, (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))));
     await new Promise<void>((resolve) => server?.listen(port, '127.0.0.1', resolve));
@@ -86,7 +87,7 @@ export async function startMailServer(options: SMTPServerOptions = {}): Promise<
     const closing = server;
     server = undefined;
     for (const socket of sockets) socket.destroy();
-    self.hanging = 0;
+    self.pending = 0;
     await new Promise<void>((resolve) => (closing ? closing.close(() => resolve()) : resolve()));
   };
 
@@ -94,14 +95,14 @@ export async function startMailServer(options: SMTPServerOptions = {}): Promise<
     url: `smtp://127.0.0.1:${port}`,
     port,
     received: [],
-    mood: 'takes',
+    behavior: 'accepts',
     delayMs: 0,
-    hanging: 0,
+    pending: 0,
     async untilReceived(count, seconds = 10) {
       for (let tries = 0; tries < seconds * 50 && self.received.length < count; tries += 1)
         await new Promise((resolve) => setTimeout(resolve, 20));
       if (self.received.length < count)
-        throw new Error(`${self.received.length} mails of ${count} came in ${seconds} s`);
+        throw new Error(`received ${self.received.length} of ${count} emails in ${seconds} s`);
     },
     down,
     async up() {

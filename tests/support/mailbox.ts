@@ -1,8 +1,8 @@
-// A mailer that keeps emails and parses their links.
+// A mailer that stores emails in memory and parses their links.
 import type pg from 'pg';
 import type { Mailer, OutgoingEmail } from '../../src/platform/mailer.ts';
 
-export interface Mail {
+export interface SentEmail {
   to: string;
   subject: string;
   text: string;
@@ -14,13 +14,13 @@ export interface Mail {
 }
 
 /** @throws if text and HTML do not have the same single link, or a part is missing */
-export function readMail({ to, subject, text, html }: Omit<OutgoingEmail, 'id'>): Mail {
+export function parseEmail({ to, subject, text, html }: Omit<OutgoingEmail, 'id'>): SentEmail {
   const inText = [...text.matchAll(/^https?:\/\/\S+$/gm)].map(([link]) => link);
   const inHtml = [...html.matchAll(/href="([^"]*)"/g)].map(([, link]) => link);
   const links = [...new Set([...inText, ...inHtml])];
   if (links.length > 1 || inText.length !== links.length)
-    throw new Error(`a mail has other links in HTML: ${links.join(' ')}`);
-  if (to === '' || subject === '' || text === '' || html === '') throw new Error('a mail lacks a part');
+    throw new Error(`the links of text and HTML differ: ${links.join(' ')}`);
+  if (to === '' || subject === '' || text === '' || html === '') throw new Error('a part of the email is empty');
   const [link] = links;
   return {
     to,
@@ -33,32 +33,32 @@ export function readMail({ to, subject, text, html }: Omit<OutgoingEmail, 'id'>)
 }
 
 export interface Mailbox extends Mailer {
-  sent: Mail[];
-  /** Takes the newest email to an address since the last call. */
-  take(address: string): Mail | undefined;
+  sent: SentEmail[];
+  /** Returns the newest email to an address since the last call; undefined if none was sent. */
+  take(address: string): SentEmail | undefined;
 }
 
 export function makeMailbox(): Mailbox {
-  const sent: Mail[] = [];
-  const unread: Mail[] = [];
+  const sent: SentEmail[] = [];
+  const unread: SentEmail[] = [];
   return {
     sent,
-    async send(mail) {
-      const read = readMail(mail);
-      sent.push(read);
-      unread.push(read);
+    async send(message) {
+      const email = parseEmail(message);
+      sent.push(email);
+      unread.push(email);
     },
     take(address) {
-      const mail = unread.findLast(({ to }) => to === address);
+      const newest = unread.findLast(({ to }) => to === address);
       unread.splice(0, unread.length, ...unread.filter(({ to }) => to !== address));
-      return mail;
+      return newest;
     },
     close() {},
   };
 }
 
 /** Fails with the state of the outbox. */
-export async function noMail(sql: pg.Pool, address: string): Promise<never> {
+export async function failWithoutEmail(sql: pg.Pool, address: string): Promise<never> {
   const { rows } = await sql.query('SELECT stage, kind, attempts, sent_at, last_fault FROM mails ORDER BY id');
-  throw new Error(`no mail has come to ${address}; the outbox: ${JSON.stringify(rows)}`);
+  throw new Error(`no email was sent to ${address}; the outbox contains ${JSON.stringify(rows)}`);
 }

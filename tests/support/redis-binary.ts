@@ -1,4 +1,4 @@
-// Where the Redis server of the tests comes from: the PATH, else Debian's packages, unpacked without being installed.
+// Finds the Redis server of the tests on the PATH, or downloads and unpacks Debian's packages without installing them.
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises';
@@ -8,14 +8,14 @@ import { removeWhenReleased } from '../../src/dev/process-lock.ts';
 
 export interface RedisBinary {
   program: string;
-  /** What it must find in its environment. */
+  /** The environment variables that it requires. */
   env: Record<string, string>;
 }
 
 interface Places {
-  /** Where to look for an installed program. */
+  /** The folders of installed programs. */
   path?: string;
-  /** Where an unpacked one is kept. */
+  /** The folder of unpacked packages. */
   cache?: string;
 }
 
@@ -29,22 +29,22 @@ export async function findRedis({
   const program = await firstProgram(path.split(delimiter).filter(Boolean));
   if (program) return { program, env: {} };
   try {
-    const kept = resolve(cache);
-    return (await findUnpacked(kept)) ?? (await unpackInto(kept));
+    const folder = resolve(cache);
+    return (await findUnpacked(folder)) ?? (await unpackInto(folder));
   } catch (cause) {
-    const reason = `no redis-server on the PATH, and Debian's could not be unpacked (${oneLine(cause)})`;
-    const advice = 'install redis-server or valkey-server; for tests that only share a Redis, REDIS_URL may name one';
-    throw new Error(`${reason}: ${advice}`, { cause });
+    const reason = `redis-server is not on the PATH, and Debian's package could not be unpacked (${oneLine(cause)})`;
+    const advice = 'Install redis-server or valkey-server, or set REDIS_URL for the tests that share a Redis.';
+    throw new Error(`${reason}. ${advice}`, { cause });
   }
 }
 
 async function firstProgram(folders: string[]): Promise<string | undefined> {
   for (const candidate of folders.flatMap((folder) => PROGRAMS.map((name) => join(folder, name)))) {
-    const isThere = await access(candidate, constants.X_OK).then(
+    const isExecutable = await access(candidate, constants.X_OK).then(
       () => true,
       () => false,
     );
-    if (isThere) return candidate;
+    if (isExecutable) return candidate;
   }
   return undefined;
 }
@@ -57,31 +57,32 @@ async function findUnpacked(root: string): Promise<RedisBinary | undefined> {
   return { program, env: { LD_LIBRARY_PATH: [...new Set(libraries)].join(':') } };
 }
 
-/** In a folder of its own until it is known to run, so that runs which start at once do not meet. */
+/** Unpacks in a temporary folder and renames it when the program runs, so that concurrent runs do not interfere. */
 async function unpackInto(target: string): Promise<RedisBinary> {
   await mkdir(dirname(target), { recursive: true });
   const work = await mkdtemp(`${target}.`);
-  const hold = removeWhenReleased(work);
+  const workFolder = removeWhenReleased(work);
   try {
     const root = join(work, 'root');
     for (const archive of await download(work)) await run('dpkg-deb', ['--extract', archive, root]);
     const draft = await findUnpacked(root);
-    if (!draft) throw new Error('the packages hold no redis-server');
+    if (!draft) throw new Error('the packages do not contain redis-server');
     await run(draft.program, ['--version'], draft.env);
-    await rename(root, target).catch(unlessAnotherRunWasFirst);
+    await rename(root, target).catch(ignoreIfExists);
   } finally {
-    await hold.release();
+    await workFolder.release();
   }
   const unpacked = await findUnpacked(target);
-  if (!unpacked) throw new Error(`${target} holds something else: remove it`);
+  if (!unpacked) throw new Error(`${target} does not contain redis-server. Remove the folder`);
   return unpacked;
 }
 
-function unlessAnotherRunWasFirst(error: NodeJS.ErrnoException): void {
+/** Another run has unpacked the same packages. */
+function ignoreIfExists(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
 }
 
-/** The archives of redis-server and of those of its dependencies that this system lacks. */
+/** Downloads the packages of redis-server and of its missing dependencies. Returns their paths. */
 async function download(work: string): Promise<string[]> {
   const config = join(work, 'apt.conf');
   const archives = join(work, 'cache/archives');
@@ -90,12 +91,12 @@ async function download(work: string): Promise<string[]> {
     await mkdir(folder, { recursive: true });
   }
   await run('apt-get', ['-c', config, 'update']);
-  // --reinstall: a redis-tools that is installed lies elsewhere than where the server that we unpack looks for it
+  // --reinstall, because the unpacked server does not find the files of an installed redis-tools
   await run('apt-get', ['-c', config, 'install', '--download-only', '--reinstall', '--yes', 'redis-server']);
   return (await readdir(archives)).filter((name) => name.endsWith('.deb')).map((name) => join(archives, name));
 }
 
-/** The system's sources and its list of what is installed; all that apt writes goes into `work`. Hooks may not run. */
+/** Uses the system's package sources and its list of installed packages. Writes only to `work` and runs no hooks. */
 const aptConfig = (work: string): string => `
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -115,16 +116,16 @@ Acquire::http::Timeout "10";
 Acquire::https::Timeout "10";
 `;
 
-const PATIENCE_MS = 180_000;
+const TIMEOUT_MS = 180_000;
 
 async function run(program: string, args: string[], env: Record<string, string> = {}): Promise<void> {
-  const options = { env: { ...process.env, ...env, LC_ALL: 'C' }, timeout: PATIENCE_MS };
+  const options = { env: { ...process.env, ...env, LC_ALL: 'C' }, timeout: TIMEOUT_MS };
   await promisify(execFile)(program, args, options);
 }
 
-/** apt's own words where it has some. */
+/** The error message of apt, if it printed one. */
 function oneLine(error: unknown): string {
   const { message, stderr = '' } = error as { message: string; stderr?: string };
-  const complaint = stderr.split('\n').find((line) => line.startsWith('E: '));
-  return complaint?.slice('E: '.length) ?? message.trim().split('\n')[0] ?? '';
+  const aptError = stderr.split('\n').find((line) => line.startsWith('E: '));
+  return aptError?.slice('E: '.length) ?? message.trim().split('\n')[0] ?? '';
 }

@@ -1,15 +1,15 @@
 import { createClient, type RedisClientType } from 'redis';
 
-const ANSWER_WITHIN_MS = 5000;
+const TIMEOUT_MS = 5000;
 
-/** Runs `use` on a connection of its own. A server that is not there, or does not answer, is an error at once. */
+/** Runs `use` on a new connection. Rejects if the server is down or does not reply in time. */
 export async function withRedis<Result>(url: string, use: (client: RedisClientType) => Promise<Result>) {
   const client: RedisClientType = createClient({
     url,
-    commandOptions: { timeout: ANSWER_WITHIN_MS },
-    socket: { connectTimeout: ANSWER_WITHIN_MS, reconnectStrategy: false },
+    commandOptions: { timeout: TIMEOUT_MS },
+    socket: { connectTimeout: TIMEOUT_MS, reconnectStrategy: false },
   });
-  client.on('error', () => {}); // connect() and the commands reject with it
+  client.on('error', () => {}); // connect() and the commands also reject with the error
   await client.connect();
   try {
     return await use(client);

@@ -2,21 +2,21 @@ import { published } from './published.ts';
 import { withRedis } from './redis-client.ts';
 
 export interface RedisDatabase {
-  /** Names the server and the database. */
+  /** The URL of the server with the number of the database. */
   url: string;
   drop(): Promise<void>;
 }
 
 const CLAIM = 'keyturn-tests:claim';
-const CLAIM_LASTS_SECONDS = 3600; // should its test be killed
+const CLAIM_TTL_SECONDS = 3600; // in case the test is killed
 
 /**
- * A database for the caller alone, on the Redis that global-setup.ts started or that REDIS_URL names. It was empty, so
- * that what somebody keeps on that server is left alone; now it holds one key, which says that it is taken.
+ * Claims an empty database on the Redis of global-setup.ts or REDIS_URL for the caller. Databases that contain data of others
+ * are not used. The claim is a key in the database.
  */
 export async function createRedisDatabase(): Promise<RedisDatabase> {
-  const refusal = process.env['TEST_REDIS_REFUSAL'];
-  if (refusal && !process.env['TEST_REDIS_URL']) throw new Error(refusal);
+  const unavailableReason = process.env['TEST_REDIS_ERROR'];
+  if (unavailableReason && !process.env['TEST_REDIS_URL']) throw new Error(unavailableReason);
   const url = new URL(published('TEST_REDIS_URL'));
   url.pathname = `/${await claimEmptyDatabase(url.href)}`;
   return { url: url.href, drop: () => withRedis(url.href, async (client) => void (await client.flushDb())) };
@@ -24,10 +24,10 @@ export async function createRedisDatabase(): Promise<RedisDatabase> {
 
 const claimEmptyDatabase = (server: string): Promise<number> =>
   withRedis(server, async (client) => {
-    const expiration = { type: 'EX', value: CLAIM_LASTS_SECONDS } as const;
+    const expiration = { type: 'EX', value: CLAIM_TTL_SECONDS } as const;
     for (let index = 0; ; index++) {
       await client.select(index).catch((cause: unknown) => {
-        throw new Error(`none of the ${index} databases of the tests' Redis is empty`, { cause });
+        throw new Error(`the test Redis has ${index} databases, and none is empty`, { cause });
       });
       const isEmpty = (await client.dbSize()) === 0;
       if (isEmpty && (await client.set(CLAIM, '', { condition: 'NX', expiration }))) return index;

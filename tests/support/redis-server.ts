@@ -1,4 +1,4 @@
-// A real Redis for a test that stops it, or for a run of jest. It keeps nothing on disk.
+// Starts a real Redis without persistence, for a run of jest or for tests that stop it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -16,7 +16,7 @@ export interface RedisServer {
   stop(): Promise<void>;
   /** SIGKILL. */
   kill(): Promise<void>;
-  /** SIGSTOP: it keeps its connections, takes new ones, and answers nothing. */
+  /** SIGSTOP: the connections stay open and new ones are accepted, but the server does not reply. */
   pause(): void;
   /** SIGCONT. */
   resume(): void;
@@ -24,10 +24,10 @@ export interface RedisServer {
 
 const PORTS_TO_TRY = 5;
 
-/** Resolves when it answers. It ends with this process, even by SIGKILL. A new one may have an ended one's port. */
+/** Resolves when the server replies. It stops when this process ends, even after SIGKILL. A later server can reuse the port. */
 export async function startRedis({ port }: { port?: number } = {}): Promise<RedisServer> {
-  const refusal = process.env['TEST_REDIS_REFUSAL'];
-  if (refusal) throw new Error(refusal);
+  const unavailableReason = process.env['TEST_REDIS_ERROR'];
+  if (unavailableReason) throw new Error(unavailableReason);
   const binary = await findRedis();
   for (let attempt = 1; ; attempt++) {
     try {
@@ -40,12 +40,13 @@ export async function startRedis({ port }: { port?: number } = {}): Promise<Redi
 }
 
 /**
- * Below the ports that systems give to clients: one that dials an ended server again and again would at some time be
- * given the server's port, and then be connected to itself.
+ * Below the ephemeral ports. Otherwise a client that keeps reconnecting to a stopped server could get the server's port as its
+ * own and connect to itself.
  */
 const randomPort = (): number => 16_384 + Math.floor(Math.random() * 16_384);
 
-// The shell becomes the server, and leaves a watcher. Its stdin ends when we die; after the server's end it gets a line.
+// Starts a watcher and replaces the shell with the server. The watcher kills the server when stdin closes because this process
+// has ended. After the server has exited, the watcher receives a line and ends.
 const GUARDED = `
 exec 9<&0
 { read -r _ <&9 || kill -KILL $$; } >/dev/null 2>&1 &
@@ -56,13 +57,13 @@ async function startOn(port: number, { program, env }: RedisBinary): Promise<Red
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const child = spawn('/bin/sh', ['-c', GUARDED, 'sh', program, ...args], {
     cwd: tmpdir(),
-    detached: true, // a session of its own, where Ctrl-C does not reach it
+    detached: true, // not interrupted by Ctrl-C
     env,
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   await once(child, 'spawn');
   const { pid = 0, stdin, stdout } = child;
-  stdin.on('error', () => {}); // the watcher may be gone as well
+  stdin.on('error', () => {}); // the watcher may also have ended
   const ended = once(child, 'exit').then(() => stdin.end('\n'));
   const end = async (...signals: NodeJS.Signals[]) => {
     child.ref();
@@ -84,14 +85,14 @@ async function startOn(port: number, { program, env }: RedisBinary): Promise<Red
     url,
     port,
     pid,
-    stop: () => end('SIGCONT', 'SIGTERM'), // a paused one would not see SIGTERM
+    stop: () => end('SIGCONT', 'SIGTERM'), // a paused server does not handle SIGTERM
     kill: () => end('SIGKILL'),
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
   };
 }
 
-/** By its own log: to a PING another server might answer, which has taken the port. */
+/** Waits for a line in the server's log, because another server on the same port could reply to a PING. */
 function untilReady(stdout: Readable): Promise<void> {
   const log: string[] = [];
   return new Promise((ready, failed) => {

@@ -30,15 +30,15 @@ async function start(options?: { port: number }) {
   return server;
 }
 
-/** A module in a process of its own, with the first line that it says. */
-async function runElsewhere(script: string, env: Record<string, string> = {}) {
+/** Runs a module in a separate process and returns the first line that it prints. */
+async function runInProcess(script: string, env: Record<string, string> = {}) {
   const flags = ['--import', './scripts/typescript.js', '--input-type=module', '--eval', script];
   const child = spawn(process.execPath, flags, {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   for await (const line of createInterface(child.stdout)) return { child, line };
-  throw new Error(`it ended without a line: ${script}`);
+  throw new Error(`the process printed nothing: ${script}`);
 }
 
 function isAlive(pid: number): boolean {
@@ -57,7 +57,7 @@ async function eventually(condition: () => boolean) {
 const set = (url: string, key: string, value: string) => withRedis(url, (client) => client.set(key, value));
 const get = (url: string, key: string) => withRedis(url, (client) => client.get(key));
 
-test('a started Redis answers, is the process that it says, and is gone when it has stopped', async () => {
+test('a started Redis replies, has the reported pid and port, and ends when it is stopped', async () => {
   const server = await start();
   const info = await withRedis(server.url, (client) => client.info('server'));
   expect(info).toContain(`process_id:${server.pid}\r\n`);
@@ -67,45 +67,45 @@ test('a started Redis answers, is the process that it says, and is gone when it 
   await expect(get(server.url, 'key')).rejects.toThrow('ECONNREFUSED');
 });
 
-test('a paused Redis answers nothing and drops nothing; resumed, it answers what it was asked', async () => {
+test('a paused Redis does not reply, and replies to the pending command after it is resumed', async () => {
   const server = await start();
   await withRedis(server.url, async (client) => {
     server.pause();
-    let answered = false;
-    const answer = client.incr('asked').finally(() => (answered = true));
+    let hasReplied = false;
+    const reply = client.incr('counter').finally(() => (hasReplied = true));
     await sleep(300);
-    expect(answered).toBe(false);
+    expect(hasReplied).toBe(false);
     server.resume();
-    expect(await answer).toBe(1);
+    expect(await reply).toBe(1);
   });
   server.pause();
   await server.stop();
   expect(isAlive(server.pid)).toBe(false);
 });
 
-test('a killed Redis comes back on its port, having forgotten', async () => {
+test('a new Redis on the port of a killed one starts without its data', async () => {
   const first = await start();
-  await set(first.url, 'kept', 'no');
+  await set(first.url, 'key', 'value');
   await first.kill();
   expect(isAlive(first.pid)).toBe(false);
 
   const second = await start({ port: first.port });
   expect(second.url).toBe(first.url);
   expect(second.pid).not.toBe(first.pid);
-  expect(await get(second.url, 'kept')).toBeNull();
+  expect(await get(second.url, 'key')).toBeNull();
   await second.stop();
-  await first.stop(); // may be told again, and does not hit the second
+  await first.stop(); // can be called again and does not stop the second server
 });
 
-test('a port that is taken is refused with what the server says', async () => {
+test('starting on a used port rejects with the error of the server', async () => {
   const server = await start();
   await expect(start({ port: server.port })).rejects.toThrow(/did not start:[^]*Address already in use/);
   expect(await set(server.url, 'key', 'value')).toBe('OK');
   await server.stop();
 });
 
-test('a parent killed by SIGKILL leaves no server behind, not even a paused one', async () => {
-  const { child, line } = await runElsewhere(`
+test('the servers of a killed process end, even a paused one', async () => {
+  const { child, line } = await runInProcess(`
     import { startRedis } from './tests/support/redis-server.ts';
     const [running, paused] = [await startRedis(), await startRedis()];
     paused.pause();
@@ -117,8 +117,8 @@ test('a parent killed by SIGKILL leaves no server behind, not even a paused one'
   await eventually(() => !pids.some(isAlive));
 });
 
-test('a parent that forgets its server can end, and takes it along', async () => {
-  const { child, line } = await runElsewhere(`
+test('a server that was not stopped does not keep its parent process running, and ends with it', async () => {
+  const { child, line } = await runInProcess(`
     import { startRedis } from './tests/support/redis-server.ts';
     console.log((await startRedis()).pid);`);
   if (child.exitCode === null) await once(child, 'exit');
@@ -126,7 +126,7 @@ test('a parent that forgets its server can end, and takes it along', async () =>
   await eventually(() => !isAlive(Number(line)));
 });
 
-test('a test has a database of the shared Redis to itself, empty again for the next one', async () => {
+test('each test gets its own empty database of the shared Redis', async () => {
   const [one, other] = await Promise.all([createRedisDatabase(), createRedisDatabase()]);
   expect(one.url).not.toBe(other.url);
   await set(one.url, 'counter', '7');
@@ -137,16 +137,16 @@ test('a test has a database of the shared Redis to itself, empty again for the n
   await other.drop();
 });
 
-test('a database that holds anything is not given to a test', async () => {
+test('a test never gets a database that contains data', async () => {
   const server = await start();
-  await set(`${server.url}/0`, 'of-somebody', 'dear');
+  await set(`${server.url}/0`, 'foreign-key', 'value');
   const published = process.env['TEST_REDIS_URL'];
   process.env['TEST_REDIS_URL'] = server.url;
   try {
     const database = await createRedisDatabase();
     expect(new URL(database.url).pathname).toBe('/1');
     await database.drop();
-    expect(await get(`${server.url}/0`, 'of-somebody')).toBe('dear');
+    expect(await get(`${server.url}/0`, 'foreign-key')).toBe('value');
   } finally {
     if (published) process.env['TEST_REDIS_URL'] = published;
     else delete process.env['TEST_REDIS_URL'];
@@ -154,7 +154,7 @@ test('a database that holds anything is not given to a test', async () => {
   await server.stop();
 });
 
-test('a redis-server or a valkey-server on the PATH is taken, the first of them', async () => {
+test('the first redis-server or valkey-server on the PATH is used', async () => {
   const folders = ['nothing', 'not-executable', 'valkey', 'redis'].map((name) => join(scratch, 'path', name));
   const [, notExecutable = '', valkey = '', redis = ''] = folders;
   for (const folder of folders) await mkdir(folder, { recursive: true });
@@ -165,15 +165,15 @@ test('a redis-server or a valkey-server on the PATH is taken, the first of them'
   expect(found).toEqual({ program: join(valkey, 'valkey-server'), env: {} });
 });
 
-test('where no Redis can be had, one line says what to do', async () => {
+test('if no Redis is available, a one-line error says what to do', async () => {
   const [emptyPath, cache] = [join(scratch, 'nothing'), join(scratch, 'no-apt/redis')];
   const script = `
     import { findRedis } from './tests/support/redis-binary.ts';
     await findRedis({ cache: '${cache}' }).catch((error) => console.log(JSON.stringify(error.message)));`;
-  const { line } = await runElsewhere(script, { PATH: emptyPath });
+  const { line } = await runInProcess(script, { PATH: emptyPath });
   expect(JSON.parse(line)).toBe(
-    "no redis-server on the PATH, and Debian's could not be unpacked (spawn apt-get ENOENT): " +
-      'install redis-server or valkey-server; for tests that only share a Redis, REDIS_URL may name one',
+    "redis-server is not on the PATH, and Debian's package could not be unpacked (spawn apt-get ENOENT). " +
+      'Install redis-server or valkey-server, or set REDIS_URL for the tests that share a Redis.',
   );
 });
 
@@ -186,20 +186,20 @@ const isOnPath = (program: string) =>
       return false;
     }
   });
-// Where a Redis is installed nothing is ever unpacked, and the tests need no network.
+// If a Redis is installed, nothing is unpacked, and the tests need no network.
 const isUnpackingNeeded = isOnPath('apt-get') && !isOnPath('redis-server') && !isOnPath('valkey-server');
-const mayBecomeNobody = process.getuid?.() === 0;
+const isRoot = process.getuid?.() === 0;
 
-const whereUnpacked = isUnpackingNeeded && mayBecomeNobody ? describe : describe.skip;
-whereUnpacked('on Debian without a Redis, run as root, who can become nobody', () => {
-  test('two runs at once of a user who can write to a cache alone, where apt has no lists, unpack one Redis', async () => {
+const describeUnpacking = isUnpackingNeeded && isRoot ? describe : describe.skip;
+describeUnpacking('on Debian without a Redis', () => {
+  test('two concurrent runs of an unprivileged user without package lists unpack one Redis', async () => {
     const place = join(scratch, 'a user');
     const cache = join(place, 'cache/redis');
     await mkdir(join(place, 'home'), { recursive: true });
     await mkdir(join(place, 'cache'));
     await chown(join(place, 'cache'), NOBODY, NOBODY);
     await writeFile(join(place, 'apt.conf'), `Dir::State::lists "${join(place, 'no-lists')}";`);
-    // Imported as root, to whom alone the project may be readable.
+    // Imported as root, because the project may be readable only by root.
     const script = `
       import { findRedis } from './tests/support/redis-binary.ts';
       process.setgroups([]);
@@ -207,7 +207,7 @@ whereUnpacked('on Debian without a Redis, run as root, who can become nobody', (
       process.setuid(${NOBODY});
       console.log(JSON.stringify(await findRedis({ cache: '${cache}' })));`;
     const env = { HOME: join(place, 'home'), APT_CONFIG: join(place, 'apt.conf') };
-    const [first, second] = await Promise.all([runElsewhere(script, env), runElsewhere(script, env)]);
+    const [first, second] = await Promise.all([runInProcess(script, env), runInProcess(script, env)]);
 
     const program = join(cache, 'usr/bin/redis-server');
     const libraries: unknown = expect.stringContaining(join(cache, 'usr/lib'));
@@ -218,6 +218,6 @@ whereUnpacked('on Debian without a Redis, run as root, who can become nobody', (
 
     const { ino } = await stat(program);
     expect(JSON.parse(first.line)).toEqual(await findRedis({ path: '', cache }));
-    expect((await stat(program)).ino).toBe(ino); // kept, not unpacked again
+    expect((await stat(program)).ino).toBe(ino); // not unpacked again
   }, 180_000);
 });

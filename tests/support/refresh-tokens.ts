@@ -1,4 +1,4 @@
-// Refresh tokens taken apart by their documented format, and the outcomes of requests with them.
+// Parses refresh tokens by their documented format, and reads the outcomes of requests with them.
 import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
 
@@ -14,7 +14,7 @@ export function granted(response: Response): string {
 }
 
 /** The public reason of a refused refresh; undefined if the token was not genuine. @throws unless the status is 401 */
-export function refusal(response: Response): string | undefined {
+export function rejectionReason(response: Response): string | undefined {
   if (response.status !== 401) throw new Error(`expected 401, not ${response.status}: ${response.text}`);
   const { code, reason } = response.body as { code: string; reason?: string };
   expect(code).toBe('invalid_refresh_token');

@@ -78,7 +78,7 @@ export async function startService(settings: Settings, launch: Launch = {}): Pro
 }
 
 /** Resolves when `/readyz` returns 200. */
-export async function whenReady({ get }: Pick<Client, 'get'>): Promise<void> {
+export async function waitUntilReady({ get }: Pick<Client, 'get'>): Promise<void> {
   for (let tries = 0; tries < 200; tries += 1) {
     if ((await get('/readyz')).status === 200) return;
     await new Promise((resolve) => setTimeout(resolve, 50));

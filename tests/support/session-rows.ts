@@ -31,7 +31,7 @@ export async function readSessionsOf(sql: pg.Pool, userId: string): Promise<Sess
 }
 
 /** Moves all times of these sessions back, as if `seconds` had passed. */
-export async function letPass(sql: pg.Pool, seconds: number, sessionIds: readonly string[]): Promise<void> {
+export async function passTime(sql: pg.Pool, seconds: number, sessionIds: readonly string[]): Promise<void> {
   await sql.query(
     `UPDATE sessions SET
        expires_at = expires_at - make_interval(secs => $1),

@@ -109,7 +109,7 @@ export const readSourceFiles = (folder: string): SourceFile[] =>
     .filter((name) => /(?<!\.d)\.ts$/.test(name) && !/(^|\/)(generated|node_modules)\//.test(name))
     .map((name) => parseFile(folder, name));
 
-/** The groups of files that import each other, directly or indirectly (Tarjan's strongly connected components). */
+/** Finds the groups of files that import each other, directly or indirectly (Tarjan's strongly connected components). */
 export function findCycles(imports: ReadonlyMap<string, readonly string[]>): string[][] {
   const index = new Map<string, number>();
   const lowest = new Map<string, number>();

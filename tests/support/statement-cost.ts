@@ -1,4 +1,4 @@
-// What a statement of a query function costs: it is recorded, and Postgres explains it.
+// Measures the cost of a query function: records its statement and reads its plan from Postgres.
 import pg from 'pg';
 import type { Transaction } from '../../src/platform/postgres.ts';
 import type { SqlFragment } from '../../src/platform/sql.ts';

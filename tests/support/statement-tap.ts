@@ -14,11 +14,11 @@ export interface StatementTap {
 export async function startStatementTap(databaseUrl: string): Promise<StatementTap> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
-  let seen: string[] = [];
+  let statements: string[] = [];
 
   const server = createServer((client) => {
     const upstream = connect(Number(target.port), target.hostname);
-    const read = makeReader((statement) => seen.push(statement));
+    const read = makeReader((statement) => statements.push(statement));
     for (const socket of [client, upstream]) sockets.add(socket.setNoDelay().on('error', () => {}));
     client.on('data', read);
     client.pipe(upstream).pipe(client);
@@ -31,8 +31,8 @@ export async function startStatementTap(databaseUrl: string): Promise<StatementT
   [url.hostname, url.port] = ['127.0.0.1', String((server.address() as AddressInfo).port)];
   return {
     url: url.href,
-    statements: () => [...seen],
-    reset: () => void (seen = []),
+    statements: () => [...statements],
+    reset: () => void (statements = []),
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

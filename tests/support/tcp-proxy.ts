@@ -1,36 +1,36 @@
-// Stands between a service and Postgres, follows their protocol, and loses messages when it is told to.
+// A proxy between a service and Postgres that understands their protocol and can withhold messages.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface Withheld {
-  /** Postgres' command tag, such as `UPDATE 1`; empty where the statement never reached it. */
+  /** The command tag of Postgres, such as `UPDATE 1`; empty if the statement did not reach Postgres. */
   tag: string;
-  /** Cuts the connection that it happened on, to both sides. */
+  /** Closes the connection on both sides. */
   cut: () => void;
-  /** Lets go of what was held back. */
+  /** Sends the withheld messages. */
   release: () => void;
 }
 
 export interface PostgresProxy {
   url: string;
-  /** The text of every statement that clients had executed, in order; a BEGIN or COMMIT counts as one. */
+  /** The texts of all executed statements, in order, including BEGIN and COMMIT. */
   statements: string[];
-  /** Holds back the server's answer to the next statement like this. Resolves when the server has committed it. */
-  withholdAnswer(pattern: RegExp): Promise<Withheld>;
-  /** Holds back the next statement like this, so that the server never sees it. */
+  /** Withholds the response to the next statement that matches. Resolves when Postgres has committed it. */
+  withholdResponse(pattern: RegExp): Promise<Withheld>;
+  /** Withholds the next statement that matches, so that it does not reach Postgres. */
   withholdStatement(pattern: RegExp): Promise<Withheld>;
   close(): Promise<void>;
 }
 
 interface Trap {
   pattern: RegExp;
-  what: 'statement' | 'answer';
-  spring: (withheld: Withheld) => void;
+  target: 'statement' | 'response';
+  onSpring: (withheld: Withheld) => void;
 }
 
-type OnMessage = (type: string, body: Buffer, whole: Buffer) => void;
+type OnMessage = (type: string, body: Buffer, message: Buffer) => void;
 
-/** Cuts a stream into messages: a type byte, a length that counts itself, a body. The start-up message has no type. */
+/** Splits a stream into messages: a type byte, a length that includes itself, and a body. The startup message has no type. */
 function makeFramer(startsUntyped: boolean, onMessage: OnMessage): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0);
   let untyped = startsUntyped;
@@ -41,10 +41,10 @@ function makeFramer(startsUntyped: boolean, onMessage: OnMessage): (chunk: Buffe
       if (rest.length < header) return;
       const size = rest.readInt32BE(header - 4) + header - 4;
       if (rest.length < size) return;
-      const [type, whole] = [untyped ? 'startup' : String.fromCharCode(rest.readUInt8(0)), rest.subarray(0, size)];
+      const [type, message] = [untyped ? 'startup' : String.fromCharCode(rest.readUInt8(0)), rest.subarray(0, size)];
       untyped = false;
       rest = rest.subarray(size);
-      onMessage(type, whole.subarray(header), whole);
+      onMessage(type, message.subarray(header), message);
     }
   };
 }
@@ -56,9 +56,9 @@ function relay(client: Socket, server: Socket, statements: string[], traps: Set<
   let bound = '';
   let trap: Trap | undefined;
   let tag = '';
-  const held: Buffer[] = [];
-  const spring = ({ what, spring: tell }: Trap) =>
-    tell({
+  const withheld: Buffer[] = [];
+  const spring = ({ target, onSpring }: Trap) =>
+    onSpring({
       tag,
       cut() {
         client.destroy();
@@ -66,16 +66,16 @@ function relay(client: Socket, server: Socket, statements: string[], traps: Set<
       },
       release() {
         trap = undefined;
-        (what === 'statement' ? server : client).write(Buffer.concat(held.splice(0)));
+        (target === 'statement' ? server : client).write(Buffer.concat(withheld.splice(0)));
       },
     });
-  const arm = (text: string, what: Trap['what']) => {
+  const arm = (text: string, target: Trap['target']) => {
     if (trap) return;
-    trap = [...traps].find((candidate) => candidate.what === what && candidate.pattern.test(text));
+    trap = [...traps].find((candidate) => candidate.target === target && candidate.pattern.test(text));
     if (trap) traps.delete(trap);
   };
 
-  const fromClient: OnMessage = (type, body, whole) => {
+  const fromClient: OnMessage = (type, body, message) => {
     const [first = '', second = ''] = type === 'P' || type === 'B' || type === 'Q' ? textsOf(body) : [];
     if (type === 'P') prepared.set(first, second);
     if (type === 'P' || type === 'B') bound = type === 'P' ? second : (prepared.get(second) ?? '');
@@ -83,18 +83,18 @@ function relay(client: Socket, server: Socket, statements: string[], traps: Set<
     if (type === 'P' || type === 'B' || type === 'Q') arm(bound, 'statement');
     if (type === 'E' || type === 'Q') {
       statements.push(bound);
-      arm(bound, 'answer');
+      arm(bound, 'response');
     }
-    if (trap?.what !== 'statement') return void server.write(whole);
-    held.push(whole);
+    if (trap?.target !== 'statement') return void server.write(message);
+    withheld.push(message);
     if (type === 'S' || type === 'Q') spring(trap);
   };
 
-  const fromServer: OnMessage = (type, body, whole) => {
-    if (trap?.what !== 'answer') return void client.write(whole);
-    held.push(whole);
+  const fromServer: OnMessage = (type, body, message) => {
+    if (trap?.target !== 'response') return void client.write(message);
+    withheld.push(message);
     if (type === 'C') [tag = ''] = textsOf(body);
-    if (type === 'Z') spring(trap); // ready for the next one: this one is committed
+    if (type === 'Z') spring(trap); // ReadyForQuery: the statement is committed
   };
 
   client.on('data', makeFramer(true, fromClient));
@@ -109,7 +109,7 @@ function relay(client: Socket, server: Socket, statements: string[], traps: Set<
   }
 }
 
-/** A proxy in front of the Postgres that `databaseUrl` names. */
+/** Starts a proxy in front of the Postgres of `databaseUrl`. */
 export async function startPostgresProxy(databaseUrl: string): Promise<PostgresProxy> {
   const target = new URL(databaseUrl);
   const statements: string[] = [];
@@ -124,13 +124,13 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
   await once(listener, 'listening');
   const url = new URL(databaseUrl);
   url.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
-  const set = (pattern: RegExp, what: Trap['what']) =>
-    new Promise<Withheld>((spring) => traps.add({ pattern, what, spring }));
+  const withhold = (pattern: RegExp, kind: Trap['target']) =>
+    new Promise<Withheld>((resolve) => traps.add({ pattern, target: kind, onSpring: resolve }));
   return {
     url: url.href,
     statements,
-    withholdAnswer: (pattern) => set(pattern, 'answer'),
-    withholdStatement: (pattern) => set(pattern, 'statement'),
+    withholdResponse: (pattern) => withhold(pattern, 'response'),
+    withholdStatement: (pattern) => withhold(pattern, 'statement'),
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => listener.close(resolve));

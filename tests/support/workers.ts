@@ -4,14 +4,14 @@ import pg from 'pg';
 import type { Settings } from '../harness.ts';
 import { createDatabase } from './database.ts';
 import { openRows, type Rows } from './rows/index.ts';
-import { type ServiceProcess, startService, whenReady } from './service.ts';
+import { type ServiceProcess, startService, waitUntilReady } from './service.ts';
 
 export interface Workers {
   first: ServiceProcess;
   second: ServiceProcess;
   /** Alternates: an even number is the first process, an odd one the second. */
   at(index: number): ServiceProcess;
-  /** The database, past the services. */
+  /** Direct access to the database. */
   db: Rows;
   /** A pool of connections to the database, for what `db` does not offer. */
   sql: pg.Pool;
@@ -52,7 +52,7 @@ export async function startWorkers({
     await database.drop();
   };
   try {
-    await Promise.all([first, second].map(whenReady));
+    await Promise.all([first, second].map(waitUntilReady));
   } catch (error) {
     await close();
     throw error;

@@ -27,7 +27,7 @@ interface Conversion {
   /** Undefined if the converter wrote no file. */
   users: Record<string, unknown>[] | undefined;
   skipped: Record<string, unknown>[] | undefined;
-  /** The names of the files that the converter left behind. */
+  /** The names of the files that the converter wrote. */
   created: string[];
   folder: string;
 }
@@ -59,14 +59,14 @@ async function runIn(folder: string, script: string, args: string[], options: st
   return { code, stdout, stderr, users, skipped, created, folder };
 }
 
-/** Runs a converter on these files, in the order in which they are given. */
+/** Runs a converter on these files, in this order. */
 async function convert(script: string, files: Record<string, Content>): Promise<Conversion> {
   const folder = await mkdtemp(join(root, 'run-'));
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), asBytes(content));
   return runIn(folder, script, [...Object.keys(files), '--output', 'users.ndjson']);
 }
 
-/** The converter failed as a whole, with one sentence and without any file. */
+/** Expects that the conversion failed with one sentence and wrote no files. */
 const failure = (sentence: string | RegExp) => ({
   code: 1,
   stdout: '',
@@ -332,7 +332,7 @@ describe('Auth0', () => {
 });
 
 describe('Django', () => {
-  test('Django times without a zone are taken as UTC', async () => {
+  test('Django times without a zone are treated as UTC', async () => {
     const times = [
       '2024-05-06T21:38:57.944',
       '2024-05-06T21:38:57',

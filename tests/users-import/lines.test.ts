@@ -4,22 +4,22 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { freshEmail, password } from '../harness.ts';
-import { broughtHashes } from './brought-hashes.ts';
-import { type ImportWorld, readReport, startImportWorld } from './import-world.ts';
+import { foreignHashes } from './foreign-hashes.ts';
+import { type ImportHarness, readReport, startImportHarness } from './import-harness.ts';
 
 jest.setTimeout(60_000);
 
-let world: ImportWorld;
+let harness: ImportHarness;
 beforeAll(async () => {
-  world = await startImportWorld();
+  harness = await startImportHarness();
 });
-afterAll(() => world.close());
+afterAll(() => harness.close());
 
-const hash = broughtHashes.find((brought) => brought.hash.startsWith('$2b$'))?.hash ?? '';
+const hash = foreignHashes.find((brought) => brought.hash.startsWith('$2b$'))?.hash ?? '';
 const user = (members: object = {}) => ({ email: freshEmail(), display_name: 'Ada Lovelace', ...members });
 const account = async (email: string) =>
   (
-    await world.rows(
+    await harness.rows(
       `SELECT u.*, (SELECT array_agg(role ORDER BY role) FROM user_roles WHERE user_id = u.id) AS roles
        FROM users AS u WHERE email = $1`,
       email,
@@ -28,7 +28,7 @@ const account = async (email: string) =>
 
 describe('an imported account', () => {
   test('has the normalized values of its line', async () => {
-    await world.app.sql.query(
+    await harness.app.sql.query(
       `INSERT INTO roles (name, description, scopes) VALUES ('editor', '', '{profile}') ON CONFLICT DO NOTHING`,
     );
     const email = freshEmail();
@@ -41,7 +41,7 @@ describe('an imported account', () => {
       password_hash: hash,
       created_at: '2019-05-06T07:08:09.123456+02:00',
     };
-    expect(await world.run(await world.write(line))).toEqual({
+    expect(await harness.run(await harness.write(line))).toEqual({
       code: 0,
       stdout: '1 imported, 0 refused, of 1 lines.\n',
       stderr: '',
@@ -59,7 +59,7 @@ describe('an imported account', () => {
 
   test('has defaults for the optional members of its line', async () => {
     const line = user();
-    await world.run(await world.write(line));
+    await harness.run(await harness.write(line));
     const { created_at: createdAt, ...row } = (await account(line.email)) ?? {};
     expect(row).toMatchObject({ email_verified: false, is_active: true, roles: ['user'], password_hash: '!' });
     expect(Math.abs(Date.now() - Number(createdAt))).toBeLessThan(60_000);
@@ -67,20 +67,20 @@ describe('an imported account', () => {
 
   test('has no password if its password_hash is empty or null', async () => {
     const lines = ['', null].map((passwordHash) => user({ password_hash: passwordHash }));
-    expect(await world.run(await world.write(...lines))).toMatchObject({ code: 0 });
+    expect(await harness.run(await harness.write(...lines))).toMatchObject({ code: 0 });
     for (const { email } of lines) {
       expect(await account(email)).toMatchObject({ password_hash: '!' });
-      for (const tried of ['!', password]) expect((await world.app.login(email, tried)).status).toBe(401);
+      for (const tried of ['!', password]) expect((await harness.app.login(email, tried)).status).toBe(401);
     }
   });
 
   test('has one audit event without personal data', async () => {
     const line = user();
-    await world.run(await world.write(line));
+    await harness.run(await harness.write(line));
     const { id } = (await account(line.email)) ?? {};
-    const events = await world.rows('SELECT * FROM audit_events WHERE user_id = $1', id);
+    const events = await harness.rows('SELECT * FROM audit_events WHERE user_id = $1', id);
     expect(events).toMatchObject([{ type: 'account.imported', outcome: 'success', reason: 'cli', actor_id: null }]);
-    expect(await world.rows('SELECT FROM audit_personal_data WHERE user_id = $1', id)).toEqual([]);
+    expect(await harness.rows('SELECT FROM audit_personal_data WHERE user_id = $1', id)).toEqual([]);
   });
 });
 
@@ -137,84 +137,84 @@ describe('a refused line', () => {
   test('is reported with its number and all reasons, without its content, and all other lines are imported', async () => {
     const good = [user({ password_hash: hash }), user(), user()];
     const lines = [...invalidLines.map(([, line]) => line), ...good];
-    const path = await world.write(...lines);
-    const { code, stdout, stderr } = await world.run(path);
+    const path = await harness.write(...lines);
+    const { code, stdout, stderr } = await harness.run(path);
     const refused = invalidLines.length;
     expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
     expect(stdout).toBe(
       `${good.length} imported, ${refused} refused, of ${lines.length} lines. ${path}.refused.ndjson lists the reasons.\n`,
     );
-    const report = await world.refusedOf(path);
+    const report = await harness.readRefusedLines(path);
     expect(report.map(({ line }) => line)).toEqual(invalidLines.map((_, index) => index + 1));
     for (const [index, [, , reasons]] of invalidLines.entries()) {
       const reported = report[index]?.reasons ?? [];
       for (const reason of reasons) expect(reported).toContainEqual(expect.stringMatching(reason));
     }
     expect(JSON.stringify(report)).not.toContain(secret);
-    expect(JSON.stringify(await world.rows('SELECT * FROM user_import_refusals'))).not.toContain(secret);
+    expect(JSON.stringify(await harness.rows('SELECT * FROM user_import_refusals'))).not.toContain(secret);
     for (const { email } of good) expect(await account(email)).toBeDefined();
-    expect((await world.app.login(good[0]?.email ?? '', 'Pässwort: correct horse')).status).toBe(200);
+    expect((await harness.app.login(good[0]?.email ?? '', 'Pässwort: correct horse')).status).toBe(200);
   });
 
   test('can have the email address of an account or of an earlier line, in any spelling', async () => {
-    const existing = await world.app.register();
+    const existing = await harness.app.register();
     const first = user({ display_name: 'The first' });
-    const path = await world.write(
+    const path = await harness.write(
       first,
       user({ email: existing.email.toUpperCase() }),
       { ...first, email: first.email.toUpperCase(), display_name: 'The second' },
       user(),
     );
-    expect((await world.run(path)).code).toBe(3);
+    expect((await harness.run(path)).code).toBe(3);
     const reasons = ['email: belongs to an existing account or to an earlier line'];
-    expect(await world.refusedOf(path)).toEqual([
+    expect(await harness.readRefusedLines(path)).toEqual([
       { line: 2, reasons },
       { line: 3, reasons },
     ]);
     expect(await account(first.email)).toMatchObject({ display_name: 'The first' });
     // The existing account is unchanged.
-    expect((await world.app.login(existing.email, password)).status).toBe(200);
+    expect((await harness.app.login(existing.email, password)).status).toBe(200);
   });
 });
 
 describe('a file', () => {
   test('can have a byte order mark, Windows line breaks, empty lines and no final line break', async () => {
     const [first, second, third] = [user(), user(), user({ email: 'no' })];
-    const path = join(world.folder, 'windows.ndjson');
+    const path = join(harness.folder, 'windows.ndjson');
     const text = [first, '', '   ', second, third].map((line) =>
       typeof line === 'string' ? line : JSON.stringify(line),
     );
     await writeFile(path, `\ufeff${text.join('\r\n')}`);
-    expect(await world.run(path)).toMatchObject({
+    expect(await harness.run(path)).toMatchObject({
       code: 3,
       stdout: expect.stringMatching(/^2 imported, 1 refused, of 5/),
     });
-    expect(await world.refusedOf(path)).toMatchObject([{ line: 5 }]);
+    expect(await harness.readRefusedLines(path)).toMatchObject([{ line: 5 }]);
     for (const { email } of [first, second]) expect(await account(email)).toBeDefined();
   });
 
   test('that is partly not UTF-8 loses only those lines', async () => {
     const good = user();
-    const path = join(world.folder, 'latin1.ndjson');
+    const path = join(harness.folder, 'latin1.ndjson');
     const latin1 = Buffer.from(`${JSON.stringify(user({ display_name: 'Zoë' }))}\n`, 'latin1');
     await writeFile(path, Buffer.concat([latin1, Buffer.from(JSON.stringify(good))]));
-    expect((await world.run(path)).code).toBe(3);
-    expect(await world.refusedOf(path)).toEqual([{ line: 1, reasons: ['the line is not valid UTF-8'] }]);
+    expect((await harness.run(path)).code).toBe(3);
+    expect(await harness.readRefusedLines(path)).toEqual([{ line: 1, reasons: ['the line is not valid UTF-8'] }]);
     expect(await account(good.email)).toBeDefined();
   });
 
   test('with lines that span chunks is read completely, and a line of 10 MB is refused', async () => {
     const users = Array.from({ length: 40 }, (_, index) => user({ display_name: `${index} ${'é'.repeat(90)}` }));
     const padded = users.map((line) => JSON.stringify(line).padEnd(40_000, ' '));
-    const path = await world.write(...padded.slice(0, 20), 'x'.repeat(10_000_000), ...padded.slice(20));
-    expect(await world.run(path)).toMatchObject({ code: 3 });
-    expect(await world.refusedOf(path)).toEqual([{ line: 21, reasons: ['the line is longer than 64 KiB'] }]);
+    const path = await harness.write(...padded.slice(0, 20), 'x'.repeat(10_000_000), ...padded.slice(20));
+    expect(await harness.run(path)).toMatchObject({ code: 3 });
+    expect(await harness.readRefusedLines(path)).toEqual([{ line: 21, reasons: ['the line is longer than 64 KiB'] }]);
     const emails = users.map(({ email }) => email);
-    expect(await world.rows('SELECT FROM users WHERE email = ANY($1)', emails)).toHaveLength(40);
+    expect(await harness.rows('SELECT FROM users WHERE email = ANY($1)', emails)).toHaveLength(40);
   });
 
   test('without lines is imported', async () => {
-    expect(await world.run(await world.write())).toEqual({
+    expect(await harness.run(await harness.write())).toEqual({
       code: 0,
       stdout: '0 imported, 0 refused, of 0 lines.\n',
       stderr: '',
@@ -222,10 +222,10 @@ describe('a file', () => {
   });
 
   test('that is missing or not a regular file is reported in one sentence', async () => {
-    const pipe = join(world.folder, 'pipe');
+    const pipe = join(harness.folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
-    for (const path of [join(world.folder, 'nowhere.ndjson'), world.folder, pipe]) {
-      const { code, stdout, stderr } = await world.run(path);
+    for (const path of [join(harness.folder, 'nowhere.ndjson'), harness.folder, pipe]) {
+      const { code, stdout, stderr } = await harness.run(path);
       expect([code, stdout]).toEqual([1, '']);
       expect(stderr).toMatch(/^Error: (Cannot read [^\n]+: ENOENT\.|[^\n]+ is not a regular file\. [^\n]+)\n$/);
     }
@@ -234,27 +234,27 @@ describe('a file', () => {
 
 describe('the report', () => {
   test('is written to the path of --report, or to the standard output', async () => {
-    const path = await world.write('no', user());
-    const elsewhere = join(world.folder, 'elsewhere.ndjson');
-    expect((await world.run(path, '--report', elsewhere)).stdout).toContain(`${elsewhere} lists the reasons.`);
-    const { code, stdout, stderr } = await world.run('--report', '-', path);
+    const path = await harness.write('no', user());
+    const elsewhere = join(harness.folder, 'elsewhere.ndjson');
+    expect((await harness.run(path, '--report', elsewhere)).stdout).toContain(`${elsewhere} lists the reasons.`);
+    const { code, stdout, stderr } = await harness.run('--report', '-', path);
     expect(readReport(stdout)).toEqual([{ line: 1, reasons: ['the line is not valid JSON'] }]);
     expect([code, stderr]).toEqual([3, '1 imported, 1 refused, of 2 lines.\n']);
   });
 
   test('that cannot be written is reported in one sentence, and the next run writes it', async () => {
-    const path = await world.write('no', user());
-    const { code, stderr } = await world.run(path, '--report', join(world.folder, 'nowhere', 'report.ndjson'));
+    const path = await harness.write('no', user());
+    const { code, stderr } = await harness.run(path, '--report', join(harness.folder, 'nowhere', 'report.ndjson'));
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Error: Cannot write the report [^\n]+: ENOENT\. The import is finished\. [^\n]+\n$/);
-    expect(await world.run(path)).toMatchObject({ code: 3 });
-    expect(await world.refusedOf(path)).toHaveLength(1);
+    expect(await harness.run(path)).toMatchObject({ code: 3 });
+    expect(await harness.readRefusedLines(path)).toHaveLength(1);
   });
 });
 
 test('--help prints the usage, and invalid arguments print it and exit with 2', async () => {
-  const help = await world.run('--help');
+  const help = await harness.run('--help');
   expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('\n  import FILE.ndjson ') });
   const words = [[], ['one', 'two'], ['--fly', 'one'], ['one', '--report'], ['one', '--report', './one']];
-  for (const args of words) expect(await world.run(...args)).toEqual({ code: 2, stdout: '', stderr: help.stdout });
+  for (const args of words) expect(await harness.run(...args)).toEqual({ code: 2, stdout: '', stderr: help.stdout });
 });

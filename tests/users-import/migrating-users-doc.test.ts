@@ -10,8 +10,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parseHash } from '../../src/platform/password-hashing/hash-formats.ts';
 import { freshEmail } from '../harness.ts';
-import { broughtHashes } from './brought-hashes.ts';
-import { type ImportWorld, startImportWorld } from './import-world.ts';
+import { foreignHashes } from './foreign-hashes.ts';
+import { type ImportHarness, startImportHarness } from './import-harness.ts';
 
 jest.setTimeout(60_000);
 
@@ -19,11 +19,11 @@ const run = promisify(execFile);
 const page = await readFile('docs/migrating-users.md', 'utf8');
 const password = 'Pässwort: correct horse';
 
-let world: ImportWorld;
+let harness: ImportHarness;
 beforeAll(async () => {
-  world = await startImportWorld();
+  harness = await startImportHarness();
 });
-afterAll(() => world.close());
+afterAll(() => harness.close());
 
 /** Returns the shell commands of a section. */
 const commandsOf = (section: string): string[] => {
@@ -33,7 +33,7 @@ const commandsOf = (section: string): string[] => {
 
 /** Creates a folder with the exports under the names that the page uses. */
 async function folderWith(exports: Record<string, string>): Promise<string> {
-  const folder = await mkdtemp(join(world.folder, 'doc-'));
+  const folder = await mkdtemp(join(harness.folder, 'doc-'));
   await symlink(resolve('examples'), join(folder, 'examples'));
   for (const [name, source] of Object.entries(exports)) {
     await mkdir(join(folder, name, '..'), { recursive: true });
@@ -53,16 +53,16 @@ async function migrate(section: string, exports: Record<string, string>) {
   );
   expect(commandsOf(section).at(-1)).toBe('npm run cli -- users import users.ndjson');
   const path = join(folder, 'users.ndjson');
-  const output = await world.run(path);
-  return { ...output, converted, folder, refused: output.code === 3 ? await world.refusedOf(path) : [] };
+  const output = await harness.run(path);
+  return { ...output, converted, folder, refused: output.code === 3 ? await harness.readRefusedLines(path) : [] };
 }
 
 const account = async (email: string) =>
   (
-    await world.rows('SELECT display_name, email_verified, is_active, created_at FROM users WHERE email = $1', email)
+    await harness.rows('SELECT display_name, email_verified, is_active, created_at FROM users WHERE email = $1', email)
   )[0];
 
-const status = async (email: string, secret = password) => (await world.app.login(email, secret)).status;
+const status = async (email: string, secret = password) => (await harness.app.login(email, secret)).status;
 
 test('users exported from Auth0 can log in with their passwords', async () => {
   const exports = { 'hashes.ndjson': 'auth0-hashes.ndjson', 'profiles.ndjson': 'auth0-profiles.ndjson' };
@@ -121,16 +121,16 @@ test('users exported from Django can log in with their passwords', async () => {
 
 test('users exported from Supabase can log in with their passwords', async () => {
   // The columns that the SQL reads, with the types that Supabase's auth server gives them.
-  await world.app.sql.query(`
+  await harness.app.sql.query(`
     CREATE SCHEMA auth;
     CREATE TABLE auth.users (
       email varchar(255), encrypted_password varchar(255), email_confirmed_at timestamptz, banned_until timestamptz,
       raw_user_meta_data jsonb, created_at timestamptz, deleted_at timestamptz,
       is_anonymous boolean NOT NULL DEFAULT false, is_sso_user boolean NOT NULL DEFAULT false)`);
   const hashes = ['bcrypt 5.0.0', "Firebase, the example in the tests of Supabase's"].map(
-    (begin) => broughtHashes.find(({ madeBy }) => madeBy.startsWith(begin))?.hash,
+    (begin) => foreignHashes.find(({ madeBy }) => madeBy.startsWith(begin))?.hash,
   );
-  await world.rows(
+  await harness.rows(
     `INSERT INTO auth.users VALUES
       ('ada@supabase.example', $1, now(), NULL, '{"full_name": "Ada \\\\ \\"Lovelace\\""}', '2020-01-02 03:04:05.678+00'),
       ('grace@supabase.example', $2, NULL, 'infinity', '{}', '2020-01-03'),
@@ -138,7 +138,7 @@ test('users exported from Supabase can log in with their passwords', async () =>
       (NULL, NULL, NULL, NULL, '{"name": "By phone only"}', '2020-01-05')`,
     ...hashes,
   );
-  await world.rows(
+  await harness.rows(
     `INSERT INTO auth.users VALUES ('gone@supabase.example', $1, now(), NULL, NULL, now(), now())`,
     hashes[0],
   );
@@ -147,14 +147,14 @@ test('users exported from Supabase can log in with their passwords', async () =>
       '  -o users.ndjson.partial && mv users.ndjson.partial users.ndjson',
     'npm run cli -- users import users.ndjson',
   ]);
-  const { rows } = await world.app.sql.query<string[]>({
+  const { rows } = await harness.app.sql.query<string[]>({
     text: await readFile('examples/migrate/supabase.sql', 'utf8'),
     rowMode: 'array',
     types: { getTypeParser: () => String }, // like psql -At
   });
-  const path = join(world.folder, 'supabase.ndjson');
+  const path = join(harness.folder, 'supabase.ndjson');
   await writeFile(path, rows.map(([line]) => `${line}\n`).join(''));
-  expect(await world.run(path)).toMatchObject({
+  expect(await harness.run(path)).toMatchObject({
     code: 3,
     stdout: expect.stringMatching(/^3 imported, 1 refused, of 4/),
   });
@@ -171,8 +171,8 @@ test('users exported from Supabase can log in with their passwords', async () =>
 
 test('the documented command copies the refused lines to a new file', async () => {
   const lines = ['one', '{"email":"two@doc.example","display_name":"Two"}', 'three', '', 'five'];
-  const path = await world.write(...lines);
-  expect((await world.run(path)).code).toBe(3);
+  const path = await harness.write(...lines);
+  expect((await harness.run(path)).code).toBe(3);
   const folder = await folderWith({});
   await cp(path, join(folder, 'users.ndjson'));
   await cp(`${path}.refused.ndjson`, join(folder, 'users.ndjson.refused.ndjson'));
@@ -184,12 +184,12 @@ test('the documented command copies the refused lines to a new file', async () =
 test('the example line can be imported, and every documented hash format has a tested hash', async () => {
   const shown = /```json\n(\{\n[\s\S]*?\n\})\n```/.exec(page)?.[1] ?? '';
   const line = { ...(JSON.parse(shown) as object), email: freshEmail() };
-  expect(await world.run(await world.write(line))).toMatchObject({ code: 0 });
+  expect(await harness.run(await harness.write(line))).toMatchObject({ code: 0 });
   const forms = [...page.matchAll(/^\| (`[^|]+`[^|]*?) +\| [^|]+\|$/gm)]
     .flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]*\$[^`]*)`/g)])
     .map(([, form = '']) => /^\$?[\w-]+\$+(v=\d+|ln=|i=|2b)?/.exec(form)?.[0] ?? form);
   expect(forms.length).toBeGreaterThan(10);
-  const known = broughtHashes.filter(({ hash }) => parseHash(hash)).map(({ hash }) => hash);
+  const known = foreignHashes.filter(({ hash }) => parseHash(hash)).map(({ hash }) => hash);
   const isShown = (form: string) => known.some((hash) => hash.startsWith(form));
   // PHP writes $2y$; tests/login/rehash.test.ts logs in with such a hash.
   expect(forms.filter((form) => !isShown(form))).toEqual(['$2y$']);

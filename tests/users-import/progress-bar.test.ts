@@ -9,7 +9,7 @@ const at = (nextByte: number, lines: number) => ({
   isFinished: false,
 });
 
-/** The writes of a progress bar to a screen. */
+/** Returns what a progress bar writes to a screen. */
 function shownOn(screen: { isTTY?: boolean; columns?: number }) {
   const shown: string[] = [];
   let nowMs = 0;

@@ -1,4 +1,4 @@
-// An import that is killed, stopped, disconnected or overtaken leaves whole batches and can be resumed.
+// An import that is interrupted in any way leaves only complete batches and can be resumed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -6,25 +6,25 @@ import { appendFile, readFile, utimes } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { PoolClient } from 'pg';
-import { type ImportWorld, startImportWorld } from './import-world.ts';
+import { type ImportHarness, startImportHarness } from './import-harness.ts';
 
 jest.setTimeout(90_000);
 
-let world: ImportWorld;
+let harness: ImportHarness;
 beforeAll(async () => {
-  world = await startImportWorld();
+  harness = await startImportHarness();
 });
-afterAll(() => world.close());
+afterAll(() => harness.close());
 
 const started: ChildProcess[] = [];
 afterEach(() => {
   for (const child of started.splice(0)) if (child.exitCode === null) child.kill('SIGKILL');
 });
 
-/** Like `world.run`, with a process that can be killed. */
+/** Like `harness.run`, with a process that can be killed. */
 function start(path: string) {
   const child = spawn(process.execPath, ['bin/keyturn.cjs', 'cli', 'users', 'import', path], {
-    env: { PATH: process.env['PATH'] ?? '', DATABASE_URL: world.app.databaseUrl },
+    env: { PATH: process.env['PATH'] ?? '', DATABASE_URL: harness.app.databaseUrl },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   started.push(child);
@@ -47,7 +47,7 @@ function linesOf(count: number): { lines: object[]; emails: string[]; refused: n
   return { lines, emails: lines.map(({ email }) => email).filter((email) => email !== 'refused'), refused };
 }
 
-const count = async (sql: string, ...values: unknown[]) => Number((await world.rows(sql, ...values))[0]?.['count']);
+const count = async (sql: string, ...values: unknown[]) => Number((await harness.rows(sql, ...values))[0]?.['count']);
 const emailsLike = 'email = ANY($1::text[])';
 const usersOf = (emails: string[]) => count(`SELECT count(*) FROM users WHERE ${emailsLike}`, emails);
 /** The number of accounts that lack their role, or do not have exactly one import event. */
@@ -65,7 +65,7 @@ async function importOf(path: string) {
   const digest = createHash('sha256')
     .update(await readFile(path))
     .digest();
-  return (await world.rows('SELECT * FROM user_imports WHERE file_sha256 = $1', digest))[0] ?? {};
+  return (await harness.rows('SELECT * FROM user_imports WHERE file_sha256 = $1', digest))[0] ?? {};
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
@@ -81,7 +81,7 @@ const waitingForLocks = () =>
 
 /** Inserts an address without committing, so that its batch waits in the middle of its transaction. */
 async function blockEmail(email: string): Promise<PoolClient> {
-  const client = await world.app.sql.connect();
+  const client = await harness.app.sql.connect();
   await client.query('BEGIN');
   await client.query(
     `INSERT INTO users (id, email, display_name, password_hash) VALUES (gen_random_uuid(), $1, 'x', '!')`,
@@ -102,7 +102,7 @@ async function expectComplete(
 ): Promise<void> {
   expect(await usersOf(emails)).toBe(emails.length);
   expect(await incompleteAccounts(emails)).toBe(0);
-  const report = await world.refusedOf(path);
+  const report = await harness.readRefusedLines(path);
   expect(report.map(({ line }) => line)).toEqual(refused);
   expect(new Set(report.flatMap(({ reasons }) => reasons))).toEqual(
     new Set(['email: must be an ASCII email address, such as ada@example.com']),
@@ -110,9 +110,9 @@ async function expectComplete(
 }
 
 describe('an import killed by SIGKILL', () => {
-  test('in the middle of a batch leaves only whole batches and is resumed', async () => {
+  test('in the middle of a batch leaves only complete batches and is resumed', async () => {
     const file = linesOf(5000);
-    const path = await world.write(...file.lines);
+    const path = await harness.write(...file.lines);
     const blocker = await blockEmail(`user.${files}.2501@example.com`);
     const { child, ended } = start(path);
     await until(async () => (await waitingForLocks()) === 1);
@@ -123,20 +123,20 @@ describe('an import killed by SIGKILL', () => {
     expect(await usersOf(file.emails)).toBe(1980);
     expect(await incompleteAccounts(file.emails)).toBe(0);
     expect(await importOf(path)).toMatchObject({ lines: 2000, taken: 1980, refused: 20, finished_at: null });
-    const before = await world.rows(`SELECT id FROM users WHERE ${emailsLike} ORDER BY id`, file.emails);
+    const before = await harness.rows(`SELECT id FROM users WHERE ${emailsLike} ORDER BY id`, file.emails);
 
-    expect(await world.run(path)).toMatchObject({
+    expect(await harness.run(path)).toMatchObject({
       code: 3,
       stdout: expect.stringMatching(/^4950 imported, 50 refused/),
     });
     await expectComplete(path, file);
-    const after = await world.rows(`SELECT id FROM users WHERE ${emailsLike} ORDER BY id`, file.emails);
+    const after = await harness.rows(`SELECT id FROM users WHERE ${emailsLike} ORDER BY id`, file.emails);
     expect(after).toEqual(expect.arrayContaining(before.slice(0, 50)));
   });
 
   test('repeatedly at random times imports every account once and reports every refused line', async () => {
     const file = linesOf(30_000);
-    const path = await world.write(...file.lines);
+    const path = await harness.write(...file.lines);
     const stops: number[] = [];
     for (let kills = 0; kills < 5; kills += 1) {
       const from = stops.at(-1) ?? 0;
@@ -156,7 +156,7 @@ describe('an import killed by SIGKILL', () => {
       stops.push(Number((await importOf(path))['lines']));
     }
     expect(stops[0]).toBeLessThan(30_000);
-    expect(await world.run(path)).toMatchObject({
+    expect(await harness.run(path)).toMatchObject({
       code: 3,
       stdout: expect.stringMatching(/^29700 imported, 300 refused/),
     });
@@ -166,7 +166,7 @@ describe('an import killed by SIGKILL', () => {
 
 test('Ctrl-C stops an import after the current batch, and the next run resumes it', async () => {
   const file = linesOf(3000);
-  const path = await world.write(...file.lines);
+  const path = await harness.write(...file.lines);
   const blocker = await blockEmail(`user.${files}.501@example.com`);
   const { child, ended } = start(path);
   await until(async () => (await waitingForLocks()) === 1);
@@ -179,17 +179,17 @@ test('Ctrl-C stops an import after the current batch, and the next run resumes i
     stderr: 'Error: The import was stopped after line 1000. Run the same command to resume it.\n',
   });
   expect(await usersOf(file.emails)).toBe(990);
-  expect((await world.run(path)).code).toBe(3);
+  expect((await harness.run(path)).code).toBe(3);
   await expectComplete(path, file);
 });
 
 test('an import that loses the database reports it, and the next run resumes it', async () => {
   const file = linesOf(3000);
-  const path = await world.write(...file.lines);
+  const path = await harness.write(...file.lines);
   const blocker = await blockEmail(`user.${files}.1501@example.com`);
   const { ended } = start(path);
   await until(async () => (await waitingForLocks()) === 1);
-  await world.rows(
+  await harness.rows(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND application_name = 'keyturn' AND wait_event_type = 'Lock'`,
   );
@@ -197,13 +197,13 @@ test('an import that loses the database reports it, and the next run resumes it'
   expect([code, stderr]).toEqual([1, expect.stringMatching(/^Error: The database is unavailable: [^\n]+\n$/)]);
   await unblock(blocker);
   expect(await usersOf(file.emails)).toBe(990);
-  expect((await world.run(path)).code).toBe(3);
+  expect((await harness.run(path)).code).toBe(3);
   await expectComplete(path, file);
 });
 
 test('of two concurrent imports of a file, one continues and the other stops', async () => {
   const file = linesOf(4000);
-  const path = await world.write(...file.lines);
+  const path = await harness.write(...file.lines);
   const blocker = await blockEmail(`user.${files}.501@example.com`);
   const both = [start(path), start(path)];
   await until(async () => (await waitingForLocks()) === 2);
@@ -219,7 +219,7 @@ test('of two concurrent imports of a file, one continues and the other stops', a
 test('two concurrent imports of the same accounts in opposite order import each account once', async () => {
   const { lines, emails } = linesOf(5000);
   const good = lines.filter((line) => 'email' in line && line.email !== 'refused');
-  const paths = [await world.write(...good), await world.write(...good.toReversed())];
+  const paths = [await harness.write(...good), await harness.write(...good.toReversed())];
   const outputs = await Promise.all(paths.map((path) => start(path).ended));
   expect(outputs.map(({ stderr }) => stderr)).toEqual(['', '']);
   const imported = outputs.map(({ stdout }) => Number(/^\d+/.exec(stdout)?.[0]));
@@ -230,7 +230,7 @@ test('two concurrent imports of the same accounts in opposite order import each 
 
 test('an import stops if its file changes', async () => {
   const file = linesOf(3000);
-  const path = await world.write(...file.lines);
+  const path = await harness.write(...file.lines);
   const blocker = await blockEmail(`user.${files}.501@example.com`);
   const { ended } = start(path);
   await until(async () => (await waitingForLocks()) === 1);
@@ -247,31 +247,34 @@ test('an import stops if its file changes', async () => {
 describe('an imported file', () => {
   test('is not imported again, and the summary and the report are the same', async () => {
     const file = linesOf(300);
-    const path = await world.write(...file.lines);
-    const first = await world.run(path);
-    const [was, report] = [await importOf(path), await world.refusedOf(path)];
+    const path = await harness.write(...file.lines);
+    const first = await harness.run(path);
+    const [before, report] = [await importOf(path), await harness.readRefusedLines(path)];
     await utimes(path, 1, 1);
-    expect(await world.run(path)).toEqual(first);
-    expect(await importOf(path)).toEqual(was);
-    expect(await world.refusedOf(path)).toEqual(report);
+    expect(await harness.run(path)).toEqual(first);
+    expect(await importOf(path)).toEqual(before);
+    expect(await harness.readRefusedLines(path)).toEqual(report);
   });
 
   test('that has changed is a new file, whose existing accounts are refused', async () => {
     const file = linesOf(99);
-    const path = await world.write(...file.lines);
-    expect((await world.run(path)).code).toBe(0);
+    const path = await harness.write(...file.lines);
+    expect((await harness.run(path)).code).toBe(0);
     await appendFile(path, `${JSON.stringify({ email: `late.${files}@example.com`, display_name: 'Late' })}\n`);
-    expect(await world.run(path)).toMatchObject({ code: 3, stdout: expect.stringMatching(/^1 imported, 99 refused/) });
+    expect(await harness.run(path)).toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/^1 imported, 99 refused/),
+    });
   });
 
   test('is imported again with --again', async () => {
     const file = linesOf(99);
-    const path = await world.write(...file.lines);
-    await world.run(path);
-    await world.rows(`DELETE FROM users WHERE ${emailsLike}`, file.emails);
-    expect((await world.run(path)).stdout).toMatch(/^99 imported/);
+    const path = await harness.write(...file.lines);
+    await harness.run(path);
+    await harness.rows(`DELETE FROM users WHERE ${emailsLike}`, file.emails);
+    expect((await harness.run(path)).stdout).toMatch(/^99 imported/);
     expect(await usersOf(file.emails)).toBe(0);
-    expect((await world.run(path, '--again')).stdout).toMatch(/^99 imported/);
+    expect((await harness.run(path, '--again')).stdout).toMatch(/^99 imported/);
     expect(await usersOf(file.emails)).toBe(99);
   });
 });

@@ -4,24 +4,24 @@ import { CompactEncrypt, CompactSign, exportJWK, exportSPKI, FlattenedSign, Unse
 import { audience, base64url, type Forger, goodClaims, issuer, makeForger, now } from '../core/forger.ts';
 import { type FakeIssuer, jwksUri, makeFakeIssuer, publicKeys, verdict } from './fake-issuer.ts';
 
-let ours: Forger;
+let service: Forger;
 let attacker: Forger;
 let rsa: Forger;
 let fake: FakeIssuer;
 let valid: string;
 beforeAll(async () => {
-  [ours, attacker, rsa] = await Promise.all([makeForger(), makeForger(), makeForger('RS256')]);
-  fake = makeFakeIssuer(publicKeys(ours, rsa));
-  valid = await ours.sign();
+  [service, attacker, rsa] = await Promise.all([makeForger(), makeForger(), makeForger('RS256')]);
+  fake = makeFakeIssuer(publicKeys(service, rsa));
+  valid = await service.sign();
 });
 
 const verify = (token: string) => verdict(fake.verifier, token);
-const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: ours.key.kid });
+const header = () => ({ alg: 'ES256', typ: 'at+jwt', kid: service.key.kid });
 
 test('accepts a valid token, also with the full media type in typ', async () => {
   expect(await verify(valid)).toBe('accepted');
   expect(await verify(await rsa.sign())).toBe('accepted');
-  expect(await verify(await ours.sign({}, { typ: 'application/AT+JWT' }))).toBe('accepted');
+  expect(await verify(await service.sign({}, { typ: 'application/AT+JWT' }))).toBe('accepted');
 });
 
 describe('algorithm', () => {
@@ -31,15 +31,15 @@ describe('algorithm', () => {
       const input = `${base64url({ ...header(), alg })}.${base64url(goodClaims)}`;
       for (const signature of ['', valid.split('.')[2], 'AA'])
         expect(await verify(`${input}.${signature}`)).toBe('rejected');
-      expect(await verify(ours.craft({ ...header(), alg }, goodClaims))).toBe('rejected');
+      expect(await verify(service.craft({ ...header(), alg }, goodClaims))).toBe('rejected');
     }
   });
 
   test('rejects HS256 with any encoding of the public key as the secret', async () => {
-    const publicKey = createPublicKey(ours.privateKey);
+    const publicKey = createPublicKey(service.privateKey);
     const jwk = await exportJWK(publicKey);
     const secrets = [
-      JSON.stringify(ours.key.publicJwk),
+      JSON.stringify(service.key.publicJwk),
       JSON.stringify(jwk),
       await exportSPKI(publicKey),
       (await exportSPKI(publicKey)).trim(),
@@ -63,14 +63,19 @@ describe('algorithm', () => {
   });
 
   test('rejects the algorithm of another published key', async () => {
-    expect(await verify(await rsa.sign({}, { kid: ours.key.kid }))).toBe('rejected');
+    expect(await verify(await rsa.sign({}, { kid: service.key.kid }))).toBe('rejected');
     expect(await verify(rsa.craft(header(), goodClaims))).toBe('rejected');
   });
 
   test('ignores symmetric, private, encryption and incomplete keys in the JWKS', async () => {
-    const [jwk] = publicKeys(ours);
+    const [jwk] = publicKeys(service);
     const secret = { kty: 'oct', k: base64url('secret'), alg: 'HS256', use: 'sig', kid: 'shared' };
-    const privateJwk = { ...ours.privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: ours.key.kid };
+    const privateJwk = {
+      ...service.privateKey.export({ format: 'jwk' }),
+      alg: 'ES256',
+      use: 'sig',
+      kid: service.key.kid,
+    };
     const others = [
       { ...jwk, use: 'enc' },
       { ...jwk, alg: undefined },
@@ -79,7 +84,7 @@ describe('algorithm', () => {
     ];
     for (const key of [secret, privateJwk, ...others, { ...jwk, alg: 'none' }, { ...jwk, x: 'AAAA' }, null, 'key'])
       expect(await verdict(makeFakeIssuer([key as object]).verifier, valid)).toBe('unavailable');
-    const mixed = makeFakeIssuer([secret, ...publicKeys(ours)]).verifier;
+    const mixed = makeFakeIssuer([secret, ...publicKeys(service)]).verifier;
     expect(await verdict(mixed, valid)).toBe('accepted');
     const signer = new CompactSign(Buffer.from(JSON.stringify(goodClaims)));
     const shared = signer
@@ -98,8 +103,8 @@ describe('key', () => {
       { x5u: foreignUrl },
       { x5c: ['AAAA'] },
     ]) {
-      expect(await verify(await attacker.sign({}, { ...extra, kid: ours.key.kid }))).toBe('rejected');
-      expect(await verify(await ours.sign({}, extra))).toBe('accepted');
+      expect(await verify(await attacker.sign({}, { ...extra, kid: service.key.kid }))).toBe('rejected');
+      expect(await verify(await service.sign({}, extra))).toBe('accepted');
     }
     expect(new Set(fake.fetched)).toEqual(new Set([jwksUri]));
   });
@@ -108,12 +113,12 @@ describe('key', () => {
     'rejects the kid %j',
     async (kid) => {
       expect(await verify(attacker.craft({ ...header(), kid }, goodClaims))).toBe('rejected');
-      expect(await verify(ours.craft({ ...header(), kid }, goodClaims))).toBe('rejected');
+      expect(await verify(service.craft({ ...header(), kid }, goodClaims))).toBe('rejected');
     },
   );
 
   test('rejects the signature of an unpublished key with a published kid', async () => {
-    expect(await verify(await attacker.sign({}, { kid: ours.key.kid }))).toBe('rejected');
+    expect(await verify(await attacker.sign({}, { kid: service.key.kid }))).toBe('rejected');
   });
 });
 
@@ -121,20 +126,20 @@ describe('serialization', () => {
   test('rejects encryption, other serializations and extensions', async () => {
     const jwe = new CompactEncrypt(Buffer.from(JSON.stringify(goodClaims)));
     const encrypted = await jwe
-      .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', typ: 'at+jwt', kid: ours.key.kid })
-      .encrypt(createPublicKey(ours.privateKey));
+      .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', typ: 'at+jwt', kid: service.key.kid })
+      .encrypt(createPublicKey(service.privateKey));
     const flattened = await new FlattenedSign(Buffer.from(JSON.stringify(goodClaims)))
       .setProtectedHeader(header())
-      .sign(ours.privateKey);
+      .sign(service.privateKey);
     expect(await verify(encrypted)).toBe('rejected');
     expect(await verify(JSON.stringify(flattened))).toBe('rejected');
     for (const crit of [['b64'], ['exp'], ['x'], [], 'b64', null, 0])
       for (const extra of [{}, { b64: true }, { b64: false }, { x: 1 }])
-        expect(await verify(ours.craft({ ...header(), crit, ...extra }, goodClaims))).toBe('rejected');
+        expect(await verify(service.craft({ ...header(), crit, ...extra }, goodClaims))).toBe('rejected');
   });
 
   test('rejects a signed token over 8 KiB', async () => {
-    const padded = (length: number) => ours.sign({ pad: 'x'.repeat(length) });
+    const padded = (length: number) => service.sign({ pad: 'x'.repeat(length) });
     expect(await verify(await padded(5000))).toBe('accepted');
     expect(await verify(await padded(7000))).toBe('rejected');
     expect(await verify('a'.repeat(1 << 20))).toBe('rejected');
@@ -170,7 +175,7 @@ describe('serialization', () => {
 
   test('rejects a payload that is not a JSON object', async () => {
     for (const payload of ['[]', 'null', '"x"', '{', '', '{"iss":'])
-      expect(await verify(ours.craft(header(), payload))).toBe('rejected');
+      expect(await verify(service.craft(header(), payload))).toBe('rejected');
   });
 });
 
@@ -179,7 +184,7 @@ describe('claims', () => {
     'rejects a wrong %s header',
     async (name, values) => {
       for (const value of values)
-        expect(await verify(ours.craft({ ...header(), [name]: value }, goodClaims))).toBe('rejected');
+        expect(await verify(service.craft({ ...header(), [name]: value }, goodClaims))).toBe('rejected');
     },
   );
 
@@ -215,16 +220,16 @@ describe('claims', () => {
   ])('rejects a wrong %s claim', async (name, values) => {
     for (const value of values) {
       const claims = { ...goodClaims, [name]: value };
-      expect([value, await verify(ours.craft(header(), claims))]).toEqual([value, 'rejected']);
+      expect([value, await verify(service.craft(header(), claims))]).toEqual([value, 'rejected']);
     }
   });
 
   test('tolerates a clock skew of five seconds in exp and nbf', async () => {
-    expect(await verify(await ours.sign({ exp: now - 4 }))).toBe('accepted');
-    expect(await verify(await ours.sign({ nbf: now + 5 }))).toBe('accepted');
-    const strict = makeFakeIssuer(publicKeys(ours), { clockToleranceSeconds: 0 }).verifier;
-    expect(await verdict(strict, await ours.sign({ exp: now }))).toBe('rejected');
-    expect(await verdict(strict, await ours.sign({ exp: now + 1 }))).toBe('accepted');
+    expect(await verify(await service.sign({ exp: now - 4 }))).toBe('accepted');
+    expect(await verify(await service.sign({ nbf: now + 5 }))).toBe('accepted');
+    const strict = makeFakeIssuer(publicKeys(service), { clockToleranceSeconds: 0 }).verifier;
+    expect(await verdict(strict, await service.sign({ exp: now }))).toBe('rejected');
+    expect(await verdict(strict, await service.sign({ exp: now + 1 }))).toBe('accepted');
   });
 
   test('fills in defaults for missing optional claims', async () => {
@@ -236,13 +241,13 @@ describe('claims', () => {
       auth_time: undefined,
       email_verified: undefined,
     };
-    const claims = await fake.verifier.verify(await ours.sign(missing));
+    const claims = await fake.verifier.verify(await service.sign(missing));
     expect(claims).toMatchObject({ scopes: [], roles: [], amr: [], email_verified: false });
     expect(claims).not.toHaveProperty('sid');
   });
 
   test('ignores a claim of the token named scopes', async () => {
-    const claims = await fake.verifier.verify(await ours.sign({ scopes: ['users:write'], scope: 'profile' }));
+    const claims = await fake.verifier.verify(await service.sign({ scopes: ['users:write'], scope: 'profile' }));
     expect(claims.scopes).toEqual(['profile']);
   });
 });

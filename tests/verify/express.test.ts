@@ -15,7 +15,7 @@ import { audience, type Forger, issuer, makeForger, now, userId } from '../core/
 import { exchange } from '../http/wire.ts';
 import { makeFakeIssuer, publicKeys } from './fake-issuer.ts';
 
-let ours: Forger;
+let service: Forger;
 let server: Server;
 let baseUrl: string;
 let reasons: string[];
@@ -23,7 +23,7 @@ let isIssuerDown = false;
 const handled: string[] = [];
 
 async function start(options: AuthOptions = {}): Promise<void> {
-  const fake = makeFakeIssuer(publicKeys(ours));
+  const fake = makeFakeIssuer(publicKeys(service));
   const withoutKeys = createVerifier({
     issuer,
     audience: audience[0],
@@ -63,7 +63,7 @@ async function start(options: AuthOptions = {}): Promise<void> {
 
 beforeAll(async () => {
   reasons = [];
-  ours = await makeForger();
+  service = await makeForger();
   await start();
 });
 afterAll(() => void server.close());
@@ -74,7 +74,7 @@ async function get(path: string, authorization?: string) {
   const { headers, status } = response;
   return { status, headers, text, challenge: headers.get('www-authenticate') };
 }
-const bearer = async (claims = {}) => `Bearer ${await ours.sign(claims)}`;
+const bearer = async (claims = {}) => `Bearer ${await service.sign(claims)}`;
 
 const problem = (status: number, code: string) => ({
   type: `${issuer}/problems/${code.replaceAll('_', '-')}`,
@@ -154,7 +154,7 @@ describe('requireAuth', () => {
   });
 
   test('copies no part of a token into a response header', async () => {
-    const evil = ours.craft(
+    const evil = service.craft(
       { alg: 'ES256', typ: 'at+jwt', kid: 'x"\r\nX-Injected: 1' },
       { iss: 'a"\r\nX-Injected: 1' },
     );

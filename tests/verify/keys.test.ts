@@ -70,7 +70,7 @@ describe('cached keys', () => {
     ['for five minutes without Cache-Control', undefined, 300],
     ['for at most an hour', 'max-age=999999', 3600],
     ['for one cooldown with max-age=0', 'max-age=0', 10],
-  ])('are kept %s', async (_duration, cacheControl, seconds) => {
+  ])('are cached %s', async (_duration, cacheControl, seconds) => {
     const fake = makeFakeIssuer(publicKeys(first));
     fake.cacheControl = cacheControl;
     const token = await first.sign(longLived);

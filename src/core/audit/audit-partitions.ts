@@ -30,8 +30,8 @@ const withPartitionLock = <Result>(db: Database, work: (tx: Transaction) => Prom
   });
 
 /**
- * Creates the coming partitions of the audit trail and drops the expired ones. Fails if it would wait long for a lock; until the
- * next run the default partition takes the events of missing months.
+ * Creates the coming partitions of the audit trail and drops the expired ones. Fails if it would wait long for a lock. Until
+ * the next run, the default partition receives the events of missing months.
  */
 export const makeMaintainAuditPartitions =
   ({ db, audit, auditRetentionSeconds, log }: MaintainAuditPartitionsDeps) =>

@@ -79,8 +79,8 @@ export interface AuditEvent {
 export interface Audit {
   /**
    * `source` is the request that caused the event; `system` for the command line and the service's own jobs. The source is
-   * personal data of the actor and is erased with the actor's account. Of an account that is deleted in the same transaction
-   * nothing personal is stored.
+   * personal data of the actor and is erased with the actor's account. No personal data is stored for an account that is
+   * deleted in the same transaction.
    */
   record(tx: Transaction, source: RequestSource | 'system', event: AuditEvent): Promise<void>;
   /** Records that an operator imported these accounts. */

@@ -21,7 +21,7 @@ const fingerprintOf = (name: string, value: string, { settings }: FingerprintKey
 
 /**
  * Records the names of variables that changed since the previous start, and keeps fingerprints for the next start. A variable
- * that the previous release did not have counts as unchanged, and so does one whose master key is gone.
+ * counts as unchanged if the previous release did not have it or if its master key was removed.
  */
 export const makeRecordConfigChanges = ({ db, audit, keys }: RecordConfigChangesDeps) => {
   const hasChanged = (name: string, value: string, previous: { masterKeyId: string; hmac: Uint8Array }): boolean => {

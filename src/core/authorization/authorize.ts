@@ -33,7 +33,7 @@ export interface Authorization {
    * entirely before or after. @throws InvalidAccessToken, InsufficientScope, InsufficientUserAuthentication
    */
   authorize: (tx: Transaction, principal: Principal, requirement?: WriteRequirement) => Promise<AuthorizedPrincipal>;
-  /** Authorizes a read, without locks. @throws as `authorize` */
+  /** Authorizes a read, without locks. @throws like `authorize` */
   authorizeRead: (tx: Transaction, principal: Principal, requirement?: Requirement) => Promise<AuthorizedPrincipal>;
 }
 
@@ -58,7 +58,7 @@ export function makeAuthorization({ clock }: { clock: Clock }): Authorization {
 
 /**
  * Allows users to change their own resources, and principals with `adminScope` those of other users who hold no more
- * administrative scopes. Other users' resources do not exist for everyone else. @throws NotFound, InsufficientScope
+ * administrative scopes. For all others, resources of other users appear not to exist. @throws NotFound, InsufficientScope
  */
 export async function requireOwnerOrAdmin(
   tx: Transaction,

@@ -22,5 +22,5 @@ export interface ApiKeySubject {
   issuedAt: number;
 }
 
-/** What the claims of a verified access token say. */
+/** The claims of a verified access token. */
 export type AccessTokenSubject = Principal | ApiKeySubject;

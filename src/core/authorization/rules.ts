@@ -20,8 +20,8 @@ export function requireTokenScopes({ scopes }: Principal, required: readonly str
  * A new API key can have only scopes of the access token. @throws InsufficientScope, whose reason goes to the audit trail, which
  * must not contain text from clients
  */
-export function requireDelegable({ scopes }: Principal, wanted: readonly string[]): void {
-  const beyond = difference(wanted, scopes);
+export function requireDelegable({ scopes }: Principal, requested: readonly string[]): void {
+  const beyond = difference(requested, scopes);
   if (beyond.length > 0) throw new InsufficientScope(beyond.join(' '), 'wider than the token');
 }
 

@@ -58,9 +58,9 @@ export interface FailedAttempt {
 }
 
 /**
- * Schedules the next attempt, or marks the email as failed after a day. Returns no row if another process holds the email by
- * now, or has sent it. `attempts` includes the failed attempt; for a request, the transaction that counted it was rolled
- * back. SQL because one execution decides whether this process still holds the email.
+ * Schedules the next attempt, or marks the email as failed after a day. Returns no row if another process has claimed
+ * or sent the email since. `attempts` includes the failed attempt; for a request, the transaction that counted it was rolled
+ * back. SQL because one execution decides whether this process still has the lease of the email.
  */
 export const postponeEmail = (tx: Transaction, { id, attempts }: DueEmail, attempt: FailedAttempt) => {
   const { error, delaySeconds, minAttempts } = attempt;

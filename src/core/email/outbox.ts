@@ -13,7 +13,7 @@ export interface Outbox {
   readonly isEnabled: boolean;
   /**
    * Whether an address can receive another email of a kind this hour, whichever users request it. Check this before you
-   * issue a token, because the new token voids the previous one.
+   * issue a token, because the new token invalidates the previous one.
    */
   hasCapacity(tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<boolean>;
   /** Stores an email about a user. */

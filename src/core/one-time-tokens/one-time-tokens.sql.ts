@@ -93,7 +93,10 @@ export const deleteToken = (
  * restored one. Otherwise an attacker who changes the address twice could undo the second change and so make the first one
  * permanent. The ids tell which address was first; the oldest token of an address counts. SQL for the set-based deletion.
  */
-export async function voidOverriddenTokens(tx: Transaction, { tokenId, userId, email }: TokenHolder): Promise<void> {
+export async function invalidateOverriddenTokens(
+  tx: Transaction,
+  { tokenId, userId, email }: TokenHolder,
+): Promise<void> {
   await execute(
     tx,
     sql`

@@ -77,6 +77,6 @@ function rejectTakenAddress(error: unknown): never {
 }
 
 /** Voids all tokens of a user except those that undo an email change. The transaction must hold the lock of the user's row. */
-export async function voidTokens(tx: Transaction, userId: UserId): Promise<void> {
+export async function invalidateTokens(tx: Transaction, userId: UserId): Promise<void> {
   await tx.oneTimeToken.deleteMany({ where: { userId, purpose: { not: 'email_undo' } } });
 }

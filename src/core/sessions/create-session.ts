@@ -21,7 +21,7 @@ export interface CreatedSession {
   refreshToken: RefreshToken;
 }
 
-/** Creates a session, or returns undefined if the user's password hash or activity has changed since it was verified. */
+/** Creates a session. Returns undefined if the password was changed or the user was disabled since the password was verified. */
 export type CreateSession = (tx: Transaction, newSession: NewSession) => Promise<CreatedSession | undefined>;
 
 export interface CreateSessionDeps {

@@ -1,4 +1,4 @@
-// Every statement that creates, rotates or reads a session returns these columns: they are what its tokens contain.
+// Every statement that creates, rotates or reads a session returns these columns. Tokens are made of them.
 import type { SessionId, UserId } from '../../lib/ids.ts';
 import { column, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
 

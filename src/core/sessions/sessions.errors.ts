@@ -1,6 +1,6 @@
 import { defineError } from '../../lib/errors.ts';
 
-/** Why a genuine refresh token was refused. Clients may tell their users. */
+/** Why a refresh token that this service issued was rejected. Clients can show the reason to their users. */
 export const refreshFailureReasons = ['expired', 'revoked', 'reused', 'unknown_session'] as const;
 export type RefreshFailureReason = (typeof refreshFailureReasons)[number];
 

@@ -54,15 +54,15 @@ export function insertSession(tx: Transaction, session: SessionRow): Promise<num
   );
 }
 
-/** Revokes the oldest live sessions beyond the maximum, never the session `kept`. SQL for set-based work. */
-export const revokeExcessSessions = (tx: Transaction, userId: UserId, kept: SessionId): Promise<number> =>
+/** Revokes the oldest live sessions beyond the maximum, never the session `keptId`. SQL for set-based work. */
+export const revokeExcessSessions = (tx: Transaction, userId: UserId, keptId: SessionId): Promise<number> =>
   execute(
     tx,
     sql`
     UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'too_many_sessions'
     WHERE id IN (
       SELECT s.id FROM sessions AS s
-      WHERE s.user_id = ${userId}::uuid AND s.id <> ${kept}::uuid AND ${isLiveSession}
+      WHERE s.user_id = ${userId}::uuid AND s.id <> ${keptId}::uuid AND ${isLiveSession}
       ORDER BY s.created_at DESC OFFSET ${maxSessionsPerUser - 1} LIMIT ${maxSessionsPerUser})`,
   );
 
@@ -99,12 +99,12 @@ export async function revokeSession(
 /** Far above the number of live sessions that a user can have. The LIMIT tells the planner that they are few. */
 const maxRevokedPerStatement = 10 * maxSessionsPerUser;
 
-/** Revokes every live session of a user whose row the transaction has locked, except `kept`. SQL for set-based work. */
+/** Revokes every live session of a user whose row the transaction has locked, except `keptId`. SQL for set-based work. */
 export async function revokeSessionsOf(
   tx: Transaction,
   userId: UserId,
   reason: RevokedReason,
-  kept: SessionId | null = null,
+  keptId: SessionId | null = null,
 ): Promise<void> {
   const revoked = await execute(
     tx,
@@ -112,10 +112,10 @@ export async function revokeSessionsOf(
     UPDATE sessions AS target SET revoked_at = clock_timestamp(), revoked_reason = ${reason}
     WHERE target.revoked_at IS NULL AND target.id = ANY (ARRAY(
       SELECT s.id FROM sessions AS s
-      WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${kept}::uuid AND ${isLiveSession}
+      WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${keptId}::uuid AND ${isLiveSession}
       ORDER BY s.created_at DESC LIMIT ${maxRevokedPerStatement}))`,
   );
-  if (revoked === maxRevokedPerStatement) await revokeSessionsOf(tx, userId, reason, kept);
+  if (revoked === maxRevokedPerStatement) await revokeSessionsOf(tx, userId, reason, keptId);
 }
 
 /**

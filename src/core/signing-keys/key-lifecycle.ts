@@ -45,7 +45,7 @@ export type Step =
   | { kind: 'retire'; kid: string; alg: SigningAlg; reason: 'unwanted' }
   | { kind: 'delete'; kid: string; reason: 'unwanted' | 'spent' };
 
-interface Situation {
+interface RuleInput {
   keys: readonly KeyState[];
   /** The algorithm of this process, and its keys. */
   alg: SigningAlg;
@@ -53,7 +53,7 @@ interface Situation {
   next: KeyState | undefined;
 }
 
-type Rule = (situation: Situation) => Step | undefined;
+type Rule = (input: RuleInput) => Step | undefined;
 
 /** Before any other step, so that no process activates or deletes a key too early for another process. */
 const storeRequirements: Rule = ({ keys }) =>
@@ -102,9 +102,9 @@ const rules = [
 /** The step of the first rule that applies, for a process that signs with `alg`; undefined if none applies. */
 export function nextStep(keys: readonly KeyState[], alg: SigningAlg): Step | undefined {
   const own = (status: KeyStatus) => keys.find((key) => key.status === status && key.alg === alg);
-  const situation = { keys, alg, active: own('active'), next: own('next') };
+  const input = { keys, alg, active: own('active'), next: own('next') };
   for (const rule of rules) {
-    const step = rule(situation);
+    const step = rule(input);
     if (step) return step;
   }
   return undefined;

@@ -24,7 +24,7 @@ export interface Keyring {
   /** The algorithms of the published keys; before the first load, the configured one. */
   algs: () => SigningAlg[];
   isLoaded: () => boolean;
-  /** Prepares a process that starts: rewraps the keys and maintains them. @throws as `maintain` */
+  /** Prepares a process that starts: rewraps the keys and maintains them. @throws like `maintain` */
   load(): Promise<void>;
   /**
    * Reads the keys from Postgres and takes every step that is due. Keeps the keys that it has read if a step fails.

@@ -31,7 +31,7 @@ const recordOperation = (
 export type Rotation =
   /** The key becomes active at `readyAt`, or within seconds if it is ready. */
   | { kind: 'requested'; kid: string; isReady: boolean; readyAt: Date }
-  /** The last rotation was less than a publication period ago, so it answers this request. The next one is possible at `nextReadyAt`. */
+  /** The last rotation was less than a publication period ago, so no other one was requested. The next one is possible at `nextReadyAt`. */
   | { kind: 'just_rotated'; kid: string; activatedAt: Date; nextReadyAt: Date };
 
 /** Requests that the next key of each algorithm becomes active as soon as it is ready. Returns nothing if no next key exists. */

@@ -57,7 +57,7 @@ export const readKeyStates = (tx: Transaction, alg: SigningAlg, timing: KeyTimin
     WHERE status <> 'revoked' ORDER BY created_at DESC, kid`,
   );
 
-/** Stores what this process requires of the keys. The values only increase, because other processes may require more. SQL for the clock. */
+/** Stores the requirements of this process. The values only increase, because other processes may require more. SQL for the clock. */
 export const storeRequirements = (tx: Transaction, alg: SigningAlg, timing: KeyTiming): Promise<number> =>
   execute(
     tx,

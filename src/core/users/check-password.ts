@@ -76,7 +76,7 @@ export function makeCheckPassword({ db, audit, limits, lockoutKey, metrics }: Ch
           await recordLockedAttempt(email, request);
           throw new AccountLocked(Math.max(1, retryAfterSeconds));
         }
-        // Not locked, but as many attempts as may fail are in progress. Correct passwords among them are no attack: wait.
+        // Not locked, but if all attempts in progress fail, they reach the limit. Some may have the correct password, so wait.
         if (monotonicMs() > deadlineMs) throw new Overloaded('too many concurrent attempts', 1);
         await sleep(waitIntervalMs);
       }
@@ -102,7 +102,7 @@ export function makeCheckPassword({ db, audit, limits, lockoutKey, metrics }: Ch
     const key = { emailHmac: hmacOf(lockoutKey, email), network: request.network };
     await begin(email, key, request);
     const check = await verify().catch(async (error: unknown) => {
-      // The password was not compared, so the attempt does not count. The first error is the one to report.
+      // The password was not compared, so the attempt does not count. An error of this cleanup must not hide the first one.
       await Promise.all([undoAttempt(db, key, 'network'), undoAttempt(db, key, 'anywhere')]).catch(() => {});
       throw error;
     });

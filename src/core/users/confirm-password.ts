@@ -15,7 +15,7 @@ export interface ConfirmPasswordDeps {
 }
 
 /**
- * Checks the password of the signed-in user, for operations that a stolen access token must not allow (ASVS 5.0, 7.5.1). The
+ * Checks the password of the logged-in user, for operations that a stolen access token must not allow (ASVS 5.0, 7.5.1). The
  * transaction of the operation must check that the returned hash is still the current one.
  * @throws InvalidAccessToken, InvalidCredentials, AccountLocked, Overloaded
  */

@@ -17,7 +17,7 @@ export interface UserRow {
 
 const maxNameLength = 100;
 
-/** A name for people: visible, without control characters or directional overrides. */
+/** A display name: visible, without control characters or directional overrides. */
 export const DisplayName = unicodeText()
   .trim()
   .refine((name) => countCodePoints(name) >= 1 && countCodePoints(name) <= maxNameLength, {

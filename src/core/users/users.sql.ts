@@ -53,7 +53,7 @@ const credentialColumns = {
 };
 export type Credentials = RowOf<typeof credentialColumns>;
 
-/** What a login with a password needs. SQL for the set union of scopes. */
+/** The account that a password login verifies. SQL for the set union of scopes. */
 export const findCredentials = (tx: Transaction, email: EmailAddress): Promise<Credentials | undefined> =>
   queryRow(
     tx,

@@ -2,7 +2,7 @@ import type { Audit } from '../../core/audit/audit.ts';
 import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
-import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { type ConfirmPassword, passwordWasChanged } from '../../core/users/confirm-password.ts';
@@ -25,7 +25,7 @@ export interface PasswordChange {
 }
 
 /**
- * Changes the password of the signed-in user, and revokes all other sessions and emailed links.
+ * Changes the password of the logged-in user, and revokes all other sessions and emailed links.
  * @throws InvalidAccessToken, InvalidCredentials, AccountLocked, ValidationFailed, Overloaded
  */
 export const makeChangePassword =
@@ -48,7 +48,7 @@ export const makeChangePassword =
       });
       if (!user) throw passwordWasChanged();
       await revokeSessionsOf(tx, userId, 'password_changed', sessionId);
-      await voidTokens(tx, userId);
+      await invalidateTokens(tx, userId);
       const to = EmailAddress.parse(user.email);
       await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName });
       await audit.record(tx, request, { type: 'password.changed', actor: principal, userId });

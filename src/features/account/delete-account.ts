@@ -14,7 +14,7 @@ export interface DeleteAccountDeps {
 }
 
 /**
- * Deletes the account of the signed-in user with everything that belongs to it. The audit trail keeps ids.
+ * Deletes the account of the logged-in user with everything that belongs to it. The audit trail keeps ids.
  * @throws InvalidAccessToken, InvalidCredentials, AccountLocked, LastAdmin, Overloaded
  */
 export const makeDeleteAccount =

@@ -4,7 +4,7 @@ import type { UserRow } from '../../core/users/user.ts';
 import { findPrincipalUser } from '../../core/users/users.sql.ts';
 import type { Database } from '../../platform/postgres.ts';
 
-/** Returns the account of the signed-in user with one statement. @throws InvalidAccessToken */
+/** Returns the account of the logged-in user with one statement. @throws InvalidAccessToken */
 export const makeGetAccount =
   ({ db }: { db: Database }) =>
   async (principal: Principal): Promise<UserRow> =>

@@ -10,7 +10,7 @@ export interface UpdateAccountDeps {
   clock: Clock;
 }
 
-/** Changes the display name of the signed-in user. @throws InvalidAccessToken */
+/** Changes the display name of the logged-in user. @throws InvalidAccessToken */
 export const makeUpdateAccount =
   ({ db, authorize, clock }: UpdateAccountDeps) =>
   (principal: Principal, displayName: string): Promise<UserRow> =>

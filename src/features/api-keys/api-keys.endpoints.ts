@@ -12,16 +12,18 @@ import { type ApiKeyDetails, type ListApiKeysDeps, makeListApiKeys } from './lis
 import { makeRevokeApiKey, type RevokeApiKeyDeps } from './revoke-api-key.ts';
 
 const members = {
-  id: z.uuid().meta({ description: 'Identifies the key in this list' }),
-  client_id: z.string().meta({ description: 'For `/token`; the `sub` and `client_id` claims of its access tokens' }),
-  name: z.string().meta({ description: 'For people' }),
+  id: z.uuid().meta({ description: 'The id of the key, for `DELETE /api-keys/{id}`' }),
+  client_id: z
+    .string()
+    .meta({ description: 'The client id for `/token`, and the `sub` and `client_id` claims of its access tokens' }),
+  name: z.string().meta({ description: 'A name for people' }),
   scopes: z.array(z.string()).meta({ description: 'The scopes of the key, as long as its owner holds them' }),
-  created_at: z.iso.datetime().meta({ description: 'When it was created' }),
-  expires_at: z.iso.datetime().nullable().meta({ description: 'When it expires; null means never' }),
+  created_at: z.iso.datetime().meta({ description: 'When the key was created' }),
+  expires_at: z.iso.datetime().nullable().meta({ description: 'When the key expires; null means never' }),
   last_used_at: z.iso
     .datetime()
     .nullable()
-    .meta({ description: 'When it was last used, to the minute; null means never' }),
+    .meta({ description: 'When the key was last used, to the minute; null means never' }),
 };
 
 const example = {
@@ -75,7 +77,7 @@ const CreateApiKeyRequest = z
       .transform((text) => new Date(text))
       .nullable()
       .default(null)
-      .meta({ description: 'Without it the key is valid until it is revoked' }),
+      .meta({ description: 'When the key expires. If omitted or null, the key is valid until it is revoked' }),
   })
   .meta({ id: 'CreateApiKeyRequest', examples: [{ name: 'Nightly report', scopes: ['profile'] }] });
 
@@ -132,8 +134,9 @@ export function apiKeyEndpoints(deps: ListApiKeysDeps & CreateApiKeyDeps & Revok
       path: '/api-keys/:id',
       operationId: 'revokeApiKey',
       summary: 'Revoke an API key',
-      description: 'Takes effect immediately. With the scope `users:write` also API keys of other users.',
-      params: z.object({ id: uuidOf<ApiKeyId>().meta({ description: 'As in the list' }) }),
+      description:
+        'Takes effect immediately. With the scope `users:write`, you can also revoke API keys of other users.',
+      params: z.object({ id: uuidOf<ApiKeyId>().meta({ description: 'The `id` of the API key' }) }),
       handle: ({ params, principal, request }) => revokeApiKey(principal, params.id, request),
     }),
   ];

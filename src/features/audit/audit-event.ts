@@ -5,8 +5,8 @@ import type { AuditEventRow } from '../../core/audit/audit-events.sql.ts';
 export const AuditEvent = z
   .object({
     id: z.uuid().meta({ description: 'Starts with the time, so newer events have greater ids' }),
-    occurred_at: z.iso.datetime().meta({ description: 'By the clock of the database' }),
-    type: z.string().meta({ description: 'The action' }),
+    occurred_at: z.iso.datetime().meta({ description: 'When the event occurred, by the clock of the database' }),
+    type: z.string().meta({ description: 'The event type, such as `login`' }),
     outcome: z.enum(['success', 'failure']).meta({ description: 'Whether the action succeeded' }),
     reason: z.string().nullable().meta({ description: 'Details of the outcome. The values depend on the type' }),
     actor_id: z.uuid().nullable().meta({ description: 'The user who acted; null if no user was authenticated' }),
@@ -15,7 +15,10 @@ export const AuditEvent = z
     api_key_id: z.uuid().nullable().meta({ description: 'The API key that acted or that the event concerns' }),
     role: z.string().nullable().meta({ description: 'The role that the event concerns' }),
     kid: z.string().nullable().meta({ description: 'The signing key that the event concerns' }),
-    request_id: z.string().nullable().meta({ description: 'As in `X-Request-Id` and in the log of the service' }),
+    request_id: z
+      .string()
+      .nullable()
+      .meta({ description: 'The request id, also in `X-Request-Id` and in the log of the service' }),
     ip: z.string().nullable().meta({ description: 'The client address; null after the account was deleted' }),
     user_agent: z.string().nullable().meta({ description: 'The `User-Agent`; null after the account was deleted' }),
     email: z

@@ -21,10 +21,10 @@ export const csrfEndpoints = ({ tokenTransport }: { tokenTransport: TokenTranspo
     path: '/csrf',
     operationId: 'getCsrfToken',
     tag: 'Sessions',
-    summary: "Read the CSRF token of the cookie's session",
+    summary: "Get the CSRF token of the cookie's session",
     description:
-      'For pages of this service and of `CORS_ORIGINS` after a reload. Send the request with credentials. The response does ' +
-      'not show whether the session is still live.',
+      'Pages of this service and of the origins in `CORS_ORIGINS` call this after a reload. Send the request with ' +
+      'credentials. The response does not show whether the session is still live.',
     refreshCookie: 'required',
     response: CsrfToken,
     errors: [InvalidRefreshToken, CsrfFailed],

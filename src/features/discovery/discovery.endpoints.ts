@@ -28,7 +28,7 @@ export function discoveryEndpoints(deps: DiscoveryDeps): Endpoint[] {
       ...common,
       path,
       operationId,
-      summary: 'Read the metadata of the authorization server',
+      summary: 'Get the metadata of the authorization server',
       response: Metadata,
       handle: () => metadata,
     });
@@ -38,7 +38,7 @@ export function discoveryEndpoints(deps: DiscoveryDeps): Endpoint[] {
       ...common,
       path: '/.well-known/jwks.json',
       operationId: 'getJwks',
-      summary: 'Read the keys that verify access tokens',
+      summary: 'Get the keys that verify access tokens',
       response: JwkSet,
       contentType: 'application/jwk-set+json',
       errors: [NotReady],

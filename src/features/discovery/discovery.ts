@@ -55,7 +55,9 @@ export const Metadata = z
     token_endpoint_auth_methods_supported: z
       .array(z.string())
       .meta({ description: '`none` is for the first-party client, the others are for API keys' }),
-    revocation_endpoint_auth_methods_supported: z.array(z.string()).meta({ description: 'As for the token endpoint' }),
+    revocation_endpoint_auth_methods_supported: z
+      .array(z.string())
+      .meta({ description: 'The same methods as for the token endpoint' }),
     introspection_endpoint_auth_methods_supported: z
       .array(z.string())
       .meta({ description: 'For API keys. `Bearer` is the access token of an API key' }),

@@ -29,10 +29,10 @@ async function show() {
   if (!response.ok) throw new Error('openapi.json returned ' + response.status);
   const spec = await response.json();
   // The document names the issuer. Calls go to the origin of the page because its policy allows no other.
-  const here = new URL('.', location.href).href.replace(/\\/$/, '');
-  spec.servers = [{ url: here }];
+  const baseUrl = new URL('.', location.href).href.replace(/\\/$/, '');
+  spec.servers = [{ url: baseUrl }];
   const { oauth2 } = spec.components.securitySchemes;
-  if (oauth2) oauth2.flows.password.tokenUrl = here + '/token';
+  if (oauth2) oauth2.flows.password.tokenUrl = baseUrl + '/token';
   const ui = SwaggerUIBundle({
     spec,
     domNode: reference,

@@ -1,7 +1,7 @@
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { InvalidToken, lifetimeSeconds } from '../../core/one-time-tokens/one-time-token.ts';
-import { type OneTimeTokens, voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { type OneTimeTokens, invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import { extendUndoTokens, type TokenHolder } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -25,7 +25,7 @@ export const makeConfirmEmailChange =
     await tx.user.update({ where: { id: userId }, data });
     // Only now is a concurrent change away from this address visible, which can still be undone. Nothing is written then.
     if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
-    await voidTokens(tx, userId);
+    await invalidateTokens(tx, userId);
     await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
     const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail);
     await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail });

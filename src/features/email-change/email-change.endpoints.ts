@@ -34,7 +34,7 @@ export function emailChangeEndpoints(deps: EmailChangeDeps): Endpoint[] {
       tag: 'Accounts',
       summary: 'Change your email address',
       description:
-        'Sends a link to the new address. The change takes effect when `POST /verify-email` receives its token. The old ' +
+        'Sends a link to the new address. The change takes effect when `POST /verify-email` receives the token of the link. The old ' +
         'address receives a link that undoes the change for 72 hours.',
       rateLimit: [
         { group: 'login', counts: [InvalidCredentials, AccountLocked] },

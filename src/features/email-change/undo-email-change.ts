@@ -2,7 +2,7 @@ import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
-import { voidOverriddenTokens } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
+import { invalidateOverriddenTokens } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { createUnusableHash } from '../../core/users/new-password.ts';
@@ -30,7 +30,7 @@ export const makeUndoEmailChange =
       await tx.user.update({ where: { id: userId }, data });
       await revokeSessionsOf(tx, userId, 'email_change_undone');
       await revokeApiKeysOf(tx, userId);
-      await voidOverriddenTokens(tx, holder);
+      await invalidateOverriddenTokens(tx, holder);
       const resetToken = await oneTimeTokens.issue(tx, userId, 'password_reset', email);
       await outbox.enqueue(tx, userId, { kind: 'email_change_undone', to: email, name, token: resetToken });
       await audit.record(tx, request, { type: 'email.change_undone', actor: { userId }, userId });

@@ -11,7 +11,7 @@ export type RenderForm = (passwordErrors: readonly string[]) => Html;
 
 const count = (amount: number, unit: string): string => `${amount} ${unit}${amount === 1 ? '' : 's'}`;
 
-/** Rounds up, so that users do not come back too early. */
+/** Rounds up, so that users do not retry too early. */
 function formatSeconds(seconds: number): string {
   if (seconds < 60) return count(Math.ceil(seconds), 'second');
   if (seconds <= 90 * 60) return count(Math.ceil(seconds / 60), 'minute');
@@ -26,7 +26,7 @@ const alert = (title: string, [first = '', ...more]: readonly string[], after: H
     ${paragraphs(more)} ${after}`,
 });
 
-/** Schemas describe a member ("must have…"), the password policy writes sentences. */
+/** Schema messages are fragments ("must have…"); messages of the password policy are sentences. */
 const toSentence = (message: string): string => (message.startsWith('must ') ? `The password ${message}.` : message);
 
 const FieldErrors = z.array(z.object({ path: z.string(), message: z.string() }));

@@ -47,7 +47,7 @@ function pagesOf(link: Link, { baseUrl, passwordMinLength: minLength }: LinkPage
   const confirmPath = `${path}/confirm`;
   const site = new URL(baseUrl).host;
   const formOf = (action: string, token: string, errors: readonly string[] = []) =>
-    renderForm({ action, token, button, ...(link.asksPassword && { password: { minLength, errors } }) });
+    renderForm({ action, token, button, ...(link.requiresPassword && { password: { minLength, errors } }) });
 
   const renderError: RenderError = (error, failed) => {
     const token = Token.safeParse(failed.form?.['token']).data;

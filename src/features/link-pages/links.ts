@@ -9,7 +9,7 @@ export interface Link {
   intro: readonly string[];
   effects?: readonly string[];
   button: string;
-  asksPassword: boolean;
+  requiresPassword: boolean;
   doneTitle: string;
   /** What happened, and what to do next. */
   done: readonly string[];
@@ -35,7 +35,7 @@ export const linksOf = ({ verifyEmail, resetPassword, undoEmailChange }: LinkDep
       'Press the button to confirm that this email address is yours and that you want to use it for your account.',
     ],
     button: 'Verify email address',
-    asksPassword: false,
+    requiresPassword: false,
     doneTitle: 'Your email address is verified',
     done: ['You can close this page, go back to the app and log in.'],
     ifInvalid: [
@@ -49,7 +49,7 @@ export const linksOf = ({ verifyEmail, resetPassword, undoEmailChange }: LinkDep
     title: 'Set a new password',
     intro: ['After you set a new password, you are logged out on all devices.'],
     button: 'Set password',
-    asksPassword: true,
+    requiresPassword: true,
     doneTitle: 'Your password was reset',
     done: [
       'You were logged out on all devices.',
@@ -68,7 +68,7 @@ export const linksOf = ({ verifyEmail, resetPassword, undoEmailChange }: LinkDep
       'The current password stops working. We send a link to set a new one to this email address.',
     ],
     button: 'Undo the change',
-    asksPassword: false,
+    requiresPassword: false,
     doneTitle: 'Your email address was restored',
     done: [
       'Your account has your old email address again. All devices were logged out, and the password no longer works.',

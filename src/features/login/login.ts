@@ -57,7 +57,7 @@ export const makeLogin = (deps: LoginDeps): Login => {
       await requireHeldScope(deps, user, attempt, request);
       const isWeak = hasher.needsRehash(user.passwordHash, password);
       const betterHash = isWeak ? await hasher.hash(password, request.signal) : undefined;
-      request.signal.throwIfAborted(); // Without a client the session would be useless.
+      request.signal.throwIfAborted(); // The client has disconnected and could not use the session.
       const created = await openSession(deps, user, betterHash, attempt, request);
       if (!created) continue;
       request.annotate({ userId: user.id, sessionId: created.session.id });
@@ -78,13 +78,13 @@ export const makeLogin = (deps: LoginDeps): Login => {
   };
 };
 
-/** The metric label: the private reason of a refused password, otherwise the code that the client receives. */
+/** The metric label: the private reason if the password was rejected, otherwise the public code. */
 function outcomeOf(error: unknown): string {
   if (error instanceof InvalidCredentials) return error.reason;
   return error instanceof ApiError ? error.definition.code : 'not_done';
 }
 
-/** Returns the user with this password. The work and the response are the same, whatever is wrong. */
+/** Returns the user with this password. Does the same work and throws the same error for every cause of failure. */
 const verifyPassword = (
   { db, hasher, checkPassword }: LoginDeps,
   email: EmailAddress,

@@ -43,7 +43,7 @@ export const makeLogoutAll =
   ({ db, audit, authorize }: LogoutAllDeps) =>
   (principal: Principal, request: RequestInfo): Promise<void> =>
     db.transaction(async (tx) => {
-      // No scope that a role must still give: users who lost a role can still log out.
+      // Requires no scope, so that users who lost a role can still log out.
       const { userId } = await authorize(tx, principal);
       await revokeSessionsOf(tx, userId, 'logout_all');
       await audit.record(tx, request, { type: 'logout.all', actor: principal, userId });

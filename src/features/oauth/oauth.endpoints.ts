@@ -110,8 +110,8 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
       operationId: 'revokeToken',
       summary: 'Revoke a token and its session',
       description:
-        'A refresh token or an access token ends its session. The response is the same for unknown and invalid tokens. An API key ' +
-        'that authenticates revokes all of its current access tokens. Tokens of other clients return `invalid_grant`.',
+        'Revoking a refresh token or an access token revokes its session. The response is the same for unknown and invalid tokens. An ' +
+        'API key that authenticates revokes all of its current access tokens. Tokens of other clients return `invalid_grant`.',
       rateLimit: { group: 'login', counts: [InvalidClient], unguessable: true },
       body: RevocationForm,
       clientAuthentication: 'optional',
@@ -126,9 +126,9 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
       ...common,
       path: '/introspect',
       operationId: 'introspectToken',
-      summary: 'Look up the current state of a token',
+      summary: 'Get the current state of a token',
       description:
-        'For API keys with the scope `tokens:introspect`. Ended sessions, disabled accounts, revoked keys and withdrawn roles take ' +
+        'Requires an API key with the scope `tokens:introspect`. Revoked sessions, disabled accounts, revoked keys and withdrawn roles take ' +
         'effect immediately. For tokens that are invalid or issued for another audience, the response contains only `active: false`.',
       rateLimit: { group: 'login', counts: [InvalidClient], unguessable: true },
       body: IntrospectionForm,

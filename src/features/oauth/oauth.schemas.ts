@@ -26,20 +26,20 @@ const clientParameters = {
 
 const tokenParameters = {
   token: z.string(isRequired).meta({ description: 'A refresh token or an access token' }),
-  token_type_hint: z.string().optional().meta({ description: 'Ignored: the type is evident from the token' }),
+  token_type_hint: z.string().optional().meta({ description: 'Ignored, because the token shows its type' }),
 };
 
 export const TokenForm = oauthForm(
   {
     grant_type: z.string(isRequired).meta({
-      description: 'The metadata lists the supported ones. Each requires its own parameters',
+      description: 'The metadata lists the supported grant types. Each one requires its own parameters',
       enum: ['password', 'refresh_token', 'client_credentials'],
     }),
-    username: z.string().optional().meta({ description: 'For `password`: the email address' }),
-    password: z.string().optional().meta({ description: 'For `password`', format: 'password' }),
-    refresh_token: z.string().optional().meta({ description: 'For `refresh_token`' }),
+    username: z.string().optional().meta({ description: 'The email address. Only for `password`' }),
+    password: z.string().optional().meta({ description: 'Only for `password`', format: 'password' }),
+    refresh_token: z.string().optional().meta({ description: 'Only for `refresh_token`' }),
     scope: ScopeRequest.optional().meta({
-      description: 'Narrows the scopes. For `refresh_token`, only those of this access token',
+      description: 'Narrows the scopes. For `refresh_token`, this affects only the new access token',
     }),
     ...clientParameters,
   },

@@ -12,7 +12,7 @@ export interface Grant {
   exchange(form: TokenForm, client: PresentedClient, request: RequestInfo): Promise<OAuthTokenResponse>;
 }
 
-/** Exchanges a grant for tokens (RFC 6749 section 3.2). @throws UnsupportedGrantType, and what the grant throws */
+/** Exchanges a grant for tokens (RFC 6749 section 3.2). @throws UnsupportedGrantType, and any error of the grant */
 export const makeRequestToken =
   (grants: readonly Grant[]) =>
   (form: TokenForm, client: PresentedClient, request: RequestInfo): Promise<OAuthTokenResponse> => {

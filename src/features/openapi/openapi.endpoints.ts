@@ -20,7 +20,7 @@ export function openApiEndpoints(document: () => OpenApiDocument): Endpoint[] {
       path: '/openapi.json',
       operationId: 'getOpenapiJson',
       tag,
-      summary: 'Read this document as JSON',
+      summary: 'Get this document as JSON',
       response: z
         .record(z.string(), z.unknown())
         .meta({ description: 'An OpenAPI 3.1 document', examples: [{ openapi: '3.1.0' }] }),
@@ -34,7 +34,7 @@ export function openApiEndpoints(document: () => OpenApiDocument): Endpoint[] {
       path: '/openapi.yaml',
       operationId: 'getOpenapiYaml',
       tag,
-      summary: 'Read this document as YAML',
+      summary: 'Get this document as YAML',
       response: z.string().meta({ description: 'An OpenAPI 3.1 document', examples: ['openapi: 3.1.0'] }),
       contentType: 'application/yaml; charset=utf-8',
       headers,

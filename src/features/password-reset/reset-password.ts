@@ -1,7 +1,7 @@
 import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
-import { type OneTimeTokens, voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { type OneTimeTokens, invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import type { LiftLockout } from '../../core/users/check-password.ts';
@@ -40,7 +40,7 @@ export const makeResetPassword =
       if (reset.count === 0) return false;
       await revokeSessionsOf(tx, userId, 'password_reset');
       await revokeApiKeysOf(tx, userId);
-      await voidTokens(tx, userId);
+      await invalidateTokens(tx, userId);
       await liftLockout(tx, email);
       await outbox.enqueue(tx, userId, { kind: 'password_reset', to: email, name });
       await audit.record(tx, request, { type: 'password.reset', actor: { userId }, userId });

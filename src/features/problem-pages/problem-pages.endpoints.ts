@@ -9,12 +9,12 @@ const ProblemType = z
     type: z.url().meta({ description: 'The URL of this page' }),
     code: z.string().meta({ description: 'A stable code for programs' }),
     status: z.int().meta({ description: 'The HTTP status' }),
-    title: z.string().meta({ description: 'The kind of problem in a few words' }),
+    title: z.string().meta({ description: 'A short summary of the problem type' }),
     detail: z.string().meta({ description: 'A sentence for people. The text can change' }),
   })
   .meta({
     id: 'ProblemType',
-    description: 'A kind of problem',
+    description: 'A problem type',
     examples: [
       {
         type: 'https://auth.example.com/problems/email-taken',
@@ -33,7 +33,7 @@ export const problemPageEndpoints = (baseUrl: string, endpoints: () => readonly 
     path: '/problems/:code',
     operationId: 'getProblem',
     tag: 'Operations',
-    summary: 'Read what a kind of problem means',
+    summary: 'Get the description of a problem type',
     params: z.object({
       code: z
         .string()

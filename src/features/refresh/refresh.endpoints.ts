@@ -20,10 +20,10 @@ export const refreshEndpoints = ({ refresh, tokenTransport }: RefreshEndpointDep
     tag: 'Sessions',
     summary: 'Exchange a refresh token for new tokens',
     description:
-      'Each refresh token is exchanged once. If it is sent again within the grace period (a retry, a second tab), the ' +
+      'A refresh token can be used once. If it is sent again within the grace period (a retry, a second tab), the ' +
       'response contains the same new refresh token. If it is sent later, the service assumes that it was stolen and revokes ' +
-      'the session. A client that refreshes more than eight times within one grace period keeps its refresh token. ' +
-      'Browser apps send no body but the cookie, `X-CSRF-Token` and an allowed `Origin`.',
+      'the session. If a client refreshes more than eight times within one grace period, it keeps its refresh token. ' +
+      'Browser apps send the cookie, `X-CSRF-Token` and an allowed `Origin`, and no body.',
     ceiling: 'refresh',
     rateLimit: { group: 'refresh', counts: [InvalidRefreshToken], unguessable: true, exempt: isReuse },
     body: RefreshTokenRequest,

@@ -15,7 +15,7 @@ export interface Rotation {
   gracePeriodSeconds: number;
 }
 
-/** So many rotations fit into one grace period. The row keeps them all, and can therefore judge every older token. */
+/** The maximum number of rotations in one grace period. The row keeps their salts, so it can verify every older token. */
 const maxRotationsPerGracePeriod = 8;
 
 /**
@@ -66,7 +66,7 @@ const stateColumns = {
 };
 export type SessionState = RowOf<typeof stateColumns>;
 
-/** The state of the session whose token did not rotate it. SQL because the database's clock decides. */
+/** Reads why a token did not rotate its session. SQL because the database's clock decides. */
 export function findSessionState(
   tx: Transaction,
   { sessionId, generation }: RefreshToken,

@@ -79,7 +79,7 @@ export const makeRefresh = (deps: RefreshDeps): Refresh => {
     });
 };
 
-/** Decides about a token that did not rotate its session. What must be recorded is committed before the error is thrown. */
+/** Decides about a token that did not rotate its session. Commits audit events and revocations before it throws. */
 async function judge(
   deps: RefreshDeps,
   token: RefreshToken,

@@ -21,31 +21,31 @@ const example = {
 
 const Role = z
   .object({
-    name: z.string().meta({ description: 'As in the `roles` claim of access tokens' }),
-    description: z.string().meta({ description: 'For people' }),
-    scopes: z.array(z.string()).meta({ description: 'The scopes that its holders receive' }),
-    built_in: z.boolean().meta({ description: 'Whether it is part of the service and cannot be changed' }),
-    created_at: z.iso.datetime().meta({ description: 'When it was created' }),
+    name: z.string().meta({ description: 'The name in the `roles` claim of access tokens' }),
+    description: z.string().meta({ description: 'A description for people' }),
+    scopes: z.array(z.string()).meta({ description: 'The scopes of users who have the role' }),
+    built_in: z.boolean().meta({ description: 'Whether the role is part of the service and cannot be changed' }),
+    created_at: z.iso.datetime().meta({ description: 'When the role was created' }),
   })
   .meta({ id: 'Role', description: 'A named set of scopes', examples: [example] });
 
 const RoleList = z
-  .object({ roles: z.array(Role).meta({ description: 'By name' }), next_cursor: nextCursor })
+  .object({ roles: z.array(Role).meta({ description: 'Sorted by name' }), next_cursor: nextCursor })
   .meta({ id: 'RoleList', description: 'A page of roles', examples: [{ roles: [example], next_cursor: null }] });
 
 const Description = unicodeText()
   .max(200, { error: 'must have at most 200 characters' })
-  .meta({ description: 'For people', examples: [example.description] });
+  .meta({ description: 'A description for people', examples: [example.description] });
 
 const Scopes = z
   .array(ScopeName)
   .max(100, { error: 'must contain at most 100 scopes' })
   .transform(sortedUnique)
-  .meta({ description: 'Scopes of this service or of your own services. The latter need no registration' });
+  .meta({ description: 'Scopes of this service or of your own services. You do not need to register your own scopes' });
 
 const CreateRoleRequest = z
   .strictObject({
-    name: RoleName.meta({ description: 'As in the `roles` claim of access tokens. It cannot be changed later' }),
+    name: RoleName.meta({ description: 'The name in the `roles` claim of access tokens. It cannot be changed later' }),
     description: Description.default(''),
     scopes: Scopes,
   })
@@ -65,7 +65,7 @@ const toRole = ({ name, description, scopes, builtIn, createdAt }: RoleRow) => (
 });
 
 const common = { tag: 'Administration', scopes: ['roles:write'] } as const;
-const params = z.object({ name: RoleName.meta({ description: 'As in the list' }) });
+const params = z.object({ name: RoleName.meta({ description: 'The `name` of the role' }) });
 
 export function roleEndpoints(deps: ListRolesDeps & ChangeRolesDeps): Endpoint[] {
   const listRoles = makeListRoles(deps);
@@ -106,7 +106,7 @@ export function roleEndpoints(deps: ListRolesDeps & ChangeRolesDeps): Endpoint[]
       operationId: 'updateRole',
       summary: 'Change a role',
       description:
-        'Access tokens change at the next refresh. Holders of the role `admin` can add and remove any scope, others only scopes that they hold.',
+        'The change reaches access tokens at their next refresh. Holders of the role `admin` can add and remove any scope, others only scopes that they hold.',
       params,
       body: UpdateRoleRequest,
       response: Role,

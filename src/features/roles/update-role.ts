@@ -12,7 +12,7 @@ export interface RoleChange {
 }
 
 /**
- * Changes a role. Takes effect in access tokens at the holder's next refresh, and here immediately.
+ * Changes a role. Takes effect immediately in this service, and in access tokens at the holder's next refresh.
  * @throws InvalidAccessToken, InsufficientScope, NotFound, Conflict
  */
 export const makeUpdateRole =

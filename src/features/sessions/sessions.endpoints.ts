@@ -10,12 +10,12 @@ const Session = z
   .object({
     id: z.uuid().meta({ description: 'The `sid` claim of its access tokens' }),
     created_at: z.iso.datetime().meta({ description: 'When the user logged in' }),
-    last_used_at: z.iso.datetime().meta({ description: 'When it was last refreshed' }),
-    expires_at: z.iso.datetime().meta({ description: 'When it expires if it is not refreshed before' }),
+    last_used_at: z.iso.datetime().meta({ description: 'When the session was last refreshed' }),
+    expires_at: z.iso.datetime().meta({ description: 'When the session expires if it is not refreshed before' }),
     ip: z.string().meta({ description: 'The client address of the login' }),
     user_agent: z.string().nullable().meta({ description: 'The `User-Agent` of the login' }),
     amr: z.array(z.string()).meta({ description: 'How the user was authenticated (RFC 8176)' }),
-    current: z.boolean().meta({ description: 'Whether it is the session of this access token' }),
+    current: z.boolean().meta({ description: 'Whether the access token of this request belongs to the session' }),
   })
   .meta({ id: 'Session', description: 'One login on one device' });
 
@@ -26,7 +26,7 @@ const sessionListMembers = {
 
 const SessionList = z.object(sessionListMembers).meta({
   id: 'SessionList',
-  description: 'A page of live sessions',
+  description: 'A page of active sessions',
   examples: [
     {
       sessions: [
@@ -68,7 +68,7 @@ export function sessionEndpoints(deps: ListSessionsDeps & RevokeSessionDeps): En
       method: 'get',
       path: '/sessions',
       operationId: 'listSessions',
-      summary: 'List your live sessions, newest first',
+      summary: 'List your active sessions, newest first',
       query: pageQuery(uuidOf<SessionId>()),
       response: SessionList,
       async handle({ query, principal }) {
@@ -83,8 +83,8 @@ export function sessionEndpoints(deps: ListSessionsDeps & RevokeSessionDeps): En
       operationId: 'endSession',
       summary: 'Revoke a session',
       description:
-        'With the scope `users:write` also sessions of other users, unless they hold administrative scopes that you lack.',
-      params: z.object({ id: uuidOf<SessionId>().meta({ description: 'As in the list' }) }),
+        'With the scope `users:write`, you can also revoke sessions of other users, unless they hold administrative scopes that you lack.',
+      params: z.object({ id: uuidOf<SessionId>().meta({ description: 'The `id` of the session' }) }),
       handle: ({ params, principal, request }) => revokeSession(principal, params.id, request),
     }),
   ];

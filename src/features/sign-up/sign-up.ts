@@ -84,7 +84,7 @@ const register = (
     return { user, created };
   });
 
-/** Creates the account without a session, or nothing. Runs the same statements either way, so that the time does not tell. */
+/** Creates the account without a session, if the address is free. Runs the same statements either way, so that the time reveals nothing. */
 const registerUnverified = (deps: SignUpDeps, account: NewAccount, request: RequestInfo): Promise<void> =>
   deps.db.transaction(async (tx) => {
     const isCreated = await createAccount(tx, account);

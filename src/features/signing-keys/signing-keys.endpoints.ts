@@ -6,7 +6,7 @@ import { type ListSigningKeysDeps, makeListSigningKeys } from './list-signing-ke
 import { makeRevokeSigningKey } from './revoke-signing-key.ts';
 import { type ChangeSigningKeysDeps, makeRotateSigningKeys } from './rotate-signing-keys.ts';
 
-const kid = z.string().meta({ description: 'As in the JWKS and in the header of access tokens' });
+const kid = z.string().meta({ description: 'The key id in the JWKS and in the header of access tokens' });
 const exampleKid = '3s6QkUxWYvXAGlmVlW2hn1gTpFvQZ1vQ0m7bW4Zk9xE';
 
 const SigningKeyList = z
@@ -96,13 +96,13 @@ export function signingKeyEndpoints(deps: ListSigningKeysDeps & ChangeSigningKey
       operationId: 'revokeSigningKey',
       summary: 'Revoke a signing key',
       description:
-        'For a leaked key. Its tokens are rejected immediately, and if it was active, the next key becomes active. ' +
+        'Use this if a key has leaked. Its tokens are rejected immediately. If it was active, the next key becomes active. ' +
         'Other verifiers can accept it for twice `JWKS_MAX_AGE`. A revocation is permanent.',
       params: z.object({
         kid: z
           .string()
           .regex(/^[\w-]{43}$/)
-          .meta({ description: 'As in the list', examples: [exampleKid] }),
+          .meta({ description: 'The `kid` of the signing key', examples: [exampleKid] }),
       }),
       handle: ({ params, principal, request }) => revokeSigningKey(principal, params.kid, request),
     }),

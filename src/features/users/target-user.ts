@@ -6,7 +6,7 @@ import type { UserId } from '../../lib/ids.ts';
 import type { Database, Transaction } from '../../platform/postgres.ts';
 import { findUser, type UserDetails } from './users.sql.ts';
 
-/** What every use case that changes a user needs. */
+/** The dependencies of every use case that changes a user. */
 export interface ChangeUserDeps {
   db: Database;
   authorize: Authorization['authorize'];

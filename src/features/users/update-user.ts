@@ -3,7 +3,7 @@ import { isLastActiveAdmin } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import { adminRole, type AuthorizedPrincipal, requireGrantable } from '../../core/authorization/rules.ts';
 import { NotFound, ValidationFailed } from '../../core/errors.ts';
-import { voidTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { LastAdmin } from '../../core/users/users.errors.ts';
@@ -22,7 +22,7 @@ export interface UserChange {
   isActive: boolean | undefined;
   displayName: string | undefined;
   emailVerified: boolean | undefined;
-  /** All roles that the user has afterwards. */
+  /** Replaces all roles of the user. */
   roles: readonly string[] | undefined;
 }
 
@@ -63,7 +63,7 @@ export const makeUpdateUser =
       await tx.userRole.createMany({ data: granted.map((role) => ({ userId: id, role })) });
       if (user.isActive && !isActive) {
         await revokeSessionsOf(tx, id, 'account_disabled');
-        await voidTokens(tx, id);
+        await invalidateTokens(tx, id);
       }
 
       for (const event of eventsOf(user, change, granted, revoked))

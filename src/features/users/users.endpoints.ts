@@ -48,23 +48,20 @@ const UpdateUserRequest = z
       .optional()
       .meta({ description: 'False revokes every session and emailed link of the user and prevents logins' }),
     display_name: DisplayName.optional(),
-    email_verified: z
-      .boolean()
-      .optional()
-      .meta({ description: 'Whether the user has proven to own the email address' }),
+    email_verified: z.boolean().optional().meta({ description: 'Whether the email address is verified' }),
     roles: z
       .array(RoleName)
       .max(100, { error: 'must contain at most 100 roles' })
       .transform(sortedUnique)
       .optional()
-      .meta({ description: 'All roles that the user has afterwards. Requires `roles:write`' }),
+      .meta({ description: 'Replaces all roles of the user. Requires `roles:write`' }),
   })
   .refine(...hasChanges)
   .meta({ id: 'UpdateUserRequest', minProperties: 1, examples: [{ roles: ['user'] }] });
 
 const toAdminUser = (row: UserDetails) => ({ ...toUser(row), is_active: row.isActive });
 
-const params = z.object({ id: uuidOf<UserId>().meta({ description: 'As in the list' }) });
+const params = z.object({ id: uuidOf<UserId>().meta({ description: 'The `id` of the user' }) });
 const listQuery = pageQuery(UserCursor).extend({
   query: unicodeText()
     .min(1, { error: 'must not be empty' })
@@ -95,7 +92,7 @@ export function userEndpoints(
       operationId: 'listUsers',
       summary: 'List or search accounts',
       description:
-        'Without `query` the newest accounts come first. A search returns accounts whose email address starts with `query`, ' +
+        'Without `query`, lists all accounts, newest first. A search returns accounts whose email address starts with `query`, ' +
         'by address, followed by the other accounts whose name starts with it, by name.',
       query: listQuery,
       response: AdminUserList,
@@ -109,7 +106,7 @@ export function userEndpoints(
       method: 'get',
       path: '/admin/users/:id',
       operationId: 'getUser',
-      summary: 'Read an account',
+      summary: 'Get an account',
       params,
       response: AdminUser,
       handle: async ({ params: { id }, principal }) => toAdminUser(await getUser(principal, id)),
@@ -165,7 +162,7 @@ export function userEndpoints(
       path: '/admin/users/:id/reset-password',
       operationId: 'mailPasswordReset',
       summary: 'Email an account a link to set a new password',
-      description: `Administrators can neither set nor read passwords. ${outranked}`,
+      description: `Administrators cannot set or read passwords. ${outranked}`,
       response: Accepted,
       status: 202,
       errors: [EmailDisabled, Conflict],

@@ -11,7 +11,7 @@ export const securitySchemes = (passwordFlow: PasswordFlow | undefined): Json =>
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description: 'An access token (RFC 9068) with the scopes that the operation lists',
+    description: 'An access token (RFC 9068) with the scopes of the operation',
   },
   apiKey: {
     type: 'apiKey',
@@ -46,7 +46,8 @@ export const securitySchemes = (passwordFlow: PasswordFlow | undefined): Json =>
 
 export const headers: Json = {
   XRequestId: {
-    description: 'Identifies the request in the log of the service. A valid `X-Request-Id` of the request is kept',
+    description:
+      'Identifies the request in the log of the service. If the request has a valid `X-Request-Id`, the response repeats it',
     schema: { type: 'string' },
   },
   WWWAuthenticate: { description: 'The challenge (RFC 6750 section 3)', schema: { type: 'string' } },

@@ -27,7 +27,7 @@ export function successResponses(endpoint: Endpoint, components: Components): Re
   return {
     [statusOf(endpoint)]: toResponse(response, response ? 'Success' : 'Success, without a body'),
     ...Object.fromEntries(alternatives),
-    ...(cacheable ? { 304: { description: 'Not modified since the copy that `If-None-Match` names' } } : {}),
+    ...(cacheable ? { 304: { description: 'Not modified: the copy in `If-None-Match` is current' } } : {}),
   };
 }
 

@@ -18,7 +18,7 @@ export const byNetwork = ({ network }: ClientAddress): string => network;
 
 /** One limit and its counters. */
 export interface Budget extends RateLimit {
-  /** As in the headers, the log and the metrics. */
+  /** The name in the headers, the log and the metrics. */
   name: string;
   counters: Counters;
   keyOf: (client: ClientAddress) => string;
@@ -42,6 +42,6 @@ export async function spend(budget: Budget, client: ClientAddress, res: Response
 }
 
 /** Subtracts an event that turned out not to count. Does not wait: the counters keep the order of calls. */
-export function giveBack(budgets: readonly Budget[], client: ClientAddress): void {
-  for (const { counters, keyOf } of budgets) void counters.giveBack(keyOf(client));
+export function subtractEvent(budgets: readonly Budget[], client: ClientAddress): void {
+  for (const { counters, keyOf } of budgets) void counters.subtract(keyOf(client));
 }

@@ -4,7 +4,7 @@ import type { Redis } from '../../platform/redis.ts';
 export interface Counted {
   /** The events of the key in this window, including the one that was just added. */
   count: number;
-  /** Until the window ends and the key starts at zero. */
+  /** The time until the window ends and the count restarts at zero. */
   endsInMs: number;
 }
 
@@ -12,7 +12,7 @@ export interface Counted {
 export interface Counters {
   add(key: string): Promise<Counted>;
   /** Subtracts an event that turned out not to count. Never rejects. */
-  giveBack(key: string): Promise<void>;
+  subtract(key: string): Promise<void>;
 }
 
 /** Counters of one process. */
@@ -36,7 +36,7 @@ export function makeMemoryCounters(windowSeconds: number): Counters {
       windows.set(key, window);
       return { count: window.count, endsInMs: window.endsMs - nowMs };
     },
-    async giveBack(key) {
+    async subtract(key) {
       dropEnded(monotonicMs());
       const window = windows.get(key);
       if (window && window.count > 0) window.count -= 1;
@@ -54,7 +54,7 @@ const addScript = `
   return {count, ends}`;
 
 /** DECR alone would create a counter that never expires if the window has ended, or was opened in memory while Redis was down. */
-const giveBackScript = `
+const subtractScript = `
   if tonumber(redis.call('GET', KEYS[1]) or 0) > 0 then return redis.call('DECR', KEYS[1]) end
   return 0`;
 
@@ -73,10 +73,10 @@ export function makeSharedCounters(redis: Redis, prefix: string, windowSeconds: 
         return memory.add(key); // the Redis adapter has logged the failure
       }
     },
-    async giveBack(key) {
-      if (!redis.isUp()) return memory.giveBack(key);
+    async subtract(key) {
+      if (!redis.isUp()) return memory.subtract(key);
       // On failure the event stays counted. Subtracting it in memory would subtract an event that memory has not counted.
-      await redis.send('EVAL', giveBackScript, '1', prefix + key).catch(() => {});
+      await redis.send('EVAL', subtractScript, '1', prefix + key).catch(() => {});
     },
   };
 }

@@ -1,7 +1,15 @@
 import type { Response } from 'express';
 import type { RateLimited } from '../../core/errors.ts';
 import { ApiError, type ApiErrorClass } from '../../lib/errors.ts';
-import { type Budget, byAddress, byNetwork, type ClientAddress, giveBack, type RateLimit, spend } from './budget.ts';
+import {
+  type Budget,
+  byAddress,
+  byNetwork,
+  type ClientAddress,
+  subtractEvent,
+  type RateLimit,
+  spend,
+} from './budget.ts';
 import type { Counters } from './counters.ts';
 
 /** The limits of the configuration: `RATE_LIMIT_LOGIN` and so on. */
@@ -22,7 +30,7 @@ export interface RateLimitRule {
   exempt?: (error: ApiError) => boolean;
 }
 
-/** The limit on all requests of a client. `none` is for probes, which must always be answered. */
+/** The limit on all requests of a client. `none` is for probes, which must always get a response. */
 export type Ceiling = 'default' | 'refresh' | 'none';
 
 /** The users of a mobile carrier share few addresses, and their apps refresh in the background. */
@@ -34,7 +42,7 @@ const registerNetworkFactor = 10;
 export interface RateLimiter {
   /** Counts a request for the ceiling. @throws RateLimited */
   countRequest(ceiling: Ceiling, client: ClientAddress, res: Response): Promise<void>;
-  /** Handles a request and counts its outcome by the rules. @throws RateLimited, and what `handle` throws */
+  /** Handles a request and counts its outcome by the rules. @throws RateLimited, and any error of `handle` */
   countOutcome<Result>(
     rules: readonly RateLimitRule[],
     client: ClientAddress,
@@ -87,7 +95,7 @@ export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLim
     for (const [index, each] of budgets.entries()) {
       const limited = await spend(each, client, res);
       if (!limited) continue;
-      giveBack(budgets.slice(0, index + 1), client);
+      subtractEvent(budgets.slice(0, index + 1), client);
       refuse(limited);
     }
   };
@@ -97,10 +105,10 @@ export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLim
     await reserve(budgets, client, res);
     try {
       const result = await handle();
-      if (!rule.counts.includes('success')) giveBack(budgets, client);
+      if (!rule.counts.includes('success')) subtractEvent(budgets, client);
       return result;
     } catch (error) {
-      if (!isCounted(rule, error)) giveBack(budgets, client);
+      if (!isCounted(rule, error)) subtractEvent(budgets, client);
       throw error;
     }
   };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** The response of endpoints that continue by email: the same for every email address. */
 export const Accepted = z
-  .object({ message: z.string().meta({ description: 'For people. The text can change' }) })
+  .object({ message: z.string().meta({ description: 'A sentence for people. The text can change' }) })
   .meta({
     id: 'Accepted',
     description: 'The request was accepted and continues by email',

@@ -7,7 +7,7 @@ export const RefreshTokenRequest = z
     refresh_token: z
       .string()
       .optional()
-      .meta({ description: 'The token of the last response. Omit it with the cookie' }),
+      .meta({ description: 'The refresh token of the latest response. Omit it if you use the cookie' }),
   })
   .meta({ id: 'RefreshTokenRequest', examples: [{ refresh_token: tokenResponseExample.refresh_token }] });
 

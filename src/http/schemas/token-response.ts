@@ -28,7 +28,7 @@ export const TokenResponse = z
       .meta({ description: 'Send it as `X-CSRF-Token` with the cookie. Omitted if no cookie was set' }),
     refresh_expires_in: z.int().min(0).meta({ description: 'Seconds until an unused refresh token expires' }),
     scope: z.string().meta({ description: 'The scopes of the access token, separated by spaces' }),
-    session_id: z.uuid().meta({ description: 'As in the `sid` claim and in `/sessions`' }),
+    session_id: z.uuid().meta({ description: 'The id of the session in the `sid` claim and in `/sessions`' }),
   })
   .meta({
     id: 'TokenResponse',

@@ -15,11 +15,11 @@ const example = {
 
 export const User = z
   .object({
-    id: z.uuid().meta({ description: 'As in the `sub` claim. Never reused' }),
-    email: z.email().meta({ description: 'In lower case' }),
-    email_verified: z.boolean().meta({ description: 'Whether the user has shown that they receive this email' }),
-    display_name: z.string().meta({ description: 'Chosen by the user' }),
-    roles: z.array(z.string()).meta({ description: 'Named sets of scopes' }),
+    id: z.uuid().meta({ description: 'The `sub` claim of access tokens. Never reused' }),
+    email: z.email().meta({ description: 'The email address, in lower case' }),
+    email_verified: z.boolean().meta({ description: 'Whether the user has verified the email address' }),
+    display_name: z.string().meta({ description: 'A name that the user chose' }),
+    roles: z.array(z.string()).meta({ description: 'The roles of the user. A role is a named set of scopes' }),
     scopes: z.array(z.string()).meta({ description: 'All scopes of the roles, including elevated scopes' }),
     mfa_enabled: z.boolean().meta({ description: 'Whether a login requires a second factor' }),
     created_at: z.iso.datetime().meta({ description: 'When the account was created' }),

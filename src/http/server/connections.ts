@@ -16,7 +16,7 @@ export interface ConnectionLimits {
   responseMs: number;
   /** For the client to read why its request was refused, before the connection is closed. */
   lingerMs: number;
-  /** Interval of the checks, and so their maximum delay. */
+  /** Interval of the checks, and therefore their maximum delay. */
   sweepMs: number;
   maxConnections: number;
 }
@@ -144,12 +144,12 @@ function isBusy({ pending }: Connection): boolean {
 
 /**
  * Limits the number of connections and how long each can be idle. Beyond the limit, the connection that has been idle longest is closed
- * for the new one, so hoarding connections keeps no one else out. Single bytes are not progress. Connections with a request in progress are
+ * for the new one, so a client that hoards connections cannot block others. Single bytes are not progress. Connections with a request in progress are
  * never closed.
  */
 export function limitConnections(server: Server, limits: ConnectionLimits, log?: Logger): Connections {
   const connections = new Connections();
-  // The other half of the files that the process can open is for Postgres and everything else.
+  // The other half of the process's files is reserved for Postgres and everything else.
   const maxConnections = Math.min(limits.maxConnections, Math.floor(openFilesMax() / 2));
   const warnOfLimit = rareWarning(log, 'too many connections: idle ones are closed to make room');
   const warnOfAccept = rareWarning(log, 'a connection could not be accepted');

@@ -9,7 +9,7 @@ export interface HashQueueConfig {
 }
 
 export interface HashQueue {
-  /** Runs a job when it is its turn. @throws Overloaded if the queue is full, or the reason of `signal` if it aborts before */
+  /** Runs a job after the jobs before it. @throws Overloaded if the queue is full, or the reason of `signal` if it aborts first */
   run<Result>(signal: AbortSignal, job: () => Promise<Result>): Promise<Result>;
   size: () => { running: number; waiting: number };
 }
@@ -18,7 +18,7 @@ export interface HashQueue {
 const newestWeight = 1 / 8;
 
 /**
- * Runs jobs in order. A job whose client disconnects leaves the queue, because otherwise clients that disconnect could keep the queue
+ * Runs jobs in order. A job whose client disconnects leaves the queue. Otherwise clients that disconnect could keep the queue
  * full at no cost. `onWait` receives the seconds that each job waited.
  */
 export function makeHashQueue(

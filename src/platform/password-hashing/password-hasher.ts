@@ -14,11 +14,11 @@ export interface HasherConfig extends HashQueueConfig {
 export interface Hasher {
   /** Returns an Argon2id hash as a PHC string, with a random salt. @throws Overloaded, or the reason of `signal` */
   hash(password: string, signal: AbortSignal): Promise<string>;
-  /** Whether a password matches a hash. No password matches text in an unsupported format. @throws as `hash` */
+  /** Whether a password matches a hash. No password matches a hash in an unsupported format. @throws like `hash` */
   verify(hash: string, password: string, signal: AbortSignal): Promise<boolean>;
-  /** Takes the same time as `verify` and never matches, so that unknown accounts cannot be recognized. @throws as `hash` */
+  /** Takes the same time as `verify` and never matches, so that unknown accounts cannot be recognized. @throws like `hash` */
   verifyDecoy(password: string, signal: AbortSignal): Promise<false>;
-  /** Whether to replace a hash, because it is weaker than configured or imported, by a new hash of the matching password. */
+  /** Whether to replace a hash after a login, because it was imported or is weaker than configured. */
   needsRehash(hash: string, password: string): boolean;
   queue: () => { running: number; waiting: number };
 }

@@ -10,7 +10,7 @@ export interface ListenerOptions {
   /** The URL of Postgres itself, because LISTEN keeps its connection, which a pooler in transaction mode does not allow. */
   url: string;
   channel: string;
-  /** Called for each notification and after each connect, because notifications may have been missed before. */
+  /** Called for each notification, and after each connect because notifications may have been missed. */
   onNotification: () => void;
   log: Logger;
 }

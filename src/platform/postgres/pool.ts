@@ -5,7 +5,7 @@ export interface PoolConfig {
   url: string;
   poolMax: number;
   timeoutSeconds: number;
-  /** Whether a PgBouncer stands in between. It rejects startup parameters such as statement_timeout. */
+  /** Whether the connection goes through a PgBouncer, which rejects startup parameters such as statement_timeout. */
   pooled: boolean;
 }
 

@@ -1,4 +1,4 @@
-// The audit trail as the database has it.
+// Rows of the audit trail.
 import { type SessionRef, sessionIdOf } from './refs.ts';
 import { type Match, type Sql, where } from './sql.ts';
 
@@ -37,7 +37,7 @@ export const auditRows = (sql: Sql) => {
     events,
     /** Types of the events that match, oldest first. */
     types: async (filter: EventFilter = {}): Promise<string[]> => (await events(filter)).map(({ type }) => type),
-    /** What the refreshes of a session left in the trail, oldest first. */
+    /** The events of a session's refreshes, oldest first. */
     refreshesOf: (session: SessionRef) =>
       sql.rows<{ type: string; outcome: string; userId: string; ip: string }>(
         `SELECT e.type, e.outcome, e.user_id AS "userId", p.ip

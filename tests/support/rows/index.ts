@@ -1,4 +1,4 @@
-// The database of a test, past the service: reads and writes that no endpoint offers. All SQL of tests belongs here.
+// Direct access to the database of a test, for reads and writes that no endpoint offers. All SQL of tests belongs here.
 //
 //   await app.db.users.disable(account);                   // an id, or any response that contains the id
 //   await app.db.sessions.expire(account);

@@ -2,7 +2,7 @@
 import { quoted, type Sql } from './sql.ts';
 
 export const serverRows = (sql: Sql) => {
-  /** The plan of a statement, a line a step. */
+  /** The plan of a statement, one line per step. */
   const explain = async (text: string, values: readonly unknown[] = []): Promise<string> =>
     (await sql.rows<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, values)).map((row) => row['QUERY PLAN']).join('\n');
   return {

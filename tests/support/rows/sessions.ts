@@ -7,7 +7,7 @@ export interface SessionRow {
   userId: string;
   generation: number;
   tokenHash: Buffer;
-  /** How many rotations the row remembers. */
+  /** The number of rotations whose salts the row keeps. */
   rotations: number;
   salts: number;
   revokedAt: Date | null;
@@ -41,13 +41,13 @@ export const sessionRows = (sql: Sql) => ({
       userIdOf(user),
     ]),
 
-  /** Ends the idle time of the session now, or so many seconds from now. */
+  /** Makes the session expire for inactivity now or in some seconds. */
   expire: (session: SessionRef, inSeconds = 0) =>
     sql.run('UPDATE sessions SET expires_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1', [
       sessionIdOf(session),
       inSeconds,
     ]),
-  /** Ends the maximum lifetime of the session now, or so many seconds from now. */
+  /** Makes the maximum lifetime of the session end now or in some seconds. */
   expireAbsolutely: (session: SessionRef, inSeconds = 0) =>
     sql.run('UPDATE sessions SET absolute_expires_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1', [
       sessionIdOf(session),
@@ -76,7 +76,7 @@ export const sessionRows = (sql: Sql) => ({
       sessionIdOf(session),
       seconds,
     ]),
-  /** Sets how many seconds ago the latest rotations were, newest first: one number for each that the row remembers. */
+  /** Sets how many seconds ago the latest rotations were, newest first, one number per rotation in the row. */
   setRotationAges: (session: SessionRef, ...seconds: readonly number[]) =>
     sql.run(
       `UPDATE sessions SET turned_at =
@@ -90,7 +90,7 @@ export const sessionRows = (sql: Sql) => ({
     sql.one<SessionSnapshot>('SELECT generation, token_hash, turned_at, turn_salts FROM sessions WHERE id = $1', [
       sessionIdOf(session),
     ]),
-  /** Puts a snapshot back, as a restored backup does. */
+  /** Restores a snapshot, like a restored backup. */
   restore: (session: SessionRef, snapshot: SessionSnapshot) =>
     sql.run('UPDATE sessions SET generation = $2, token_hash = $3, turned_at = $4, turn_salts = $5 WHERE id = $1', [
       sessionIdOf(session),
@@ -99,7 +99,7 @@ export const sessionRows = (sql: Sql) => ({
       snapshot['turned_at'],
       snapshot['turn_salts'],
     ]),
-  /** Inserts `count` sessions of a user that no refresh token fits, marked with a user agent. */
+  /** Inserts `count` sessions of a user without usable refresh tokens, marked with a user agent. */
   insert: (user: UserRef, count: number, userAgent: string, times: SessionTimes) =>
     sql.run(
       `INSERT INTO sessions (id, user_id, absolute_expires_at, auth_time, client_id, user_agent, ip, expires_at, token_hash,

@@ -33,7 +33,7 @@ export const signingKeyRows = (sql: Sql) => {
     );
   return {
     all,
-    /** Key id of the only key with this status and algorithm. @throws if there is none, or more than one */
+    /** Key id of the only key with this status and algorithm. @throws unless exactly one exists */
     kid: async (status: KeyStatus, alg = 'ES256'): Promise<string> => {
       const [key, ...others] = (await all()).filter((row) => row.status === status && row.alg === alg);
       if (!key || others.length > 0) throw new Error(`${key ? others.length + 1 : 0} ${status} keys of ${alg}`);
@@ -48,7 +48,7 @@ export const signingKeyRows = (sql: Sql) => {
         `UPDATE signing_keys SET ${timeColumns.map((column) => `${column} = ${column} - make_interval(secs => $1)`).join(', ')}`,
         [seconds],
       ),
-    /** Moves back the time at which a process with this algorithm was last seen. */
+    /** Moves back the time at which a process with this algorithm last ran. */
     ageWanted: (alg: string, seconds: number) =>
       sql.run('UPDATE signing_keys SET wanted_at = wanted_at - make_interval(secs => $2) WHERE alg = $1', [
         alg,

@@ -54,11 +54,11 @@ export const roleRows = (sql: Sql) => ({
     ),
   grant: (user: UserRef, role: string) =>
     sql.run('INSERT INTO user_roles (user_id, role) VALUES ($1, $2)', [userIdOf(user), role]),
-  /** Takes one role from a user; all roles if `role` is missing. */
+  /** Removes one role from a user; all roles if `role` is missing. */
   take: (user: UserRef, role?: string) =>
     sql.run('DELETE FROM user_roles WHERE user_id = $1 AND role = COALESCE($2, role)', [userIdOf(user), role]),
-  /** Takes a role from every user. */
-  takeFromAll: (role: string) => sql.run('DELETE FROM user_roles WHERE role = $1', [role]),
+  /** Removes a role from every user. */
+  removeFromAll: (role: string) => sql.run('DELETE FROM user_roles WHERE role = $1', [role]),
   /** Names of the user's roles, ordered by name. */
   of: async (user: UserRef): Promise<string[]> =>
     (

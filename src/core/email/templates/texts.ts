@@ -25,7 +25,7 @@ const secureAccount = (site: string): string =>
   `If this wasn't you, someone else has access to your account. Reset your password at ${site} right away, and change the password of your email account.`;
 
 const undoEmailChange = (verb: string) => ({
-  lead: `If this wasn't you, ${verb} the change ${within('email_undo')}. This logs out all devices, and you set a new password:`,
+  lead: `If this wasn't you, ${verb} the change ${within('email_undo')}. This logs you out on all devices and lets you set a new password:`,
   label: "This wasn't me",
 });
 

@@ -14,7 +14,7 @@ const password = 'Pässwort: correct horse';
 const firebaseProject =
   'ss=Bw==,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==';
 
-export const broughtHashes: Brought[] = [
+export const foreignHashes: Brought[] = [
   {
     madeBy: 'argon2-cffi 25.1.0, PasswordHasher().hash(password)',
     password,

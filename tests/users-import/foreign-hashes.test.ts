@@ -1,25 +1,25 @@
-// Passwords that another system hashed can log in, and the first login replaces their hashes.
+// Users with password hashes of other systems can log in, and the first login replaces their hashes.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { parseHash } from '../../src/platform/password-hashing/hash-formats.ts';
 import { freshEmail } from '../harness.ts';
-import { broughtHashes } from './brought-hashes.ts';
-import { type ImportWorld, startImportWorld } from './import-world.ts';
+import { foreignHashes } from './foreign-hashes.ts';
+import { type ImportHarness, startImportHarness } from './import-harness.ts';
 
 jest.setTimeout(60_000);
 
-let world: ImportWorld;
-const accounts = broughtHashes.map((brought) => ({ ...brought, email: freshEmail() }));
+let harness: ImportHarness;
+const accounts = foreignHashes.map((brought) => ({ ...brought, email: freshEmail() }));
 
 beforeAll(async () => {
-  world = await startImportWorld({ ARGON2_ITERATIONS: '4' }); // more than any of the hashes
+  harness = await startImportHarness({ ARGON2_ITERATIONS: '4' }); // more than any of the hashes
   const lines = accounts.map(({ email, hash }) => ({ email, display_name: 'Ada Lovelace', password_hash: hash }));
-  const { code, stdout } = await world.run(await world.write(...lines));
+  const { code, stdout } = await harness.run(await harness.write(...lines));
   if (code !== 0) throw new Error(stdout); // without the accounts, no test can pass
 });
-afterAll(() => world.close());
+afterAll(() => harness.close());
 
 const hashOf = async (email: string) =>
-  (await world.rows('SELECT password_hash FROM users WHERE email = $1', email))[0]?.['password_hash'];
+  (await harness.rows('SELECT password_hash FROM users WHERE email = $1', email))[0]?.['password_hash'];
 
 const current = /^\$argon2id\$v=19\$m=19456,t=4,p=1\$/;
 
@@ -27,49 +27,48 @@ describe('the first login verifies and replaces an imported hash of', () => {
   test.each(accounts)('$madeBy', async ({ email, password, hash, stored = hash }) => {
     expect(await hashOf(email)).toBe(stored);
     for (const wrong of [`${password}x`, password.slice(1), password.toUpperCase()])
-      expect((await world.app.login(email, wrong)).status).toBe(401);
+      expect((await harness.app.login(email, wrong)).status).toBe(401);
     expect(await hashOf(email)).toBe(stored);
 
     // The same password with a decomposed accent.
-    expect((await world.app.login(email, password.normalize('NFD'))).status).toBe(200);
+    expect((await harness.app.login(email, password.normalize('NFD'))).status).toBe(200);
     const replaced = await hashOf(email);
     expect(replaced).toMatch(current);
 
-    expect((await world.app.login(email, password)).status).toBe(200);
+    expect((await harness.app.login(email, password)).status).toBe(200);
     expect(await hashOf(email)).toBe(replaced);
-    expect((await world.app.login(email, `${password}x`)).status).toBe(401);
+    expect((await harness.app.login(email, `${password}x`)).status).toBe(401);
   });
 });
 
 test('thirty concurrent first logins succeed and leave one hash', async () => {
   const email = freshEmail();
-  const { hash = '', password = '' } = broughtHashes.find(({ hash }) => hash.startsWith('$scrypt$ln=4,')) ?? {};
-  await world.run(await world.write({ email, display_name: 'Ada', password_hash: hash }));
-  const answers = await Promise.all(Array.from({ length: 30 }, () => world.app.login(email, password)));
-  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  const { hash = '', password = '' } = foreignHashes.find(({ hash }) => hash.startsWith('$scrypt$ln=4,')) ?? {};
+  await harness.run(await harness.write({ email, display_name: 'Ada', password_hash: hash }));
+  const responses = await Promise.all(Array.from({ length: 30 }, () => harness.app.login(email, password)));
+  expect(responses.map(({ status }) => status)).toEqual(responses.map(() => 200));
   expect(await hashOf(email)).toMatch(current);
 });
 
 test('an account without a hash has no password until a password reset', async () => {
   const email = freshEmail();
-  expect(await world.run(await world.write({ email, display_name: 'Ada', password_hash: null }))).toMatchObject({
+  expect(await harness.run(await harness.write({ email, display_name: 'Ada', password_hash: null }))).toMatchObject({
     code: 0,
   });
   expect(await hashOf(email)).toBe('!');
   for (const guess of ['!', 'null', ' '])
-    expect((await world.app.login(email, guess)).body).toMatchObject({ code: 'invalid_credentials' });
+    expect((await harness.app.login(email, guess)).body).toMatchObject({ code: 'invalid_credentials' });
 });
 
 test('a normalized hash is normalized to itself', () => {
-  for (const { hash, stored = hash } of broughtHashes) {
+  for (const { hash, stored = hash } of foreignHashes) {
     expect(parseHash(hash)?.stored).toBe(stored);
     expect(parseHash(stored)?.stored).toBe(stored);
   }
 });
 
-/** Every character of a hash counts. */
 test('a hash that differs in any part does not verify', async () => {
-  const cheap = broughtHashes.filter(({ hash }) => /^\$(scrypt\$ln=4|pbkdf2-sha256\$29000)/.test(hash));
+  const cheap = foreignHashes.filter(({ hash }) => /^\$(scrypt\$ln=4|pbkdf2-sha256\$29000)/.test(hash));
   expect(cheap).toHaveLength(2);
   for (const { hash, password } of cheap)
     for (const at of [hash.lastIndexOf('$') - 3, hash.lastIndexOf('$') + 1, hash.length - 4]) {

@@ -11,14 +11,14 @@ export interface RefusedLine {
   reasons: string[];
 }
 
-export interface ImportWorld {
+export interface ImportHarness {
   app: TestApp;
   folder: string;
   /** Writes lines, each an object or text, to a file and returns its path. */
   write(...lines: (object | string)[]): Promise<string>;
   run(...args: string[]): Promise<Output>;
   /** Reads the report of the refused lines of a file. */
-  refusedOf(path: string): Promise<RefusedLine[]>;
+  readRefusedLines(path: string): Promise<RefusedLine[]>;
   rows(sql: string, ...values: unknown[]): Promise<Record<string, unknown>[]>;
   close(): Promise<void>;
 }
@@ -31,7 +31,7 @@ export const readReport = (text: string): RefusedLine[] =>
     .filter(Boolean)
     .map((line) => JSON.parse(line) as RefusedLine);
 
-export async function startImportWorld(settings: Settings = {}): Promise<ImportWorld> {
+export async function startImportHarness(settings: Settings = {}): Promise<ImportHarness> {
   const app = await startApp(settings);
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-import-'));
   return {
@@ -44,7 +44,7 @@ export async function startImportWorld(settings: Settings = {}): Promise<ImportW
       return path;
     },
     run: (...args) => runCli({ DATABASE_URL: app.databaseUrl }, 'users', 'import', ...args),
-    refusedOf: async (path) => readReport(await readFile(`${path}.refused.ndjson`, 'utf8')),
+    readRefusedLines: async (path) => readReport(await readFile(`${path}.refused.ndjson`, 'utf8')),
     rows: async (sql, ...values) => (await app.sql.query(sql, values)).rows as Record<string, unknown>[],
     async close() {
       await app.close();
