@@ -96,6 +96,16 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const accessTokenReader = { keyring, clock, issuer, audience, onUnknownKey: signingKeyWorker.reloadSoon };
   const { corsOrigins, cookieSameSite } = config;
 
+  metrics.watch({
+    hashQueue: hasher.queue,
+    pool,
+    activeKey() {
+      const since = keyring.activeSince();
+      return since && { kid: keyring.active().kid, ageSeconds: Math.max(0, (clock.nowMs() - since.getTime()) / 1000) };
+    },
+    redisIsUp: redis?.isUp,
+  });
+
   return {
     config,
     log,
@@ -136,6 +146,5 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     }),
     recordDeniedRequest: makeRecordDeniedRequest({ db, audit, log }),
     recordConfigChanges: makeRecordConfigChanges({ db, audit, keys: masterKeys }),
-    pool,
   };
 }

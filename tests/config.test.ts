@@ -101,6 +101,13 @@ test('development requires only DATABASE_URL and MASTER_KEYS', async () => {
   });
 });
 
+test('the former name of REFRESH_GRACE_PERIOD is rejected, so that its value is not ignored', async () => {
+  const environment = { DATABASE_URL: 'postgresql://db/k', MASTER_KEYS: Buffer.alloc(32, 1).toString('base64url') };
+  await expect(loadConfig('development', {}, { ...environment, REFRESH_LEEWAY: '0' })).rejects.toThrow(
+    'REFRESH_LEEWAY was renamed: set REFRESH_GRACE_PERIOD',
+  );
+});
+
 test('an empty value counts as missing', async () => {
   expect(await load({ PORT: '', AUDIENCE: '', HIBP_URL: '', LOG_LEVEL: '' })).toEqual(await load());
   expect(await errorsOf({ ISSUER: '' })).toEqual(['ISSUER is required in production']);

@@ -142,18 +142,16 @@ describe('an access token', () => {
   test('has a jti that is unique among a thousand refreshes', async () => {
     const accounts = await Promise.all(Array.from({ length: 10 }, () => app.register()));
     const ids = new Set<unknown>();
-    const refreshTokens = new Set<string>();
     await Promise.all(
       accounts.map(async ({ refresh_token }) => {
         let token = refresh_token;
-        for (let round = 0; round < 100; round += 1) {
+        for (let count = 0; count < 100; count += 1) {
           const { body } = await app.refresh(token);
           ids.add(decodeJwt(body.access_token).jti);
-          refreshTokens.add(body.refresh_token);
           token = body.refresh_token;
         }
       }),
     );
-    expect([ids.size, refreshTokens.size]).toEqual([1000, 1000]);
+    expect(ids.size).toBe(1000);
   });
 });

@@ -44,6 +44,14 @@ describe('login', () => {
     expect((await from(ip, login)).status).toBe(429);
   });
 
+  test('attempts on a locked account count', async () => {
+    const own = await startApp({ ...limits, LOCKOUT_ATTEMPTS: '2' });
+    const ip = freshAddress();
+    const guess = wrongLogin();
+    expect(await statuses(7, () => callFrom(own, ip, guess))).toEqual([401, 401, 423, 423, 423, 429, 429]);
+    await own.close();
+  });
+
   test('one password tried on many accounts reaches the limit of the address', async () => {
     const ip = freshAddress();
     expect(await statuses(7, () => from(ip, wrongLogin()))).toEqual([...times(5, 401), 429, 429]);

@@ -1,6 +1,6 @@
 // Invariants 4 and 5: which tokens revoke a session, which do not, and the audit events of both.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { startApp, type TestApp } from '../harness.ts';
+import { password, startApp, type TestApp } from '../harness.ts';
 import { granted, rejectionReason, refreshTimes } from '../support/refresh-tokens.ts';
 import { atOnce } from '../support/workers.ts';
 
@@ -124,6 +124,27 @@ test('a replay is audited if it comes from another /24 network (invariant 4)', a
   expect(await app.db.audit.refreshesOf(id)).toEqual([
     { type: 'refresh_token.replayed_elsewhere', outcome: 'success', userId: user.id, ip: '203.0.112.5' },
   ]);
+});
+
+test('repeated replays of a token from another network are audited once', async () => {
+  const { refresh_token: spent, session_id: id } = await app.register();
+  const successor = granted(await from('203.0.113.5', spent));
+  const replays = await Promise.all(Array.from({ length: 20 }, () => from('203.0.112.5', spent)));
+  expect(new Set(replays.map(granted))).toEqual(new Set([successor]));
+  expect(await app.db.audit.refreshesOf(id)).toHaveLength(1);
+});
+
+test('a first rejectionReason and the deletion of the account do not deadlock', async () => {
+  for (let round = 0; round < 10; round += 1) {
+    const account = await app.register();
+    await app.call('post', '/logout', { body: { refresh_token: account.refresh_token } });
+    const { body } = await app.login(account.email);
+    const [, deleted] = await Promise.all([
+      app.refresh(account.refresh_token),
+      app.post('/me/delete', { current_password: password }, body.access_token),
+    ]);
+    expect(deleted.status).toBe(204);
+  }
 });
 
 test('a rotation from another network is not audited', async () => {

@@ -79,7 +79,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts findHeldScopes': [['tx', id]],
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
-  'core/authorization/fragments.sql.ts isPrincipal': [[{ sessionId: id }]],
+  'core/authorization/fragments.sql.ts isPrincipal': [[{ userId: id, sessionId: id }]],
   'core/email/outbox.sql.ts claimEmail': [['tx', 60]],
   'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, 'verify_email']],
   'core/email/outbox.sql.ts markSent': [['tx', id]],
@@ -123,9 +123,6 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/user-import/user-import.sql.ts claimRange': [['tx', bytes, { from: 0, to: 1, lines: 1, isLast: true }]],
   'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', bytes, []]],
   'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],
-  'core/users/create-admin.sql.ts insertUserIfAvailable': [
-    ['tx', { id, email: 'ada@example.com', displayName: 'Ada', passwordHash: '!' }],
-  ],
   'core/users/create-admin.sql.ts lockAccount': [['tx', 'ada@example.com']],
   'core/users/email-reservation.sql.ts isReservedEmail': [['ada@example.com', id]],
   'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
@@ -140,12 +137,12 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/users/users.sql.ts findCredentials': [['tx', 'ada@example.com']],
   'core/users/users.sql.ts findPrincipalPassword': [
-    ['tx', { sessionId: id }],
-    ['tx', { apiKeyId: id }],
+    ['tx', { userId: id, sessionId: id }],
+    ['tx', { userId: id, apiKeyId: id }],
   ],
   'core/users/users.sql.ts findPrincipalUser': [
-    ['tx', { sessionId: id }],
-    ['tx', { apiKeyId: id }],
+    ['tx', { userId: id, sessionId: id }],
+    ['tx', { userId: id, apiKeyId: id }],
   ],
   'core/users/users.sql.ts lockUserByEmail': [['tx', 'ada@example.com']],
   'features/email-change/email-change.sql.ts isTaken': [['tx', 'ada@example.com', id]],
@@ -166,6 +163,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
       },
     ],
   ],
+  'core/sessions/sessions.sql.ts lockUserOfSession': [['tx', id]],
   'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
   'core/sessions/sessions.sql.ts revokeSession': [['tx', id, 'logout']],
   'core/sessions/sessions.sql.ts revokeSessionsOf': [
@@ -175,6 +173,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'features/oauth/oauth.sql.ts findApiKeyScopes': [['tx', { apiKeyId: id, issuedAt: 0 }]],
   'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
   'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
+  'features/refresh/refresh.sql.ts markReplayed': [['tx', id, 1]],
   'features/refresh/refresh.sql.ts rotateSession': [
     [
       'tx',

@@ -12,12 +12,12 @@ export const isLiveSession: SqlFragment = sql`
 /** Whether API key `k` has not expired. Its owner must also be active. */
 export const isLiveApiKey: SqlFragment = sql`(k.expires_at IS NULL OR clock_timestamp() < k.expires_at)`;
 
-/** Whether user `u` is active and is the owner of the principal's live session or API key. */
-export const isPrincipal = ({ sessionId, apiKeyId }: Principal): SqlFragment =>
+/** Whether user `u` is the principal's user, is active, and owns the principal's live session or API key. */
+export const isPrincipal = ({ userId, sessionId, apiKeyId }: Principal): SqlFragment =>
   sessionId === undefined
-    ? sql`u.is_active AND u.id = (
+    ? sql`u.id = ${userId}::uuid AND u.is_active AND u.id = (
         SELECT k.user_id FROM api_keys AS k WHERE k.id = ${apiKeyId ?? null}::uuid AND ${isLiveApiKey})`
-    : sql`u.is_active AND u.id = (
+    : sql`u.id = ${userId}::uuid AND u.is_active AND u.id = (
         SELECT s.user_id FROM sessions AS s WHERE s.id = ${sessionId}::uuid AND ${isLiveSession})`;
 
 /**

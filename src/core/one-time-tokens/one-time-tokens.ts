@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { newId, type OneTimeTokenId, type UserId } from '../../lib/ids.ts';
 import type { MasterKeys } from '../../lib/master-keys.ts';
-import type { Database, Transaction } from '../../platform/postgres.ts';
+import { type Database, type Transaction, UniqueViolation } from '../../platform/postgres.ts';
 import { makeOpaqueTokens, type OpaqueToken } from '../tokens/opaque-token.ts';
 import type { EmailAddress } from '../users/email-address.ts';
 import { InvalidToken, lifetimeSeconds, type Purpose } from './one-time-token.ts';
@@ -58,15 +58,22 @@ export function makeOneTimeTokens(db: Database, masterKeys: MasterKeys, clock: C
 
     async spend(presented, purposes, act) {
       const token = parse(presented);
-      const hasActed = await db.transaction(async (tx) => {
-        // All code that invalidates tokens locks the user first, so the token is deleted only after this lock.
-        await lockUserOfToken(tx, token.id);
-        const holder = await deleteToken(tx, token, purposes);
-        return holder !== undefined && act(tx, holder);
-      });
+      const hasActed = await db
+        .transaction(async (tx) => {
+          // Everyone who voids tokens locks the user first, so the token is deleted after this lock.
+          await lockUserOfToken(tx, token.id);
+          const holder = await deleteToken(tx, token, purposes);
+          return holder !== undefined && act(tx, holder);
+        })
+        .catch(rejectTakenAddress);
       if (!hasActed) throw new InvalidToken('not valid');
     },
   };
+}
+
+/** Another account has taken the address of the token in the meantime. */
+function rejectTakenAddress(error: unknown): never {
+  throw error instanceof UniqueViolation ? new InvalidToken('address taken') : error;
 }
 
 /** Voids all tokens of a user except those that undo an email change. The transaction must hold the lock of the user's row. */

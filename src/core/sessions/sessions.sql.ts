@@ -117,3 +117,14 @@ export async function revokeSessionsOf(
   );
   if (revoked === maxRevokedPerStatement) await revokeSessionsOf(tx, userId, reason, keptId);
 }
+
+/**
+ * Locks the user of a session against deletion until the transaction ends. Deletions lock the user before the sessions, so every
+ * transaction that changes a session and records an event about its user begins with this lock. SQL for the row lock.
+ */
+export const lockUserOfSession = (tx: Transaction, id: SessionId): Promise<number> =>
+  execute(
+    tx,
+    sql`
+    SELECT FROM users AS u JOIN sessions AS s ON s.user_id = u.id WHERE s.id = ${id}::uuid FOR KEY SHARE OF u`,
+  );

@@ -24,7 +24,7 @@ export interface ApiKeyClaims {
 type Claims = Readonly<Record<string, unknown>>;
 
 /** Verifies an access token and returns its subject and claims. @throws InvalidAccessToken, NotReady */
-export type ReadAccessToken = (token: string) => { bearer: AccessTokenSubject; claims: Claims };
+export type ReadAccessToken = (token: string) => { subject: AccessTokenSubject; claims: Claims };
 
 /** Verifies an access token and returns its subject. @throws InvalidAccessToken, NotReady */
 export type VerifyAccessToken = (token: string) => AccessTokenSubject;
@@ -66,15 +66,15 @@ export function makeReadAccessToken(deps: ReadAccessTokenDeps): ReadAccessToken 
     const nowSeconds = clock.nowSeconds();
     if (typeof exp !== 'number' || exp <= nowSeconds || typeof nbf !== 'number' || nbf > nowSeconds)
       throw new InvalidAccessToken('expired');
-    const bearer = subjectOf(claims);
-    if (!bearer) throw new InvalidAccessToken('claims');
-    return { bearer, claims };
+    const subject = subjectOf(claims);
+    if (!subject) throw new InvalidAccessToken('claims');
+    return { subject, claims };
   };
 }
 
 export function makeVerifyAccessToken(deps: ReadAccessTokenDeps): VerifyAccessToken {
   const read = makeReadAccessToken(deps);
-  return (token) => read(token).bearer;
+  return (token) => read(token).subject;
 }
 
 function decode(part: string): Claims | undefined {

@@ -5,7 +5,7 @@ import { type OneTimeTokens, invalidateTokens } from '../../core/one-time-tokens
 import { extendUndoTokens, type TokenHolder } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { type Transaction, UniqueViolation } from '../../platform/postgres.ts';
+import type { Transaction } from '../../platform/postgres.ts';
 import { isTaken } from './email-change.sql.ts';
 
 export interface ConfirmEmailChangeDeps {
@@ -21,13 +21,9 @@ export const makeConfirmEmailChange =
   async (tx: Transaction, holder: TokenHolder, request: RequestInfo): Promise<boolean> => {
     const { userId, email: newEmail, currentEmail: oldEmail, displayName: name } = holder;
     if (await tx.user.findUnique({ where: { email: newEmail } })) return false;
-    try {
-      const data = { email: newEmail, emailVerified: true, updatedAt: new Date(clock.nowMs()) };
-      await tx.user.update({ where: { id: userId }, data });
-    } catch (error) {
-      throw error instanceof UniqueViolation ? new InvalidToken('address taken during the request') : error;
-    }
-    // Only after the update is a concurrent change away from this address visible. Its owner can still undo it, so this one rolls back.
+    const data = { email: newEmail, emailVerified: true, updatedAt: new Date(clock.nowMs()) };
+    await tx.user.update({ where: { id: userId }, data });
+    // Only now is a concurrent change away from this address visible, which can still be undone. Nothing is written then.
     if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
     await invalidateTokens(tx, userId);
     await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);

@@ -37,7 +37,7 @@ export function emailChangeEndpoints(deps: EmailChangeDeps): Endpoint[] {
         'Sends a link to the new address. The change takes effect when `POST /verify-email` receives the token of the link. The old ' +
         'address receives a link that undoes the change for 72 hours.',
       rateLimit: [
-        { group: 'login', counts: [InvalidCredentials] },
+        { group: 'login', counts: [InvalidCredentials, AccountLocked] },
         { group: 'mail', counts: ['success'] },
       ],
       scopes: ['profile'],

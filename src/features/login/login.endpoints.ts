@@ -37,7 +37,7 @@ export const loginEndpoints = ({ login, tokenTransport }: LoginEndpointDeps): En
     description:
       'Creates a session. If the request has an access token with the scope `sessions`, or a refresh cookie that the response ' +
       'overwrites, that session is revoked.',
-    rateLimit: { group: 'login', counts: [InvalidCredentials] },
+    rateLimit: { group: 'login', counts: [InvalidCredentials, AccountLocked] },
     optionalAuth: 'sessions',
     body: LoginRequest,
     response: TokenResponse,

@@ -3,7 +3,7 @@ import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { RefreshToken } from '../../core/sessions/refresh-token.ts';
-import { revokeSession, revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
+import { lockUserOfSession, revokeSession, revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import type { SessionId } from '../../lib/ids.ts';
 import type { Database } from '../../platform/postgres.ts';
 
@@ -23,6 +23,7 @@ export const makeEndSession =
   ({ db, audit }: EndSessionDeps): EndSession =>
   (sessionId, request) =>
     db.transaction(async (tx) => {
+      await lockUserOfSession(tx, sessionId);
       const userId = await revokeSession(tx, sessionId, 'logout');
       if (userId) await audit.record(tx, request, { type: 'logout', actor: { userId }, userId, sessionId });
     });

@@ -48,7 +48,7 @@ export const makeIntrospect = (deps: IntrospectDeps) => {
     if (refreshToken) return introspectRefreshToken(deps, refreshToken);
     const read = readIfValid(readAccessToken, token);
     if (!read) return inactive;
-    const { bearer: subject, claims } = read;
+    const { subject, claims } = read;
     const held =
       subject.userId === undefined
         ? (await findApiKeyScopes(db, subject))?.scopes

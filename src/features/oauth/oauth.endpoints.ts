@@ -86,7 +86,6 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
         '`refresh_token` works like `/refresh`, for the client `first-party`, which has no secret and is the default. ' +
         '`client_credentials` returns an access token for an API key and no refresh token. `password` works like `/login` ' +
         'and is off by default.',
-      ceiling: 'refresh',
       rateLimit: ({ grant_type: type }) => grants.find((grant) => grant.type === type)?.rateLimit ?? [],
       body: TokenForm,
       clientAuthentication: 'optional',

@@ -38,7 +38,7 @@ export const makeRevoke =
   ({ db, audit, authenticateClient, ratchet, readAccessToken, endSession }: RevokeDeps) =>
   async (token: string, client: PresentedClient, request: RequestInfo): Promise<void> => {
     const authenticated = isFirstParty(client) ? undefined : await authenticateClient(client, request);
-    const subject = readIfValid(readAccessToken, token)?.bearer;
+    const subject = readIfValid(readAccessToken, token)?.subject;
     const sessionId = ratchet.parse(token)?.sessionId ?? (subject?.userId && subject.sessionId);
     const apiKeyId = subject?.apiKeyId;
     if (sessionId === undefined && apiKeyId === undefined) return;

@@ -59,6 +59,8 @@ const stateColumns = {
   isWithinGracePeriod: column.boolean,
   /** Whether eight rotations lie within the grace period, so that the session cannot be rotated now. */
   isRotationLimited: column.boolean,
+  /** Whether a replay of the presented token, or of a later one, was audited. */
+  wasReplayed: column.boolean,
   /** Whether an earlier token of the ended session was refused and audited. */
   wasRefused: column.boolean,
 };
@@ -83,6 +85,7 @@ export function findSessionState(
              AS "isWithinGracePeriod",
            COALESCE(clock_timestamp() - s.turned_at[${maxRotationsPerGracePeriod}::int] < ${gracePeriod}, false)
              AS "isRotationLimited",
+           COALESCE(s.replayed_generation >= ${generation}, false) AS "wasReplayed",
            s.refused_at IS NOT NULL AS "wasRefused"
     FROM sessions AS s JOIN users AS u ON u.id = s.user_id ${joinGrants}
     WHERE s.id = ${sessionId}::uuid`,
@@ -92,3 +95,12 @@ export function findSessionState(
 /** Records that a token of an ended session was refused; 0 if that was recorded before. SQL because one of several concurrent executions must win. */
 export const markRefused = (tx: Transaction, id: SessionId): Promise<number> =>
   execute(tx, sql`UPDATE sessions SET refused_at = clock_timestamp() WHERE id = ${id}::uuid AND refused_at IS NULL`);
+
+/** Marks the first replay of a generation from another network. SQL because one of several concurrent executions must win. */
+export const markReplayed = (tx: Transaction, id: SessionId, generation: number): Promise<number> =>
+  execute(
+    tx,
+    sql`
+    UPDATE sessions SET replayed_generation = ${generation}::int
+    WHERE id = ${id}::uuid AND COALESCE(replayed_generation < ${generation}::int, true)`,
+  );

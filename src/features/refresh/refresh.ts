@@ -4,13 +4,13 @@ import type { RequestInfo } from '../../core/request-info.ts';
 import type { LiveSession } from '../../core/sessions/live-session.sql.ts';
 import { advance, hashToken, newSalt, next, type RefreshToken } from '../../core/sessions/refresh-token.ts';
 import { InvalidRefreshToken } from '../../core/sessions/sessions.errors.ts';
-import { revokeSession } from '../../core/sessions/sessions.sql.ts';
+import { lockUserOfSession, revokeSession } from '../../core/sessions/sessions.sql.ts';
 import type { IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import { NotReady } from '../../lib/errors.ts';
 import { secretsEqual } from '../../lib/secrets.ts';
 import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
 import type { Database } from '../../platform/postgres.ts';
-import { findSessionState, markRefused, rotateSession, type SessionState } from './refresh.sql.ts';
+import { findSessionState, markRefused, markReplayed, rotateSession, type SessionState } from './refresh.sql.ts';
 
 export interface RefreshDeps {
   db: Database;
@@ -102,19 +102,28 @@ async function judge(
   throw new InvalidRefreshToken('reused', 'reused');
 }
 
-/** A token that was presented again within its grace period gets the current token. Changes nothing. */
-async function replay({ db, audit }: RefreshDeps, token: RefreshToken, state: SessionState, request: RequestInfo) {
-  const { id: sessionId, userId } = state;
+/** A token that was presented again within its grace period gets the current token. The session stays as it is. */
+async function replay(deps: RefreshDeps, token: RefreshToken, state: SessionState, request: RequestInfo) {
   const isElsewhere = state.rotationNetwork !== request.network;
-  if (isElsewhere) await audit.record(db, request, { type: 'refresh_token.replayed_elsewhere', userId, sessionId });
+  if (isElsewhere && !state.wasReplayed) await recordReplay(deps, token, state, request);
   request.annotate({ reason: 'replayed' });
   const outcome: RefreshOutcome = isElsewhere ? 'replayed_elsewhere' : 'replayed';
   return { outcome, session: state, currentToken: currentTokenOf(token, state) };
 }
 
+/** Audits the first replay of a generation from another network, so that replays cannot fill the audit trail. */
+const recordReplay = ({ db, audit }: RefreshDeps, token: RefreshToken, state: SessionState, request: RequestInfo) =>
+  db.transaction(async (tx) => {
+    const { id: sessionId, userId } = state;
+    await lockUserOfSession(tx, sessionId);
+    if ((await markReplayed(tx, sessionId, token.generation)) === 0) return;
+    await audit.record(tx, request, { type: 'refresh_token.replayed_elsewhere', userId, sessionId });
+  });
+
 /** Revokes a session whose spent token was presented after its grace period: a thief may have one of its tokens. */
 const revokeReused = ({ db, audit }: RefreshDeps, { id: sessionId, userId }: SessionState, request: RequestInfo) =>
   db.transaction(async (tx) => {
+    await lockUserOfSession(tx, sessionId);
     if (!(await revokeSession(tx, sessionId, 'reuse_detected'))) return;
     await audit.record(tx, request, { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId });
   });
@@ -128,6 +137,7 @@ async function recordRefusedToken(
   const { id: sessionId, userId, status: reason } = state;
   if (state.wasRefused) return;
   await db.transaction(async (tx) => {
+    await lockUserOfSession(tx, sessionId);
     if ((await markRefused(tx, sessionId)) === 0) return;
     await audit.record(tx, request, { type: 'refresh_token.refused', outcome: 'failure', reason, userId, sessionId });
   });

@@ -5,7 +5,7 @@ import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { hasChanges, nextCursor, pageQuery } from '../../http/schemas/paging.ts';
 import { sortedUnique } from '../../lib/sets.ts';
 import { unicodeText } from '../../lib/text.ts';
-import { makeChangeRole } from './change-role.ts';
+import { makeUpdateRole } from './update-role.ts';
 import { type ChangeRolesDeps, makeCreateRole } from './create-role.ts';
 import { makeDeleteRole } from './delete-role.ts';
 import { type ListRolesDeps, makeListRoles } from './list-roles.ts';
@@ -70,7 +70,7 @@ const params = z.object({ name: RoleName.meta({ description: 'The `name` of the 
 export function roleEndpoints(deps: ListRolesDeps & ChangeRolesDeps): Endpoint[] {
   const listRoles = makeListRoles(deps);
   const createRole = makeCreateRole(deps);
-  const changeRole = makeChangeRole(deps);
+  const updateRole = makeUpdateRole(deps);
   const deleteRole = makeDeleteRole(deps);
   return [
     endpoint({
@@ -112,7 +112,7 @@ export function roleEndpoints(deps: ListRolesDeps & ChangeRolesDeps): Endpoint[]
       response: Role,
       errors: [Conflict],
       handle: async ({ params: { name }, body, principal, request }) =>
-        toRole(await changeRole(principal, name, body, request)),
+        toRole(await updateRole(principal, name, body, request)),
     }),
     endpoint({
       ...common,

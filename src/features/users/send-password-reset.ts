@@ -4,7 +4,7 @@ import type { Outbox } from '../../core/email/outbox.ts';
 import { Conflict } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { UserId } from '../../lib/ids.ts';
-import { type ChangeUserDeps, loadTargetUser } from './target-user.ts';
+import { type ChangeUserDeps, authorizeTargetUser } from './target-user.ts';
 
 export interface SendPasswordResetDeps extends ChangeUserDeps {
   outbox: Outbox;
@@ -20,7 +20,7 @@ export const makeSendPasswordReset =
     if (!outbox.isEnabled) throw new EmailDisabled();
     await db.transaction(async (tx) => {
       const admin = await authorize(tx, principal, { scopes: ['users:write'], target: id });
-      const { email, isActive } = await loadTargetUser(tx, admin, id);
+      const { email, isActive } = await authorizeTargetUser(tx, admin, id);
       if (!isActive)
         throw new Conflict('The account is disabled, so no email is sent to it. Enable it first.', 'account disabled');
       if (!(await outbox.hasCapacity(tx, email, 'reset_password'))) throw new TooManyEmails();

@@ -14,7 +14,11 @@ export interface ChangeUserDeps {
 }
 
 /** Loads the user that an authorized administrator changes. @throws NotFound, InsufficientScope */
-export async function loadTargetUser(tx: Transaction, admin: AuthorizedPrincipal, id: UserId): Promise<UserDetails> {
+export async function authorizeTargetUser(
+  tx: Transaction,
+  admin: AuthorizedPrincipal,
+  id: UserId,
+): Promise<UserDetails> {
   const user = await findUser(tx, id);
   if (!user) throw new NotFound('user');
   requireNotOutranked(admin, user.heldScopes);

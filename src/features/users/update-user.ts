@@ -11,7 +11,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { difference } from '../../lib/sets.ts';
 import type { Transaction } from '../../platform/postgres.ts';
-import { type ChangeUserDeps, loadTargetUser } from './target-user.ts';
+import { type ChangeUserDeps, authorizeTargetUser } from './target-user.ts';
 import { findUser, type UserDetails } from './users.sql.ts';
 
 export interface UpdateUserDeps extends ChangeUserDeps {
@@ -49,7 +49,7 @@ export const makeUpdateUser =
         target: id,
         lockGrants: change.roles !== undefined || change.isActive !== undefined,
       });
-      const user = await loadTargetUser(tx, admin, id);
+      const user = await authorizeTargetUser(tx, admin, id);
       const granted = difference(change.roles ?? user.roles, user.roles);
       const revoked = difference(user.roles, change.roles ?? user.roles);
       await requireGrantableRoles(tx, admin, [...granted, ...revoked]);

@@ -1,7 +1,7 @@
 import type { RequestInfo } from '../../../core/request-info.ts';
 import { EmailAddress } from '../../../core/users/email-address.ts';
 import { PresentedPassword } from '../../../core/users/user.ts';
-import { InvalidCredentials } from '../../../core/users/users.errors.ts';
+import { AccountLocked, InvalidCredentials } from '../../../core/users/users.errors.ts';
 import type { IssuedTokens } from '../../../core/tokens/issue-tokens.ts';
 import { toTokenResponse } from '../../../http/schemas/token-response.ts';
 import { requireFirstParty } from '../clients.ts';
@@ -18,7 +18,7 @@ export type LogIn = (
 /** Exchanges a password for tokens (RFC 6749 section 4.3). Off by default because RFC 9700 section 2.4 forbids it. */
 export const passwordGrant = (login: LogIn): Grant => ({
   type: 'password',
-  rateLimit: { group: 'login', counts: [InvalidCredentials] },
+  rateLimit: { group: 'login', counts: [InvalidCredentials, AccountLocked] },
   async exchange({ username, password, scope = null }, client, request) {
     requireFirstParty(client);
     const email = EmailAddress.safeParse(required('username', username));

@@ -15,7 +15,7 @@ export interface RoleChange {
  * Changes a role. Takes effect immediately in this service, and in access tokens at the holder's next refresh.
  * @throws InvalidAccessToken, InsufficientScope, NotFound, Conflict
  */
-export const makeChangeRole =
+export const makeUpdateRole =
   ({ db, authorize, audit }: ChangeRolesDeps) =>
   (principal: Principal, name: string, change: RoleChange, request: RequestInfo): Promise<RoleRow> =>
     db.transaction(async (tx) => {
