@@ -31,7 +31,6 @@ const groupOf: Record<string, string> = {
   register: 'register',
   login: 'login',
   refresh: 'refresh',
-  requestToken: 'refresh_ceiling',
   verifyEmail: 'mail',
   resendVerification: 'mail',
   forgotPassword: 'mail',
