@@ -147,7 +147,10 @@ export async function loadConfig(
     const name = path.join('.');
     errors.push(raw[name] === undefined ? `${name} is required in ${mode}` : `${name} ${message}`);
   }
-  if (environment['REFRESH_LEEWAY'] !== undefined) errors.push('REFRESH_LEEWAY was renamed: set REFRESH_GRACE_PERIOD');
+  // During an upgrade, both names may be set: processes of the former release read REFRESH_LEEWAY.
+  if (environment['REFRESH_LEEWAY'] && raw['REFRESH_GRACE_PERIOD'] === undefined) {
+    errors.push('REFRESH_LEEWAY was renamed: set REFRESH_GRACE_PERIOD');
+  }
   errors.push(...emailErrors(mode, raw));
   if (parsed.success) errors.push(...combinationErrors(parsed.data, poolThreads));
   if (!parsed.success || errors.length > 0) throw new ConfigError(errors);

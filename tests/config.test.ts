@@ -101,11 +101,13 @@ test('development requires only DATABASE_URL and MASTER_KEYS', async () => {
   });
 });
 
-test('the former name of REFRESH_GRACE_PERIOD is rejected, so that its value is not ignored', async () => {
+test('the former name of REFRESH_GRACE_PERIOD is rejected on its own, so that its value is not ignored', async () => {
   const environment = { DATABASE_URL: 'postgresql://db/k', MASTER_KEYS: Buffer.alloc(32, 1).toString('base64url') };
   await expect(loadConfig('development', {}, { ...environment, REFRESH_LEEWAY: '0' })).rejects.toThrow(
     'REFRESH_LEEWAY was renamed: set REFRESH_GRACE_PERIOD',
   );
+  const both = { ...environment, REFRESH_LEEWAY: '0', REFRESH_GRACE_PERIOD: '20s' };
+  expect((await loadConfig('development', {}, both)).refreshGracePeriodSeconds).toBe(20);
 });
 
 test('an empty value counts as missing', async () => {

@@ -149,7 +149,7 @@ test('a token with an unknown key id makes a process reload keys at most once a 
   const before = await reads();
   const unknown = token.replace(
     /^[^.]+/,
-    Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"nobody"}').toString('base64url'),
+    Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"unknown"}').toString('base64url'),
   );
   for (let tries = 0; tries < 100; tries += 1) expect((await isolated.get('/me', unknown)).status).toBe(401);
   await settled();
