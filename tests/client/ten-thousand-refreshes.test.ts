@@ -59,7 +59,7 @@ test('10,000 refreshes over a faulty network sign no user out', async () => {
   const runApp = async (index: number) => {
     const storage = makeStorage();
     // A restarted app has only its storage, and connects to the other process of the service.
-    const start = (run: number, timeoutMs = 2000) =>
+    const start = (run: number, timeoutMs = 5000) =>
       createClient({
         baseUrl: proxies[(index + run) % 2]?.baseUrl ?? '',
         transport: 'body',
