@@ -45,7 +45,9 @@ const settings = (databaseUrl: string, smtpPort: number): Record<string, string>
   EMAIL_VERIFICATION: 'required',
   SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
   MAIL_FROM: 'Keyturn <auth@example.com>',
+  RATE_LIMIT_DEFAULT: unlimited,
   RATE_LIMIT_LOGIN: unlimited,
+  RATE_LIMIT_REGISTER: unlimited,
   RATE_LIMIT_MAIL: unlimited,
   ...hashing,
 });
