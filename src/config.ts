@@ -110,7 +110,7 @@ function toConfig(mode: Mode, parsed: Parsed) {
   };
 }
 
-type Environment = Record<string, string | undefined>;
+export type Environment = Record<string, string | undefined>;
 
 /** Reads `NAME` or, for secrets, the file in `NAME_FILE`. An empty value counts as missing. Adds to `errors`. */
 function readVariable(environment: Environment, name: VariableName, errors: string[]): string | undefined {

@@ -9,9 +9,9 @@ import { StartupError } from '../lib/errors.ts';
 import { type EventId, minId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { UsageError } from './usage-error.ts';
+import { type Command, type Terminal, UsageError } from './command.ts';
 
-export const auditUsage = `Usage: npm run cli -- audit <command>
+const usage = `Usage: npm run cli -- audit <command>
 
   export    print the audit trail, oldest event first, one JSON object per line, as in GET /admin/audit
 
@@ -52,17 +52,22 @@ function parseOptions(args: string[]): ExportOptions {
   }
 }
 
-/** Exports the audit trail. @throws UsageError, StartupError */
-export async function audit([command, ...args]: string[]): Promise<void> {
-  if (command !== 'export') throw new UsageError();
-  const options = parseOptions(args);
-  const count = await withDatabase({ timeoutSeconds: 60, namedStatements: true }, (db) => exportTrail(db, options));
-  const summary = `${count} ${count === 1 ? 'event' : 'events'}.\n`;
-  (options.out === '-' ? process.stderr : process.stdout).write(summary);
-}
+/** Exports the audit trail. */
+export const audit: Command = {
+  usage,
+  async run([command, ...args], terminal) {
+    if (command !== 'export') throw new UsageError();
+    const options = parseOptions(args);
+    const count = await withDatabase(terminal.env, { timeoutSeconds: 60, namedStatements: true }, (db) =>
+      exportTrail(db, options, terminal),
+    );
+    const summary = `${count} ${count === 1 ? 'event' : 'events'}.\n`;
+    (options.out === '-' ? terminal.stderr : terminal.stdout).write(summary);
+  },
+};
 
 /** Writes page by page, no faster than the output accepts them. Returns the number of events. */
-async function exportTrail(db: Database, { since, until, out }: ExportOptions): Promise<number> {
+async function exportTrail(db: Database, { since, until, out }: ExportOptions, { stdout }: Terminal): Promise<number> {
   let count = 0;
   const lines = async function* () {
     let after: EventId | undefined;
@@ -75,7 +80,7 @@ async function exportTrail(db: Database, { since, until, out }: ExportOptions): 
       after = page.at(-1)?.id;
     }
   };
-  const written = out === '-' ? pipeline(lines, process.stdout, { end: false }) : pipeline(lines, openFile(out));
+  const written = out === '-' ? pipeline(lines, stdout, { end: false }) : pipeline(lines, openFile(out));
   await written.catch((cause: NodeJS.ErrnoException) => {
     if (cause.syscall === undefined) throw cause; // not an error of the file
     throw new StartupError(`Cannot write ${out === '-' ? 'to the standard output' : out}: ${cause.code}.`, { cause });

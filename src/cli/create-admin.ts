@@ -9,7 +9,7 @@ import { systemClock } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
 import { deriveMasterKeys } from '../lib/master-keys.ts';
 import { withDatabase } from './database.ts';
-import { UsageError } from './usage-error.ts';
+import { type Terminal, UsageError } from './command.ts';
 
 function splitArgs(args: string[]): { address: string; name: string; unverified: boolean } {
   try {
@@ -38,10 +38,10 @@ function parseAdmin(args: string[]): NewAdmin {
 }
 
 /** Creates an administrator and prints a link to set the password of an account that has none. @throws UsageError, StartupError */
-export async function createAdmin(args: string[]): Promise<void> {
+export async function createAdmin(args: string[], { env, stdout }: Terminal): Promise<void> {
   const admin = parseAdmin(args);
-  const [appUrl, masterKeys] = [loadAppUrl(), deriveMasterKeys(loadMasterKeys())];
-  const outcome = await withDatabase({ timeoutSeconds: 10, namedStatements: false }, (db) => {
+  const [appUrl, masterKeys] = [loadAppUrl(env), deriveMasterKeys(loadMasterKeys(env))];
+  const outcome = await withDatabase(env, { timeoutSeconds: 10, namedStatements: false }, (db) => {
     const tokens = makeOneTimeTokens(db, masterKeys, systemClock);
     return makeCreateAdmin({
       db,
@@ -53,7 +53,7 @@ export async function createAdmin(args: string[]): Promise<void> {
       },
     })(admin);
   });
-  process.stdout.write(`${describeOutcome(outcome, admin.email)}\n`);
+  stdout.write(`${describeOutcome(outcome, admin.email)}\n`);
 }
 
 function describeOutcome(outcome: AdminOutcome, email: EmailAddress): string {

@@ -1,4 +1,4 @@
-import { loadDirectUrl } from '../config.ts';
+import { type Environment, loadDirectUrl } from '../config.ts';
 import { StartupError } from '../lib/errors.ts';
 import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
@@ -17,11 +17,12 @@ export interface CliDatabaseOptions {
  * @throws StartupError if the database is unavailable or lacks migrations
  */
 export async function withDatabase<Result>(
+  env: Environment,
   { timeoutSeconds, namedStatements }: CliDatabaseOptions,
   work: (db: Database) => Promise<Result>,
 ): Promise<Result> {
   const config = {
-    url: loadDirectUrl(),
+    url: loadDirectUrl(env),
     poolMax: 1,
     timeoutSeconds,
     pooled: true,

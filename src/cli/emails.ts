@@ -3,9 +3,9 @@ import { systemClock } from '../lib/clock.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { table } from './table.ts';
-import { UsageError } from './usage-error.ts';
+import { type Command, UsageError } from './command.ts';
 
-export const emailsUsage = `Usage: npm run cli -- emails <command>
+const usage = `Usage: npm run cli -- emails <command>
 
   list     print unsent emails, failed ones first, without addresses and content
   retry    retry failed emails
@@ -15,13 +15,16 @@ Requires DATABASE_DIRECT_URL or DATABASE_URL.
 
 const maxListed = 1000;
 
-/** Runs `emails list` or `emails retry` and prints the result. @throws UsageError, StartupError */
-export async function emails([command = '', ...rest]: string[]): Promise<void> {
-  const commands: Record<string, (db: Database) => Promise<string>> = { list, retry };
-  const run = Object.hasOwn(commands, command) ? commands[command] : undefined;
-  if (!run || rest.length > 0) throw new UsageError();
-  process.stdout.write(`${await withDatabase({ timeoutSeconds: 10, namedStatements: false }, run)}\n`);
-}
+/** Lists or retries unsent emails. */
+export const emails: Command = {
+  usage,
+  async run([command = '', ...rest], { env, stdout }) {
+    const commands: Record<string, (db: Database) => Promise<string>> = { list, retry };
+    const run = Object.hasOwn(commands, command) ? commands[command] : undefined;
+    if (!run || rest.length > 0) throw new UsageError();
+    stdout.write(`${await withDatabase(env, { timeoutSeconds: 10, namedStatements: false }, run)}\n`);
+  },
+};
 
 function formatAge(createdAt: Date): string {
   const minutes = (systemClock.nowMs() - createdAt.getTime()) / 60_000;

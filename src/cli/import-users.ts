@@ -11,7 +11,7 @@ import { type LineFile, openLineFile } from '../platform/line-file.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { makeProgressBar } from './progress-bar.ts';
-import { UsageError } from './usage-error.ts';
+import { type Terminal, UsageError } from './command.ts';
 
 /** Some lines were refused and all others were imported. */
 const exitCodeRefused = 3;
@@ -38,32 +38,30 @@ function parseImportArgs(args: string[]): ImportArgs {
   }
 }
 
-/** Imports the accounts of a file and prints a summary. @throws UsageError, StartupError */
-export async function importFile(args: string[]): Promise<void> {
+/** Imports the accounts of a file and prints a summary. Returns the exit code. @throws UsageError, StartupError */
+export async function importFile(args: string[], terminal: Terminal): Promise<number> {
   const { path, report, again } = parseImportArgs(args);
   const file = await openLineFile(path);
   try {
-    await withDatabase({ timeoutSeconds: 60, namedStatements: true }, async (db) => {
+    return await withDatabase(terminal.env, { timeoutSeconds: 60, namedStatements: true }, async (db) => {
       if (again) await forgetImport(db, file.sha256);
-      const outcome = await runImport(db, file);
+      const outcome = await runImport(db, file, terminal);
       requireFinished(outcome, path);
       const { lines, imported, refused } = outcome.progress;
-      if (refused > 0) {
-        await writeReport(db, file, report);
-        process.exitCode = exitCodeRefused;
-      }
+      if (refused > 0) await writeReport(db, file, report, terminal);
       const where = refused > 0 && report !== '-' ? ` ${report} lists the reasons.` : '';
-      const output = report === '-' ? process.stderr : process.stdout;
+      const output = report === '-' ? terminal.stderr : terminal.stdout;
       output.write(`${imported} imported, ${refused} refused, of ${lines} lines.${where}\n`);
+      return refused > 0 ? exitCodeRefused : 0;
     });
   } finally {
     await file.close();
   }
 }
 
-async function runImport(db: Database, file: LineFile): Promise<ImportOutcome> {
+async function runImport(db: Database, file: LineFile, { stderr }: Terminal): Promise<ImportOutcome> {
   const importUsers = makeImportUsers({ db, audit: makeAudit({ clock: systemClock }), clock: systemClock });
-  const bar = makeProgressBar(process.stderr, file.size, monotonicMs);
+  const bar = makeProgressBar(stderr, file.size, monotonicMs);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   for (const signal of stopSignals) process.once(signal, onSignal);
@@ -87,11 +85,11 @@ function requireFinished({ kind, progress: { lines } }: ImportOutcome, path: str
 }
 
 /** Writes one JSON object per refused line, with its number and all reasons. */
-async function writeReport(db: Database, file: LineFile, path: string): Promise<void> {
+async function writeReport(db: Database, file: LineFile, path: string, { stdout }: Terminal): Promise<void> {
   const lines = async function* () {
     for await (const refused of refusedLines(db, file.sha256)) yield `${JSON.stringify(refused)}\n`;
   };
-  if (path === '-') return pipeline(lines, process.stdout, { end: false });
+  if (path === '-') return pipeline(lines, stdout, { end: false });
   await pipeline(lines, createWriteStream(path, { mode: 0o600 })).catch((cause: NodeJS.ErrnoException) => {
     if (cause.syscall === undefined) throw cause; // not an error of the report
     const message = `Cannot write the report ${path}: ${cause.code}. The import is finished.`;

@@ -14,9 +14,9 @@ import { deriveMasterKeys, type MasterKeys } from '../lib/master-keys.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { table } from './table.ts';
-import { UsageError } from './usage-error.ts';
+import { type Command, type Terminal, UsageError } from './command.ts';
 
-export const keysUsage = `Usage: npm run cli -- keys <command>
+const usage = `Usage: npm run cli -- keys <command>
 
   list          print the signing keys, without their private halves
   rotate        activate the next key as soon as every verifier can have it
@@ -27,31 +27,34 @@ Requires DATABASE_DIRECT_URL or DATABASE_URL. rewrap also requires MASTER_KEYS.
 `;
 
 /** Runs against the database and returns the text to print. */
-type Command = (db: Database) => Promise<string>;
+type KeysCommand = (db: Database) => Promise<string>;
 
 const audit = makeAudit({ clock: systemClock });
 
 /** Parses all arguments before anything changes. @throws UsageError */
-function parseCommand([command, kid, ...rest]: string[]): Command {
+function parseCommand([command, kid, ...rest]: string[], { env }: Terminal): KeysCommand {
   if (rest.length > 0 || (kid !== undefined) !== (command === 'revoke')) throw new UsageError();
   if (command === 'list') return list;
   if (command === 'rotate') return rotate;
   if (command === 'revoke' && kid) return (db) => revoke(db, kid);
   if (command === 'rewrap') {
-    const masterKeys = deriveMasterKeys(loadMasterKeys());
+    const masterKeys = deriveMasterKeys(loadMasterKeys(env));
     return (db) => rewrap(db, masterKeys);
   }
   throw new UsageError();
 }
 
-/** Lists or changes the signing keys. @throws UsageError, StartupError */
-export async function keys(args: string[]): Promise<void> {
-  const command = parseCommand(args);
-  const text = await withDatabase({ timeoutSeconds: 10, namedStatements: false }, command);
-  process.stdout.write(`${text}\n`);
-}
+/** Lists or changes the signing keys. */
+export const keys: Command = {
+  usage,
+  async run(args, terminal) {
+    const command = parseCommand(args, terminal);
+    const text = await withDatabase(terminal.env, { timeoutSeconds: 10, namedStatements: false }, command);
+    terminal.stdout.write(`${text}\n`);
+  },
+};
 
-const list: Command = async (db) => {
+const list: KeysCommand = async (db) => {
   const rows = (await listKeys(db)).map(({ kid, alg, status, since, masterKeyId }) => [
     kid,
     alg,
@@ -63,7 +66,7 @@ const list: Command = async (db) => {
   return table([['KID', 'ALG', 'STATUS', 'SINCE', 'MASTER KEY'], ...rows]);
 };
 
-const rotate: Command = async (db) => {
+const rotate: KeysCommand = async (db) => {
   const rotations = await db.transaction((tx) => requestRotation(tx, audit, commandLine));
   if (rotations.length === 0) throw new StartupError('There is no next signing key. Start a process to create one.');
   return rotations.map(describeRotation).join('\n');

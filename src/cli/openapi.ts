@@ -4,6 +4,7 @@ import { toYaml } from '../features/openapi/openapi.endpoints.ts';
 import { openInfrastructure } from '../infrastructure.ts';
 import { systemClock } from '../lib/clock.ts';
 import { makeLogger } from '../platform/log.ts';
+import { type Command, UsageError } from './command.ts';
 
 /** Returns the OpenAPI document of an app with the default configuration. The app is never started, so nothing connects. */
 export async function makeOpenApiYaml(): Promise<string> {
@@ -14,6 +15,9 @@ export async function makeOpenApiYaml(): Promise<string> {
   return toYaml(makeApp({ config, infrastructure, log, clock: systemClock, blocklist: new Set() }).openApi());
 }
 
-export async function openapi(): Promise<void> {
-  process.stdout.write(await makeOpenApiYaml());
-}
+export const openapi: Command = {
+  async run(args, { stdout }) {
+    if (args.length > 0) throw new UsageError();
+    stdout.write(await makeOpenApiYaml());
+  },
+};

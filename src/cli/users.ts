@@ -1,8 +1,8 @@
 import { createAdmin } from './create-admin.ts';
 import { importFile } from './import-users.ts';
-import { UsageError } from './usage-error.ts';
+import { type Command, UsageError } from './command.ts';
 
-export const usersUsage = `Usage: npm run cli -- users <command>
+const usage = `Usage: npm run cli -- users <command>
 
   create-admin EMAIL    create an administrator, or make an existing account one
 
@@ -23,9 +23,12 @@ import resumes an interrupted import of the same file. It exits with 0 if every 
 docs/migrating-users.md describes the file format.
 `;
 
-/** Creates administrators or imports accounts. @throws UsageError, StartupError */
-export async function users([command, ...args]: string[]): Promise<void> {
-  if (command === 'create-admin') return createAdmin(args);
-  if (command === 'import') return importFile(args);
-  throw new UsageError();
-}
+/** Creates administrators or imports accounts. */
+export const users: Command = {
+  usage,
+  async run([command, ...args], terminal) {
+    if (command === 'create-admin') return createAdmin(args, terminal);
+    if (command === 'import') return importFile(args, terminal);
+    throw new UsageError();
+  },
+};

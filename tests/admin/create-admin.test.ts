@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
-import { runCli } from '../keys/run-cli.ts';
+import { runCli } from '../support/run-cli.ts';
 import { adminScopes } from '../support/builders.ts';
 
 jest.setTimeout(60_000);

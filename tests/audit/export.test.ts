@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
-import { runCli } from '../keys/run-cli.ts';
+import { runCli } from '../support/run-cli.ts';
 import { addEvent, newAuditor, eventsOf, monthAt } from './trail.ts';
 
 jest.setTimeout(60_000);

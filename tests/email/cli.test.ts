@@ -1,7 +1,7 @@
 // The command `emails`, and the mailer of development.
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Account } from '../harness.ts';
-import { runCli } from '../keys/run-cli.ts';
+import { runCli } from '../support/run-cli.ts';
 import { openConsole } from '../../src/platform/mailer.ts';
 import { type EmailHarness, startEmailHarness } from './email-harness.ts';
 

@@ -6,7 +6,7 @@ import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atOnce } from '../support/workers.ts';
 import { keyEvents, kidOf, publishedBy, until } from './keys.ts';
-import { runCli } from './run-cli.ts';
+import { runCli } from '../support/run-cli.ts';
 
 const [former, later] = [randomBytes(32), randomBytes(32)];
 const text = (key: Buffer) => key.toString('base64url');

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { knownMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { runCli } from '../support/run-cli.ts';
 import { productionSettings, waitUntilReady } from '../support/service.ts';
 import { startForTest } from './processes.ts';
 
@@ -91,15 +92,23 @@ test('startup fails with one sentence if the port is in use', async () => {
   ]);
 }, 20_000);
 
+test.each([
+  [['keys', 'list'], 'There are no signing keys.'],
+  [['emails', 'list'], 'No emails are waiting'],
+  [['users', 'create-admin', 'ada@example.com'], 'Created the administrator ada@example.com.'],
+  [['audit', 'export', '--until', '2020-01-01T00:00:00Z'], ''],
+  [['openapi'], 'openapi: 3.1.0'],
+])('the process of %j ends with 0', async (args, output) => {
+  const settings = { ...productionSettings(), DATABASE_URL: database.url };
+  const { code, stdout } = await run(process.execPath, ['bin/keyturn.cjs', 'cli', ...args], settings);
+  expect([code, stdout.slice(0, output.length)]).toEqual([0, output]);
+});
+
 test('an unknown command prints the usage', async () => {
-  for (const args of [
-    ['cli'],
-    ['cli', 'fly'],
-    ['cli', 'toString'],
-    ['cli', 'migrate', 'now'],
-    ['cli', 'migrate', '-x'],
-  ]) {
-    const { code, stderr } = await run(process.execPath, ['bin/keyturn.cjs', ...args], {});
+  for (const args of [[], ['fly'], ['toString'], ['migrate', 'now'], ['migrate', '-x']]) {
+    const { code, stderr } = await runCli({}, ...args);
     expect([code, stderr.split('\n')[0]]).toEqual([2, 'Usage: npm run cli -- <command>']);
   }
-}, 20_000);
+  const { code, stderr } = await run(process.execPath, ['bin/keyturn.cjs', 'cli', 'fly'], {});
+  expect([code, stderr.split('\n')[0]]).toEqual([2, 'Usage: npm run cli -- <command>']);
+});

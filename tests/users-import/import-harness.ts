@@ -2,8 +2,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Output } from '../keys/run-cli.ts';
-import { runCli } from '../keys/run-cli.ts';
+import type { Output } from '../support/run-cli.ts';
+import { runCli } from '../support/run-cli.ts';
 import { type Settings, startApp, type TestApp } from '../harness.ts';
 
 export interface RefusedLine {

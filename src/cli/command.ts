@@ -1,0 +1,19 @@
+import type { Writable } from 'node:stream';
+
+/** What a command reads and writes: the process, or a test. */
+export interface Terminal {
+  env: Record<string, string | undefined>;
+  stdout: Writable;
+  stderr: Writable & { isTTY?: boolean; columns?: number };
+}
+
+/** One word of `npm run cli --`, such as `keys`. */
+export interface Command {
+  /** The general usage if it has none of its own. */
+  usage?: string;
+  /** Returns the exit code; nothing is 0. @throws UsageError, StartupError */
+  run: (args: string[], terminal: Terminal) => Promise<number | void>;
+}
+
+/** The arguments are invalid. The command line prints the usage and exits with 2. */
+export class UsageError extends Error {}
