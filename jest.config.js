@@ -8,13 +8,14 @@ export default {
   testRunner: '<rootDir>/tests/support/jest/runner.js',
   roots: ['<rootDir>/tests'],
   transform: {},
-  // test:browser requires a browser, test:interop and test:clients other languages, and test:image a minute to build.
+  // test:browser requires a browser, test:interop and test:clients other languages, and test:image and test:stress a minute each.
   testPathIgnorePatterns: [
     '/node_modules/',
     '/tests/browser/',
     '/tests/interop/',
     '/tests/clients/',
     '/tests/image/image\\.test',
+    '\\.stress\\.test',
   ],
   globalSetup: '<rootDir>/tests/support/jest/global-setup.js',
   globalTeardown: '<rootDir>/tests/support/jest/global-teardown.js',

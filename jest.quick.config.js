@@ -15,6 +15,6 @@ export default {
   ...base,
   testMatch: readdirSync(new URL('tests', import.meta.url), { recursive: true })
     .map((path) => `tests/${String(path).replaceAll('\\', '/')}`)
-    .filter((file) => file.endsWith('.test.ts') && !isSlow(file))
+    .filter((file) => file.endsWith('.test.ts') && !file.endsWith('.stress.test.ts') && !isSlow(file))
     .map((file) => `<rootDir>/${file}`),
 };

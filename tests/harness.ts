@@ -24,8 +24,11 @@ import { openRows, type Rows } from './support/rows/index.ts';
 
 export { password };
 
-/** The OWASP minimum, because tests spend most of their time hashing. */
+/** The OWASP minimum, for processes. The configuration refuses less. */
 export const cheapHashes = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2', ARGON2_PARALLELISM: '1' } as const;
+
+/** For the app in this process: otherwise tests would spend most of their time hashing. */
+const tinyHashes = { memoryKib: 64, iterations: 1, parallelism: 1 };
 
 /** For tests of other subjects, because all requests have one IP address. */
 export const generousLimits = {
@@ -158,7 +161,9 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     ...generousLimits,
     ...settings,
   };
-  const config = await loadConfig('development', {}, environment);
+  const loaded = await loadConfig('development', {}, environment);
+  const isAboutHashes = Object.keys(settings).some((name) => name.startsWith('ARGON2_'));
+  const config = isAboutHashes ? loaded : { ...loaded, hashing: { ...loaded.hashing, ...tinyHashes } };
   const log = options.log ?? makeLogger({ level: 'silent', pretty: false });
   const mailbox = makeMailbox();
   const infrastructure = { ...openInfrastructure(config, log), mailer: mailerOf(options, mailbox) };

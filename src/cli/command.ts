@@ -17,3 +17,10 @@ export interface Command {
 
 /** The arguments are invalid. The command line prints the usage and exits with 2. */
 export class UsageError extends Error {}
+
+/** Formats rows as columns, each as wide as its widest cell. */
+export function table(rows: string[][]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return rows.map((row) => line(row).trimEnd()).join('\n');
+}

@@ -2,8 +2,7 @@ import { retryFailedEmails } from '../core/email/outbox.sql.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { table } from './table.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, table, UsageError } from './command.ts';
 
 const usage = `Usage: npm run cli -- emails <command>
 

@@ -13,8 +13,7 @@ import { StartupError } from '../lib/errors.ts';
 import { deriveMasterKeys, type MasterKeys } from '../lib/master-keys.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { table } from './table.ts';
-import { type Command, type Terminal, UsageError } from './command.ts';
+import { type Command, table, type Terminal, UsageError } from './command.ts';
 
 const usage = `Usage: npm run cli -- keys <command>
 
