@@ -26,8 +26,12 @@ function fail(context: z.RefinementCtx, message: string): never {
   return z.NEVER;
 }
 
-/** An empty hash is accepted like null, because exports write accounts without a password either way. */
-const PasswordHash = z.string().transform((text, context) => {
+/**
+ * An empty hash is accepted like null, because exports write accounts without a password either way. Columns of a fixed width are
+ * padded with spaces.
+ */
+const PasswordHash = z.string().transform((padded, context) => {
+  const text = padded.trim();
   if (text === '') return null;
   const hash = parseHash(text);
   if (!hash) return fail(context, 'must be an Argon2, bcrypt, scrypt or PBKDF2 hash in a supported format');
