@@ -30,17 +30,22 @@ export const Milliseconds = z
   .union([z.number().min(0, notATime).max(8.64e15, notATime), z.string().regex(/^\d{1,15}$/, notATime)], notATime)
   .transform((ms) => new Date(Number(ms)).toISOString());
 
-const utf16Marks = { fffe: 'utf-16le', feff: 'utf-16be' };
+/** The encoding of a text that starts with a byte order mark or with an ASCII character. */
+function encodingOf(bytes) {
+  const start = bytes.toString('hex', 0, 2);
+  if (/^(fffe|(?!00)..00)$/.test(start)) return 'utf-16le';
+  return /^(feff|00(?!00)..)$/.test(start) ? 'utf-16be' : 'utf-8';
+}
 
-/** Yields the text of a file in UTF-8 or, with a byte order mark, UTF-16. */
+/** Yields the text of a file in UTF-8 or UTF-16. */
 export async function* readText(path) {
-  const badEncoding = () => new FatalError(`${path} is not text in UTF-8 or in UTF-16 with a byte order mark.`);
+  const badEncoding = () => new FatalError(`${path} is not text in UTF-8 or UTF-16.`);
   let decoder;
   try {
     for await (const bytes of createReadStream(path)) {
-      decoder ??= new TextDecoder(utf16Marks[bytes.toString('hex', 0, 2)] ?? 'utf-8', { fatal: true });
+      decoder ??= new TextDecoder(encodingOf(bytes), { fatal: true });
       const text = decoder.decode(bytes, { stream: true });
-      // UTF-16 without a byte order mark can be valid UTF-8, but then contains NUL characters.
+      // JSON contains no NUL characters. Another encoding does, although its bytes are valid here.
       if (text.includes('\0')) throw badEncoding();
       yield text;
     }
@@ -120,9 +125,19 @@ async function describeJsonError(path, { message }) {
   return `cannot be read as JSON: ${message}`;
 }
 
+/** Replaces CR and CR LF, also if they span two chunks, by LF. */
+async function* normalizeLineBreaks(text) {
+  let endsWithCr = false;
+  for await (const chunk of text) {
+    const rest = endsWithCr && chunk.startsWith('\n') ? chunk.slice(1) : chunk;
+    endsWithCr = chunk.endsWith('\r');
+    yield rest.replaceAll(/\r\n?/g, '\n');
+  }
+}
+
 async function* readLines(path, text) {
   let [line, rest] = [1, ''];
-  for await (const chunk of text) {
+  for await (const chunk of normalizeLineBreaks(text)) {
     const [end, ...others] = chunk.split('\n');
     rest += end;
     for (const next of others) {

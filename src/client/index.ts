@@ -26,7 +26,10 @@ interface CommonOptions {
    * the service's grace period of 30 seconds.
    */
   timeoutMs?: number;
-  /** How long `accessToken`, `fetch` and `logout` retry while the service is unreachable. 30 seconds by default. */
+  /**
+   * How long `accessToken`, `fetch` and `logout` retry while the service is unreachable. 30 seconds by default. A client
+   * waits for a tab that does not respond for half of this time, but not longer than `timeoutMs`.
+   */
   retryTimeoutMs?: number;
   /**
    * Names the lock and the broadcast channel of the tabs that share a storage or a cookie. Defaults to `baseUrl` in a
@@ -111,6 +114,7 @@ export function createClient(options: ClientOptions): Client {
     transport:
       transport === 'cookie' ? makeCookieTransport(sendRequest) : makeBodyTransport(options.storage, sendRequest),
     channelName: options.channelName ?? ('document' in globalThis ? baseUrl : undefined),
+    timeoutMs,
     retryTimeoutMs,
     onSignedIn: (signedIn) => onSignedIn?.(signedIn),
     onSignedOut: (reason) => onSignedOut?.(reason),

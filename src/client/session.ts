@@ -10,13 +10,14 @@ import {
 import { hasCode, KeyturnError, type SignedOutReason, withRetryAfter } from './errors.ts';
 import type { ResponseBody, SendRequest } from './request.ts';
 import { retry } from './retry.ts';
-import { makeTabSync } from './tab-sync.ts';
+import { makeTabSync, type TabMessage } from './tab-sync.ts';
 import type { TokenTransport } from './token-transport.ts';
 
 export interface SessionDeps {
   sendRequest: SendRequest;
   transport: TokenTransport;
   channelName: string | undefined;
+  timeoutMs: number;
   retryTimeoutMs: number;
   onSignedIn: (session: Session) => void;
   onSignedOut: (reason: SignedOutReason) => void;
@@ -34,7 +35,7 @@ const throwIfAborted = (signal: AbortSignal): void => {
 
 /** Holds the state of one session: its access token, how to refresh it, and why the user is signed out. */
 export function makeSession(deps: SessionDeps) {
-  const { sendRequest, transport, channelName, retryTimeoutMs, onSignedIn, onSignedOut } = deps;
+  const { sendRequest, transport, channelName, timeoutMs, retryTimeoutMs, onSignedIn, onSignedOut } = deps;
   let current: AccessToken | undefined;
   /** Undefined while a user is signed in, and until the client knows whether one is. */
   let signedOutReason: SignedOutReason | undefined;
@@ -56,7 +57,7 @@ export function makeSession(deps: SessionDeps) {
     lifetime = new AbortController();
   };
 
-  const tabs = makeTabSync(channelName, (message) => {
+  const receive = (message: TabMessage): void => {
     if (message.kind === 'signed_in') {
       if (signedOutReason === undefined) return;
       signedOutReason = undefined; // the refresh below finds out which user signed in
@@ -65,12 +66,16 @@ export function makeSession(deps: SessionDeps) {
       if (message.kind === 'signed_out') endSession(message.reason);
       else if (message.accessToken.requestedAtMs > current.requestedAtMs) current = message.accessToken;
     }
-  });
+  };
+  // A live tab needs one request. The other half of the time remains for the request of this tab.
+  const lockTimeoutMs = Math.min(timeoutMs, retryTimeoutMs / 2);
+  const tabs = makeTabSync({ channelName, lockTimeoutMs, onMessage: receive });
 
-  /** Stores the refresh token before the access token is used, so that a crash cannot lose it. */
-  const accept = async (body: ResponseBody, requestedAtMs: number, signal: AbortSignal): Promise<AccessToken> => {
+  /** Stores the refresh token before the access token is used, so that a crash cannot lose it. `sent`: of a refresh. */
+  const accept = async (body: ResponseBody, requestedAtMs: number, signal: AbortSignal, sent?: string) => {
     const received = parseAccessToken(body, requestedAtMs);
-    await transport.store(body);
+    const isStored = await transport.store(body, sent);
+    if (!isStored) throw new KeyturnError('superseded'); // a newer token is stored: try again with it
     throwIfAborted(signal);
     current = received;
     signedOutReason = throttled = undefined;
@@ -108,7 +113,8 @@ export function makeSession(deps: SessionDeps) {
       throw signedOutError('logged_out');
     }
     try {
-      const received = await accept(await transport.send('/refresh', credential, signal), requestedAtMs, signal);
+      const response = await transport.send('/refresh', credential, signal);
+      const received = await accept(response, requestedAtMs, signal, credential);
       tabs.broadcast({ kind: 'refreshed', sessionId: received.sessionId, accessToken: received });
       return received;
     } catch (error) {

@@ -21,8 +21,11 @@ export interface TokenTransport {
   /** Returns undefined if no user is signed in. @throws KeyturnError */
   read(): Promise<string | undefined>;
   send(path: '/refresh' | '/logout', credential: string, signal?: AbortSignal): Promise<ResponseBody>;
-  /** Stores the credential of a login or refresh response. */
-  store(body: ResponseBody): Promise<void>;
+  /**
+   * Stores the credential of a login or refresh response. After a refresh with the credential `sent`, returns false and stores
+   * nothing if another tab has replaced or removed it: the response is then older than what is stored.
+   */
+  store(body: ResponseBody, sent?: string): Promise<boolean>;
   /** Removes a rejected credential. Returns false, and removes nothing, if another one has replaced it. */
   removeRejected(credential: string): Promise<boolean>;
   /** Returns the credential and removes it, without a request to the service. */
@@ -46,9 +49,12 @@ export function makeBodyTransport(storage: TokenStorage, sendRequest: SendReques
     sharesCookie: false,
     read,
     send: (path, credential, signal) => sendRequest(path, { body: { refresh_token: credential }, signal }),
-    async store({ refresh_token: token }) {
+    async store({ refresh_token: token }, sent) {
       if (typeof token !== 'string') throw new KeyturnError('invalid_response');
+      const stored = sent === undefined ? undefined : await read();
+      if (sent !== undefined && stored !== sent && stored !== token) return false;
       await callStorage(() => storage.set(token));
+      return true;
     },
     async removeRejected(credential) {
       const isUnchanged = (await read()) === credential;
@@ -91,6 +97,7 @@ export function makeCookieTransport(sendRequest: SendRequest): TokenTransport {
     },
     async store({ csrf_token: token }) {
       if (typeof token === 'string') csrfToken = token;
+      return true;
     },
     async removeRejected() {
       csrfToken = undefined;

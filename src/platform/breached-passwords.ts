@@ -25,6 +25,8 @@ export function makeBreachLookup(
 
 async function fetchSuffixes(url: string, timeoutMs: number): Promise<Set<string>> {
   const response = await fetch(url, {
+    // Another address could learn the digits and answer for the configured service. The status of a redirect is an error below.
+    redirect: 'manual',
     headers: { 'Add-Padding': 'true', 'User-Agent': 'keyturn' },
     signal: AbortSignal.timeout(timeoutMs),
   });

@@ -35,7 +35,7 @@ export interface LineFile {
   close(): Promise<void>;
 }
 
-/** @throws StartupError if the file cannot be read, or is not a regular file */
+/** @throws StartupError if the file cannot be read, is not a regular file, or is not UTF-8 */
 export async function openLineFile(path: string): Promise<LineFile> {
   // O_NONBLOCK, because opening a pipe waits for a writer.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
@@ -52,6 +52,10 @@ export async function openLineFile(path: string): Promise<LineFile> {
       `${path} is not a regular file. Write the data to a file, so that the import can be resumed.`,
     );
   }
+  if (await isUtf16(file)) {
+    await file.close();
+    throw new StartupError(`${path} is UTF-16. Convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8`);
+  }
   const initialState = await stateOf();
   return {
     size: stats.size,
@@ -60,6 +64,13 @@ export async function openLineFile(path: string): Promise<LineFile> {
     isUnchanged: async () => (await stateOf()) === initialState,
     close: () => file.close(),
   };
+}
+
+/** Whether the file starts with a byte order mark of UTF-16, which `>` writes in Windows PowerShell, or an ASCII character in UTF-16. */
+async function isUtf16(file: FileHandle): Promise<boolean> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
+  const start = buffer.toString('hex', 0, bytesRead);
+  return /^(fffe|feff|..00|00..)$/.test(start);
 }
 
 async function digestOf(file: FileHandle): Promise<Uint8Array<ArrayBuffer>> {

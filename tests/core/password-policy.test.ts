@@ -9,9 +9,9 @@ import {
   loadBlocklist,
   makePasswordPolicy,
   maxPasswordLength,
-  normalizePassword,
   type PasswordPolicy,
 } from '../../src/core/users/password-policy.ts';
+import { normalizePassword } from '../../src/platform/password-hashing/normalize-password.ts';
 import { makeBreachLookup } from '../../src/platform/breached-passwords.ts';
 
 const ada = { email: 'ada.lovelace+keys@example.com', displayName: 'Ada Lovelace' };

@@ -1,7 +1,8 @@
 // Invariants 13 to 15: no timing of rotations hides reuse, and clients that refresh often keep their session.
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { startApp, type TestApp } from '../harness.ts';
+import { postForm } from '../support/oauth.ts';
 import { generationOf, granted, refreshTimes, rejectionReason } from '../support/refresh-tokens.ts';
 import { atOnce } from '../support/workers.ts';
 
@@ -140,4 +141,89 @@ test('200 requests from 200 addresses do not prevent the detection of an older t
   const responses = await atOnce(200, () => refreshFrom(freshAddress(), latest));
   expect(responses.map(({ status }) => status)).toEqual(Array(200).fill(200));
   expect(rejectionReason(await refreshFrom(freshAddress(), stolen))).toBe('reused');
+});
+
+/** Ways to present a refresh token, and the reason or code with which it is refused. */
+const presentations: [string, (ip: string, token: string) => Promise<unknown>][] = [
+  ['/refresh', async (ip, token) => rejectionReason(await refreshFrom(ip, token))],
+  [
+    '/token',
+    async (ip, token) => {
+      const form = { grant_type: 'refresh_token', refresh_token: token };
+      return (await postForm(app, '/token', form, { 'x-forwarded-for': ip })).body.error;
+    },
+  ],
+  [
+    '/token with a scope that was not granted',
+    async (ip, token) => {
+      const form = { grant_type: 'refresh_token', refresh_token: token, scope: 'nothing:granted' };
+      return (await postForm(app, '/token', form, { 'x-forwarded-for': ip })).body.error;
+    },
+  ],
+];
+
+describe('a thief who refreshes every 2.5 seconds from the address of the owner', () => {
+  const rhythmSeconds = 2.5;
+
+  /** Steals a token and refreshes `times` times with the latest one. Then 2.5 seconds pass. */
+  async function steal(times: number) {
+    const { refresh_token: stolen, session_id: id, user } = await app.register();
+    const ip = freshAddress();
+    let latest = stolen;
+    for (let refreshes = 0; refreshes < times; refreshes += 1) {
+      latest = granted(await refreshFrom(ip, latest));
+      await app.db.sessions.age(rhythmSeconds, id);
+    }
+    return { id, user, ip, stolen, latest };
+  }
+
+  test.each([12, 13, 66])(
+    "ends the session at the owner's next refresh, after %i refreshes (invariant 13)",
+    async (times) => {
+      const { id, user, ip, stolen, latest } = await steal(times);
+      expect(generationOf(latest)).toBeGreaterThanOrEqual(8);
+      expect(rejectionReason(await refreshFrom(ip, stolen))).toBe('reused');
+      expect(rejectionReason(await refreshFrom(ip, latest))).toBe('revoked');
+      expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
+      const userId = user.id;
+      expect(await app.db.audit.refreshesOf(id)).toEqual([
+        { type: 'refresh_token.reused', outcome: 'failure', userId, ip },
+        { type: 'refresh_token.refused', outcome: 'failure', userId, ip },
+      ]);
+    },
+  );
+
+  test('gives the owner the current token until the grace period of the stolen one has ended', async () => {
+    const { id, ip, stolen, latest } = await steal(11);
+    expect(granted(await refreshFrom(ip, stolen))).toBe(latest);
+    await app.db.sessions.age(rhythmSeconds, id);
+    expect(rejectionReason(await refreshFrom(ip, stolen))).toBe('reused');
+  });
+
+  test.each(presentations)('is detected at %s', async (_path, present) => {
+    const { id, ip, stolen } = await steal(20);
+    expect(['reused', 'invalid_grant']).toContain(await present(ip, stolen));
+    expect((await app.db.sessions.get(id)).revokedReason).toBe('reuse_detected');
+  });
+});
+
+test('the tokens of an ended session write one audit event, whichever endpoint they are presented to', async () => {
+  const { refresh_token: first, session_id: id } = await app.register();
+  const tokens = await refreshTimes(clientAt(freshAddress()), first, 8);
+  await app.db.sessions.age(gracePeriodSeconds, id);
+  expect(rejectionReason(await refreshFrom(freshAddress(), first))).toBe('reused');
+  const endpoints = ['/refresh', '/token', '/logout', '/revoke'];
+  await atOnce(80, (index) => {
+    const token = tokens[index % tokens.length] ?? '';
+    const headers = { 'x-forwarded-for': freshAddress() };
+    const path = endpoints[index % endpoints.length] ?? '';
+    if (path === '/token') return postForm(app, path, { grant_type: 'refresh_token', refresh_token: token }, headers);
+    if (path === '/revoke') return postForm(app, path, { token }, headers);
+    return app.call('post', path, { body: { refresh_token: token }, headers });
+  });
+  const events = await app.db.audit.types({ session_id: id });
+  expect(events.filter((type) => type !== 'account.registered')).toEqual([
+    'refresh_token.reused',
+    'refresh_token.refused',
+  ]);
 });

@@ -13,11 +13,16 @@ const sha1 = createHash('sha1').update(breached).digest('hex').toUpperCase();
 let ranges: Server;
 let lookups: string[];
 let status: number;
+let redirectsTo: string | undefined;
 let app: TestApp;
 
 beforeAll(async () => {
   ranges = createServer((req, res) => {
     lookups.push(`${req.method} ${req.url}`);
+    if (redirectsTo !== undefined) {
+      res.writeHead(307, { location: redirectsTo }).end();
+      return;
+    }
     const lines = [`${'0'.repeat(35)}:0`, `${sha1.slice(5)}:42`];
     res.writeHead(status).end(lines.join('\r\n'));
   }).listen(0, '127.0.0.1');
@@ -27,6 +32,7 @@ beforeAll(async () => {
 beforeEach(() => {
   lookups = [];
   status = 200;
+  redirectsTo = undefined;
 });
 afterAll(async () => {
   await app.close();
@@ -60,6 +66,12 @@ test('a login looks nothing up', async () => {
   lookups = [];
   expect((await app.login(email)).status).toBe(200);
   expect(lookups).toEqual([]);
+});
+
+test('a lookup does not follow a redirect', async () => {
+  redirectsTo = '/elsewhere';
+  expect((await register(breached)).status).toBe(201);
+  expect(lookups).toEqual([`GET /range/${sha1.slice(0, 5)}`]);
 });
 
 test('a registration succeeds if the lookup fails or is unavailable', async () => {

@@ -301,6 +301,20 @@ describe('Auth0', () => {
     expect(run.stderr + JSON.stringify(run.skipped)).not.toContain(secret);
   });
 
+  test.each(['\n', '\r\n', '\r'])(
+    'an Auth0 file can have the line break %j, also at the border of a chunk',
+    async (lineBreak) => {
+      const [first = '', second = ''] = lines(user('a'), user('b'));
+      for (const padding of [0, 1, 2]) {
+        const long = first.padEnd(65_536 - padding - lineBreak.length);
+        const text = [long, second, '{"email":', second].join(lineBreak);
+        const run = await convert('auth0.js', { 'hashes.ndjson': text });
+        expect([run.code, emails(run)]).toEqual([3, ['a@x.example', 'b@x.example', 'b@x.example']]);
+        expect(run.skipped).toMatchObject([{ line: 3 }]);
+      }
+    },
+  );
+
   test('an Auth0 file whose last line is cut off leaves no output', async () => {
     const [first = ''] = lines(user('a'));
     const run = await convert('auth0.js', { 'hashes.ndjson': `${first}\n${first.slice(0, -3)}` });
@@ -381,12 +395,14 @@ describe('input files', () => {
   const text = JSON.stringify([django({ first_name: 'Zoë 😀' })], null, 2);
   const utf16be = (content: string) => Buffer.from(content, 'utf16le').swap16();
 
-  test('an export can be UTF-8 or, with a byte order mark, UTF-16', async () => {
+  test('an export can be UTF-8 or UTF-16, with or without a byte order mark', async () => {
     const files = [
       text,
       `\ufeff${text}`,
       Buffer.from(`\ufeff${text}`, 'utf16le'),
       utf16be(`\ufeff${text}`),
+      Buffer.from(text, 'utf16le'),
+      utf16be(`\r\n${text}`),
       ` \r\n\r\n${text.replaceAll('\n', '\r\n')}\r\n`,
     ];
     for (const file of files) {
@@ -397,15 +413,14 @@ describe('input files', () => {
 
   test('an export in another encoding fails with one sentence', async () => {
     const files = [
-      Buffer.from(text, 'utf16le'),
-      utf16be(text),
       Buffer.from(text.replace(' 😀', ''), 'latin1'),
+      Buffer.from([0xff, 0xfe, 0, 0, 0x5b, 0, 0, 0]),
       Buffer.concat([Buffer.from('\ufeff', 'utf16le'), Buffer.from([0, 0]), Buffer.from(text, 'utf16le')]),
       Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]),
       Buffer.from(text).subarray(0, Buffer.byteLength(text.slice(0, text.indexOf('ë') + 1)) - 1),
       Buffer.from(`\ufeff${text}`, 'utf16le').subarray(0, -1),
     ];
-    const sentence = 'users.json is not text in UTF-8 or in UTF-16 with a byte order mark.';
+    const sentence = 'users.json is not text in UTF-8 or UTF-16.';
     for (const file of files)
       expect(await convert('django.js', { 'users.json': file })).toMatchObject(failure(sentence));
   });

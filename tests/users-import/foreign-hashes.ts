@@ -19,6 +19,7 @@ export const foreignHashes: Brought[] = [
     madeBy: 'argon2-cffi 25.1.0, PasswordHasher().hash(password)',
     password,
     hash: '$argon2id$v=19$m=65536,t=3,p=4$CrMlpeHCgl2HkrjEUO8gHg$Z/3zA2CXpuDnhEZHd8QHoM7IhUPqvCFDf1QrUElhBsQ',
+    stored: 'argon2$argon2id$v=19$m=65536,t=3,p=4$CrMlpeHCgl2HkrjEUO8gHg$Z/3zA2CXpuDnhEZHd8QHoM7IhUPqvCFDf1QrUElhBsQ',
   },
   {
     madeBy: 'bcrypt 5.0.0 of PyPI, hashpw(password, gensalt(10))',
@@ -80,8 +81,6 @@ export const foreignHashes: Brought[] = [
     madeBy: 'Django 5.2.19, make_password(password, hasher="argon2")',
     password,
     hash: 'argon2$argon2id$v=19$m=102400,t=2,p=8$RXBzOFBjdEVaT2x6Njk3aHhKUXFReA$QPgkmDE5ZRMuR1OB0T8xlkg1Aex/w9ttLCLfYyhwcbE',
-    stored:
-      '$argon2id$v=19$m=102400,t=2,p=8$RXBzOFBjdEVaT2x6Njk3aHhKUXFReA$QPgkmDE5ZRMuR1OB0T8xlkg1Aex/w9ttLCLfYyhwcbE',
   },
   {
     madeBy: 'Django 5.2.19, make_password(password, hasher="bcrypt_sha256")',
@@ -130,5 +129,38 @@ export const foreignHashes: Brought[] = [
     madeBy: 'Keycloak 26.0.7, Argon2PasswordHashProvider',
     password,
     hash: '$argon2id$v=19$m=7168,t=5,p=5$VBYK/rXahuZ37UEon11+sg$ZGgWs9K50piyyH1m5SThGwr0DAf0Wky88UYu6FudXPU',
+    stored: 'argon2$argon2id$v=19$m=7168,t=5,p=5$VBYK/rXahuZ37UEon11+sg$ZGgWs9K50piyyH1m5SThGwr0DAf0Wky88UYu6FudXPU',
+  },
+  // The examples of Spring Security's reference documentation, section "Password Storage".
+  {
+    madeBy: 'Spring Security, {bcrypt}',
+    password: 'password',
+    hash: '{bcrypt}$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG',
+    stored: '$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG',
+  },
+  {
+    madeBy: 'Spring Security, {pbkdf2}',
+    password: 'password',
+    hash: '{pbkdf2}5d923b44a6d129f3ddf3e3c8d29412723dcbde72445e8ef6bf3b508fbf17fa4ed4d6b99ca763d8dc',
+    stored: '$pbkdf2-sha1$i=185000$XZI7RKbRKfM$3fPjyNKUEnI9y95yRF6O9r87UI+/F/pO1Na5nKdj2Nw',
+  },
+  {
+    madeBy: 'Spring Security, {scrypt}',
+    password: 'password',
+    hash: '{scrypt}$e0801$8bWJaSu2IKSn9Z9kM+TPXfOc/9bdYSrN1oD9qfVThWEwdRTnO7re7Ei+fUZRJ68k9lTyuTeUp4of4g24hHnazw==$OAOec05+bXxvuu/1qZ6NUR+xQYvYv7BeL1QxwRpY5Pc=',
+    stored:
+      '$scrypt$ln=14,r=8,p=1$8bWJaSu2IKSn9Z9kM+TPXfOc/9bdYSrN1oD9qfVThWEwdRTnO7re7Ei+fUZRJ68k9lTyuTeUp4of4g24hHnazw$OAOec05+bXxvuu/1qZ6NUR+xQYvYv7BeL1QxwRpY5Pc',
+  },
+  {
+    madeBy: 'Keycloak 26.0.7, Argon2PasswordHashProvider, with the prefix of Spring Security',
+    password,
+    hash: '{argon2}$argon2id$v=19$m=7168,t=5,p=5$VBYK/rXahuZ37UEon11+sg$ZGgWs9K50piyyH1m5SThGwr0DAf0Wky88UYu6FudXPU',
+    stored: 'argon2$argon2id$v=19$m=7168,t=5,p=5$VBYK/rXahuZ37UEon11+sg$ZGgWs9K50piyyH1m5SThGwr0DAf0Wky88UYu6FudXPU',
+  },
+  {
+    madeBy: 'passlib, pbkdf2_sha1, the example of its tests',
+    password: 'password',
+    hash: '$pbkdf2$1212$OB.dtnSEXZK8U5cgxU/GYQ$y5LKPOplRmok7CZp/aqVDVg8zGI',
+    stored: '$pbkdf2-sha1$i=1212$OB+dtnSEXZK8U5cgxU/GYQ$y5LKPOplRmok7CZp/aqVDVg8zGI',
   },
 ];

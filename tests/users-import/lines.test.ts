@@ -213,6 +213,23 @@ describe('a file', () => {
     expect(await harness.rows('SELECT FROM users WHERE email = ANY($1)', emails)).toHaveLength(40);
   });
 
+  test('in UTF-16 is refused in one sentence, and nothing is imported', async () => {
+    const one = user();
+    const path = join(harness.folder, 'utf-16.ndjson');
+    const line = `${JSON.stringify(one)}\n`;
+    const utf16 = (text: string) => Buffer.from(text, 'utf16le');
+    for (const bytes of [utf16(`\ufeff${line}`), utf16(line), utf16(`\ufeff${line}`).swap16(), utf16(line).swap16()]) {
+      await writeFile(path, bytes);
+      expect(await harness.run(path)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `Error: ${path} is UTF-16. Convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8\n`,
+      });
+    }
+    await writeFile(path, line);
+    expect(await harness.run(path)).toMatchObject({ code: 0 });
+  });
+
   test('without lines is imported', async () => {
     expect(await harness.run(await harness.write())).toEqual({
       code: 0,

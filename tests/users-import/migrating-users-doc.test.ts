@@ -187,7 +187,7 @@ test('the example line can be imported, and every documented hash format has a t
   expect(await harness.run(await harness.write(line))).toMatchObject({ code: 0 });
   const forms = [...page.matchAll(/^\| (`[^|]+`[^|]*?) +\| [^|]+\|$/gm)]
     .flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]*\$[^`]*)`/g)])
-    .map(([, form = '']) => /^\$?[\w-]+\$+(v=\d+|ln=|i=|2b)?/.exec(form)?.[0] ?? form);
+    .map(([, form = '']) => /^(?:\{\w+\})?\$?[\w-]+\$+(v=\d+|ln=|i=|2b)?/.exec(form)?.[0] ?? form);
   expect(forms.length).toBeGreaterThan(10);
   const known = foreignHashes.filter(({ hash }) => parseHash(hash)).map(({ hash }) => hash);
   const isShown = (form: string) => known.some((hash) => hash.startsWith(form));

@@ -26,10 +26,13 @@ function fail(context: z.RefinementCtx, message: string): never {
   return z.NEVER;
 }
 
-/** An empty hash is accepted like null, because exports write accounts without a password either way. */
+/**
+ * An empty hash is accepted like null, because exports write accounts without a password either way. Columns of a fixed width are
+ * padded with spaces.
+ */
 const PasswordHash = z.string().transform((text, context) => {
   if (text === '') return null;
-  const hash = parseHash(text);
+  const hash = parseHash(text.trim());
   if (!hash) return fail(context, 'must be an Argon2, bcrypt, scrypt or PBKDF2 hash in a supported format');
   return hash.costError === undefined ? hash.stored : fail(context, hash.costError);
 });

@@ -4,7 +4,6 @@ import type { Principal } from '../authorization/principal.ts';
 import { requireLive } from '../authorization/rules.ts';
 import type { RequestInfo } from '../request-info.ts';
 import type { CheckPassword } from './check-password.ts';
-import { normalizePassword } from './password-policy.ts';
 import { InvalidCredentials } from './users.errors.ts';
 import { findPrincipalPassword, type PasswordAccount } from './users.sql.ts';
 
@@ -30,7 +29,7 @@ export const makeConfirmPassword =
   async (principal, password, request) => {
     const account = requireLive(await findPrincipalPassword(db, principal));
     return checkPassword(account.email, request, async () => {
-      if (await hasher.verify(account.passwordHash, normalizePassword(password), request.signal)) return { account };
+      if (await hasher.verify(account.passwordHash, password, request.signal)) return { account };
       const { userId } = principal;
       return {
         refused: { type: 'password.checked', outcome: 'failure', reason: 'wrong_password', actor: principal, userId },

@@ -5,7 +5,7 @@ import { randomSecret } from '../../lib/secrets.ts';
 import type { Hasher } from '../../platform/password-hashing/password-hasher.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { ValidationFailed } from '../errors.ts';
-import { normalizePassword, type PasswordContext, type PasswordPolicy } from './password-policy.ts';
+import { type PasswordContext, type PasswordPolicy } from './password-policy.ts';
 import { whenText } from './user.ts';
 
 export interface NewPasswordInput {
@@ -26,7 +26,7 @@ export const makeHashNewPassword =
     const violations = await policy.check(password, context);
     if (violations.length > 0)
       throw new ValidationFailed(violations.map((message): FieldError => ({ path: field, message })));
-    return hasher.hash(normalizePassword(password), signal);
+    return hasher.hash(password, signal);
   };
 
 /**

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { StartupError } from '../../lib/errors.ts';
 import { countCodePoints } from '../../lib/text.ts';
+import { normalizePassword } from '../../platform/password-hashing/normalize-password.ts';
 
 export interface PasswordPolicy {
   /** Returns one sentence for the user per violation, none of which repeats the password. Without `context`, ignores the account. */
@@ -20,14 +21,6 @@ export const minPasswordLength = 8;
 export const maxPasswordLength = 128;
 
 const builtInList = new URL('../../../data/common-passwords.txt', import.meta.url);
-
-/**
- * NIST SP 800-63B-4 section 3.1.1.2: "Verifiers SHALL verify the entire submitted password (e.g., not truncate it)."
- * NFC makes a password match that was typed on another system. NFKC would also merge different passwords, such as `ﬁ` and `fi`.
- */
-export function normalizePassword(password: string): string {
-  return password.normalize('NFC');
-}
 
 export function makePasswordPolicy(deps: {
   minLength: number;

@@ -6,7 +6,6 @@ import { type CreatedSession, type CreateSession, replaceSession } from '../../c
 import type { IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import type { CheckPassword } from '../../core/users/check-password.ts';
 import type { EmailAddress } from '../../core/users/email-address.ts';
-import { normalizePassword } from '../../core/users/password-policy.ts';
 import { EmailNotVerified, InvalidCredentials } from '../../core/users/users.errors.ts';
 import { replacePasswordHash } from '../../core/users/new-password.ts';
 import { type Credentials, findCredentials } from '../../core/users/users.sql.ts';
@@ -50,9 +49,9 @@ export const makeLogin = (deps: LoginDeps): Login => {
 
   const logIn: Login = async (attempt, request) => {
     tokens.requireKey();
-    const password = normalizePassword(attempt.password);
+    const { email, password } = attempt;
     for (let tries = 0; tries < maxTries; tries += 1) {
-      const user = await verifyPassword(deps, attempt.email, password, request);
+      const user = await verifyPassword(deps, email, password, request);
       await requireVerifiedEmail(deps, user, request);
       await requireHeldScope(deps, user, attempt, request);
       const isWeak = hasher.needsRehash(user.passwordHash, password);

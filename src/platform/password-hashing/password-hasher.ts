@@ -3,6 +3,7 @@ import { randomSecret } from '../../lib/secrets.ts';
 import { toBase64 } from './hash-format.ts';
 import { parseHash } from './hash-formats.ts';
 import { type HashQueueConfig, makeHashQueue } from './hash-queue.ts';
+import { normalizePassword, passwordForms } from './normalize-password.ts';
 
 export interface HasherConfig extends HashQueueConfig {
   memoryKib: number;
@@ -10,11 +11,14 @@ export interface HasherConfig extends HashQueueConfig {
   parallelism: number;
 }
 
-/** `signal` aborts the wait in the queue. */
+/** Passwords are given as they were typed. `signal` aborts the wait in the queue. */
 export interface Hasher {
-  /** Returns an Argon2id hash as a PHC string, with a random salt. @throws Overloaded, or the reason of `signal` */
+  /** Returns an Argon2id hash of the normalized password as a PHC string, with a random salt. @throws Overloaded, or the reason of `signal` */
   hash(password: string, signal: AbortSignal): Promise<string>;
-  /** Whether a password matches a hash. No password matches a hash in an unsupported format. @throws like `hash` */
+  /**
+   * Whether a password matches a hash. No password matches a hash in an unsupported format. Other systems may not have normalized
+   * the password, so an imported hash is compared with each of its forms. @throws like `hash`
+   */
   verify(hash: string, password: string, signal: AbortSignal): Promise<boolean>;
   /** Takes the same time as `verify` and never matches, so that unknown accounts cannot be recognized. @throws like `hash` */
   verifyDecoy(password: string, signal: AbortSignal): Promise<false>;
@@ -23,6 +27,8 @@ export interface Hasher {
   queue: () => { running: number; waiting: number };
 }
 
+/** A hash of this service. The import marks the same form of other systems with a prefix. */
+const isOwn = (hash: string) => hash.startsWith('$argon2id$');
 const argon2idParameters = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
 const isBcrypt = (hash: string) => /^\$2[aby]\$/.test(hash);
 /** `Algorithm.Argon2id`, an ambient const enum, which cannot be imported. */
@@ -41,21 +47,24 @@ export function makeHasher(config: HasherConfig, onWait: (seconds: number) => vo
   const parameters = `m=${memoryKib},t=${iterations},p=${parallelism}`;
   const decoy = `$argon2id$v=19$${parameters}$${toBase64(randomSecret(16))}$${toBase64(randomSecret(32))}`;
   const verifyDecoy = async (password: string, signal: AbortSignal): Promise<false> => {
-    await queue.run(signal, () => argon2Verify(decoy, password));
+    await queue.run(signal, () => argon2Verify(decoy, normalizePassword(password)));
     return false;
   };
 
   return {
     queue: queue.size,
-    hash: (password, signal) => queue.run(signal, () => argon2Hash(password, options)),
+    hash: (password, signal) => queue.run(signal, () => argon2Hash(normalizePassword(password), options)),
     async verify(hash, password, signal) {
       const parsed = parseHash(hash);
-      return parsed ? queue.run(signal, () => parsed.matches(password)) : verifyDecoy(password, signal);
+      if (!parsed) return verifyDecoy(password, signal);
+      for (const form of isOwn(hash) ? [normalizePassword(password)] : passwordForms(password))
+        if (await queue.run(signal, () => parsed.matches(form))) return true;
+      return false;
     },
     verifyDecoy,
     needsRehash(hash, password) {
       // bcrypt ignores the bytes after the 72nd, so the user may have typed another password. Its hash would reject the right one.
-      if (isBcrypt(hash) && Buffer.byteLength(password) > 72) return false;
+      if (isBcrypt(hash) && passwordForms(password).some((form) => Buffer.byteLength(form) > 72)) return false;
       const [, m, t, p] = argon2idParameters.exec(hash) ?? [];
       return !(Number(m) >= memoryKib && Number(t) >= iterations && Number(p) >= parallelism);
     },

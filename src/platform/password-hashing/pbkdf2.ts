@@ -48,13 +48,23 @@ const django: HashFormat = {
   parse: (digest, iterations, salt, hash) => parse(digest, iterations, Buffer.from(salt), fromBase64(hash, hashLength)),
 };
 
-/** Base64 with `.` instead of `+`. */
+/** Base64 with `.` instead of `+`. Without a digest, it is SHA-1. */
 const passlib: HashFormat = {
-  pattern: /^\$pbkdf2-(sha256|sha512)\$(\d{1,10})\$([\w./]+)\$([\w./]+)$/,
-  parse(digest, iterations, ...texts) {
+  pattern: /^\$pbkdf2(?:-(sha256|sha512))?\$(\d{1,10})\$([\w./]+)\$([\w./]+)$/,
+  parse(digest = 'sha1', iterations, ...texts) {
     const [salt = '', hash = ''] = texts.map((text) => text.replaceAll('.', '+'));
     return parse(digest, iterations, fromBase64(salt, saltLength), fromBase64(hash, hashLength));
   },
 };
 
-export const pbkdf2Formats: readonly HashFormat[] = [phc, django, passlib];
+/** Spring Security's hexadecimal salt and hash, with the parameters that `PasswordEncoderFactories` gives each id. */
+const spring: HashFormat = {
+  pattern: /^\{(?:pbkdf2\}([\da-fA-F]{80})|pbkdf2@SpringSecurity_v5_8\}([\da-fA-F]{96}))$/,
+  parse(before58, since58) {
+    const bytes = Buffer.from(before58 ?? since58 ?? '', 'hex');
+    const [salt, hash] = [bytes.subarray(0, -32), bytes.subarray(-32)];
+    return before58 === undefined ? parse('sha256', '310000', salt, hash) : parse('sha1', '185000', salt, hash);
+  },
+};
+
+export const pbkdf2Formats: readonly HashFormat[] = [phc, django, passlib, spring];

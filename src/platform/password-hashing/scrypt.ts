@@ -55,6 +55,18 @@ const django: HashFormat = {
     parsePlain(costOf(Math.log2(Number(n)), r, p), Buffer.from(salt), fromBase64(hash, hashLength)),
 };
 
+/** Spring Security's form. Its first part contains the parameters: 16 bits of the logarithm of N and 8 bits each of r and p. */
+const spring: HashFormat = {
+  pattern: /^\{scrypt(?:@\w+)?\}\$([\da-f]{5,8})\$([^$]+)\$([^$]+)$/,
+  parse(parameters, salt, hash) {
+    const [ln, r, p] = [parameters.slice(0, -4), parameters.slice(-4, -2), parameters.slice(-2)].map((hex) =>
+      Number.parseInt(hex, 16),
+    );
+    const cost = { ln: ln ?? NaN, r: r ?? NaN, p: p ?? NaN };
+    return parsePlain(cost, fromBase64(salt, saltLength), fromBase64(hash, hashLength));
+  },
+};
+
 /**
  * Firebase encrypts the signer key of the project with the derived key; the ciphertext is the hash (https://github.com/firebase/scrypt).
  * The text has the format of Supabase, which contains the parameters of the project.
@@ -81,4 +93,4 @@ const firebase: HashFormat = {
   },
 };
 
-export const scryptFormats: readonly HashFormat[] = [phc, django, firebase];
+export const scryptFormats: readonly HashFormat[] = [phc, django, spring, firebase];
