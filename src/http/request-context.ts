@@ -39,7 +39,7 @@ export class RequestContext implements RequestInfo {
     // A trusted proxy can send anything as the address, and a closed socket has none.
     this.ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? unknownAddress;
     this.network = networkOf(this.ip);
-    this.userAgent = req.headers['user-agent']?.slice(0, 256) ?? null;
+    this.userAgent = req.headers['user-agent']?.slice(0, 256) || null;
     this.#req = req;
     this.#res = res;
   }
