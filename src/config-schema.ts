@@ -6,6 +6,7 @@ import {
   choice,
   duration,
   durationOrOff,
+  headerNames,
   integer,
   mailbox,
   masterKeys,
@@ -31,6 +32,7 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
   return z.object({
     HOST: z.string().default('0.0.0.0'),
     PORT: integer(3000, 0, 65_535),
+    METRICS_HOST: z.string().default('127.0.0.1'),
     METRICS_PORT: integer(9464, 0, 65_535),
     ISSUER: publicUrl,
     AUDIENCE: audience.optional(),
@@ -71,8 +73,10 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
     RATE_LIMIT_MAIL: rate('10/15m'),
     RATE_LIMIT_DEFAULT: rate('600/1m'),
     AUDIT_RETENTION: durationOrOff('400d', '30d', '3650d'),
-    CORS_ORIGINS: origins.optional(),
+    CORS_ORIGINS: origins(mode).optional(),
+    CORS_ALLOWED_HEADERS: headerNames.optional(),
     COOKIE_SAMESITE: choice('lax', 'strict', 'none').default('lax'),
+    COOKIE_PARTITIONED: choice('on', 'off').default('off'),
     TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
     LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
     LOG_FORMAT: choice('json', 'pretty').default(development ? 'pretty' : 'json'),
@@ -122,7 +126,9 @@ export const auditedNames = [
   'RATE_LIMIT_DEFAULT',
   'AUDIT_RETENTION',
   'CORS_ORIGINS',
+  'CORS_ALLOWED_HEADERS',
   'COOKIE_SAMESITE',
+  'COOKIE_PARTITIONED',
   'TRUST_PROXY',
 ] as const satisfies readonly (keyof Parsed)[];
 
@@ -151,6 +157,10 @@ export function combinationErrors(parsed: Parsed, poolThreads: number): string[]
   if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER.startsWith('http:'))
     errors.push(
       'COOKIE_SAMESITE=none requires an https ISSUER, because browsers accept such cookies only if they are Secure',
+    );
+  if (parsed.COOKIE_PARTITIONED === 'on' && parsed.COOKIE_SAMESITE !== 'none')
+    errors.push(
+      'COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none, because browsers send no other cookies to another site',
     );
   return errors;
 }

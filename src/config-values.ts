@@ -58,14 +58,47 @@ export const rate = (fallback: string) =>
       return z.NEVER;
     });
 
-const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+const namesOf = (text: string): string[] => text.split(',').map((name) => name.trim());
 
-/** Web origins exactly as browsers send them in `Origin` (RFC 6454 section 6.2). */
-export const origins = z
+/** Schemes whose pages browsers give the origin `null`, or none. */
+const schemesWithoutOrigin = ['about', 'blob', 'data', 'file', 'ftp', 'javascript', 'ws', 'wss'];
+
+/** An origin of a web view or a browser extension: `capacitor://localhost`, `moz-extension://<uuid>`. */
+const isAppOrigin = (text: string): boolean => {
+  const [, scheme = 'file'] = /^([a-z][a-z\d+.-]*):\/\/[\w.-]+(?::\d{1,5})?$/.exec(text) ?? [];
+  return !schemesWithoutOrigin.includes(scheme);
+};
+
+const isOrigin = (text: string): boolean =>
+  /^https?:/.test(text)
+    ? !text.includes('*') && URL.canParse(text) && new URL(text).origin === text
+    : isAppOrigin(text);
+
+/** Whether an origin can only be on the user's own device, so that no network can change its pages. */
+const isLoopback = (origin: string): boolean =>
+  /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(origin).hostname);
+
+/** Origins exactly as browsers send them in `Origin` (RFC 6454 section 6.2). */
+export const origins = (mode: 'production' | 'development') =>
+  z
+    .string()
+    .transform(namesOf)
+    .refine((list) => list.every(isOrigin), {
+      error:
+        'must be lowercase origins without a path, such as https://app.example.com or capacitor://localhost, separated by commas',
+      abort: true,
+    })
+    .refine((list) => mode === 'development' || !list.some((each) => each.startsWith('http:') && !isLoopback(each)), {
+      error:
+        'must be https origins in production, except on localhost, because anyone on the network can change http pages',
+    });
+
+/** Names of request headers (RFC 9110 section 5.1). */
+export const headerNames = z
   .string()
-  .transform((text) => text.split(',').map((origin) => origin.trim()))
-  .refine((list) => list.every(isOrigin), {
-    error: 'must be lowercase origins without a path, such as https://app.example.com, separated by commas',
+  .transform(namesOf)
+  .refine((list) => list.every((name) => /^[\w!#$%&'+.^`|~-]+$/.test(name)), {
+    error: 'must be names of headers, such as X-Tenant-Id, separated by commas',
   });
 
 export const url = (description: string, ...protocols: string[]) =>

@@ -45,6 +45,7 @@ function toConfig(mode: Mode, parsed: Parsed) {
   return {
     host: parsed.HOST,
     port: parsed.PORT,
+    metricsHost: parsed.METRICS_HOST,
     /** 0 disables metrics. */
     metricsPort: parsed.METRICS_PORT,
     issuer: parsed.ISSUER,
@@ -102,7 +103,9 @@ function toConfig(mode: Mode, parsed: Parsed) {
     /** Undefined: events are kept forever. */
     auditRetentionSeconds: parsed.AUDIT_RETENTION,
     corsOrigins: parsed.CORS_ORIGINS ?? [],
+    corsAllowedHeaders: parsed.CORS_ALLOWED_HEADERS ?? [],
     cookieSameSite: parsed.COOKIE_SAMESITE,
+    cookiePartitioned: parsed.COOKIE_PARTITIONED === 'on',
     trustProxy: parsed.TRUST_PROXY,
     logLevel: parsed.LOG_LEVEL,
     logPretty: parsed.LOG_FORMAT === 'pretty',

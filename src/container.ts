@@ -94,7 +94,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const ratchet = makeRatchet(masterKeys);
   const signAccessToken = makeSignAccessToken({ keyring, clock, issuer, audience, accessTtlSeconds });
   const accessTokenReader = { keyring, clock, issuer, audience, onUnknownKey: signingKeyWorker.reloadSoon };
-  const { corsOrigins, cookieSameSite } = config;
+  const { corsOrigins, cookieSameSite, cookiePartitioned } = config;
 
   metrics.watch({
     hashQueue: hasher.queue,
@@ -133,7 +133,14 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     outbox,
     ratchet,
     createSession: makeCreateSession({ ratchet, clock, refreshTtlSeconds, sessionTtlSeconds }),
-    tokenTransport: makeTokenTransport({ ratchet, masterKeys, baseUrl, corsOrigins, cookieSameSite }),
+    tokenTransport: makeTokenTransport({
+      ratchet,
+      masterKeys,
+      baseUrl,
+      corsOrigins,
+      cookieSameSite,
+      cookiePartitioned,
+    }),
     signAccessToken,
     tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds }),
     readAccessToken: makeReadAccessToken(accessTokenReader),

@@ -37,8 +37,9 @@ export async function startService(config: Config): Promise<Service> {
   const { express, container } = makeApp(deps);
   const { keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = container;
   const server = await listen(express, config.host, config.port, { log });
-  const { host, metricsPort } = config;
-  const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
+  const { metricsHost, metricsPort } = config;
+  const metricsServer =
+    metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, metricsHost, metricsPort, log);
   const stopping = new AbortController();
   let jobs: Pick<RunningJob, 'stop'> | undefined;
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {

@@ -33,6 +33,7 @@ test('the defaults are the documented ones', async () => {
   expect(await load()).toEqual({
     host: '0.0.0.0',
     port: 3000,
+    metricsHost: '127.0.0.1',
     metricsPort: 9464,
     issuer: 'https://auth.example.com',
     baseUrl: 'https://auth.example.com',
@@ -78,7 +79,9 @@ test('the defaults are the documented ones', async () => {
     auditedSettings: expect.objectContaining({ JWT_ALG: '"ES256"', ACCESS_TTL: '900' }),
     auditRetentionSeconds: 34_560_000,
     corsOrigins: [],
+    corsAllowedHeaders: [],
     cookieSameSite: 'lax',
+    cookiePartitioned: false,
     trustProxy: false,
     logLevel: 'info',
     logPretty: false,
@@ -172,9 +175,32 @@ describe('values', () => {
     ],
     [
       'CORS_ORIGINS',
-      'https://app.example.com, http://localhost:5173',
-      { corsOrigins: ['https://app.example.com', 'http://localhost:5173'] },
+      'https://app.example.com, http://localhost:5173,http://[::1]:8080, http://127.0.0.1:3000,http://tauri.localhost',
+      {
+        corsOrigins: [
+          'https://app.example.com',
+          'http://localhost:5173',
+          'http://[::1]:8080',
+          'http://127.0.0.1:3000',
+          'http://tauri.localhost',
+        ],
+      },
     ],
+    [
+      'CORS_ORIGINS',
+      'capacitor://localhost, ionic://localhost,tauri://localhost,chrome-extension://abcdefghijklmnopabcdefghijklmnop,com.example.app://home:80',
+      {
+        corsOrigins: [
+          'capacitor://localhost',
+          'ionic://localhost',
+          'tauri://localhost',
+          'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+          'com.example.app://home:80',
+        ],
+      },
+    ],
+    ['CORS_ALLOWED_HEADERS', 'X-Tenant-Id, x_app', { corsAllowedHeaders: ['X-Tenant-Id', 'x_app'] }],
+    ['METRICS_HOST', '0.0.0.0', { metricsHost: '0.0.0.0' }],
   ])('%s accepts %s', async (name, value, expected) => {
     expect(await load({ [name]: value })).toMatchObject(expected);
   });
@@ -213,8 +239,14 @@ describe('values', () => {
     ['RATE_LIMIT_DEFAULT', '0/1m|300|/1m|300/|300/0|300/2d|300/1m/1m|1.5/1m|-1/1m|300 / 1m'],
     [
       'CORS_ORIGINS',
-      '*|null|app.example.com|https://app.example.com/|https://APP.example.com|https://a.example:443|ftp://a|https://a.example,|https://*.a.example',
+      '*|null|app.example.com|https://app.example.com/|https://APP.example.com|https://a.example:443|ftp://a|https://a.example,|https://*.a.example|capacitor:|capacitor://|capacitor://localhost/|capacitor://*|capacitor://a b|file://localhost|data://a|javascript://a|Capacitor://localhost|//localhost|ionic:localhost',
     ],
+    [
+      'CORS_ORIGINS',
+      'http://app.example.com|https://app.example.com,http://10.0.0.1:8080|http://localhost.example.com',
+    ],
+    ['CORS_ALLOWED_HEADERS', '*|X-A,|X A|X-A;X-B|é'],
+    ['COOKIE_PARTITIONED', 'On|true|1'],
   ])('an invalid %s is reported by name', async (name, values) => {
     for (const value of values.split('|')) {
       const errors = await errorsOf({ [name]: value });
@@ -263,6 +295,19 @@ describe('combinations', () => {
       /COOKIE_SAMESITE=none requires an https ISSUER/,
     );
     expect((await load({ COOKIE_SAMESITE: 'none' })).cookieSameSite).toBe('none');
+  });
+
+  test('COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none', async () => {
+    expect(await errorsOf({ COOKIE_PARTITIONED: 'on' })).toEqual([
+      expect.stringMatching(/^COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none/),
+    ]);
+    const both = { COOKIE_PARTITIONED: 'on', COOKIE_SAMESITE: 'none' };
+    expect((await load(both)).cookiePartitioned).toBe(true);
+  });
+
+  test('development accepts http origins in CORS_ORIGINS', async () => {
+    const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, CORS_ORIGINS: 'http://10.0.2.2:5173' };
+    expect((await loadConfig('development', {}, environment)).corsOrigins).toEqual(['http://10.0.2.2:5173']);
   });
 
   test.each([undefined, 'optional', 'required'])(

@@ -40,7 +40,7 @@ export async function serveEndpoints(
     baseUrl: 'https://auth.example.com',
     trustProxy: false,
     metrics: { requestDone: () => {} },
-    corsOrigins: [],
+    cors: { origins: [], moreHeaders: [] },
     checkResponses: true,
     rateLimiter: makeRateLimiter({
       rateLimits: { login: noLimit, register: noLimit, refresh: noLimit, mail, default: noLimit },
