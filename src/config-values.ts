@@ -1,6 +1,7 @@
 // Types of environment variables: zod schemas that parse text. An error message completes the sentence "NAME must be…".
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { isLoopback, isOrigin } from './lib/network.ts';
 import { fromBase64Url } from './lib/secrets.ts';
 import type { Mailbox } from './platform/mailer.ts';
 
@@ -60,26 +61,8 @@ export const rate = (fallback: string) =>
 
 const namesOf = (text: string): string[] => text.split(',').map((name) => name.trim());
 
-/** Schemes whose pages browsers give the origin `null`, or none. */
-const schemesWithoutOrigin = ['about', 'blob', 'data', 'file', 'ftp', 'javascript', 'ws', 'wss'];
-
-/** An origin of a web view or a browser extension: `capacitor://localhost`, `moz-extension://<uuid>`. */
-const isAppOrigin = (text: string): boolean => {
-  const [, scheme = 'file'] = /^([a-z][a-z\d+.-]*):\/\/[\w.-]+(?::\d{1,5})?$/.exec(text) ?? [];
-  return !schemesWithoutOrigin.includes(scheme);
-};
-
-const isOrigin = (text: string): boolean =>
-  /^https?:/.test(text)
-    ? !text.includes('*') && URL.canParse(text) && new URL(text).origin === text
-    : isAppOrigin(text);
-
-/** Whether an origin can only be on the user's own device, so that no network can change its pages. */
-const isLoopback = (origin: string): boolean =>
-  /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(origin).hostname);
-
-/** Origins exactly as browsers send them in `Origin` (RFC 6454 section 6.2). */
-export const origins = (mode: 'production' | 'development') =>
+/** Origins exactly as browsers send them in `Origin` (RFC 6454 section 6.2). `anyHttp`: not only those of this machine. */
+export const origins = ({ anyHttp }: { anyHttp: boolean }) =>
   z
     .string()
     .transform(namesOf)
@@ -88,7 +71,7 @@ export const origins = (mode: 'production' | 'development') =>
         'must be lowercase origins without a path, such as https://app.example.com or capacitor://localhost, separated by commas',
       abort: true,
     })
-    .refine((list) => mode === 'development' || !list.some((each) => each.startsWith('http:') && !isLoopback(each)), {
+    .refine((list) => anyHttp || !list.some((each) => each.startsWith('http:') && !isLoopback(each)), {
       error:
         'must be https origins in production, except on localhost, because anyone on the network can change http pages',
     });
@@ -176,6 +159,9 @@ export const masterKeys = z
     error: 'must be one or more keys of 32 bytes each in base64url, separated by commas',
   })
   .transform((keys) => keys.filter((key) => key !== undefined));
+
+/** Whether a key can be random: 32 random bytes have about 30 different values, and practically never fewer than 16. */
+export const isRandom = (key: Uint8Array): boolean => new Set(key).size >= 16;
 
 const isNetwork = (text: string) => {
   const [address = '', bits, ...rest] = text.split('/');

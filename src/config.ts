@@ -2,10 +2,19 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { masterKeys, plainUrl, postgresUrl } from './config-values.ts';
 import { StartupError } from './lib/errors.ts';
-import type { Mailbox } from './platform/mailer.ts';
-import { auditedNames, combinationErrors, configSchema, emailErrors, type Mode, type Parsed } from './config-schema.ts';
+import {
+  auditedNames,
+  combinationErrors,
+  configSchema,
+  emailConfigOf,
+  emailErrors,
+  type EmailConfig,
+  type Mode,
+  type Parsed,
+  warningsOf,
+} from './config-schema.ts';
 
-export type { Mode };
+export type { EmailConfig, Mode };
 
 /** The names of the environment variables in `.env.example`. */
 export type VariableName = keyof z.input<ReturnType<typeof configSchema>>;
@@ -32,14 +41,6 @@ const secretNames: readonly VariableName[] = [
 ];
 
 const withoutSlash = (url: string): string => url.replace(/\/$/, '');
-
-/** How emails are sent; undefined if none are. */
-export type EmailConfig = { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
-
-function emailConfigOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): EmailConfig {
-  if (from && url !== undefined) return { kind: 'smtp', url, from };
-  return from && mode === 'development' ? { kind: 'console', from } : undefined;
-}
 
 function toConfig(mode: Mode, parsed: Parsed) {
   return {
@@ -110,6 +111,7 @@ function toConfig(mode: Mode, parsed: Parsed) {
     logLevel: parsed.LOG_LEVEL,
     logPretty: parsed.LOG_FORMAT === 'pretty',
     shutdownGraceSeconds: parsed.SHUTDOWN_GRACE,
+    warnings: warningsOf(mode, parsed),
   };
 }
 

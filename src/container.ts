@@ -51,7 +51,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const { db, metrics, redis, mailer, pool } = infrastructure;
   const { issuer, audience, baseUrl, accessTtlSeconds, refreshTtlSeconds, sessionTtlSeconds } = config;
   const masterKeys = deriveMasterKeys(config.masterKeys);
-  const [{ lockout: lockoutKey, recipient: recipientKey }] = masterKeys;
+  const [{ lockout: lockoutKey, recipient: recipientKey, partition: partitionKey }] = masterKeys;
   const { authorize, authorizeRead } = makeAuthorization({ clock });
   const audit = makeAudit({ clock });
 
@@ -149,6 +149,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       rateLimits: config.rateLimits,
       openCounters: (name, windowSeconds) =>
         redis ? makeSharedCounters(redis, `keyturn:limit:${name}:`, windowSeconds) : makeMemoryCounters(windowSeconds),
+      partitionKey,
       onLimited: metrics.limited,
     }),
     recordDeniedRequest: makeRecordDeniedRequest({ db, audit, log }),

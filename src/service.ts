@@ -30,6 +30,7 @@ const closeSeconds = 0.5;
 /** Starts the service. It listens before it is ready, so that `/healthz` and `/readyz` respond during startup. */
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
+  for (const warning of config.warnings) log.warn(warning);
   const infrastructure = openInfrastructure(config, log);
   const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);

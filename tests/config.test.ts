@@ -3,7 +3,9 @@ import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type Va
 
 type Environment = Record<string, string | undefined>;
 
-const masterKey = Buffer.alloc(32, 7).toString('base64url');
+const masterKeyBytes = Buffer.from(Array.from({ length: 32 }, (_, index) => (index * 89 + 7) % 256));
+const masterKey = masterKeyBytes.toString('base64url');
+const zeroKey = Buffer.alloc(32).toString('base64url');
 const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';
 const required: Environment = {
   ISSUER: 'https://auth.example.com',
@@ -47,7 +49,7 @@ test('the defaults are the documented ones', async () => {
       timeoutSeconds: 5,
     },
     redisUrl: undefined,
-    masterKeys: [Buffer.alloc(32, 7)],
+    masterKeys: [masterKeyBytes],
     jwtAlg: 'ES256',
     accessTtlSeconds: 900,
     refreshTtlSeconds: 2_592_000,
@@ -86,6 +88,7 @@ test('the defaults are the documented ones', async () => {
     logLevel: 'info',
     logPretty: false,
     shutdownGraceSeconds: 10,
+    warnings: [],
   });
 });
 
@@ -111,6 +114,34 @@ test('the former name of REFRESH_GRACE_PERIOD is rejected on its own, so that it
   );
   const both = { ...environment, REFRESH_LEEWAY: '0', REFRESH_GRACE_PERIOD: '20s' };
   expect((await loadConfig('development', {}, both)).refreshGracePeriodSeconds).toBe(20);
+});
+
+describe('warnings of the production configuration', () => {
+  test.each([
+    [
+      'SMTP without TLS to another host',
+      { SMTP_URL: 'smtp://mail.internal' },
+      /^SMTP_URL allows connections without TLS/,
+    ],
+    ['SMTP without TLS to an address', { SMTP_URL: 'smtp://10.0.0.5:25' }, /^SMTP_URL allows connections without TLS/],
+    ['a former key that is not random', { MASTER_KEYS: `${masterKey},${zeroKey}` }, /^MASTER_KEYS contains a key/],
+  ])('mention %s', async (_, environment, warning) => {
+    expect((await load(environment)).warnings).toEqual([expect.stringMatching(warning)]);
+  });
+
+  test.each([
+    ['SMTP with TLS from the start', 'smtps://mail.internal'],
+    ['SMTP with credentials, which requires STARTTLS', 'smtp://user:secret@mail.internal'],
+    ['SMTP on the same machine', 'smtp://localhost:1025'],
+    ['SMTP on the same machine by IPv6', 'smtp://[::1]:1025'],
+  ])('do not mention %s', async (_, url) => {
+    expect((await load({ SMTP_URL: url })).warnings).toEqual([]);
+  });
+
+  test('are empty in development', async () => {
+    const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: zeroKey, SMTP_URL: 'smtp://mail.internal' };
+    expect((await loadConfig('development', {}, environment)).warnings).toEqual([]);
+  });
 });
 
 test('an empty value counts as missing', async () => {
@@ -219,6 +250,15 @@ describe('values', () => {
     ],
     ['DATABASE_URL', 'mysql://a/b|localhost:5432|http://a'],
     ['MASTER_KEYS', `${masterKey.slice(1)}|${masterKey}=|${masterKey},|${'a'.repeat(43)}|,|${masterKey};${masterKey}`],
+    [
+      'MASTER_KEYS',
+      [
+        zeroKey,
+        `${zeroKey},${masterKey}`,
+        '_'.repeat(42) + '8',
+        Buffer.alloc(32, 'change-me').toString('base64url'),
+      ].join('|'),
+    ],
     ['TRUST_PROXY', '0|on|true|100|10.0.0.0/33|10.0.0/8|proxy.internal|1,2|*'],
     ['AUDIENCE', ',|a,| |a,,b'],
     ['HIBP_URL', 'api.pwnedpasswords.com|file:///etc/passwd'],

@@ -44,3 +44,22 @@ export function networkOf(address: string): Network {
 /** The key of rate limits: an IPv4 address, or an IPv6 /56, because one household has many addresses of it. */
 export const countedAddress = (address: string): string =>
   ipaddr.IPv4.isValidFourPartDecimal(address) ? address : networkOf(address);
+
+/** Schemes whose pages browsers give the origin `null`, or none. */
+const schemesWithoutOrigin = ['about', 'blob', 'data', 'file', 'ftp', 'javascript', 'ws', 'wss'];
+
+/** An origin of a web view or a browser extension: `capacitor://localhost`, `moz-extension://<uuid>`. */
+const isAppOrigin = (text: string): boolean => {
+  const [, scheme = 'file'] = /^([a-z][a-z\d+.-]*):\/\/[\w.-]+(?::\d{1,5})?$/.exec(text) ?? [];
+  return !schemesWithoutOrigin.includes(scheme);
+};
+
+/** Whether a browser sends exactly this text in `Origin`, other than `null`. */
+export const isOrigin = (text: string): boolean =>
+  /^https?:/.test(text)
+    ? !text.includes('*') && URL.canParse(text) && new URL(text).origin === text
+    : isAppOrigin(text);
+
+/** Whether only programs on the same machine can answer at this URL, so that no network can read or change anything. */
+export const isLoopback = (url: string): boolean =>
+  /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);

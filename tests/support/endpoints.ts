@@ -45,6 +45,7 @@ export async function serveEndpoints(
     rateLimiter: makeRateLimiter({
       rateLimits: { login: noLimit, register: noLimit, refresh: noLimit, mail, default: noLimit },
       openCounters: (_name, windowSeconds) => makeMemoryCounters(windowSeconds),
+      partitionKey: Buffer.alloc(32),
       onLimited: () => {},
     }),
     findApiKey: { bySecret: async () => undefined, byToken: async () => undefined },
