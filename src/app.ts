@@ -136,7 +136,7 @@ export interface AppDeps extends ContainerDeps {
 export function makeApp({ checkResponses = false, ...deps }: AppDeps) {
   const container = makeContainer(deps);
   const { config, metrics, verifyAccessToken: verify, findApiKey, rateLimiter, recordDeniedRequest } = container;
-  const { baseUrl, trustProxy, corsOrigins } = config;
+  const { baseUrl, trustProxy, corsOrigins, corsAllowedHeaders } = config;
   const passwordFlow = config.passwordGrant ? { tokenUrl: `${baseUrl}/token`, scopes: ownScopes } : undefined;
   const openApi = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
   const endpoints = makeEndpoints(container, openApi);
@@ -144,7 +144,7 @@ export function makeApp({ checkResponses = false, ...deps }: AppDeps) {
     log: container.log,
     baseUrl,
     trustProxy,
-    corsOrigins,
+    cors: { origins: corsOrigins, moreHeaders: corsAllowedHeaders },
     metrics,
     verify,
     findApiKey,

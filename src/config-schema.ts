@@ -6,7 +6,9 @@ import {
   choice,
   duration,
   durationOrOff,
+  headerNames,
   integer,
+  isRandom,
   mailbox,
   masterKeys,
   origins,
@@ -18,6 +20,9 @@ import {
   trustProxy,
   url,
 } from './config-values.ts';
+
+import { isLoopback } from './lib/network.ts';
+import type { Mailbox } from './platform/mailer.ts';
 
 export type Mode = 'production' | 'development';
 
@@ -31,6 +36,7 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
   return z.object({
     HOST: z.string().default('0.0.0.0'),
     PORT: integer(3000, 0, 65_535),
+    METRICS_HOST: z.string().default('127.0.0.1'),
     METRICS_PORT: integer(9464, 0, 65_535),
     ISSUER: publicUrl,
     AUDIENCE: audience.optional(),
@@ -40,7 +46,11 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
     DATABASE_POOL_MAX: integer(10, 1, 1000),
     DATABASE_TIMEOUT: duration('5s', '1s', '5m'),
     REDIS_URL: redisUrl.optional(),
-    MASTER_KEYS: masterKeys,
+    MASTER_KEYS: development
+      ? masterKeys
+      : masterKeys.refine(([first]) => first && isRandom(first), {
+          error: 'must be random keys: put a new one before the current one. .env.example shows how to generate one',
+        }),
     JWT_ALG: choice(...SigningAlg.options).default('ES256'),
     ACCESS_TTL: duration('15m', '1m', '1h'),
     REFRESH_TTL: duration('30d', '1s', '400d'),
@@ -71,8 +81,10 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
     RATE_LIMIT_MAIL: rate('10/15m'),
     RATE_LIMIT_DEFAULT: rate('600/1m'),
     AUDIT_RETENTION: durationOrOff('400d', '30d', '3650d'),
-    CORS_ORIGINS: origins.optional(),
+    CORS_ORIGINS: origins({ anyHttp: development }).optional(),
+    CORS_ALLOWED_HEADERS: headerNames.optional(),
     COOKIE_SAMESITE: choice('lax', 'strict', 'none').default('lax'),
+    COOKIE_PARTITIONED: choice('on', 'off').default('off'),
     TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
     LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
     LOG_FORMAT: choice('json', 'pretty').default(development ? 'pretty' : 'json'),
@@ -122,7 +134,9 @@ export const auditedNames = [
   'RATE_LIMIT_DEFAULT',
   'AUDIT_RETENTION',
   'CORS_ORIGINS',
+  'CORS_ALLOWED_HEADERS',
   'COOKIE_SAMESITE',
+  'COOKIE_PARTITIONED',
   'TRUST_PROXY',
 ] as const satisfies readonly (keyof Parsed)[];
 
@@ -132,6 +146,14 @@ export function emailErrors(mode: Mode, raw: Partial<Record<string, string>>): s
   if (raw['SMTP_URL']) return raw['MAIL_FROM'] ? [] : ['MAIL_FROM is required with SMTP_URL: the sender of the emails'];
   if (raw['EMAIL_VERIFICATION'] === 'off') return [];
   return ['SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email'];
+}
+
+/** How emails are sent; undefined if none are. */
+export type EmailConfig = { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
+
+export function emailConfigOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): EmailConfig {
+  if (from && url !== undefined) return { kind: 'smtp', url, from };
+  return from && mode === 'development' ? { kind: 'console', from } : undefined;
 }
 
 /** Errors of values that are valid on their own but not together. */
@@ -152,5 +174,25 @@ export function combinationErrors(parsed: Parsed, poolThreads: number): string[]
     errors.push(
       'COOKIE_SAMESITE=none requires an https ISSUER, because browsers accept such cookies only if they are Secure',
     );
+  if (parsed.COOKIE_PARTITIONED === 'on' && parsed.COOKIE_SAMESITE !== 'none')
+    errors.push(
+      'COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none, because browsers send no other cookies to another site',
+    );
   return errors;
+}
+
+/** Values that are valid but that an operator should know about. Contains no values of secrets. */
+export function warningsOf(mode: Mode, { SMTP_URL: smtp, MASTER_KEYS: keys }: Parsed): string[] {
+  if (mode === 'development') return [];
+  const warnings: string[] = [];
+  // With credentials, the mailer requires STARTTLS.
+  if (smtp?.startsWith('smtp:') && new URL(smtp).username === '' && !isLoopback(smtp))
+    warnings.push(
+      'SMTP_URL allows connections without TLS, and the links in emails reset passwords. Use smtps://, or smtp:// with a user, which requires STARTTLS',
+    );
+  if (!keys.every(isRandom))
+    warnings.push(
+      'MASTER_KEYS contains a key that is not random. Remove it after SESSION_TTL: anyone can forge its tokens',
+    );
+  return warnings;
 }

@@ -1,6 +1,7 @@
 // Types of environment variables: zod schemas that parse text. An error message completes the sentence "NAME must be…".
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { isLoopback, isOrigin } from './lib/network.ts';
 import { fromBase64Url } from './lib/secrets.ts';
 import type { Mailbox } from './platform/mailer.ts';
 
@@ -58,14 +59,29 @@ export const rate = (fallback: string) =>
       return z.NEVER;
     });
 
-const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+const namesOf = (text: string): string[] => text.split(',').map((name) => name.trim());
 
-/** Web origins exactly as browsers send them in `Origin` (RFC 6454 section 6.2). */
-export const origins = z
+/** Origins exactly as browsers send them in `Origin` (RFC 6454 section 6.2). `anyHttp`: not only those of this machine. */
+export const origins = ({ anyHttp }: { anyHttp: boolean }) =>
+  z
+    .string()
+    .transform(namesOf)
+    .refine((list) => list.every(isOrigin), {
+      error:
+        'must be lowercase origins without a path, such as https://app.example.com or capacitor://localhost, separated by commas',
+      abort: true,
+    })
+    .refine((list) => anyHttp || !list.some((each) => each.startsWith('http:') && !isLoopback(each)), {
+      error:
+        'must be https origins in production, except on localhost, because anyone on the network can change http pages',
+    });
+
+/** Names of request headers (RFC 9110 section 5.1). */
+export const headerNames = z
   .string()
-  .transform((text) => text.split(',').map((origin) => origin.trim()))
-  .refine((list) => list.every(isOrigin), {
-    error: 'must be lowercase origins without a path, such as https://app.example.com, separated by commas',
+  .transform(namesOf)
+  .refine((list) => list.every((name) => /^[\w!#$%&'+.^`|~-]+$/.test(name)), {
+    error: 'must be names of headers, such as X-Tenant-Id, separated by commas',
   });
 
 export const url = (description: string, ...protocols: string[]) =>
@@ -143,6 +159,9 @@ export const masterKeys = z
     error: 'must be one or more keys of 32 bytes each in base64url, separated by commas',
   })
   .transform((keys) => keys.filter((key) => key !== undefined));
+
+/** Whether a key can be random: 32 random bytes have about 30 different values, and practically never fewer than 16. */
+export const isRandom = (key: Uint8Array): boolean => new Set(key).size >= 16;
 
 const isNetwork = (text: string) => {
   const [address = '', bits, ...rest] = text.split('/');

@@ -2,10 +2,19 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { masterKeys, plainUrl, postgresUrl } from './config-values.ts';
 import { StartupError } from './lib/errors.ts';
-import type { Mailbox } from './platform/mailer.ts';
-import { auditedNames, combinationErrors, configSchema, emailErrors, type Mode, type Parsed } from './config-schema.ts';
+import {
+  auditedNames,
+  combinationErrors,
+  configSchema,
+  emailConfigOf,
+  emailErrors,
+  type EmailConfig,
+  type Mode,
+  type Parsed,
+  warningsOf,
+} from './config-schema.ts';
 
-export type { Mode };
+export type { EmailConfig, Mode };
 
 /** The names of the environment variables in `.env.example`. */
 export type VariableName = keyof z.input<ReturnType<typeof configSchema>>;
@@ -33,18 +42,11 @@ const secretNames: readonly VariableName[] = [
 
 const withoutSlash = (url: string): string => url.replace(/\/$/, '');
 
-/** How emails are sent; undefined if none are. */
-export type EmailConfig = { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
-
-function emailConfigOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): EmailConfig {
-  if (from && url !== undefined) return { kind: 'smtp', url, from };
-  return from && mode === 'development' ? { kind: 'console', from } : undefined;
-}
-
 function toConfig(mode: Mode, parsed: Parsed) {
   return {
     host: parsed.HOST,
     port: parsed.PORT,
+    metricsHost: parsed.METRICS_HOST,
     /** 0 disables metrics. */
     metricsPort: parsed.METRICS_PORT,
     issuer: parsed.ISSUER,
@@ -102,11 +104,14 @@ function toConfig(mode: Mode, parsed: Parsed) {
     /** Undefined: events are kept forever. */
     auditRetentionSeconds: parsed.AUDIT_RETENTION,
     corsOrigins: parsed.CORS_ORIGINS ?? [],
+    corsAllowedHeaders: parsed.CORS_ALLOWED_HEADERS ?? [],
     cookieSameSite: parsed.COOKIE_SAMESITE,
+    cookiePartitioned: parsed.COOKIE_PARTITIONED === 'on',
     trustProxy: parsed.TRUST_PROXY,
     logLevel: parsed.LOG_LEVEL,
     logPretty: parsed.LOG_FORMAT === 'pretty',
     shutdownGraceSeconds: parsed.SHUTDOWN_GRACE,
+    warnings: warningsOf(mode, parsed),
   };
 }
 

@@ -51,7 +51,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const { db, metrics, redis, mailer, pool } = infrastructure;
   const { issuer, audience, baseUrl, accessTtlSeconds, refreshTtlSeconds, sessionTtlSeconds } = config;
   const masterKeys = deriveMasterKeys(config.masterKeys);
-  const [{ lockout: lockoutKey, recipient: recipientKey }] = masterKeys;
+  const [{ lockout: lockoutKey, recipient: recipientKey, partition: partitionKey }] = masterKeys;
   const { authorize, authorizeRead } = makeAuthorization({ clock });
   const audit = makeAudit({ clock });
 
@@ -94,7 +94,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const ratchet = makeRatchet(masterKeys);
   const signAccessToken = makeSignAccessToken({ keyring, clock, issuer, audience, accessTtlSeconds });
   const accessTokenReader = { keyring, clock, issuer, audience, onUnknownKey: signingKeyWorker.reloadSoon };
-  const { corsOrigins, cookieSameSite } = config;
+  const { corsOrigins, cookieSameSite, cookiePartitioned } = config;
 
   metrics.watch({
     hashQueue: hasher.queue,
@@ -133,7 +133,14 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     outbox,
     ratchet,
     createSession: makeCreateSession({ ratchet, clock, refreshTtlSeconds, sessionTtlSeconds }),
-    tokenTransport: makeTokenTransport({ ratchet, masterKeys, baseUrl, corsOrigins, cookieSameSite }),
+    tokenTransport: makeTokenTransport({
+      ratchet,
+      masterKeys,
+      baseUrl,
+      corsOrigins,
+      cookieSameSite,
+      cookiePartitioned,
+    }),
     signAccessToken,
     tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds }),
     readAccessToken: makeReadAccessToken(accessTokenReader),
@@ -142,6 +149,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       rateLimits: config.rateLimits,
       openCounters: (name, windowSeconds) =>
         redis ? makeSharedCounters(redis, `keyturn:limit:${name}:`, windowSeconds) : makeMemoryCounters(windowSeconds),
+      partitionKey,
       onLimited: metrics.limited,
     }),
     recordDeniedRequest: makeRecordDeniedRequest({ db, audit, log }),

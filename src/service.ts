@@ -30,6 +30,7 @@ const closeSeconds = 0.5;
 /** Starts the service. It listens before it is ready, so that `/healthz` and `/readyz` respond during startup. */
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
+  for (const warning of config.warnings) log.warn(warning);
   const infrastructure = openInfrastructure(config, log);
   const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
@@ -37,8 +38,9 @@ export async function startService(config: Config): Promise<Service> {
   const { express, container } = makeApp(deps);
   const { keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = container;
   const server = await listen(express, config.host, config.port, { log });
-  const { host, metricsPort } = config;
-  const metricsServer = metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, host, metricsPort, log);
+  const { metricsHost, metricsPort } = config;
+  const metricsServer =
+    metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, metricsHost, metricsPort, log);
   const stopping = new AbortController();
   let jobs: Pick<RunningJob, 'stop'> | undefined;
   const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {

@@ -3,7 +3,9 @@ import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type Va
 
 type Environment = Record<string, string | undefined>;
 
-const masterKey = Buffer.alloc(32, 7).toString('base64url');
+const masterKeyBytes = Buffer.from(Array.from({ length: 32 }, (_, index) => (index * 89 + 7) % 256));
+const masterKey = masterKeyBytes.toString('base64url');
+const zeroKey = Buffer.alloc(32).toString('base64url');
 const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';
 const required: Environment = {
   ISSUER: 'https://auth.example.com',
@@ -33,6 +35,7 @@ test('the defaults are the documented ones', async () => {
   expect(await load()).toEqual({
     host: '0.0.0.0',
     port: 3000,
+    metricsHost: '127.0.0.1',
     metricsPort: 9464,
     issuer: 'https://auth.example.com',
     baseUrl: 'https://auth.example.com',
@@ -46,7 +49,7 @@ test('the defaults are the documented ones', async () => {
       timeoutSeconds: 5,
     },
     redisUrl: undefined,
-    masterKeys: [Buffer.alloc(32, 7)],
+    masterKeys: [masterKeyBytes],
     jwtAlg: 'ES256',
     accessTtlSeconds: 900,
     refreshTtlSeconds: 2_592_000,
@@ -78,11 +81,14 @@ test('the defaults are the documented ones', async () => {
     auditedSettings: expect.objectContaining({ JWT_ALG: '"ES256"', ACCESS_TTL: '900' }),
     auditRetentionSeconds: 34_560_000,
     corsOrigins: [],
+    corsAllowedHeaders: [],
     cookieSameSite: 'lax',
+    cookiePartitioned: false,
     trustProxy: false,
     logLevel: 'info',
     logPretty: false,
     shutdownGraceSeconds: 10,
+    warnings: [],
   });
 });
 
@@ -108,6 +114,34 @@ test('the former name of REFRESH_GRACE_PERIOD is rejected on its own, so that it
   );
   const both = { ...environment, REFRESH_LEEWAY: '0', REFRESH_GRACE_PERIOD: '20s' };
   expect((await loadConfig('development', {}, both)).refreshGracePeriodSeconds).toBe(20);
+});
+
+describe('warnings of the production configuration', () => {
+  test.each([
+    [
+      'SMTP without TLS to another host',
+      { SMTP_URL: 'smtp://mail.internal' },
+      /^SMTP_URL allows connections without TLS/,
+    ],
+    ['SMTP without TLS to an address', { SMTP_URL: 'smtp://10.0.0.5:25' }, /^SMTP_URL allows connections without TLS/],
+    ['a former key that is not random', { MASTER_KEYS: `${masterKey},${zeroKey}` }, /^MASTER_KEYS contains a key/],
+  ])('mention %s', async (_, environment, warning) => {
+    expect((await load(environment)).warnings).toEqual([expect.stringMatching(warning)]);
+  });
+
+  test.each([
+    ['SMTP with TLS from the start', 'smtps://mail.internal'],
+    ['SMTP with credentials, which requires STARTTLS', 'smtp://user:secret@mail.internal'],
+    ['SMTP on the same machine', 'smtp://localhost:1025'],
+    ['SMTP on the same machine by IPv6', 'smtp://[::1]:1025'],
+  ])('do not mention %s', async (_, url) => {
+    expect((await load({ SMTP_URL: url })).warnings).toEqual([]);
+  });
+
+  test('are empty in development', async () => {
+    const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: zeroKey, SMTP_URL: 'smtp://mail.internal' };
+    expect((await loadConfig('development', {}, environment)).warnings).toEqual([]);
+  });
 });
 
 test('an empty value counts as missing', async () => {
@@ -172,9 +206,32 @@ describe('values', () => {
     ],
     [
       'CORS_ORIGINS',
-      'https://app.example.com, http://localhost:5173',
-      { corsOrigins: ['https://app.example.com', 'http://localhost:5173'] },
+      'https://app.example.com, http://localhost:5173,http://[::1]:8080, http://127.0.0.1:3000,http://tauri.localhost',
+      {
+        corsOrigins: [
+          'https://app.example.com',
+          'http://localhost:5173',
+          'http://[::1]:8080',
+          'http://127.0.0.1:3000',
+          'http://tauri.localhost',
+        ],
+      },
     ],
+    [
+      'CORS_ORIGINS',
+      'capacitor://localhost, ionic://localhost,tauri://localhost,chrome-extension://abcdefghijklmnopabcdefghijklmnop,com.example.app://home:80',
+      {
+        corsOrigins: [
+          'capacitor://localhost',
+          'ionic://localhost',
+          'tauri://localhost',
+          'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+          'com.example.app://home:80',
+        ],
+      },
+    ],
+    ['CORS_ALLOWED_HEADERS', 'X-Tenant-Id, x_app', { corsAllowedHeaders: ['X-Tenant-Id', 'x_app'] }],
+    ['METRICS_HOST', '0.0.0.0', { metricsHost: '0.0.0.0' }],
   ])('%s accepts %s', async (name, value, expected) => {
     expect(await load({ [name]: value })).toMatchObject(expected);
   });
@@ -193,6 +250,15 @@ describe('values', () => {
     ],
     ['DATABASE_URL', 'mysql://a/b|localhost:5432|http://a'],
     ['MASTER_KEYS', `${masterKey.slice(1)}|${masterKey}=|${masterKey},|${'a'.repeat(43)}|,|${masterKey};${masterKey}`],
+    [
+      'MASTER_KEYS',
+      [
+        zeroKey,
+        `${zeroKey},${masterKey}`,
+        '_'.repeat(42) + '8',
+        Buffer.alloc(32, 'change-me').toString('base64url'),
+      ].join('|'),
+    ],
     ['TRUST_PROXY', '0|on|true|100|10.0.0.0/33|10.0.0/8|proxy.internal|1,2|*'],
     ['AUDIENCE', ',|a,| |a,,b'],
     ['HIBP_URL', 'api.pwnedpasswords.com|file:///etc/passwd'],
@@ -213,8 +279,14 @@ describe('values', () => {
     ['RATE_LIMIT_DEFAULT', '0/1m|300|/1m|300/|300/0|300/2d|300/1m/1m|1.5/1m|-1/1m|300 / 1m'],
     [
       'CORS_ORIGINS',
-      '*|null|app.example.com|https://app.example.com/|https://APP.example.com|https://a.example:443|ftp://a|https://a.example,|https://*.a.example',
+      '*|null|app.example.com|https://app.example.com/|https://APP.example.com|https://a.example:443|ftp://a|https://a.example,|https://*.a.example|capacitor:|capacitor://|capacitor://localhost/|capacitor://*|capacitor://a b|file://localhost|data://a|javascript://a|Capacitor://localhost|//localhost|ionic:localhost',
     ],
+    [
+      'CORS_ORIGINS',
+      'http://app.example.com|https://app.example.com,http://10.0.0.1:8080|http://localhost.example.com',
+    ],
+    ['CORS_ALLOWED_HEADERS', '*|X-A,|X A|X-A;X-B|é'],
+    ['COOKIE_PARTITIONED', 'On|true|1'],
   ])('an invalid %s is reported by name', async (name, values) => {
     for (const value of values.split('|')) {
       const errors = await errorsOf({ [name]: value });
@@ -263,6 +335,19 @@ describe('combinations', () => {
       /COOKIE_SAMESITE=none requires an https ISSUER/,
     );
     expect((await load({ COOKIE_SAMESITE: 'none' })).cookieSameSite).toBe('none');
+  });
+
+  test('COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none', async () => {
+    expect(await errorsOf({ COOKIE_PARTITIONED: 'on' })).toEqual([
+      expect.stringMatching(/^COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none/),
+    ]);
+    const both = { COOKIE_PARTITIONED: 'on', COOKIE_SAMESITE: 'none' };
+    expect((await load(both)).cookiePartitioned).toBe(true);
+  });
+
+  test('development accepts http origins in CORS_ORIGINS', async () => {
+    const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, CORS_ORIGINS: 'http://10.0.2.2:5173' };
+    expect((await loadConfig('development', {}, environment)).corsOrigins).toEqual(['http://10.0.2.2:5173']);
   });
 
   test.each([undefined, 'optional', 'required'])(

@@ -25,7 +25,7 @@ const invalidRequest = (path: string, message: string): ValidationFailed =>
 function singleHeader(req: Request, name: string, displayName: string): string | undefined {
   const values = req.headersDistinct[name] ?? [];
   if (values.length > 1) throw invalidRequest(displayName, 'must be sent once');
-  return values[0];
+  return values[0] || undefined; // some proxies send an empty header instead of none
 }
 
 const authorizationOf = (req: Request) => singleHeader(req, 'authorization', 'Authorization');

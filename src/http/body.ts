@@ -1,13 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import { MIMEType } from 'node:util';
 import { ClientDisconnected } from '../core/request-info.ts';
-import {
-  FormExpected,
-  MalformedForm,
-  MalformedJson,
-  PayloadTooLarge,
-  RepeatedParameter,
-  UnsupportedMediaType,
-} from './errors.ts';
+import { FormExpected, MalformedForm, MalformedJson, PayloadTooLarge, UnsupportedMediaType } from './errors.ts';
 
 const bodyLimitBytes = 16 * 1024;
 
@@ -27,14 +21,45 @@ function readBytes(req: IncomingMessage): Promise<Buffer> {
   });
 }
 
-const jsonType = /^application\/json *(; *charset="?utf-8"? *)?$/i;
-const formType = /^application\/x-www-form-urlencoded *(; *charset="?utf-8"? *)?$/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Returns why the body cannot be read as `type`; undefined if it can. */
-function mismatch({ headers }: IncomingMessage, type: RegExp): string | undefined {
-  if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') return 'content encoding';
-  return type.test(headers['content-type'] ?? '') ? undefined : 'content type';
+interface MediaType {
+  essence: string;
+  /** Undefined if it is UTF-8, its subset ASCII, or missing. */
+  charset: string | undefined;
+}
+
+/** Parses `Content-Type` (RFC 9110 section 8.3.1), with empty parameters and quoted values; undefined if it is malformed. */
+function parseMediaType(text: string): MediaType | undefined {
+  try {
+    const { essence, params } = new MIMEType(text);
+    const charset = params.get('charset')?.trim() || 'utf-8';
+    return { essence, charset: /^(utf-?8|us-ascii)$/i.test(charset) ? undefined : charset };
+  } catch {
+    return undefined;
+  }
+}
+
+const isEncoded = ({ headers }: IncomingMessage): boolean =>
+  !/^(identity)?$/i.test((headers['content-encoding'] ?? '').trim());
+
+/** Whether the request has a body, which can turn out to be empty if it is chunked (RFC 9112 section 6.3). */
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
+/** Returns why the body cannot be read as JSON; undefined if it can. */
+function jsonMismatch(req: IncomingMessage): string | undefined {
+  if (isEncoded(req)) return 'content encoding';
+  const type = parseMediaType(req.headers['content-type'] ?? '');
+  return type?.essence === 'application/json' && type.charset === undefined ? undefined : 'content type';
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(utf8.decode(bytes));
+  } catch {
+    throw new MalformedJson('syntax');
+  }
 }
 
 /**
@@ -42,14 +67,22 @@ function mismatch({ headers }: IncomingMessage, type: RegExp): string | undefine
  * @throws UnsupportedMediaType, PayloadTooLarge, MalformedJson, ClientDisconnected
  */
 export async function readJson(req: IncomingMessage): Promise<unknown> {
-  const reason = mismatch(req, jsonType);
+  const reason = jsonMismatch(req);
   if (reason !== undefined) throw new UnsupportedMediaType(reason);
+  return parseJson(await readBytes(req));
+}
+
+/**
+ * Reads an optional JSON body. An empty body has no type: some clients send `Content-Type` without a body, and some proxies send an
+ * empty chunked body. @returns `{}` for an empty body. @throws like `readJson`
+ */
+export async function readOptionalJson(req: IncomingMessage): Promise<unknown> {
+  if (!hasBody(req)) return {};
+  const reason = jsonMismatch(req);
   const bytes = await readBytes(req);
-  try {
-    return JSON.parse(utf8.decode(bytes));
-  } catch {
-    throw new MalformedJson('syntax');
-  }
+  if (bytes.length === 0) return {};
+  if (reason !== undefined) throw new UnsupportedMediaType(reason);
+  return parseJson(bytes);
 }
 
 /** The parameters of a form, not validated. */
@@ -68,27 +101,50 @@ function pairsOf(bytes: Buffer): [name: string, value: string][] {
     });
 }
 
-/**
- * Reads a URL-encoded form of at most 16 KiB. RFC 6749 section 3.2: "Request and response parameters MUST NOT be included more than
- * once". Otherwise two parsers could use two different values.
- * @throws FormExpected, PayloadTooLarge, MalformedForm, RepeatedParameter, ClientDisconnected
- */
-export async function readForm(req: IncomingMessage): Promise<Form> {
-  const reason = mismatch(req, formType);
-  if (reason !== undefined) throw new FormExpected(reason);
-  const bytes = await readBytes(req);
-  const form = new Map<string, string>();
-  for (const [name, value] of parsePairs(bytes)) {
-    if (form.has(name)) throw new RepeatedParameter(name);
-    form.set(name, value);
-  }
-  return Object.fromEntries(form);
-}
-
 function parsePairs(bytes: Buffer): [name: string, value: string][] {
   try {
     return pairsOf(bytes);
   } catch {
     throw new MalformedForm('syntax');
   }
+}
+
+/** Whether ASCII characters are the same bytes in this charset. */
+function extendsAscii(charset: string): boolean {
+  try {
+    return !/^(utf-16|iso-2022)/.test(new TextDecoder(charset).encoding);
+  } catch {
+    return false;
+  }
+}
+
+const isAscii = (bytes: Buffer): boolean =>
+  bytes.every((byte) => byte < 0x80) && !/%[89a-f]/i.test(bytes.toString('latin1'));
+
+/** A form that was read. */
+export interface ReceivedForm {
+  form: Form;
+  /** The names of the parameters that were sent more than once. The form has one of their values. */
+  repeated: readonly string[];
+}
+
+/**
+ * Reads a URL-encoded form of at most 16 KiB. A form in another charset than UTF-8 must contain only characters that are the same in
+ * both. @throws FormExpected, PayloadTooLarge, MalformedForm, ClientDisconnected
+ */
+export async function readForm(req: IncomingMessage): Promise<ReceivedForm> {
+  if (isEncoded(req)) throw new FormExpected('content encoding');
+  const type = parseMediaType(req.headers['content-type'] ?? '');
+  if (type?.essence !== 'application/x-www-form-urlencoded') throw new FormExpected('content type');
+  if (type.charset !== undefined && !extendsAscii(type.charset)) throw new FormExpected('charset');
+  const bytes = await readBytes(req);
+  if (type.charset !== undefined && !isAscii(bytes)) throw new FormExpected('charset');
+  const form = new Map<string, string>();
+  const repeated: string[] = [];
+  for (const [name, value] of parsePairs(bytes)) {
+    if (form.has(name)) repeated.push(name);
+    // RFC 6749 section 3.2: parameters without a value are treated as omitted, so they must not hide one that has a value.
+    if (value !== '' || !form.has(name)) form.set(name, value);
+  }
+  return { form: Object.fromEntries(form), repeated };
 }

@@ -26,7 +26,8 @@ export const browserHeadersOf = ({ method, headers }: Request): BrowserHeaders =
   csrfToken: textOf(headers['x-csrf-token']),
 });
 
-const textOf = (header: string | string[] | undefined) => (typeof header === 'string' ? header : undefined);
+/** An empty header counts as missing. */
+const textOf = (header: string | string[] | undefined) => (typeof header === 'string' && header ? header : undefined);
 
 export interface CsrfDeps {
   /** Origins whose pages can use the cookie: this service and `CORS_ORIGINS`. */

@@ -56,6 +56,7 @@ export interface AlternativeResponse {
 
 /** What is known about a request when it fails. */
 export interface FailedRequest {
+  /** The id that the response has. */
   requestId: string;
   /** The value of `Retry-After`. */
   retryAfterSeconds: number | undefined;

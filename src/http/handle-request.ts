@@ -7,9 +7,10 @@ import { NotFound, ValidationFailed } from '../core/errors.ts';
 import { ApiError } from '../lib/errors.ts';
 import { fieldErrorsOf } from '../lib/field-errors.ts';
 import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
-import { readForm, readJson } from './body.ts';
+import { readForm, readJson, readOptionalJson } from './body.ts';
 import { browserHeadersOf } from './csrf.ts';
 import { type Endpoint, errorsOf } from './endpoint.ts';
+import { RepeatedParameter } from './errors.ts';
 import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
 import { returnedParts, schemaOf, send } from './response.ts';
@@ -80,15 +81,28 @@ function parseParams({ params }: Endpoint, req: Request): unknown {
   return result?.data;
 }
 
-const hasBody = ({ headers }: Request): boolean =>
-  headers['transfer-encoding'] !== undefined ||
-  headers['content-type'] !== undefined ||
-  Number(headers['content-length'] ?? 0) > 0;
+/** Pages with the cookie need no body. Any other client that declares JSON and sends nothing has lost its token. */
+const mayBeEmpty = ({ headers }: Request): boolean =>
+  headers['content-type'] === undefined || headers.cookie !== undefined || headers['x-csrf-token'] !== undefined;
 
 async function readBody({ body, bodyType, refreshCookie }: Endpoint, context: RequestContext, req: Request) {
   if (!body) return undefined;
-  if (bodyType === 'form') return parsePart('body', body, (context.form = await readForm(req)));
-  return parsePart('body', body, refreshCookie && !hasBody(req) ? {} : await readJson(req));
+  if (bodyType === 'form') return readFormBody(body, context, req);
+  return parsePart('body', body, await (refreshCookie && mayBeEmpty(req) ? readOptionalJson(req) : readJson(req)));
+}
+
+/**
+ * RFC 6749 section 3.2: "Request and response parameters MUST NOT be included more than once". Otherwise two parsers could use two
+ * different values. Unknown parameters are ignored and can repeat, such as `resource` (RFC 8707 section 2). @throws RepeatedParameter
+ */
+async function readFormBody(schema: z.ZodType, context: RequestContext, req: Request): Promise<unknown> {
+  const { form, repeated } = await readForm(req);
+  context.form = form;
+  const body = parsePart('body', schema, form);
+  const name = repeated.find((each) => Object.hasOwn(body ?? {}, each));
+  if (name === undefined) return body;
+  context.form = undefined;
+  throw new RepeatedParameter(name);
 }
 
 /** For tests: calls the handler and checks that its outcome is declared. */

@@ -17,14 +17,14 @@ function problemDocument({ definition, extras }: ApiError, context: RequestConte
   const detail = extras.detail ?? definition.detail;
   const type = problemUrl(baseUrl, code);
   return {
-    body: { type, title, status, detail, instance: context.id, code, ...extras.members },
+    body: { type, title, status, detail, instance: context.responseId, code, ...extras.members },
     type: 'application/problem+json; charset=utf-8',
   };
 }
 
-function failedRequest({ id, form }: RequestContext, { extras }: ApiError): FailedRequest {
+function failedRequest({ responseId, form }: RequestContext, { extras }: ApiError): FailedRequest {
   const retryAfter = extras.headers?.['Retry-After'];
-  return { requestId: id, form, retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter) };
+  return { requestId: responseId, form, retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter) };
 }
 
 function sendError(res: Response, error: ApiError, baseUrl: string): void {
@@ -61,7 +61,10 @@ export function handleErrors(log: Logger, baseUrl: string): ErrorRequestHandler 
     if (thrown instanceof ClientDisconnected || res.headersSent) return void res.destroy();
     const context = contextOf(res);
     const error = toApiError(thrown);
-    if (error instanceof InternalError) log.error({ request_id: context.id, err: thrown }, 'request failed');
+    if (error instanceof InternalError) {
+      const { id, clientRequestId } = context;
+      log.error({ request_id: id, client_request_id: clientRequestId ?? undefined, err: thrown }, 'request failed');
+    }
     try {
       sendError(res, error, baseUrl);
     } catch (renderingError) {

@@ -17,6 +17,7 @@ const validRequestId = /^[\w.-]{1,128}$/;
 /** The state of one request, from its first middleware to its log line. */
 export class RequestContext implements RequestInfo {
   readonly id: string;
+  readonly clientRequestId: string | null;
   readonly ip: string;
   readonly network: Network;
   readonly userAgent: string | null;
@@ -35,13 +36,19 @@ export class RequestContext implements RequestInfo {
 
   constructor(req: Request, res: Response) {
     const givenId = req.headers['x-request-id'];
-    this.id = typeof givenId === 'string' && validRequestId.test(givenId) ? givenId : randomId();
+    this.id = randomId();
+    this.clientRequestId = typeof givenId === 'string' && validRequestId.test(givenId) ? givenId : null;
     // A trusted proxy can send anything as the address, and a closed socket has none.
     this.ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? unknownAddress;
     this.network = networkOf(this.ip);
-    this.userAgent = req.headers['user-agent']?.slice(0, 256) ?? null;
+    this.userAgent = req.headers['user-agent']?.slice(0, 256) || null;
     this.#req = req;
     this.#res = res;
+  }
+
+  /** The id that the response has. Callers that sent one find their own. */
+  get responseId(): string {
+    return this.clientRequestId ?? this.id;
   }
 
   annotate(facts: LogFacts): void {
@@ -77,7 +84,7 @@ export function trackRequests(log: Logger, metrics: Pick<Metrics, 'requestDone'>
     const startedMs = monotonicMs();
     const context = new RequestContext(req, res);
     res.locals['context'] = context;
-    res.setHeader('X-Request-Id', context.id);
+    res.setHeader('X-Request-Id', context.responseId);
     whenClosed(req, res, () => {
       const ms = monotonicMs() - startedMs;
       const status = res.writableFinished ? res.statusCode : 499;
@@ -86,6 +93,7 @@ export function trackRequests(log: Logger, metrics: Pick<Metrics, 'requestDone'>
       metrics.requestDone(route ? req.method : 'any', route ?? 'none', status, ms / 1000);
       log.info({
         request_id: context.id,
+        client_request_id: context.clientRequestId ?? undefined,
         method: req.method,
         route: route ?? null,
         status,

@@ -1,5 +1,5 @@
 import { ResponseWithHeaders } from './endpoint.ts';
-import { parseCookie, stringifySetCookie } from 'cookie';
+import { stringifySetCookie } from 'cookie';
 import { ValidationFailed } from '../core/errors.ts';
 import type { Ratchet, RefreshToken } from '../core/sessions/refresh-token.ts';
 import type { IssuedTokens } from '../core/tokens/issue-tokens.ts';
@@ -27,8 +27,8 @@ export interface TokenTransport {
   /** The response with an access token, and with the refresh token where the transport requires it. */
   deliver(tokens: IssuedTokens, transport: Transport): ResponseWithHeaders<TokenResponse>;
   hasCookie(browser: BrowserHeaders): boolean;
-  /** The response that deletes the cookie, and all other cookies of the site (W3C Clear Site Data section 3.1). */
-  clearCookies(): ResponseWithHeaders<undefined>;
+  /** The response that deletes the cookie, and no other: apps on the same site have cookies of their own. */
+  clearCookie(): ResponseWithHeaders<undefined>;
   /** The CSRF token of the cookie's session; undefined without a genuine cookie. @throws CsrfFailed */
   csrfToken(browser: BrowserHeaders): string | undefined;
 }
@@ -40,28 +40,36 @@ export interface TokenTransportDeps {
   baseUrl: string;
   corsOrigins: readonly string[];
   cookieSameSite: SameSite;
+  cookiePartitioned: boolean;
 }
 
 export function makeTokenTransport(deps: TokenTransportDeps): TokenTransport {
-  const { ratchet, masterKeys, baseUrl, corsOrigins, cookieSameSite: sameSite } = deps;
+  const { ratchet, masterKeys, baseUrl, corsOrigins, cookieSameSite: sameSite, cookiePartitioned } = deps;
   const secure = baseUrl.startsWith('https:');
   // RFC 6265bis section 4.1.3.2: browsers accept `__Host-` only over https, from this host and for every path.
   const cookieName = secure ? '__Host-refresh_token' : 'refresh_token';
   const csrf = makeCsrf({ origins: [new URL(baseUrl).origin, ...corsOrigins], sameSite, masterKeys });
 
-  /** The raw value: decoding would give one token several encodings. */
-  const cookieOf = ({ cookie }: BrowserHeaders): string | undefined =>
-    cookie === undefined ? undefined : parseCookie(cookie, { decode: (value) => value })[cookieName];
+  /**
+   * The raw value: decoding would give one token several encodings. The last one: after COOKIE_PARTITIONED changed, browsers send two
+   * cookies of this name, the older one first (RFC 6265 section 5.4). An empty one counts as missing.
+   */
+  const cookieOf = ({ cookie = '' }: BrowserHeaders): string | undefined => {
+    const pair = cookie.split(';').findLast((each) => each.trim().startsWith(`${cookieName}=`));
+    return pair?.trim().slice(cookieName.length + 1) || undefined;
+  };
   const cookieToken = (browser: BrowserHeaders) => ratchet.parse(cookieOf(browser) ?? '');
+  const attributes = { path: '/', httpOnly: true, secure, sameSite, partitioned: cookiePartitioned } as const;
+  /** Browsers replace or delete a cookie only if its name, host, path and partition are the same. */
   const setCookie = (value: string, maxAge: number) => ({
-    'Set-Cookie': stringifySetCookie({ name: cookieName, value, maxAge, path: '/', httpOnly: true, secure, sameSite }),
+    'Set-Cookie': stringifySetCookie({ name: cookieName, value, maxAge, ...attributes }),
   });
 
   return {
     presentedToken({ refresh_token: text }, browser) {
       const cookie = cookieOf(browser);
-      if (text !== undefined && cookie !== undefined) throw invalid('must not be combined with the cookie');
-      if (text !== undefined) return { token: ratchet.parse(text), transport: 'body' };
+      if (text && cookie !== undefined) throw invalid('must not be combined with the cookie');
+      if (text !== undefined && cookie === undefined) return { token: ratchet.parse(text), transport: 'body' };
       if (cookie === undefined && browser.csrfToken === undefined) throw invalid('is required, here or in the cookie');
       csrf.requireAllowedOrigin(browser);
       const token = ratchet.parse(cookie ?? '');
@@ -87,7 +95,7 @@ export function makeTokenTransport(deps: TokenTransportDeps): TokenTransport {
 
     hasCookie: (browser) => cookieOf(browser) !== undefined,
 
-    clearCookies: () => new ResponseWithHeaders(undefined, { ...setCookie('', 0), 'Clear-Site-Data': '"cookies"' }),
+    clearCookie: () => new ResponseWithHeaders(undefined, setCookie('', 0)),
 
     csrfToken(browser) {
       csrf.requireAllowedOrigin(browser);

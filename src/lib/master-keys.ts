@@ -21,6 +21,8 @@ export interface MasterKey {
   readonly mail: Buffer;
   /** Keys the HMACs under which emails are counted per address. */
   readonly recipient: Buffer;
+  /** Keys the HMACs that name rate limit partitions in responses. */
+  readonly partition: Buffer;
   /** Keys the fingerprints of the configuration. */
   readonly settings: Buffer;
 }
@@ -39,6 +41,7 @@ export function deriveMasterKeys(roots: readonly Buffer[]): MasterKeys {
     opaque: subkey(root, 'keyturn/opaque-token/mac'),
     mail: subkey(root, 'keyturn/mail/encryption'),
     recipient: subkey(root, 'keyturn/mail/recipient'),
+    partition: subkey(root, 'keyturn/rate-limit/partition'),
     settings: subkey(root, 'keyturn/settings'),
   }));
   if (!first) throw new Error('MASTER_KEYS is empty');

@@ -7,13 +7,30 @@ declare const brand: unique symbol;
 export type Network = string & { readonly [brand]: 'Network' };
 
 /**
- * Parses the address that a socket or a proxy reports. Removes the port and converts IPv4-mapped IPv6 to IPv4. Undefined for other
- * text, because a header can contain anything.
+ * Parses the address that a socket or a proxy reports. Removes quotes (as in `Forwarded`, RFC 7239) and the port, and
+ * converts IPv4-mapped IPv6 to IPv4. Undefined for other text, because a header can contain anything.
  */
 export function parseAddress(text: string): string | undefined {
-  const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
+  const plain = text.trim().replace(/^"(.*)"$/s, '$1');
+  const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(plain)?.[1] ?? /^([\d.]+):\d+$/.exec(plain)?.[1] ?? plain;
   const unzoned = bare.replace(/%.*$/s, '');
   return isIP(unzoned) === 0 ? undefined : ipaddr.process(unzoned).toString();
+}
+
+/** Parses an address or a CIDR. IPv4-mapped IPv6 becomes IPv4. */
+function parseNetwork(text: string): [address: ipaddr.IPv4 | ipaddr.IPv6, bits: number] {
+  const [address, bits] = ipaddr.parseCIDR(text.includes('/') ? text : `${text}/${isIP(text) === 6 ? 128 : 32}`);
+  const isMapped = address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96;
+  return isMapped ? [address.toIPv4Address(), bits - 96] : [address, bits];
+}
+
+/** Returns a function that checks whether an address of `parseAddress` is in one of these networks: addresses and CIDRs. */
+export function makeIsInNetworks(networks: readonly string[]): (address: string) => boolean {
+  const ranges = networks.map(parseNetwork);
+  return (address) => {
+    const parsed = ipaddr.parse(address);
+    return ranges.some(([range, bits]) => parsed.kind() === range.kind() && parsed.match(range, bits));
+  };
 }
 
 /** The network of an address that `parseAddress` returned. */
@@ -27,3 +44,22 @@ export function networkOf(address: string): Network {
 /** The key of rate limits: an IPv4 address, or an IPv6 /56, because one household has many addresses of it. */
 export const countedAddress = (address: string): string =>
   ipaddr.IPv4.isValidFourPartDecimal(address) ? address : networkOf(address);
+
+/** Schemes whose pages browsers give the origin `null`, or none. */
+const schemesWithoutOrigin = ['about', 'blob', 'data', 'file', 'ftp', 'javascript', 'ws', 'wss'];
+
+/** An origin of a web view or a browser extension: `capacitor://localhost`, `moz-extension://<uuid>`. */
+const isAppOrigin = (text: string): boolean => {
+  const [, scheme = 'file'] = /^([a-z][a-z\d+.-]*):\/\/[\w.-]+(?::\d{1,5})?$/.exec(text) ?? [];
+  return !schemesWithoutOrigin.includes(scheme);
+};
+
+/** Whether a browser sends exactly this text in `Origin`, other than `null`. */
+export const isOrigin = (text: string): boolean =>
+  /^https?:/.test(text)
+    ? !text.includes('*') && URL.canParse(text) && new URL(text).origin === text
+    : isAppOrigin(text);
+
+/** Whether only programs on the same machine can answer at this URL, so that no network can read or change anything. */
+export const isLoopback = (url: string): boolean =>
+  /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);

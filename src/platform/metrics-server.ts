@@ -22,6 +22,7 @@ export async function serveMetrics(
 ): Promise<MetricsServer> {
   collectDefaultMetrics({ register: registry });
   const server = createServer(async (req, res) => {
+    res.setHeader('X-Content-Type-Options', 'nosniff');
     if (req.url?.split('?')[0] !== '/metrics') return void res.writeHead(404).end();
     if (req.method !== 'GET') return void res.writeHead(405, { Allow: 'GET' }).end();
     const text = await registry.metrics();

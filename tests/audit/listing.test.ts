@@ -62,11 +62,32 @@ describe('an event', () => {
       api_key_id: null,
       role: null,
       kid: null,
-      request_id: 'request-of-a-test',
+      request_id: expect.stringMatching(/^[\da-f-]{36}$/),
+      client_request_id: 'request-of-a-test',
       ip: '127.0.0.1',
       user_agent: 'Tester/1.0',
       email,
     });
+  });
+
+  test('has an id of the service, also if callers send the same X-Request-Id again', async () => {
+    const { user, email } = await app.register();
+    const body = { email, password: 'wrong wrong wrong' };
+    const headers = { 'x-request-id': 'chosen-by-the-caller' };
+    for (let times = 0; times < 2; times += 1) {
+      const response = await app.call('post', '/login', { body, headers });
+      expect([response.headers['x-request-id'], response.body.instance]).toEqual(Array(2).fill('chosen-by-the-caller'));
+    }
+    const { headers: own } = await app.call('post', '/login', { body });
+    const events = (await list(`?user_id=${user.id}&type=login`)).events as Record<string, unknown>[];
+    expect(events.map((event) => event['client_request_id'])).toEqual([
+      null,
+      'chosen-by-the-caller',
+      'chosen-by-the-caller',
+    ]);
+    const ids = events.map((event) => event['request_id']);
+    expect(new Set([...ids, 'chosen-by-the-caller']).size).toBe(4);
+    expect(ids[0]).toBe(own['x-request-id']);
   });
 
   test('of a user has the ids of the user and the session', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
+import { send } from '../http/wire.ts';
 import { cookieName, from, httpsSettings, openPage, type Page, setCookieOf, spa } from './browser.ts';
 
 jest.setTimeout(60_000);
@@ -106,7 +107,6 @@ describe('a refresh with the cookie', () => {
       const response = await refresh(stale);
       expect([response.status, response.body.code]).toEqual([401, 'invalid_refresh_token']);
       expect(response.headers).not.toHaveProperty('set-cookie');
-      expect(response.headers).not.toHaveProperty('clear-site-data');
     }
   });
 
@@ -134,6 +134,60 @@ describe('a refresh with the cookie', () => {
   });
 });
 
+describe('a request with the cookie and an empty body', () => {
+  const json = 'application/json';
+  const kinds: [description: string, type: string | undefined, chunked: boolean][] = [
+    ['without a type', undefined, false],
+    ['of JSON', json, false],
+    ['of JSON; charset=utf-8;', `${json}; charset=utf-8;`, false],
+    ['of text', 'text/plain;charset=UTF-8', false],
+    ['of a form', 'application/x-www-form-urlencoded', false],
+    ['in chunks', undefined, true],
+    ['of JSON in chunks', json, true],
+    ['of text in chunks', 'text/plain', true],
+  ];
+
+  test.each(kinds)('%s is accepted by /refresh and /logout', async (_, type, chunked) => {
+    const page = await openPage(app);
+    const headers = { ...from(page).headers, ...(type === undefined ? {} : { 'content-type': type }) };
+    const post = (path: string) => send(app.baseUrl, path, { method: 'POST', body: '', chunked, headers });
+    expect((await post('/refresh')).status).toBe(200);
+    expect((await post('/logout')).status).toBe(204);
+    expect(await hasLiveSession(page)).toBe(false);
+  });
+
+  test.each([false, true])(
+    'is different from a body with another type, which returns 415 (chunked: %s)',
+    async (chunked) => {
+      const page = await openPage(app);
+      for (const type of [undefined, 'text/plain', json + '; charset=utf-16']) {
+        const headers = { ...from(page).headers, ...(type === undefined ? {} : { 'content-type': type }) };
+        const { status } = await send(app.baseUrl, '/refresh', { method: 'POST', body: '{}', chunked, headers });
+        expect([type, status]).toEqual([type, 415]);
+      }
+      expect((await app.db.sessions.get(page.sessionId)).generation).toBe(0);
+    },
+  );
+
+  test.each(['null', '""', ' ', '[]'])('is different from the body %s, which returns 400', async (body) => {
+    const headers = { ...from(await openPage(app)).headers, 'content-type': json };
+    expect((await send(app.baseUrl, '/refresh', { method: 'POST', body, headers })).status).toBe(400);
+  });
+});
+
+test('an empty cookie counts as missing: a token in the body is accepted beside it', async () => {
+  const { refresh_token: token } = await app.register();
+  const headers = { origin: spa, cookie: `${cookieName}=` };
+  const response = await app.call('post', '/refresh', { headers, body: { refresh_token: token } });
+  expect(response.status).toBe(200);
+  expect((await app.call('post', '/refresh', { headers, body: {} })).status).toBe(400);
+});
+
+test('an empty token in the body counts as missing beside the cookie', async () => {
+  const page = await openPage(app);
+  expect((await app.call('post', '/refresh', { ...from(page), body: { refresh_token: '' } })).status).toBe(200);
+});
+
 test('a percent-encoded cookie is not decoded: a token has one encoding', async () => {
   const page = await openPage(app);
   const response = await refresh({ ...page, cookie: page.cookie.replace('ktr_', '%6Btr_') });
@@ -142,26 +196,31 @@ test('a percent-encoded cookie is not decoded: a token has one encoding', async 
 });
 
 describe('a logout with the cookie', () => {
-  test('revokes the session and deletes the cookies of the site', async () => {
+  const deleted = {
+    value: '',
+    attributes: { 'max-age': '0', path: '/', httponly: '', secure: '', samesite: 'Lax' },
+  };
+
+  test('revokes the session and deletes only its own cookie', async () => {
     const page = await openPage(app);
     const response = await logout(page);
     expect(response.status).toBe(204);
-    expect(response.headers['clear-site-data']).toBe('"cookies"');
-    expect(setCookieOf(response)).toMatchObject({ value: '', attributes: { 'max-age': '0', path: '/', secure: '' } });
+    expect(response.headers).not.toHaveProperty('clear-site-data');
+    expect(setCookieOf(response)).toEqual(deleted);
     expect(await hasLiveSession(page)).toBe(false);
     expect((await refresh(page)).body).toMatchObject({ reason: 'revoked' });
   });
 
-  test('deletes the cookies also for a spent or invalid cookie', async () => {
+  test('deletes the cookie also for a spent or invalid cookie', async () => {
     const page = await openPage(app);
     await logout(page);
     for (const cookie of [page.cookie, 'nonsense']) {
       const response = await logout({ ...page, cookie });
-      expect([response.status, response.headers['clear-site-data']]).toEqual([204, '"cookies"']);
+      expect([response.status, setCookieOf(response)]).toEqual([204, deleted]);
     }
   });
 
-  test('everywhere deletes the cookies of the page that requests it', async () => {
+  test('everywhere deletes only its own cookie of the page that requests it', async () => {
     const page = await openPage(app);
     const { body } = await refresh(page);
     const options = from(page);
@@ -169,18 +228,15 @@ describe('a logout with the cookie', () => {
       ...options,
       token: (body as { access_token: string }).access_token,
     });
-    expect([response.status, response.headers['clear-site-data']]).toEqual([204, '"cookies"']);
+    expect([response.status, setCookieOf(response)]).toEqual([204, deleted]);
+    expect(response.headers).not.toHaveProperty('clear-site-data');
     expect(await hasLiveSession(page)).toBe(false);
   });
 
-  test('does not delete cookies if the token is in the body', async () => {
+  test('does not delete the cookie if the token is in the body', async () => {
     const { refresh_token: token } = await app.register();
     const response = await app.post('/logout', { refresh_token: token });
-    expect([response.status, response.headers['clear-site-data'], response.headers['set-cookie']]).toEqual([
-      204,
-      undefined,
-      undefined,
-    ]);
+    expect([response.status, response.headers['set-cookie']]).toEqual([204, undefined]);
   });
 });
 
@@ -313,6 +369,30 @@ test('COOKIE_SAMESITE=none allows an app on another site if its origin is listed
   } finally {
     await own.close();
   }
+});
+
+describe('COOKIE_PARTITIONED=on', () => {
+  let own: TestApp;
+  beforeAll(async () => {
+    own = await startApp({ ...httpsSettings, COOKIE_SAMESITE: 'none', COOKIE_PARTITIONED: 'on' });
+  });
+  afterAll(() => own.close());
+
+  const attributes = { path: '/', httponly: '', secure: '', samesite: 'None', partitioned: '' };
+
+  test('sets, replaces and deletes a partitioned cookie', async () => {
+    const page = await openPage(own);
+    const call = (path: string) => own.call('post', path, from(page, { 'sec-fetch-site': 'cross-site' }));
+    expect(setCookieOf(await call('/refresh'))?.attributes).toEqual({ ...attributes, 'max-age': expect.any(String) });
+    expect(setCookieOf(await call('/logout'))).toEqual({ value: '', attributes: { ...attributes, 'max-age': '0' } });
+  });
+
+  test('uses the newer of two cookies, because browsers keep the one from before the change', async () => {
+    const [former, latest] = [await openPage(own), await openPage(own)];
+    const cookie = `a=1; ${cookieName}=${former.cookie}; b=2; ${cookieName}=${latest.cookie}; c=3`;
+    const response = await own.call('post', '/refresh', from(latest, { cookie }));
+    expect([response.status, response.body.session_id]).toEqual([200, latest.sessionId]);
+  });
 });
 
 test('over http the cookie is named refresh_token and is not Secure', async () => {

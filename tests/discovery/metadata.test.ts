@@ -37,12 +37,17 @@ describe.each(documents)('%s', (path) => {
       token_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
       revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
       introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'Bearer'],
-      response_types_supported: [],
+      response_types_supported: ['none'],
       service_documentation: 'https://auth.example.com/openapi.yaml',
     });
     expect(response.body.scopes_supported).toEqual(expect.arrayContaining(['profile', 'sessions', 'api-keys']));
     const { access_token: token } = await app.register();
     expect(response.body.issuer).toBe(decodeJwt(token).iss);
+  });
+
+  test('has no empty array (RFC 8414 section 3.2)', async () => {
+    const members = Object.entries((await app.get(path)).body as Record<string, unknown>);
+    expect(members.filter(([, value]) => Array.isArray(value) && value.length === 0)).toEqual([]);
   });
 
   test('every URL in it exists', async () => {

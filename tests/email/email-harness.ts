@@ -87,7 +87,7 @@ export async function startEmailHarness() {
       outbox.enqueueRequest(own.db, {
         kind: 'password_reset',
         email: email as EmailAddress,
-        source: { id: '', ip: '127.0.0.1', userAgent: '' },
+        source: { id: '', clientRequestId: null, ip: '127.0.0.1', userAgent: '' },
       }),
     /** A worker with its own connections, like that of another process. It is not started. */
     worker({ resolveEmailRequest = async () => {}, log = silent, masterKeys: roots = [root] }: WorkerOptions = {}) {

@@ -28,11 +28,20 @@ const requests = [
       userId,
       client: { requestId: 'r-1', ip: '192.0.2.1', userAgent: 'curl' },
     },
-    request: { kind: 'registration', email: to, userId, source: { id: 'r-1', ip: '192.0.2.1', userAgent: 'curl' } },
+    request: {
+      kind: 'registration',
+      email: to,
+      userId,
+      source: { id: 'r-1', clientRequestId: null, ip: '192.0.2.1', userAgent: 'curl' },
+    },
   },
   {
     stored: { kind: 'password_reset', email: to, client: { requestId: 'r-2', ip: '192.0.2.1', userAgent: null } },
-    request: { kind: 'password_reset', email: to, source: { id: 'r-2', ip: '192.0.2.1', userAgent: null } },
+    request: {
+      kind: 'password_reset',
+      email: to,
+      source: { id: 'r-2', clientRequestId: null, ip: '192.0.2.1', userAgent: null },
+    },
   },
 ] as const;
 
@@ -64,10 +73,17 @@ test.each([
 });
 
 test('a request with several members of the request object stores only its source', () => {
-  const source = { id: 'r-1', ip: '192.0.2.1', userAgent: null, network: '192.0.2.0/24', signal: AbortSignal.abort() };
+  const source = {
+    id: 'r-1',
+    clientRequestId: 'c-1',
+    ip: '192.0.2.1',
+    userAgent: null,
+    network: '192.0.2.0/24',
+    signal: AbortSignal.abort(),
+  };
   const { stored } = requests[1];
   expect(storedJson(cipher.sealRequest(id, { kind: 'password_reset', email: to, source }))).toEqual({
     ...stored,
-    client: { requestId: 'r-1', ip: '192.0.2.1', userAgent: null },
+    client: { requestId: 'r-1', clientRequestId: 'c-1', ip: '192.0.2.1', userAgent: null },
   });
 });

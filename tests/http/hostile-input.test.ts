@@ -99,6 +99,17 @@ describe.each(withBody)('$method $path', (operation) => {
     expect(await refusal(operation, { body: right, headers })).toMatchObject({ code: 'unsupported_media_type' });
   });
 
+  test.each([
+    'application/json;',
+    'application/json; ;charset="UTF-8";',
+    'APPLICATION/JSON ;charset=utf8',
+    'application/json; charset=us-ascii',
+    'application/json; profile="https://example.com/x; charset=latin1"',
+  ])('the content type %s is accepted', async (type) => {
+    const { status } = await post(operation, { body: '[]', headers: { 'content-type': type } });
+    expect(status).toBe(400);
+  });
+
   test.each(['gzip', 'GZIP', 'x-gzip', 'deflate', 'br', 'zstd', 'gzip, gzip', 'identity, gzip', canary])(
     'the content encoding %s returns 415',
     async (encoding) => {

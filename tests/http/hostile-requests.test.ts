@@ -28,6 +28,8 @@ async function refused(bytes: string | Uint8Array) {
   const { status, type, responses } = summaryOf(received);
   expect(responses).toBe(1);
   expect(type).toBe('application/problem+json');
+  expect(received).toMatch(/^x-content-type-options: nosniff\r$/im);
+  expect(received).toMatch(/^content-security-policy: default-src 'none';frame-ancestors 'none'\r$/im);
   const json = received.slice(received.indexOf('{'), received.lastIndexOf('}') + 1);
   expect(JSON.parse(json)).toMatchObject({ status, title: expect.any(String) });
   return status;

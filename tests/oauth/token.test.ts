@@ -42,7 +42,8 @@ describe('the request to /token', () => {
     ['no grant type', 'username=a', 'invalid_request'],
     ['an empty grant type', 'grant_type=', 'invalid_request'],
     ['a grant type twice', 'grant_type=password&grant_type=password', 'invalid_request'],
-    ['an unknown parameter twice', 'grant_type=refresh_token&x=1&x=2', 'invalid_request'],
+    ['a scope twice', 'grant_type=refresh_token&refresh_token=x&scope=profile&scope=sessions', 'invalid_request'],
+    ['a scope twice, once empty', 'grant_type=refresh_token&refresh_token=x&scope=&scope=sessions', 'invalid_request'],
     ['an incomplete percent-encoding', 'grant_type=%zz', 'invalid_request'],
     ['an unknown grant type', 'grant_type=authorization_code', 'unsupported_grant_type'],
     ['a grant type in capitals', 'grant_type=PASSWORD', 'unsupported_grant_type'],
@@ -92,6 +93,23 @@ describe('the request to /token', () => {
     const response = await token(passwordForm({ scope: '', client_id: '', client_secret: '', resource: 'x', '': '' }));
     expect(response.status).toBe(200);
   });
+
+  test('can repeat parameters that are not used, such as resource (RFC 8707)', async () => {
+    const resources = 'resource=https%3A%2F%2Fa.example&resource=https%3A%2F%2Fb.example&audience=a&audience=b';
+    const form = new URLSearchParams(passwordForm()).toString();
+    expect((await token(`${resources}&${form}`)).status).toBe(200);
+    for (const path of ['/revoke', '/introspect'])
+      expect((await postForm(app, path, `${resources}&token=x`, asKey())).status).toBe(path === '/revoke' ? 200 : 403);
+  });
+
+  test.each(['charset=ISO-8859-1', 'charset="windows-1252"', ''])(
+    'can be a form with the parameters "%s" if its characters are ASCII',
+    async (parameters) => {
+      const headers = { 'content-type': `application/x-www-form-urlencoded; ${parameters}` };
+      expect((await token(passwordForm(), headers)).status).toBe(200);
+      expect((await token(clientCredentials, { ...headers, ...asKey() })).status).toBe(200);
+    },
+  );
 
   test('gets an OAuth error for a body over 16 KiB', async () => {
     expect(errorOf(await token(passwordForm({ x: 'x'.repeat(17_000) })))).toEqual([400, 'invalid_request']);
@@ -401,6 +419,16 @@ describe('rate limits of /token', () => {
     expect(errorOf(limited)).toEqual([429, 'temporarily_unavailable']);
     expect(Number(limited.headers['retry-after'])).toBeGreaterThan(0);
     expect(limited.headers['ratelimit']).toMatch(/^"login"; r=0/);
+  });
+
+  test('a form in a charset that cannot be read does not count', async () => {
+    const ip = '198.51.101.4';
+    const wrong = { grant_type: 'password', username: freshEmail(), password: 'caf\u00e9' };
+    const latin1 = { 'content-type': 'application/x-www-form-urlencoded; charset=ISO-8859-1' };
+    for (let i = 0; i < 6; i += 1) expect(errorOf(await from(ip, wrong, latin1))).toEqual([400, 'invalid_request']);
+    const networks = (await tight.db.lockouts.all()).map(({ network }) => network);
+    expect(networks).not.toContain('198.51.101.0/24');
+    expect(errorOf(await from(ip, wrong))).toEqual([400, 'invalid_grant']);
   });
 
   test('unsupported grant types and missing parameters do not count', async () => {

@@ -98,8 +98,10 @@ describe('a queue of two behind one running hash', () => {
     socket.destroy();
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await service.login(email)).status).toBe(200);
-    const logLines = service.lines.map((line) => JSON.parse(line) as { request_id?: string; status?: number });
-    expect(names.map((name) => logLines.find((line) => line.request_id === name)?.status)).toEqual([499, 499, 499]);
+    const logLines = service.lines.map((line) => JSON.parse(line) as { client_request_id?: string; status?: number });
+    expect(names.map((name) => logLines.find((line) => line.client_request_id === name)?.status)).toEqual([
+      499, 499, 499,
+    ]);
   }, 20_000);
 
   test('applies to every endpoint that hashes, for known and unknown accounts', async () => {

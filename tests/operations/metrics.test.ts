@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { freshEmail, password } from '../harness.ts';
@@ -8,6 +9,7 @@ import { type ServiceProcess, startService, waitUntilReady } from '../support/se
 
 jest.setTimeout(60_000);
 
+const masterKeys = randomBytes(32).toString('base64url');
 let database: TestDatabase;
 let service: ServiceProcess;
 let metricsUrl: string;
@@ -18,6 +20,8 @@ beforeAll(async () => {
   metricsUrl = `http://127.0.0.1:${port}/metrics`;
   service = await startService({
     DATABASE_URL: database.url,
+    HOST: '0.0.0.0',
+    MASTER_KEYS: masterKeys,
     METRICS_PORT: String(port),
     TRUST_PROXY: '1',
     LOCKOUT_ATTEMPTS: '3',
@@ -56,6 +60,7 @@ test('are served as Prometheus text on METRICS_PORT only', async () => {
     200,
     expect.stringMatching(/^text\/plain; version=0\.0\.4/),
   ]);
+  expect(response.headers.get('x-content-type-options')).toBe('nosniff');
   expect((await service.get('/metrics')).status).toBe(404);
   expect((await fetch(metricsUrl.replace('/metrics', '/login'))).status).toBe(404);
   expect((await fetch(`${metricsUrl}?job=keyturn`)).status).toBe(200);
@@ -171,6 +176,33 @@ test('requests with unknown paths, methods and headers create one series', async
     before.filter((series) => series.startsWith('keyturn_')),
   );
   expect([...after.keys()].join('\n')).not.toMatch(/mark\d|\.git/);
+});
+
+// All of 127.0.0.0/8 is this machine, so 127.0.0.2 stands for any address but the default.
+const isServed = (host: string, url: string) =>
+  fetch(url.replace('127.0.0.1', host)).then(
+    ({ status }) => status === 200,
+    () => false,
+  );
+
+test('are served on 127.0.0.1 by default, also if HOST is 0.0.0.0', async () => {
+  expect([await isServed('127.0.0.1', metricsUrl), await isServed('127.0.0.2', metricsUrl)]).toEqual([true, false]);
+});
+
+test('are served on METRICS_HOST', async () => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}/metrics`;
+  const own = await startService({
+    DATABASE_URL: database.url,
+    MASTER_KEYS: masterKeys,
+    METRICS_HOST: '127.0.0.2',
+    METRICS_PORT: String(port),
+  });
+  try {
+    expect([await isServed('127.0.0.1', url), await isServed('127.0.0.2', url)]).toEqual([false, true]);
+  } finally {
+    await own.stop();
+  }
 });
 
 test('a process whose metrics port is in use logs it and serves requests', async () => {

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
 import { formatToken, makeRatchet } from '../../src/core/sessions/refresh-token.ts';
 import { newId } from '../../src/lib/ids.ts';
+import { makeCheckReadiness } from '../../src/features/health/readiness.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { openRows } from '../support/rows/index.ts';
@@ -116,3 +117,25 @@ test('requests get 503 in time while every connection waits for a lock, and succ
   expect((await service.get('/me', account.access_token)).status).toBe(200);
   expect(await service.stop()).toBe(0);
 }, 20_000);
+
+test('/readyz asks Postgres once per second, however often it is called', async () => {
+  const realNow = performance.now.bind(performance);
+  let [nowMs, queries, isUp] = [0, 0, true];
+  performance.now = () => nowMs;
+  const check = makeCheckReadiness({
+    readiness: { migrated: true, keysLoaded: () => true, draining: false },
+    isDatabaseResponding: async () => ((queries += 1), isUp),
+    redisIsUp: undefined,
+  });
+  const states = async () => (await Promise.all(Array.from({ length: 20 }, check))).map(({ postgres }) => postgres);
+  try {
+    expect(new Set(await states())).toEqual(new Set(['up']));
+    isUp = false;
+    nowMs = 999;
+    expect([new Set(await states()), queries]).toEqual([new Set(['up']), 1]);
+    nowMs = 1000;
+    expect([new Set(await states()), queries]).toEqual([new Set(['down']), 2]);
+  } finally {
+    performance.now = realNow;
+  }
+});

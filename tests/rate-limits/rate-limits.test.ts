@@ -40,6 +40,19 @@ const groupOf: Record<string, string> = {
 
 const probes = ['getHealth', 'getReadiness'];
 
+test('RateLimit-Policy names the partition of an address by a keyed hash', async () => {
+  const partitionFrom = async (ip: string, own: TestApp) => {
+    const { headers } = await callFrom(ip, ['get', '/.well-known/jwks.json'], own);
+    return /; pk=(:.+:)$/.exec(String(headers['ratelimit-policy']))?.[1];
+  };
+  const [ip, other] = [freshAddress(), freshAddress()];
+  const partition = await partitionFrom(ip, app);
+  expect(partition).toMatch(/^:[\w+/]+=*:$/);
+  expect(await partitionFrom(ip, app)).toBe(partition);
+  expect(await partitionFrom(other, app)).not.toBe(partition);
+  await withApp({}, async (own) => expect(await partitionFrom(ip, own)).not.toBe(partition));
+});
+
 test.each(operations.filter(({ id }) => !probes.includes(id)))(
   'the response of $id describes the limit that it counted for',
   async ({ id, method, path, body }) => {

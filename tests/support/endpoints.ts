@@ -40,11 +40,12 @@ export async function serveEndpoints(
     baseUrl: 'https://auth.example.com',
     trustProxy: false,
     metrics: { requestDone: () => {} },
-    corsOrigins: [],
+    cors: { origins: [], moreHeaders: [] },
     checkResponses: true,
     rateLimiter: makeRateLimiter({
       rateLimits: { login: noLimit, register: noLimit, refresh: noLimit, mail, default: noLimit },
       openCounters: (_name, windowSeconds) => makeMemoryCounters(windowSeconds),
+      partitionKey: Buffer.alloc(32),
       onLimited: () => {},
     }),
     findApiKey: { bySecret: async () => undefined, byToken: async () => undefined },

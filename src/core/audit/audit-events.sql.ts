@@ -18,6 +18,7 @@ const columns = {
   ip: column.nullable(column.text()),
   userAgent: column.nullable(column.text()),
   email: column.nullable(column.text()),
+  clientRequestId: column.nullable(column.text()),
 };
 
 /** An event with its personal data, which is null if none was stored or if it was erased. */
@@ -50,7 +51,7 @@ export function findEvents(tx: Transaction, query: AuditEventQuery): Promise<Aud
     tx,
     columns,
     sql`
-    SELECT page.*, p.ip, p.user_agent AS "userAgent", p.email
+    SELECT page.*, p.ip, p.user_agent AS "userAgent", p.email, p.client_request_id AS "clientRequestId"
     FROM (
       SELECT e.id, e.occurred_at AS "occurredAt", e.type, e.outcome, e.reason, e.actor_id AS "actorId",
              e.user_id AS "userId", e.session_id AS "sessionId", e.api_key_id AS "apiKeyId", e.role, e.kid,

@@ -37,8 +37,9 @@ export async function insertEvent(tx: Transaction, event: NewEvent): Promise<voi
       SELECT id, CASE WHEN id = ${userId}::uuid THEN email END AS email
       FROM users WHERE id = ${personId}::uuid FOR KEY SHARE
     )
-    INSERT INTO audit_personal_data (event_id, user_id, ip, user_agent, email)
-    SELECT event.id, person.id, ${source?.ip ?? null}, ${source?.userAgent ?? null}, person.email
+    INSERT INTO audit_personal_data (event_id, user_id, ip, user_agent, email, client_request_id)
+    SELECT event.id, person.id, ${source?.ip ?? null}, ${source?.userAgent ?? null}, person.email,
+           ${source?.clientRequestId ?? null}
     FROM event LEFT JOIN person ON true
     WHERE ${source !== null} AND (${personId}::uuid IS NULL OR person.id IS NOT NULL)`,
   );

@@ -36,7 +36,12 @@ const StoredRequest = z.object({
   kind: z.enum(['registration', 'verification', 'password_reset']),
   email: EmailAddress,
   userId: uuid<UserId>().exactOptional(),
-  client: z.object({ requestId: z.string(), ip: z.string(), userAgent: z.string().nullable() }),
+  client: z.object({
+    requestId: z.string(),
+    clientRequestId: z.string().nullable().default(null),
+    ip: z.string(),
+    userAgent: z.string().nullable(),
+  }),
 });
 
 export function makeEmailCipher(masterKeys: MasterKeys): EmailCipher {
@@ -59,13 +64,15 @@ export function makeEmailCipher(masterKeys: MasterKeys): EmailCipher {
   return {
     sealMessage: sealJson,
     sealRequest(id, { source, ...request }) {
-      const client = { requestId: source.id, ip: source.ip, userAgent: source.userAgent };
+      const { id: requestId, clientRequestId, ip, userAgent } = source;
+      const client = { requestId, ...(clientRequestId !== null && { clientRequestId }), ip, userAgent };
       return sealJson(id, { ...request, client } satisfies z.input<typeof StoredRequest>);
     },
     openMessage: (email) => openJson(StoredMessage, email),
     openRequest(email) {
       const { client, ...request } = openJson(StoredRequest, email);
-      return { ...request, source: { id: client.requestId, ip: client.ip, userAgent: client.userAgent } };
+      const { requestId: id, ...source } = client;
+      return { ...request, source: { id, ...source } };
     },
   };
 }

@@ -18,7 +18,10 @@ export const AuditEvent = z
     request_id: z
       .string()
       .nullable()
-      .meta({ description: 'The request id, also in `X-Request-Id` and in the log of the service' }),
+      .meta({ description: 'The id that the service gave the request, also in its log. Unique' }),
+    client_request_id: z.string().nullable().meta({
+      description: 'The `X-Request-Id` that the caller sent, not verified; null after the account was deleted',
+    }),
     ip: z.string().nullable().meta({ description: 'The client address; null after the account was deleted' }),
     user_agent: z.string().nullable().meta({ description: 'The `User-Agent`; null after the account was deleted' }),
     email: z
@@ -43,6 +46,7 @@ export const toAuditEvent = (event: AuditEventRow): AuditEvent => ({
   role: event.role,
   kid: event.kid,
   request_id: event.requestId,
+  client_request_id: event.clientRequestId,
   ip: event.ip,
   user_agent: event.userAgent,
   email: event.email,

@@ -18,6 +18,7 @@ const example: AuditEvent = {
   role: null,
   kid: null,
   request_id: '0d8f2a38-3f6c-4b52-9f5e-2f1f3a0b9c1d',
+  client_request_id: null,
   ip: '203.0.113.7',
   user_agent: 'Mozilla/5.0',
   email: 'ada@example.com',

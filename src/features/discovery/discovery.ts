@@ -62,7 +62,9 @@ export const Metadata = z
       .array(z.string())
       .meta({ description: 'For API keys. `Bearer` is the access token of an API key' }),
     scopes_supported: z.array(z.string()).meta({ description: 'The scopes of this service' }),
-    response_types_supported: z.array(z.string()).meta({ description: 'Empty: there is no authorization endpoint' }),
+    response_types_supported: z
+      .array(z.string())
+      .meta({ description: '`none`, because there is no authorization endpoint' }),
     subject_types_supported: z.array(z.string()).optional().meta({ description: 'All clients receive the same `sub`' }),
     id_token_signing_alg_values_supported: z
       .array(z.string())
@@ -85,7 +87,7 @@ export const Metadata = z
         revocation_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'client_secret_post'],
         introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'Bearer'],
         scopes_supported: ['profile', 'sessions'],
-        response_types_supported: [],
+        response_types_supported: ['none'],
         service_documentation: 'https://auth.example.com/openapi.yaml',
       },
     ],
@@ -94,8 +96,8 @@ export const Metadata = z
 const withSecret = ['client_secret_basic', 'client_secret_post'];
 
 /**
- * Without an authorization endpoint, `response_types_supported` is an empty array. RFC 8414 section 2 requires the member and section 3.2
- * forbids empty arrays; parsers reject metadata without the member, and none rejects an empty array.
+ * RFC 8414 section 2 requires `response_types_supported` and section 3.2 forbids empty arrays. Without an authorization endpoint it is
+ * `none`, the registered response type that returns neither a code nor a token.
  */
 export const makeMetadata = (
   issuer: string,
@@ -113,6 +115,6 @@ export const makeMetadata = (
   revocation_endpoint_auth_methods_supported: ['none', ...withSecret],
   introspection_endpoint_auth_methods_supported: [...withSecret, 'Bearer'],
   scopes_supported: [...scopes],
-  response_types_supported: [],
+  response_types_supported: ['none'],
   service_documentation: `${baseUrl}/openapi.yaml`,
 });

@@ -14,7 +14,9 @@ const Ready = z
       .object({
         migrations: z.string().meta({ description: '`applied` or `pending`' }),
         signing_key: z.string().meta({ description: '`loaded` or `missing`' }),
-        postgres: z.enum(['up', 'down']).meta({ description: 'Whether Postgres responded within a second' }),
+        postgres: z
+          .enum(['up', 'down'])
+          .meta({ description: 'Whether Postgres responded within a second. At most a second old' }),
         redis: z.enum(['up', 'down', 'off']).meta({ description: '`off` if `REDIS_URL` is not set' }),
       })
       .meta({ description: 'The result of each check' }),

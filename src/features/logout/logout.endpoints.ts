@@ -26,7 +26,7 @@ export function logoutEndpoints({ tokenTransport, ...deps }: LogoutEndpointDeps)
       async handle({ body, request, browser }) {
         const { token, transport } = tokenTransport.presentedToken(body, browser);
         await logout(token, request);
-        return transport === 'cookie' ? tokenTransport.clearCookies() : undefined;
+        return transport === 'cookie' ? tokenTransport.clearCookie() : undefined;
       },
     }),
     endpoint({
@@ -38,7 +38,7 @@ export function logoutEndpoints({ tokenTransport, ...deps }: LogoutEndpointDeps)
       scopes: ['sessions'],
       async handle({ principal, request, browser }) {
         await logoutAll(principal, request);
-        return tokenTransport.hasCookie(browser) ? tokenTransport.clearCookies() : undefined;
+        return tokenTransport.hasCookie(browser) ? tokenTransport.clearCookie() : undefined;
       },
     }),
   ];

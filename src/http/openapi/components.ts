@@ -47,7 +47,8 @@ export const securitySchemes = (passwordFlow: PasswordFlow | undefined): Json =>
 export const headers: Json = {
   XRequestId: {
     description:
-      'Identifies the request in the log of the service. If the request has a valid `X-Request-Id`, the response repeats it',
+      'Identifies the request in the log of the service. If the request has a valid `X-Request-Id`, the response repeats it, and ' +
+      'the log has it as `client_request_id`',
     schema: { type: 'string' },
   },
   WWWAuthenticate: { description: 'The challenge (RFC 6750 section 3)', schema: { type: 'string' } },

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Response } from 'express';
 import { RateLimited } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { countedAddress } from '../../lib/network.ts';
+import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Counters } from './counters.ts';
 
 /** The maximum number of events of one client in a window. */
@@ -22,13 +22,23 @@ export interface Budget extends RateLimit {
   name: string;
   counters: Counters;
   keyOf: (client: ClientAddress) => string;
+  /** Returns the partition that a response names for a key. */
+  partitionOf: (key: string) => string;
 }
 
-/** Sets the header fields of draft-ietf-httpapi-ratelimit-headers-08. The partition key does not reveal the address. */
+/**
+ * Names partitions with an HMAC. Caches can share responses, and anyone could find the address of an unkeyed hash by hashing all
+ * addresses.
+ */
+export const makePartitionOf =
+  (hmacKey: Uint8Array) =>
+  (key: string): string =>
+    Buffer.from(hmacSha256(hmacKey, Buffer.from(key)).toString('hex').slice(0, 12)).toString('base64');
+
+/** Sets the header fields of draft-ietf-httpapi-ratelimit-headers-08. */
 function setHeaders(res: Response, budget: Budget, key: string, used: number, resetSeconds: number): void {
-  const { name, count, windowSeconds } = budget;
-  const partition = Buffer.from(createHash('sha256').update(key).digest('hex').slice(0, 12)).toString('base64');
-  res.setHeader('RateLimit-Policy', `"${name}"; q=${count}; w=${windowSeconds}; pk=:${partition}:`);
+  const { name, count, windowSeconds, partitionOf } = budget;
+  res.setHeader('RateLimit-Policy', `"${name}"; q=${count}; w=${windowSeconds}; pk=:${partitionOf(key)}:`);
   res.setHeader('RateLimit', `"${name}"; r=${Math.max(0, count - used)}; t=${resetSeconds}`);
 }
 

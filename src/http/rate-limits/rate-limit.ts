@@ -6,6 +6,7 @@ import {
   byAddress,
   byNetwork,
   type ClientAddress,
+  makePartitionOf,
   subtractEvent,
   type RateLimit,
   spend,
@@ -61,16 +62,21 @@ type CountByRule = <Result>(
 export interface RateLimiterOptions {
   rateLimits: RateLimits;
   openCounters: (name: string, windowSeconds: number) => Counters;
+  /** Keys the names of partitions in responses. */
+  partitionKey: Uint8Array;
   onLimited: (name: string) => void;
 }
 
-export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLimiterOptions): RateLimiter {
+export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
+  const { rateLimits, openCounters, onLimited } = options;
+  const partitionOf = makePartitionOf(options.partitionKey);
   const budget = (name: string, { count, windowSeconds }: RateLimit, factor = 1, keyOf = byAddress): Budget => ({
     name,
     count: count * factor,
     windowSeconds,
     counters: openCounters(name, windowSeconds),
     keyOf,
+    partitionOf,
   });
   const { login, register, refresh, mail, default: everything } = rateLimits;
   const ceilings = {

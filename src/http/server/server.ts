@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
+import { makeIsInNetworks, parseAddress } from '../../lib/network.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { watchConnections } from '../../platform/process/lifecycle.ts';
 import { type ConnectionLimits, defaultLimits, limitConnections, serverOptions } from './connections.ts';
 import { trackRequests } from '../request-context.ts';
-import { allowOrigins } from './cors.ts';
+import { allowOrigins, type CorsConfig } from './cors.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { handleErrors } from '../problem.ts';
 import { makeRoutes } from './routes.ts';
@@ -21,8 +22,8 @@ export interface ExpressOptions extends EndpointOptions {
   /** The proxies whose `X-Forwarded-For` is trusted: none, a number of hops, or networks. */
   trustProxy: false | number | string[];
   metrics: Pick<Metrics, 'requestDone'>;
-  /** The origins whose pages can call the service with credentials. */
-  corsOrigins: readonly string[];
+  /** The pages that can call the service with credentials. */
+  cors: CorsConfig;
 }
 
 /** Headers for an API: browsers must not render its responses, embed them or guess their types. */
@@ -36,16 +37,26 @@ const securityHeaders = (baseUrl: string) =>
     strictTransportSecurity: baseUrl.startsWith('https:') ? { maxAge: 31_536_000, includeSubDomains: true } : false,
   });
 
+/** Express recognizes an address only without a port, but some proxies append theirs: `10.0.0.1:443`. */
+function trustFunction(trustProxy: ExpressOptions['trustProxy']): false | number | ((text: string) => boolean) {
+  if (!Array.isArray(trustProxy)) return trustProxy;
+  const isTrusted = makeIsInNetworks(trustProxy);
+  return (text) => {
+    const address = parseAddress(text);
+    return address !== undefined && isTrusted(address);
+  };
+}
+
 /** Builds the Express app: request ids and log lines, headers, the declared endpoints, error responses. */
 export function makeExpress(endpoints: readonly Endpoint[], options: ExpressOptions): Express {
   return express()
     .disable('x-powered-by')
     .disable('etag')
     .set('query parser', 'simple')
-    .set('trust proxy', options.trustProxy)
+    .set('trust proxy', trustFunction(options.trustProxy))
     .use(trackRequests(options.log, options.metrics))
     .use(securityHeaders(options.baseUrl))
-    .use(allowOrigins(endpoints, options.corsOrigins))
+    .use(allowOrigins(endpoints, options.cors))
     .use(makeRoutes(endpoints, options))
     .use(handleErrors(options.log, options.baseUrl));
 }

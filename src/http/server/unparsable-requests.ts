@@ -53,6 +53,10 @@ function problemResponse({ status, title, code, detail }: ParseProblem) {
     'Content-Length': String(Buffer.byteLength(body)),
     'X-Request-Id': instance,
     'Cache-Control': 'no-store',
+    // The most important ones of `securityHeaders`: the app, which sets them all, does not see this request.
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Security-Policy': "default-src 'none';frame-ancestors 'none'",
+    'Referrer-Policy': 'no-referrer',
     Connection: 'close',
   };
   return { headers, body };

@@ -54,7 +54,10 @@ export const auditRows = (sql: Sql) => {
         ip: string;
         user_agent: string | null;
         email: string | null;
-      }>('SELECT * FROM audit_personal_data WHERE event_id = ANY($1) ORDER BY event_id', [ids]);
+      }>(
+        'SELECT event_id, user_id, ip, user_agent, email FROM audit_personal_data WHERE event_id = ANY($1) ORDER BY event_id',
+        [ids],
+      );
     },
     /** Prevents changes to the trail until the transaction of the connection ends. */
     lock: () => sql.run('LOCK TABLE audit_events'),
