@@ -52,7 +52,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const { issuer, audience, baseUrl, accessTtlSeconds, refreshTtlSeconds, sessionTtlSeconds } = config;
   const masterKeys = deriveMasterKeys(config.masterKeys);
   const [{ lockout: lockoutKey, recipient: recipientKey }] = masterKeys;
-  const { authorize, authorizeRead } = makeAuthorization({ clock });
+  const { authorize, authorizeRead } = makeAuthorization();
   const audit = makeAudit({ clock });
 
   const timing = keyTimingOf(config);

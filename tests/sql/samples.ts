@@ -16,11 +16,17 @@ const timing = {
 const signingKey = { kid: 'k', alg: 'ES256', publicJwk: {}, sealedKey: bytes, masterKeyId: 'm' };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
-  'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
+  'core/api-keys/api-keys.sql.ts isKeyOf': [
+    [{ apiKeyId: id, issuedAt: 0, tokenEpochMs: undefined }],
+    [{ apiKeyId: id, issuedAt: 0, tokenEpochMs: 0 }],
+  ],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
   'core/api-keys/api-keys.sql.ts revokeTokensOf': [['tx', id]],
   'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: bytes }]],
-  'core/api-keys/api-keys.sql.ts useApiKeyByToken': [['tx', { apiKeyId: id, issuedAt: 0 }]],
+  'core/api-keys/api-keys.sql.ts useApiKeyByToken': [
+    ['tx', { apiKeyId: id, issuedAt: 0 }],
+    ['tx', { apiKeyId: id, issuedAt: 0, tokenEpochMs: 0 }],
+  ],
   'core/audit/audit-events.sql.ts findEvents': [
     ['tx', { order: 'oldest first', limit: 1 }],
     ['tx', { userId: id, type: 'login', from: id, after: id, before: id, order: 'newest first', limit: 1 }],
@@ -170,7 +176,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', id, 'logout_all'],
     ['tx', id, 'password_changed', otherId],
   ],
-  'features/oauth/oauth.sql.ts findApiKeyScopes': [['tx', { apiKeyId: id, issuedAt: 0 }]],
+  'features/oauth/oauth.sql.ts findApiKeyScopes': [
+    ['tx', { apiKeyId: id, issuedAt: 0 }],
+    ['tx', { apiKeyId: id, issuedAt: 0, tokenEpochMs: 0 }],
+  ],
   'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
   'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
   'features/refresh/refresh.sql.ts markReplayed': [['tx', id, 1]],

@@ -1,7 +1,7 @@
 import type { ApiKeyId, UserId } from '../../lib/ids.ts';
 import type { MasterKeys } from '../../lib/master-keys.ts';
 import type { Database, Transaction } from '../../platform/postgres.ts';
-import type { ApiKeySubject, Principal } from '../authorization/principal.ts';
+import type { ApiKeyPrincipal, ApiKeySubject } from '../authorization/principal.ts';
 import { makeOpaqueTokens, type OpaqueTokens } from '../tokens/opaque-token.ts';
 import { type LiveApiKey, useApiKeyBySecret, useApiKeyByToken } from './api-keys.sql.ts';
 
@@ -13,13 +13,16 @@ export const makeApiKeySecrets = (masterKeys: MasterKeys): ApiKeySecrets => make
 /** Finds a live API key and records its use. Undefined if the key or its owner is not active. */
 export interface FindApiKey {
   /** By the value of `X-API-Key`. Forged secrets cost no query. */
-  bySecret: (secret: string) => Promise<Principal | undefined>;
+  bySecret: (secret: string) => Promise<ApiKeyPrincipal | undefined>;
   /** By a verified access token, unless it was revoked. */
-  byToken: (subject: ApiKeySubject) => Promise<Principal | undefined>;
+  byToken: (subject: ApiKeySubject) => Promise<ApiKeyPrincipal | undefined>;
 }
 
-const principalOf = (key: LiveApiKey | undefined): Principal | undefined =>
-  key && { userId: key.userId, apiKeyId: key.id, sessionId: undefined, authTime: undefined, scopes: key.scopes };
+const principalOf = (key: LiveApiKey | undefined): ApiKeyPrincipal | undefined => {
+  if (!key) return undefined;
+  const { id: apiKeyId, userId, scopes, tokenEpochMs } = key;
+  return { userId, apiKeyId, sessionId: undefined, authTime: undefined, scopes, tokenEpochMs };
+};
 
 export const makeFindApiKey = (db: Database, secrets: ApiKeySecrets): FindApiKey => ({
   async bySecret(secret) {

@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
-import { type ApiKeyId, parseId, type SessionId, type UserId } from '../../lib/ids.ts';
+import { type ApiKeyId, parseId, type SessionId, timeOfId, type UserId } from '../../lib/ids.ts';
 import { fromBase64Url } from '../../lib/secrets.ts';
 import type { AccessTokenSubject } from '../authorization/principal.ts';
 import { InvalidAccessToken } from '../errors.ts';
@@ -19,6 +19,8 @@ export const apiKeyIdOf = (clientId: string): ApiKeyId | undefined =>
 export interface ApiKeyClaims {
   apiKeyId: ApiKeyId;
   scopes: readonly string[];
+  /** The epoch of the key when the token is issued. The token is valid until the key has another one. */
+  tokenEpochMs: number;
 }
 
 type Claims = Readonly<Record<string, unknown>>;
@@ -87,11 +89,14 @@ function decode(part: string): Claims | undefined {
 }
 
 /** The subject of the claims; undefined if they are not claims that this service issues. */
-function subjectOf({ sub, sid, auth_time: authTime, scope, iat }: Claims): AccessTokenSubject | undefined {
+function subjectOf({ sub, sid, auth_time: authTime, scope, iat, jti }: Claims): AccessTokenSubject | undefined {
   if (typeof sub !== 'string' || typeof scope !== 'string' || typeof iat !== 'number') return undefined;
   const scopes = scope.split(' ');
   const apiKeyId = apiKeyIdOf(sub);
-  if (apiKeyId) return sid === undefined ? { apiKeyId, userId: undefined, scopes, issuedAt: iat } : undefined;
+  if (apiKeyId) {
+    const tokenEpochMs = typeof jti === 'string' ? timeOfId(jti) : undefined;
+    return sid === undefined ? { apiKeyId, userId: undefined, scopes, issuedAt: iat, tokenEpochMs } : undefined;
+  }
   const userId = parseId<UserId>(sub);
   const sessionId = typeof sid === 'string' ? parseId<SessionId>(sid) : undefined;
   if (!userId || !sessionId || typeof authTime !== 'number') return undefined;

@@ -7,7 +7,6 @@ import type { Ratchet, RefreshToken } from '../../core/sessions/refresh-token.ts
 import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
 import { grantScopes } from '../../core/authorization/scopes.ts';
 import { authenticate, type Authentication, type Credentials } from '../../http/authenticate.ts';
-import type { Clock } from '../../lib/clock.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { isBasic } from './basic-auth.ts';
 import type { AuthenticateClient, PresentedClient } from './clients.ts';
@@ -18,14 +17,15 @@ import { readIfValid } from './revoke.ts';
 
 export interface IntrospectDeps {
   db: Database;
-  clock: Clock;
   authenticateClient: AuthenticateClient;
   authentication: Authentication;
   ratchet: Pick<Ratchet, 'parse'>;
   readAccessToken: ReadAccessToken;
   /** The session of a refresh token that `/refresh` would accept now. Changes nothing. */
-  findRotatableSession: (token: RefreshToken) => Promise<LiveSession | undefined>;
+  findRotatableSession: (token: RefreshToken) => Promise<RotatableSession | undefined>;
 }
+
+type RotatableSession = LiveSession & { expiresAt: number };
 
 const inactive: Introspection = { active: false };
 
@@ -62,9 +62,8 @@ export const makeIntrospect = (deps: IntrospectDeps) => {
 async function introspectRefreshToken(deps: IntrospectDeps, token: RefreshToken): Promise<Introspection> {
   const session = await deps.findRotatableSession(token);
   if (!session) return inactive;
-  const { userId: sub, clientId, heldScopes, requestedScope, refreshExpiresInSeconds } = session;
+  const { userId: sub, clientId, heldScopes, requestedScope, expiresAt: exp } = session;
   const scope = grantScopes(heldScopes, requestedScope).join(' ');
-  const exp = deps.clock.nowSeconds() + refreshExpiresInSeconds;
   return { active: true, scope, client_id: clientId, sub, exp };
 }
 

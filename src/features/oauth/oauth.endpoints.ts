@@ -69,7 +69,6 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
   });
   const introspect = makeIntrospect({
     db,
-    clock: deps.clock,
     authenticateClient,
     authentication: deps.authentication,
     ratchet,

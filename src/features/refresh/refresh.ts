@@ -29,7 +29,7 @@ export type Refresh = (
 ) => Promise<IssuedTokens>;
 
 /** Returns the session whose tokens a refresh with this token would return now, or undefined. Changes nothing. */
-export type FindRotatableSession = (token: RefreshToken) => Promise<LiveSession | undefined>;
+export type FindRotatableSession = (token: RefreshToken) => Promise<SessionState | undefined>;
 
 interface Refreshed {
   outcome: RefreshOutcome;

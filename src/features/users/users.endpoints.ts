@@ -17,7 +17,8 @@ import { makeListUsers, type ReadUsersDeps } from './list-users.ts';
 import { makeLogoutUser } from './logout-user.ts';
 import { makeSendPasswordReset, type SendPasswordResetDeps } from './send-password-reset.ts';
 import { makeUnlockUser, type UnlockUserDeps } from './unlock-user.ts';
-import { makeUpdateUser, type UpdateUserDeps } from './update-user.ts';
+import type { ChangeUserDeps } from './target-user.ts';
+import { makeUpdateUser } from './update-user.ts';
 import { formatCursor, UserCursor } from './user-cursor.ts';
 import type { UserDetails } from './users.sql.ts';
 
@@ -75,7 +76,7 @@ const writing = { tag: 'Administration', scopes: ['users:write'], params } as co
 const outranked = 'Accounts with administrative scopes can be changed only by administrators who hold the same scopes.';
 
 export function userEndpoints(
-  deps: ReadUsersDeps & UpdateUserDeps & UnlockUserDeps & SendPasswordResetDeps,
+  deps: ReadUsersDeps & ChangeUserDeps & UnlockUserDeps & SendPasswordResetDeps,
 ): Endpoint[] {
   const listUsers = makeListUsers(deps);
   const getUser = makeGetUser(deps);

@@ -22,12 +22,11 @@ export const clientCredentialsGrant = (deps: ClientCredentialsDeps): Grant => ({
   rateLimit: { group: 'login', counts: [InvalidClient], unguessable: true },
   async exchange({ scope }, client, request) {
     const { db, authenticateClient, audit, signAccessToken, accessTtlSeconds } = deps;
-    const { userId, apiKeyId, scopes: keyScopes } = await authenticateClient(client, request);
-    if (!apiKeyId) throw new InvalidClient('not an api key', client.usedHeader);
+    const { userId, apiKeyId, scopes: keyScopes, tokenEpochMs } = await authenticateClient(client, request);
     const requested = scope?.split(' ') ?? keyScopes;
     const scopes = keyScopes.filter((name) => requested.includes(name));
     if (scopes.length === 0) throw new InvalidScope('no scope left');
-    const accessToken = signAccessToken({ apiKeyId, scopes });
+    const accessToken = signAccessToken({ apiKeyId, scopes, tokenEpochMs });
     await audit.record(db, request, { type: 'client.authenticated', userId, apiKeyId });
     request.annotate({ userId });
     return { access_token: accessToken, token_type: 'Bearer', expires_in: accessTtlSeconds, scope: scopes.join(' ') };
