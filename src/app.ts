@@ -50,8 +50,10 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
 
   // The use cases of more than one feature.
   const login = makeLogin({ db, audit, hasher, checkPassword, createSession, tokens, metrics, emailVerification });
-  const refresh = makeRefresh({ db, audit, tokens, metrics, refreshTtlSeconds, refreshGracePeriodSeconds });
-  const findRotatableSession = makeFindRotatableSession({ db, refreshGracePeriodSeconds });
+  const requiresVerifiedEmail = emailVerification === 'required';
+  const refreshOptions = { refreshTtlSeconds, refreshGracePeriodSeconds, requiresVerifiedEmail };
+  const refresh = makeRefresh({ db, audit, tokens, metrics, ...refreshOptions });
+  const findRotatableSession = makeFindRotatableSession({ db, ...refreshOptions });
   const endSession = makeEndSession({ db, audit });
   const confirmEmailChange = makeConfirmEmailChange({ outbox, oneTimeTokens, audit });
   const verifyEmail = makeVerifyEmail({ oneTimeTokens, audit, confirmEmailChange });
@@ -103,6 +105,7 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
       login,
       refresh,
       findRotatableSession,
+      requiresVerifiedEmail,
       endSession,
       passwordGrantEnabled,
     }),

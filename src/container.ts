@@ -93,7 +93,15 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
 
   const ratchet = makeRatchet(masterKeys);
   const signAccessToken = makeSignAccessToken({ keyring, clock, issuer, audience, accessTtlSeconds });
-  const accessTokenReader = { keyring, clock, issuer, audience, onUnknownKey: signingKeyWorker.reloadSoon };
+  const requiresVerifiedEmail = config.emailVerification === 'required';
+  const accessTokenReader = {
+    keyring,
+    clock,
+    issuer,
+    audience,
+    requiresVerifiedEmail,
+    onUnknownKey: signingKeyWorker.reloadSoon,
+  };
   const { corsOrigins, cookieSameSite } = config;
 
   metrics.watch({
@@ -128,7 +136,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
     liftLockout: makeLiftLockout(lockoutKey),
     apiKeySecrets,
-    findApiKey: makeFindApiKey(db, apiKeySecrets),
+    findApiKey: makeFindApiKey({ db, secrets: apiKeySecrets, requiresVerifiedEmail }),
     oneTimeTokens,
     outbox,
     ratchet,

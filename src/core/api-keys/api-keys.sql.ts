@@ -9,6 +9,8 @@ const columns = {
   id: column.uuid<ApiKeyId>(),
   userId: column.uuid<UserId>(),
   scopes: column.textArray,
+  /** Of the owner. */
+  emailVerified: column.boolean,
   tokenEpochMs: column.double,
 };
 
@@ -30,7 +32,7 @@ const useApiKey = (tx: Transaction, isKey: SqlFragment): Promise<LiveApiKey | un
     )
     SELECT k.id, k.user_id AS "userId",
            ARRAY(SELECT unnest(k.scopes) INTERSECT SELECT unnest(grants.scopes) ORDER BY 1) AS scopes,
-           ${tokenEpochMs} AS "tokenEpochMs"
+           u.email_verified AS "emailVerified", ${tokenEpochMs} AS "tokenEpochMs"
     FROM api_keys AS k JOIN users AS u ON u.id = k.user_id AND u.is_active ${joinGrants}
     WHERE ${isKey} AND ${isLiveApiKey}`,
   );

@@ -10,7 +10,7 @@ export type ApiKeySecrets = OpaqueTokens<ApiKeyId>;
 
 export const makeApiKeySecrets = (masterKeys: MasterKeys): ApiKeySecrets => makeOpaqueTokens('ktk_', masterKeys);
 
-/** Finds a live API key and records its use. Undefined if the key or its owner is not active. */
+/** Finds a live API key and records its use. Undefined if the key or its owner is not active, or the owner could not log in. */
 export interface FindApiKey {
   /** By the value of `X-API-Key`. Forged secrets cost no query. */
   bySecret: (secret: string) => Promise<ApiKeyPrincipal | undefined>;
@@ -24,13 +24,24 @@ const principalOf = (key: LiveApiKey | undefined): ApiKeyPrincipal | undefined =
   return { userId, apiKeyId, sessionId: undefined, authTime: undefined, scopes, tokenEpochMs };
 };
 
-export const makeFindApiKey = (db: Database, secrets: ApiKeySecrets): FindApiKey => ({
-  async bySecret(secret) {
-    const token = secrets.parse(secret);
-    return token && principalOf(await useApiKeyBySecret(db, token));
-  },
-  byToken: async (subject) => principalOf(await useApiKeyByToken(db, subject)),
-});
+export interface FindApiKeyDeps {
+  db: Database;
+  secrets: ApiKeySecrets;
+  /** Whether the email address of the owner must be verified, as at a login. */
+  requiresVerifiedEmail: boolean;
+}
+
+export const makeFindApiKey = ({ db, secrets, requiresVerifiedEmail }: FindApiKeyDeps): FindApiKey => {
+  const accept = (key: LiveApiKey | undefined) =>
+    requiresVerifiedEmail && !key?.emailVerified ? undefined : principalOf(key);
+  return {
+    async bySecret(secret) {
+      const token = secrets.parse(secret);
+      return token && accept(await useApiKeyBySecret(db, token));
+    },
+    byToken: async (subject) => accept(await useApiKeyByToken(db, subject)),
+  };
+};
 
 /** Revokes every API key of a user. The transaction holds the user's lock. */
 export async function revokeApiKeysOf(tx: Transaction, userId: UserId): Promise<void> {

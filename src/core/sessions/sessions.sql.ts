@@ -16,7 +16,8 @@ export type RevokedReason =
   | 'password_changed'
   | 'password_reset'
   | 'email_change_undone'
-  | 'reuse_detected';
+  | 'reuse_detected'
+  | 'email_not_verified';
 
 export interface SessionRow {
   id: SessionId;

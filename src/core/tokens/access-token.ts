@@ -36,6 +36,8 @@ export interface ReadAccessTokenDeps {
   clock: Clock;
   issuer: string;
   audience: readonly string[];
+  /** Rejects the tokens of users whose email address was not verified when the token was issued. */
+  requiresVerifiedEmail?: boolean;
   /** Called when no key has the `kid` of a token. */
   onUnknownKey?: () => void;
 }
@@ -46,7 +48,7 @@ export interface ReadAccessTokenDeps {
  * `x5u`, and rejects "crit" (RFC 7515 section 4.1.11).
  */
 export function makeReadAccessToken(deps: ReadAccessTokenDeps): ReadAccessToken {
-  const { keyring, clock, issuer, onUnknownKey } = deps;
+  const { keyring, clock, issuer, requiresVerifiedEmail = false, onUnknownKey } = deps;
   const audience = new Set<unknown>(deps.audience);
   return (token) => {
     keyring.active(); // Without keys no token can be verified: NotReady, not a 401 that logs users out.
@@ -68,6 +70,7 @@ export function makeReadAccessToken(deps: ReadAccessTokenDeps): ReadAccessToken 
     const nowSeconds = clock.nowSeconds();
     if (typeof exp !== 'number' || exp <= nowSeconds || typeof nbf !== 'number' || nbf > nowSeconds)
       throw new InvalidAccessToken('expired');
+    if (requiresVerifiedEmail && claims['email_verified'] === false) throw new InvalidAccessToken('email not verified');
     const subject = subjectOf(claims);
     if (!subject) throw new InvalidAccessToken('claims');
     return { subject, claims };

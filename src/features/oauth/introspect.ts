@@ -1,4 +1,4 @@
-import type { Principal } from '../../core/authorization/principal.ts';
+import type { ApiKeySubject, Principal } from '../../core/authorization/principal.ts';
 import { findGrants } from '../../core/authorization/authorization.sql.ts';
 import { InsufficientScope, InvalidAccessToken, ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
@@ -21,8 +21,16 @@ export interface IntrospectDeps {
   authentication: Authentication;
   ratchet: Pick<Ratchet, 'parse'>;
   readAccessToken: ReadAccessToken;
+  /** Whether the email address of an API key's owner must be verified. */
+  requiresVerifiedEmail: boolean;
   /** The session of a refresh token that `/refresh` would accept now. Changes nothing. */
   findRotatableSession: (token: RefreshToken) => Promise<RotatableSession | undefined>;
+}
+
+/** Undefined if the key, its owner or the token is not valid any more. */
+async function findKeyScopes({ db, requiresVerifiedEmail }: IntrospectDeps, subject: ApiKeySubject) {
+  const key = await findApiKeyScopes(db, subject);
+  return requiresVerifiedEmail && !key?.emailVerified ? undefined : key?.scopes;
 }
 
 type RotatableSession = LiveSession & { expiresAt: number };
@@ -50,9 +58,7 @@ export const makeIntrospect = (deps: IntrospectDeps) => {
     if (!read) return inactive;
     const { subject, claims } = read;
     const held =
-      subject.userId === undefined
-        ? (await findApiKeyScopes(db, subject))?.scopes
-        : (await findGrants(db, subject))?.heldScopes;
+      subject.userId === undefined ? await findKeyScopes(deps, subject) : (await findGrants(db, subject))?.heldScopes;
     const scopes = subject.scopes.filter((scope) => held?.includes(scope));
     if (scopes.length === 0) return inactive;
     return { active: true, scope: scopes.join(' '), ...IntrospectedClaims.parse({ ...claims, token_type: 'Bearer' }) };

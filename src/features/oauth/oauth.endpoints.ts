@@ -73,6 +73,7 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
     authentication: deps.authentication,
     ratchet,
     readAccessToken,
+    requiresVerifiedEmail: deps.requiresVerifiedEmail,
     findRotatableSession: deps.findRotatableSession,
   });
   return [
