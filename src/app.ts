@@ -101,6 +101,7 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
       signAccessToken,
       readAccessToken,
       accessTtlSeconds,
+      maxIssuedGrantsLength: container.maxIssuedGrantsLength,
       authentication: { verify: verifyAccessToken, findApiKey },
       login,
       refresh,

@@ -17,7 +17,7 @@ import { makeSigningKeyWorker } from './core/signing-keys/signing-key-worker.ts'
 import { signingKeysChannel } from './core/signing-keys/signing-keys.sql.ts';
 import { makeReadAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
-import { makeSignAccessToken } from './core/tokens/sign-access-token.ts';
+import { makeSignAccessToken, maxIssuedGrantsLengthFor } from './core/tokens/sign-access-token.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
 import { makeConfirmPassword } from './core/users/confirm-password.ts';
 import { makeHashNewPassword } from './core/users/new-password.ts';
@@ -93,6 +93,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
 
   const ratchet = makeRatchet(masterKeys);
   const signAccessToken = makeSignAccessToken({ keyring, clock, issuer, audience, accessTtlSeconds });
+  const maxIssuedGrantsLength = maxIssuedGrantsLengthFor(issuer, audience);
   const requiresVerifiedEmail = config.emailVerification === 'required';
   const accessTokenReader = {
     keyring,
@@ -143,7 +144,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     createSession: makeCreateSession({ ratchet, clock, refreshTtlSeconds, sessionTtlSeconds }),
     tokenTransport: makeTokenTransport({ ratchet, masterKeys, baseUrl, corsOrigins, cookieSameSite }),
     signAccessToken,
-    tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds }),
+    maxIssuedGrantsLength,
+    tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds, maxIssuedGrantsLength, log }),
     readAccessToken: makeReadAccessToken(accessTokenReader),
     verifyAccessToken: makeVerifyAccessToken(accessTokenReader),
     rateLimiter: makeRateLimiter({

@@ -69,6 +69,11 @@ function describeOutcome(outcome: AdminOutcome, email: EmailAddress): string {
         `The account ${email} exists, but its email address is not verified, so anyone may have registered it. ` +
           'Verify the address first, or use --unverified if you know the owner of the account.',
       );
+    case 'too_many_scopes':
+      throw new StartupError(
+        `The roles of ${email} contain so many scopes that access tokens would be too long with the role admin. ` +
+          'Remove a role first, or use another account.',
+      );
     case 'created':
       return withLink(`Created the administrator ${email}.`, outcome.link);
     case 'granted':

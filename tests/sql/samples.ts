@@ -196,6 +196,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
       },
     ],
   ],
+  'features/roles/roles.sql.ts findLargestGrantsOf': [['tx', 'editor']],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
   'features/sessions/sessions.sql.ts findLiveSessions': [
     ['tx', id, undefined, 1],

@@ -56,6 +56,7 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
       authenticateClient,
       signAccessToken: deps.signAccessToken,
       accessTtlSeconds: deps.accessTtlSeconds,
+      maxIssuedGrantsLength: deps.maxIssuedGrantsLength,
     }),
   ];
   const requestToken = makeRequestToken(grants);

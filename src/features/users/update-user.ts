@@ -2,6 +2,7 @@ import type { AuditEvent } from '../../core/audit/audit.ts';
 import { isLastActiveAdmin } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import { adminRole, type AuthorizedPrincipal, requireGrantable } from '../../core/authorization/rules.ts';
+import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
 import { NotFound, ValidationFailed } from '../../core/errors.ts';
 import { invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
@@ -48,6 +49,8 @@ export const makeUpdateUser =
       const granted = difference(change.roles ?? user.roles, user.roles);
       const revoked = difference(user.roles, change.roles ?? user.roles);
       await requireGrantableRoles(tx, admin, [...granted, ...revoked]);
+      if (granted.length > 0 && exceedsTokenBudget(await findGrantsOf(tx, change.roles ?? [])))
+        throw new ValidationFailed([{ path: 'roles', message: tokenBudgetError }]);
       const losesAdmin = change.isActive === false || revoked.includes(adminRole);
       if (losesAdmin && (await isLastActiveAdmin(tx, id))) throw new LastAdmin();
 

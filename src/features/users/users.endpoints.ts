@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RoleName } from '../../core/authorization/scopes.ts';
+import { maxGrantsLength } from '../../core/authorization/token-budget.ts';
 import { EmailDisabled } from '../../core/email/email.errors.ts';
 import { Conflict } from '../../core/errors.ts';
 import { DisplayName } from '../../core/users/user.ts';
@@ -55,7 +56,9 @@ const UpdateUserRequest = z
       .max(100, { error: 'must contain at most 100 roles' })
       .transform(sortedUnique)
       .optional()
-      .meta({ description: 'Replaces all roles of the user. Requires `roles:write`' }),
+      .meta({
+        description: `Replaces all roles of the user. Requires \`roles:write\`. The names of the roles and their scopes can have ${maxGrantsLength} characters in total`,
+      }),
   })
   .refine(...hasChanges)
   .meta({ id: 'UpdateUserRequest', minProperties: 1, examples: [{ roles: ['user'] }] });
