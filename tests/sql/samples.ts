@@ -172,6 +172,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/sessions/sessions.sql.ts lockUserOfSession': [['tx', id]],
   'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
   'core/sessions/sessions.sql.ts revokeSession': [['tx', id, 'logout']],
+  'core/sessions/sessions.sql.ts revokeSessionBatch': [
+    ['tx', null, 10],
+    ['tx', id, 10],
+  ],
   'core/sessions/sessions.sql.ts revokeSessionsOf': [
     ['tx', id, 'logout_all'],
     ['tx', id, 'password_changed', otherId],

@@ -1,15 +1,15 @@
 import { parseArgs } from 'node:util';
-import { loadAppUrl, loadMasterKeys } from '../config.ts';
-import { makeAudit } from '../core/audit/audit.ts';
-import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-tokens.ts';
-import { type AdminOutcome, makeCreateAdmin, type NewAdmin } from '../core/users/create-admin.ts';
-import { EmailAddress } from '../core/users/email-address.ts';
-import { DisplayName } from '../core/users/user.ts';
-import { systemClock } from '../lib/clock.ts';
-import { StartupError } from '../lib/errors.ts';
-import { deriveMasterKeys } from '../lib/master-keys.ts';
-import { withDatabase } from './database.ts';
-import { type Terminal, UsageError } from './command.ts';
+import { loadAppUrl, loadMasterKeys } from '../../config.ts';
+import { makeAudit } from '../../core/audit/audit.ts';
+import { makeOneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { type AdminOutcome, makeCreateAdmin, type NewAdmin } from '../../core/users/create-admin.ts';
+import { EmailAddress } from '../../core/users/email-address.ts';
+import { DisplayName } from '../../core/users/user.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { StartupError } from '../../lib/errors.ts';
+import { deriveMasterKeys } from '../../lib/master-keys.ts';
+import { withDatabase } from '../database.ts';
+import { type Terminal, UsageError } from '../command.ts';
 
 function splitArgs(args: string[]): { address: string; name: string; unverified: boolean } {
   try {
