@@ -15,7 +15,7 @@ import { keyTimingOf } from './core/signing-keys/key-timing.ts';
 import { makeKeyring } from './core/signing-keys/keyring.ts';
 import { makeSigningKeyWorker } from './core/signing-keys/signing-key-worker.ts';
 import { signingKeysChannel } from './core/signing-keys/signing-keys.sql.ts';
-import { makeReadAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeReadAccessToken, makeVerifyAccessToken, ownAudienceOf } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
 import { makeSignAccessToken, maxIssuedGrantsLengthFor } from './core/tokens/sign-access-token.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
@@ -147,7 +147,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     maxIssuedGrantsLength,
     tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds, maxIssuedGrantsLength, log }),
     readAccessToken: makeReadAccessToken(accessTokenReader),
-    verifyAccessToken: makeVerifyAccessToken(accessTokenReader),
+    verifyAccessToken: makeVerifyAccessToken({ ...accessTokenReader, audience: ownAudienceOf(issuer, audience) }),
     rateLimiter: makeRateLimiter({
       rateLimits: config.rateLimits,
       openCounters: (name, windowSeconds) =>

@@ -77,6 +77,13 @@ export function makeReadAccessToken(deps: ReadAccessTokenDeps): ReadAccessToken 
   };
 }
 
+/**
+ * The audience of the service's own endpoints: the issuer if AUDIENCE contains it, so that a token for another service only is
+ * rejected, and otherwise every audience, because no token names the service itself.
+ */
+export const ownAudienceOf = (issuer: string, audience: readonly string[]): readonly string[] =>
+  audience.includes(issuer) ? [issuer] : audience;
+
 export function makeVerifyAccessToken(deps: ReadAccessTokenDeps): VerifyAccessToken {
   const read = makeReadAccessToken(deps);
   return (token) => read(token).subject;
