@@ -37,7 +37,13 @@ async function makeHandler(settings: FloorSettings) {
   const key = makeSigningKey(kid, 'ES256', privateKey);
   const keyring = { active: () => key, find: () => key };
   const accessTokens = { keyring, clock: systemClock, issuer, audience: [issuer], accessTtlSeconds };
-  const tokens = makeTokens({ sign: makeSignAccessToken(accessTokens), keyring, accessTtlSeconds });
+  const tokens = makeTokens({
+    sign: makeSignAccessToken(accessTokens),
+    keyring,
+    accessTtlSeconds,
+    maxIssuedGrantsLength: 2000,
+    log: { warn: () => {} },
+  });
 
   return async (req: IncomingMessage): Promise<string> => {
     const { refresh_token: presented } = JSON.parse(await bodyOf(req)) as { refresh_token: string };

@@ -50,13 +50,15 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
 
   // The use cases of more than one feature.
   const login = makeLogin({ db, audit, hasher, checkPassword, createSession, tokens, metrics, emailVerification });
-  const refresh = makeRefresh({ db, audit, tokens, metrics, refreshTtlSeconds, refreshGracePeriodSeconds });
-  const findRotatableSession = makeFindRotatableSession({ db, refreshGracePeriodSeconds });
+  const requiresVerifiedEmail = emailVerification === 'required';
+  const refreshOptions = { refreshTtlSeconds, refreshGracePeriodSeconds, requiresVerifiedEmail };
+  const refresh = makeRefresh({ db, audit, tokens, metrics, ...refreshOptions });
+  const findRotatableSession = makeFindRotatableSession({ db, ...refreshOptions });
   const endSession = makeEndSession({ db, audit });
-  const confirmEmailChange = makeConfirmEmailChange({ outbox, oneTimeTokens, audit, clock });
-  const verifyEmail = makeVerifyEmail({ oneTimeTokens, audit, clock, confirmEmailChange });
-  const undoEmailChange = makeUndoEmailChange({ oneTimeTokens, outbox, audit, clock });
-  const resetPassword = makeResetPassword({ oneTimeTokens, hashNewPassword, liftLockout, outbox, audit, clock });
+  const confirmEmailChange = makeConfirmEmailChange({ outbox, oneTimeTokens, audit });
+  const verifyEmail = makeVerifyEmail({ oneTimeTokens, audit, confirmEmailChange });
+  const undoEmailChange = makeUndoEmailChange({ oneTimeTokens, outbox, audit });
+  const resetPassword = makeResetPassword({ oneTimeTokens, hashNewPassword, liftLockout, outbox, audit });
 
   const endpoints: readonly Endpoint[] = [
     ...signUpEndpoints({
@@ -76,7 +78,7 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
     ...refreshEndpoints({ refresh, tokenTransport }),
     ...logoutEndpoints({ db, audit, authorize, tokenTransport }),
     ...csrfEndpoints({ tokenTransport }),
-    ...accountEndpoints({ db, authorize, audit, outbox, confirmPassword, hashNewPassword, passwordPolicy, clock }),
+    ...accountEndpoints({ db, authorize, audit, outbox, confirmPassword, hashNewPassword, passwordPolicy }),
     ...emailVerificationEndpoints({ db, outbox, verifyEmail }),
     ...passwordResetEndpoints({ db, outbox, passwordPolicy, resetPassword }),
     ...emailChangeEndpoints({ db, authorize, audit, outbox, oneTimeTokens, confirmPassword, undoEmailChange }),
@@ -87,23 +89,24 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
     ...sessionEndpoints({ db, authorize, authorizeRead, audit }),
     ...apiKeyEndpoints({ db, authorize, authorizeRead, audit, apiKeySecrets, clock }),
     ...auditEndpoints({ db, authorizeRead }),
-    ...userEndpoints({ db, authorize, authorizeRead, audit, clock, liftLockout, outbox }),
+    ...userEndpoints({ db, authorize, authorizeRead, audit, liftLockout, outbox }),
     ...roleEndpoints({ db, authorize, authorizeRead, audit }),
     ...signingKeyEndpoints({ db, authorize, authorizeRead, audit }),
     ...oauthEndpoints({
       db,
       audit,
-      clock,
       ratchet,
       findApiKey,
       apiKeySecrets,
       signAccessToken,
       readAccessToken,
       accessTtlSeconds,
+      maxIssuedGrantsLength: container.maxIssuedGrantsLength,
       authentication: { verify: verifyAccessToken, findApiKey },
       login,
       refresh,
       findRotatableSession,
+      requiresVerifiedEmail,
       endSession,
       passwordGrantEnabled,
     }),

@@ -170,6 +170,10 @@ export function combinationErrors(parsed: Parsed, poolThreads: number): string[]
     errors.push(
       `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} fills the thread pool of ${poolThreads}. Run npm start, which sets its size, or set UV_THREADPOOL_SIZE`,
     );
+  if (parsed.ISSUER.length + (parsed.AUDIENCE?.length ?? 0) > 1000)
+    errors.push(
+      'ISSUER and AUDIENCE must have at most 1000 characters together, because every access token contains them',
+    );
   if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER.startsWith('http:'))
     errors.push(
       'COOKIE_SAMESITE=none requires an https ISSUER, because browsers accept such cookies only if they are Secure',

@@ -15,9 +15,9 @@ import { keyTimingOf } from './core/signing-keys/key-timing.ts';
 import { makeKeyring } from './core/signing-keys/keyring.ts';
 import { makeSigningKeyWorker } from './core/signing-keys/signing-key-worker.ts';
 import { signingKeysChannel } from './core/signing-keys/signing-keys.sql.ts';
-import { makeReadAccessToken, makeVerifyAccessToken } from './core/tokens/access-token.ts';
+import { makeReadAccessToken, makeVerifyAccessToken, ownAudienceOf } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
-import { makeSignAccessToken } from './core/tokens/sign-access-token.ts';
+import { makeSignAccessToken, maxIssuedGrantsLengthFor } from './core/tokens/sign-access-token.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
 import { makeConfirmPassword } from './core/users/confirm-password.ts';
 import { makeHashNewPassword } from './core/users/new-password.ts';
@@ -52,7 +52,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
   const { issuer, audience, baseUrl, accessTtlSeconds, refreshTtlSeconds, sessionTtlSeconds } = config;
   const masterKeys = deriveMasterKeys(config.masterKeys);
   const [{ lockout: lockoutKey, recipient: recipientKey, partition: partitionKey }] = masterKeys;
-  const { authorize, authorizeRead } = makeAuthorization({ clock });
+  const { authorize, authorizeRead } = makeAuthorization();
   const audit = makeAudit({ clock });
 
   const timing = keyTimingOf(config);
@@ -93,7 +93,16 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
 
   const ratchet = makeRatchet(masterKeys);
   const signAccessToken = makeSignAccessToken({ keyring, clock, issuer, audience, accessTtlSeconds });
-  const accessTokenReader = { keyring, clock, issuer, audience, onUnknownKey: signingKeyWorker.reloadSoon };
+  const maxIssuedGrantsLength = maxIssuedGrantsLengthFor(issuer, audience);
+  const requiresVerifiedEmail = config.emailVerification === 'required';
+  const accessTokenReader = {
+    keyring,
+    clock,
+    issuer,
+    audience,
+    requiresVerifiedEmail,
+    onUnknownKey: signingKeyWorker.reloadSoon,
+  };
   const { corsOrigins, cookieSameSite, cookiePartitioned } = config;
 
   metrics.watch({
@@ -128,7 +137,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     hashNewPassword: makeHashNewPassword({ policy: passwordPolicy, hasher }),
     liftLockout: makeLiftLockout(lockoutKey),
     apiKeySecrets,
-    findApiKey: makeFindApiKey(db, apiKeySecrets),
+    findApiKey: makeFindApiKey({ db, secrets: apiKeySecrets, requiresVerifiedEmail }),
     oneTimeTokens,
     outbox,
     ratchet,
@@ -142,9 +151,10 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       cookiePartitioned,
     }),
     signAccessToken,
-    tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds }),
+    maxIssuedGrantsLength,
+    tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds, maxIssuedGrantsLength, log }),
     readAccessToken: makeReadAccessToken(accessTokenReader),
-    verifyAccessToken: makeVerifyAccessToken(accessTokenReader),
+    verifyAccessToken: makeVerifyAccessToken({ ...accessTokenReader, audience: ownAudienceOf(issuer, audience) }),
     rateLimiter: makeRateLimiter({
       rateLimits: config.rateLimits,
       openCounters: (name, windowSeconds) =>

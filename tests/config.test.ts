@@ -350,6 +350,13 @@ describe('combinations', () => {
     expect((await loadConfig('development', {}, environment)).corsOrigins).toEqual(['http://10.0.2.2:5173']);
   });
 
+  test('ISSUER and AUDIENCE must leave room in access tokens', async () => {
+    const names = (count: number) =>
+      Array.from({ length: count }, (_, index) => `https://api-${100 + index}.example`).join();
+    expect((await load({ AUDIENCE: names(40) })).audience).toHaveLength(40);
+    expect(await errorsOf({ AUDIENCE: names(50) })).toEqual([expect.stringContaining('ISSUER and AUDIENCE must have')]);
+  });
+
   test.each([undefined, 'optional', 'required'])(
     'production with EMAIL_VERIFICATION=%s requires SMTP_URL and MAIL_FROM',
     async (value) => {

@@ -7,6 +7,7 @@ const usage = `Usage: npm run cli -- <command>
   keys       list, rotate, revoke and rewrap the signing keys; see keys --help
   emails     list unsent emails and retry failed ones; see emails --help
   users      create an administrator or import accounts; see users --help
+  sessions   log out every user; see sessions --help
   audit      export the audit trail; see audit --help
   openapi    print the OpenAPI document as YAML
 `;
@@ -17,6 +18,7 @@ const commands: Record<string, () => Promise<Command>> = {
   keys: async () => (await import('./keys.ts')).keys,
   emails: async () => (await import('./emails.ts')).emails,
   users: async () => (await import('./users.ts')).users,
+  sessions: async () => (await import('./sessions.ts')).sessions,
   audit: async () => (await import('./audit.ts')).audit,
   openapi: async () => (await import('./openapi.ts')).openapi,
 };

@@ -26,7 +26,7 @@ export const emails: Command = {
 };
 
 function formatAge(createdAt: Date): string {
-  const minutes = (systemClock.nowMs() - createdAt.getTime()) / 60_000;
+  const minutes = Math.max(0, systemClock.nowMs() - createdAt.getTime()) / 60_000;
   return minutes < 120 ? `${Math.round(minutes)}m` : `${Math.round(minutes / 60)}h`;
 }
 

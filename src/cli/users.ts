@@ -1,5 +1,5 @@
-import { createAdmin } from './create-admin.ts';
-import { importFile } from './import-users.ts';
+import { createAdmin } from './users/create-admin.ts';
+import { importFile } from './users/import-users.ts';
 import { type Command, UsageError } from './command.ts';
 
 const usage = `Usage: npm run cli -- users <command>

@@ -1,4 +1,7 @@
-/** The wall clock. It provides the timestamps of tokens and ids; the clock of Postgres decides what has expired. */
+/**
+ * The wall clock of this process. It provides the times in access tokens, judges their expiry, and orders ids. Everything that
+ * Postgres stores is compared with the clock of Postgres (docs/decisions/0021-one-clock-per-comparison.md).
+ */
 export interface Clock {
   /** Whole seconds since the epoch (NumericDate, RFC 7519 section 2). */
   nowSeconds(): number;

@@ -9,9 +9,10 @@ export type EventId = Branded<'EventId'>;
 export type OneTimeTokenId = Branded<'OneTimeTokenId'>;
 export type EmailId = Branded<'EmailId'>;
 export type ApiKeyId = Branded<'ApiKeyId'>;
+export type AccessTokenId = Branded<'AccessTokenId'>;
 
 /** Creates a UUIDv7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 random bits. */
-export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId | EmailId | ApiKeyId>(
+export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId | EmailId | ApiKeyId | AccessTokenId>(
   nowMs: number,
 ): Id {
   const bytes = randomBytes(16);
@@ -23,6 +24,12 @@ export function newId<Id extends UserId | SessionId | EventId | OneTimeTokenId |
 
 /** Creates a random UUID (version 4), for ids that are not stored in the database. */
 export const randomId = (): string => randomUUID();
+
+/** The time of a UUIDv7 in milliseconds since the epoch; undefined for other text. */
+export const timeOfId = (id: string): number | undefined =>
+  /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/.test(id)
+    ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+    : undefined;
 
 /** The smallest id of this time. Later ids are greater. */
 export const minId = <Id extends EventId>(ms: number): Id =>

@@ -30,18 +30,24 @@ export interface Verifier {
 
 const systemNowMs = (): number => Date.now();
 
-/** Ten times the length of the service's tokens. Longer tokens are rejected without parsing. */
+/** The service issues no longer tokens; docs/decisions/0022-access-token-budget.md. Longer ones are rejected without parsing. */
 const maxTokenLength = 8192;
 /** jose ignores white space in base64url. */
 const compactForm = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const isLoopback = (host: string) => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(host);
 
+/** Whoever can change the keys on their way can forge tokens, so they travel over https or stay on this machine. */
+function parseSecureUrl(option: string, text: string): URL {
+  if (!URL.canParse(text)) throw new TypeError(`${option} is not a URL: ${text}`);
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname)))
+    throw new TypeError(`${option} must use https: ${text}`);
+  return url;
+}
+
 function checkIssuer(issuer: string): void {
-  if (!URL.canParse(issuer)) throw new TypeError(`issuer is not a URL: ${issuer}`);
-  const { protocol, hostname, search, hash } = new URL(issuer);
-  if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname)))
-    throw new TypeError(`issuer must use https: ${issuer}`);
+  const { search, hash } = parseSecureUrl('issuer', issuer);
   if (search || hash) throw new TypeError(`issuer must not have a query or a fragment: ${issuer}`);
 }
 
@@ -55,7 +61,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const audience = [options.audience].flat();
   checkIssuer(issuer);
   if (audience.length === 0 || audience.includes('')) throw new TypeError('audience is missing');
-  if (jwksUri !== undefined && !URL.canParse(jwksUri)) throw new TypeError(`jwksUri is not a URL: ${jwksUri}`);
+  if (jwksUri !== undefined) parseSecureUrl('jwksUri', jwksUri);
   const source = { issuer, jwksUri, timeoutMs: timeoutSeconds * 1000, fetch };
   const keys = makeKeySet({ fetchKeys: () => fetchKeys(source), cooldownSeconds, staleIfErrorSeconds, nowMs });
   const expected = { issuer, audience, typ: 'at+jwt', requiredClaims, clockTolerance: clockToleranceSeconds };

@@ -35,6 +35,13 @@ test('GET /me returns every member of the own account', async () => {
   expect((await app.get('/me', eve.access_token)).body).toMatchObject({ id: eve.user.id, display_name: 'Eve' });
 });
 
+test.each([-600, 600])('updated_at is the time of the database with the process %i s ahead', async (seconds) => {
+  app.clock.step(seconds);
+  const { body } = await rename({ display_name: 'Ada King' });
+  app.clock.step(-seconds);
+  expect(Math.abs(Date.parse(body.updated_at) - Date.now())).toBeLessThan(30_000);
+});
+
 test('created_at is the current time in UTC', async () => {
   const { created_at: created } = (await app.get('/me', (await app.register()).access_token)).body;
   expect(Math.abs(Date.parse(created) - Date.now())).toBeLessThan(30_000);

@@ -20,6 +20,18 @@ const deleteOwnAccount = ({ access_token: token }: Account) =>
 const countActiveAdmins = () => app.db.roles.activeHolders('admin');
 
 describe('changing the roles of a user', () => {
+  test('to a role without scopes adds none', async () => {
+    const admin = await app.admin();
+    await app.db.roles.define('guest', []);
+    const ada = await app.register();
+    expect((await patch(ada, { roles: ['user', 'guest'] }, admin)).body).toMatchObject({
+      roles: ['guest', 'user'],
+      scopes: ['api-keys', 'profile', 'sessions'],
+    });
+    expect((await app.login(ada.email)).body.scope).toBe('profile sessions');
+    expect((await patch(ada, { roles: ['guest'] }, admin)).body).toMatchObject({ roles: ['guest'], scopes: [] });
+  });
+
   test('shows in /me immediately and in tokens at the next refresh or login', async () => {
     const admin = await app.admin();
     await app.db.roles.define('editor', ['articles:write']);

@@ -119,15 +119,39 @@ describe('creating an API key', () => {
   test('requires a login in the last ten minutes', async () => {
     const { email } = await app.register();
     const { body } = await app.post('/login', { email, password, scope: 'profile api-keys' });
-    app.clock.step(590);
-    expect((await create(body.access_token)).status).toBe(201);
-    app.clock.step(10);
-    const response = await create(body.access_token);
+    const refreshed = async (refreshToken: string) => (await app.refresh(refreshToken)).body;
+    await app.db.sessions.ageAuthentication(body, 590);
+    const younger = await refreshed(body.refresh_token);
+    expect((await create(younger.access_token)).status).toBe(201);
+    await app.db.sessions.ageAuthentication(body, 10);
+    const { access_token: older } = await refreshed(younger.refresh_token);
+    const response = await create(older);
     expect(response.body).toMatchObject({ status: 401, code: 'insufficient_user_authentication' });
     expect(response.headers['www-authenticate']).toBe(
       'Bearer realm="keyturn", error="insufficient_user_authentication", max_age="600"',
     );
-    app.clock.step(-600);
+  });
+
+  test.each([-300, 300])('measures the age of the login by the clock of the database, %i s away', async (seconds) => {
+    const { email } = await app.register();
+    const { body } = await app.post('/login', { email, password, scope: 'profile api-keys' });
+    await app.db.sessions.ageAuthentication(body, 400);
+    const { access_token: younger, refresh_token: next } = (await app.refresh(body.refresh_token)).body;
+    await app.db.sessions.ageAuthentication(body, 300);
+    const { access_token: older } = (await app.refresh(next)).body;
+    app.clock.step(seconds);
+    const statuses = [(await create(younger)).status, (await create(older)).status];
+    app.clock.step(-seconds);
+    expect(statuses).toEqual([201, 401]);
+  });
+
+  test.each([-60, 60])('compares expires_at with the clock of the database, %i s away', async (seconds) => {
+    const { token } = await owner();
+    const at = (offset: number) => ({ expires_at: new Date(Date.now() + offset * 1000).toISOString() });
+    app.clock.step(seconds);
+    const statuses = [(await create(token, at(-30))).status, (await create(token, at(30))).status];
+    app.clock.step(-seconds);
+    expect(statuses).toEqual([400, 201]);
   });
 
   test('does not accept a refresh as a login', async () => {

@@ -21,6 +21,7 @@ const session = (heldScopes: string[], rest: Partial<rules.AuthorizedPrincipal> 
   authTime: 1000,
   roles: ['user'],
   heldScopes,
+  nowMs: 1_000_000,
   ...rest,
 });
 
@@ -140,16 +141,19 @@ const tables: Record<string, Case[]> = {
     ],
   ],
   requireRecentLogin: [
-    ['the user has just logged in', () => rules.requireRecentLogin(session([]), 1000, 600)],
-    ['the login is one second younger than the limit', () => rules.requireRecentLogin(session([]), 1599, 600)],
+    ['the user has just logged in', () => rules.requireRecentLogin(session([]), 600)],
+    [
+      'the login is one second younger than the limit',
+      () => rules.requireRecentLogin(session([], { nowMs: 1_599_999 }), 600),
+    ],
     [
       'the login is as old as the limit',
-      () => rules.requireRecentLogin(session([]), 1600, 600),
+      () => rules.requireRecentLogin(session([], { nowMs: 1_600_000 }), 600),
       'insufficient_user_authentication: login too old',
     ],
     [
       'the principal is an API key',
-      () => rules.requireRecentLogin(apiKey([], []), 1000, 600),
+      () => rules.requireRecentLogin(apiKey([], []), 600),
       'insufficient_user_authentication: api key',
     ],
   ],

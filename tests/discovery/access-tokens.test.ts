@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, type JWK, jwtVerify } from 'jose';
 import { password, startApp, type Account, type TestApp } from '../harness.ts';
+import { basic, postForm } from '../support/oauth.ts';
 
 jest.setTimeout(30_000);
 
@@ -102,6 +104,26 @@ describe('an access token', () => {
     for (const audience of AUDIENCE.split(', ')) await verifyAsResourceServer(several, token, audience, 'ES256');
     expect((await several.get('/me', token)).status).toBe(200);
     await several.close();
+  });
+
+  test('for other services only is rejected by a service that AUDIENCE names, but introspected and revoked', async () => {
+    const ISSUER = 'https://auth.example.com';
+    const settings = { ISSUER, MASTER_KEYS: randomBytes(32).toString('base64url') };
+    const own = await startApp({ ...settings, AUDIENCE: `${ISSUER}, https://api.example.com` });
+    const { databaseUrl } = own;
+    const other = await startApp({ ...settings, AUDIENCE: 'https://api.example.com' }, { databaseUrl });
+    const [account, foreign] = [await own.register(), await other.register()];
+    expect((await own.get('/me', account.access_token)).status).toBe(200);
+    expect((await own.get('/me', foreign.access_token)).body).toMatchObject({ code: 'invalid_access_token' });
+    expect((await other.get('/me', foreign.access_token)).status).toBe(200);
+    const key = await own.apiKeyOf(await own.admin(), ['tokens:introspect']);
+    const form = { token: foreign.access_token };
+    const introspected = await postForm(own, '/introspect', form, basic(key.client_id, key.client_secret));
+    expect(introspected.body).toMatchObject({ active: true, aud: 'https://api.example.com' });
+    expect((await postForm(own, '/revoke', form)).status).toBe(200);
+    expect((await other.refresh(foreign.refresh_token)).status).toBe(401);
+    await other.close();
+    await own.close();
   });
 
   test('expires after ACCESS_TTL', async () => {

@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
+import type { ApiKey } from '../support/builders.ts';
+import { basic, postForm } from '../support/oauth.ts';
 
 jest.setTimeout(60_000);
 
@@ -131,6 +134,82 @@ describe('with EMAIL_VERIFICATION=required', () => {
     await verify(strict, (await strict.nextEmail(email)).token);
     expect((await strict.login(email)).status).toBe(200);
     await strict.close();
+  });
+});
+
+describe('after EMAIL_VERIFICATION was changed to required', () => {
+  const MASTER_KEYS = randomBytes(32).toString('base64url');
+  let before: TestApp;
+  let app: TestApp;
+  beforeAll(async () => {
+    before = await startApp({ MASTER_KEYS });
+    app = await startApp({ MASTER_KEYS, EMAIL_VERIFICATION: 'required' }, { databaseUrl: before.databaseUrl });
+  });
+  afterAll(async () => {
+    await app.close();
+    await before.close();
+  });
+  const asKey = ({ client_id: id, client_secret: secret }: ApiKey) => basic(id, secret);
+  const tokenOf = async (key: ApiKey) =>
+    (await postForm(before, '/token', { grant_type: 'client_credentials' }, asKey(key))).body.access_token as string;
+
+  test('the session of an unverified user ends at its refresh, and its access tokens are rejected', async () => {
+    const account = await before.register();
+    expect((await app.get('/me', account.access_token)).body).toMatchObject({ code: 'invalid_access_token' });
+    const refreshed = await app.refresh(account.refresh_token);
+    expect(refreshed.body).toMatchObject({ status: 401, code: 'invalid_refresh_token', reason: 'revoked' });
+    expect((await before.refresh(account.refresh_token)).status).toBe(401);
+    expect(await eventsOf(app, account.user.id)).toContain('session.ended success email_not_verified');
+    expect((await app.login(account.email)).body).toMatchObject({ code: 'email_not_verified' });
+  });
+
+  test('a replayed token of an unverified user returns no tokens', async () => {
+    const account = await before.register();
+    await before.refresh(account.refresh_token);
+    expect((await app.refresh(account.refresh_token)).status).toBe(401);
+  });
+
+  test('the session of a user who has verified the address since then goes on', async () => {
+    const account = await before.register();
+    await before.db.users.markVerified(account);
+    expect((await app.get('/me', account.access_token)).status).toBe(401); // it says that the address is not verified
+    const { body } = await app.refresh(account.refresh_token);
+    expect((await app.get('/me', body.access_token)).body).toMatchObject({ email_verified: true });
+  });
+
+  test('the session of a user whose address an administrator marks as not verified ends', async () => {
+    const account = await before.verifiedUser();
+    const admin = await before.admin();
+    const path = `/admin/users/${account.user.id}`;
+    await before.call('patch', path, { token: admin.token, body: { email_verified: false } });
+    expect((await app.refresh(account.refresh_token)).status).toBe(401);
+  });
+
+  test('API keys of an unverified user do not work until the address is verified', async () => {
+    const account = await before.register();
+    const key = await before.apiKeyOf(account, ['profile']);
+    const token = await tokenOf(key);
+    const statuses = async () => [
+      (await app.call('get', '/me', { headers: { 'x-api-key': key.client_secret } })).status,
+      (await app.get('/me', token)).status,
+      (await postForm(app, '/token', { grant_type: 'client_credentials' }, asKey(key))).status,
+    ];
+    expect(await statuses()).toEqual([401, 401, 401]);
+    await before.db.users.markVerified(account);
+    expect(await statuses()).toEqual([200, 200, 200]);
+  });
+
+  test('introspection returns no token of an unverified user as active', async () => {
+    const account = await before.register();
+    const key = await before.apiKeyOf(account, ['profile']);
+    const admin = await before.admin();
+    await before.db.users.markVerified(admin);
+    const introspector = await before.apiKeyOf(admin, ['tokens:introspect']);
+    for (const token of [account.access_token, account.refresh_token, await tokenOf(key)]) {
+      const responses = [before, app].map((each) => postForm(each, '/introspect', { token }, asKey(introspector)));
+      const [optional, required] = await Promise.all(responses);
+      expect([optional?.body.active, required?.body]).toEqual([true, { active: false }]);
+    }
   });
 });
 

@@ -64,6 +64,9 @@ describe('introspection of valid tokens', () => {
       exp: expect.any(Number),
     });
     expect(Math.abs(Number(about['exp']) - Date.now() / 1000 - 2_592_000)).toBeLessThan(60);
+    app.clock.step(600); // the expiry is the one of the session, whatever the time of the process
+    expect(await bodyOf(narrow.body.refresh_token)).toEqual(about);
+    app.clock.step(-600);
     expect((await app.refresh(narrow.body.refresh_token)).status).toBe(200);
   });
 

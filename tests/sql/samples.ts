@@ -16,11 +16,17 @@ const timing = {
 const signingKey = { kid: 'k', alg: 'ES256', publicJwk: {}, sealedKey: bytes, masterKeyId: 'm' };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
-  'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
+  'core/api-keys/api-keys.sql.ts isKeyOf': [
+    [{ apiKeyId: id, issuedAt: 0, tokenEpochMs: undefined }],
+    [{ apiKeyId: id, issuedAt: 0, tokenEpochMs: 0 }],
+  ],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
   'core/api-keys/api-keys.sql.ts revokeTokensOf': [['tx', id]],
   'core/api-keys/api-keys.sql.ts useApiKeyBySecret': [['tx', { id, hash: bytes }]],
-  'core/api-keys/api-keys.sql.ts useApiKeyByToken': [['tx', { apiKeyId: id, issuedAt: 0 }]],
+  'core/api-keys/api-keys.sql.ts useApiKeyByToken': [
+    ['tx', { apiKeyId: id, issuedAt: 0 }],
+    ['tx', { apiKeyId: id, issuedAt: 0, tokenEpochMs: 0 }],
+  ],
   'core/audit/audit-events.sql.ts findEvents': [
     ['tx', { order: 'oldest first', limit: 1 }],
     ['tx', { userId: id, type: 'login', from: id, after: id, before: id, order: 'newest first', limit: 1 }],
@@ -166,11 +172,18 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/sessions/sessions.sql.ts lockUserOfSession': [['tx', id]],
   'core/sessions/sessions.sql.ts revokeExcessSessions': [['tx', id, otherId]],
   'core/sessions/sessions.sql.ts revokeSession': [['tx', id, 'logout']],
+  'core/sessions/sessions.sql.ts revokeSessionBatch': [
+    ['tx', null, 10],
+    ['tx', id, 10],
+  ],
   'core/sessions/sessions.sql.ts revokeSessionsOf': [
     ['tx', id, 'logout_all'],
     ['tx', id, 'password_changed', otherId],
   ],
-  'features/oauth/oauth.sql.ts findApiKeyScopes': [['tx', { apiKeyId: id, issuedAt: 0 }]],
+  'features/oauth/oauth.sql.ts findApiKeyScopes': [
+    ['tx', { apiKeyId: id, issuedAt: 0 }],
+    ['tx', { apiKeyId: id, issuedAt: 0, tokenEpochMs: 0 }],
+  ],
   'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
   'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
   'features/refresh/refresh.sql.ts markReplayed': [['tx', id, 1]],
@@ -187,6 +200,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
       },
     ],
   ],
+  'features/roles/roles.sql.ts findLargestGrantsOf': [['tx', 'editor']],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
   'features/sessions/sessions.sql.ts findLiveSessions': [
     ['tx', id, undefined, 1],

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { makeProgressBar } from '../../src/cli/progress-bar.ts';
+import { makeProgressBar } from '../../src/cli/users/progress-bar.ts';
 
 const at = (nextByte: number, lines: number) => ({
   nextByte,

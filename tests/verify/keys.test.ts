@@ -168,6 +168,10 @@ describe('createVerifier', () => {
     ['without an audience', { issuer, audience: '' }],
     ['with an empty list of audiences', { issuer, audience: [] }],
     ['for a jwksUri that is not a URL', { issuer, audience, jwksUri: 'jwks.json' }],
+    ['for an http jwksUri', { issuer, audience, jwksUri: 'http://auth.example.com/jwks.json' }],
+    ['for an http jwksUri in a private network', { issuer, audience, jwksUri: 'http://10.0.0.7:3000/jwks.json' }],
+    ['for an http jwksUri of an http issuer', { issuer: 'http://localhost', audience, jwksUri: 'http://keys/jwks' }],
+    ['for a jwksUri that is a file', { issuer, audience, jwksUri: 'file:///etc/jwks.json' }],
   ])('throws %s', (_case, options) => {
     expect(() => createVerifier(options)).toThrow(TypeError);
   });

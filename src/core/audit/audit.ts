@@ -39,6 +39,7 @@ export type AuditEventType =
   | 'role.granted'
   | 'role.revoked'
   | 'session.ended'
+  | 'sessions.revoked'
   | 'settings.changed'
   | 'signing_key.made'
   | 'signing_key.asked'

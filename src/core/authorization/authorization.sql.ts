@@ -4,7 +4,12 @@ import { column, execute, queryRow, type RowOf, sql } from '../../platform/sql.t
 import { isPrincipal, joinGrants } from './fragments.sql.ts';
 import type { Principal } from './principal.ts';
 
-const grantColumns = { roles: column.textArray, heldScopes: column.textArray };
+const grantColumns = {
+  roles: column.textArray,
+  heldScopes: column.textArray,
+  /** The database's clock in milliseconds since the epoch. `auth_time` and `expires_at` are compared with it. */
+  nowMs: column.double,
+};
 export type Grants = RowOf<typeof grantColumns>;
 
 /** Locks users until the transaction ends, in the order of their ids so that no two transactions deadlock. SQL for the row locks. */
@@ -24,7 +29,8 @@ export const findGrants = (tx: Transaction, principal: Principal): Promise<Grant
     tx,
     grantColumns,
     sql`
-    SELECT COALESCE(grants.roles, '{}') AS roles, COALESCE(grants.scopes, '{}') AS "heldScopes"
+    SELECT COALESCE(grants.roles, '{}') AS roles, COALESCE(grants.scopes, '{}') AS "heldScopes",
+           FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::float8 AS "nowMs"
     FROM users AS u ${joinGrants} WHERE ${isPrincipal(principal)}`,
   );
 

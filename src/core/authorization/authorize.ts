@@ -1,4 +1,3 @@
-import type { Clock } from '../../lib/clock.ts';
 import type { UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { NotFound } from '../errors.ts';
@@ -37,12 +36,12 @@ export interface Authorization {
   authorizeRead: (tx: Transaction, principal: Principal, requirement?: Requirement) => Promise<AuthorizedPrincipal>;
 }
 
-export function makeAuthorization({ clock }: { clock: Clock }): Authorization {
+export function makeAuthorization(): Authorization {
   const authorizeRead: Authorization['authorizeRead'] = async (tx, principal, requirement = {}) => {
     const { scopes = [], maxAuthAgeSeconds } = requirement;
     const authorized = { ...principal, ...requireLive(await findGrants(tx, principal)) };
     requireScopes(authorized, scopes);
-    if (maxAuthAgeSeconds !== undefined) requireRecentLogin(principal, clock.nowSeconds(), maxAuthAgeSeconds);
+    if (maxAuthAgeSeconds !== undefined) requireRecentLogin(authorized, maxAuthAgeSeconds);
     return authorized;
   };
   return {

@@ -26,7 +26,7 @@ export const isPrincipal = ({ userId, sessionId, apiKeyId }: Principal): SqlFrag
  */
 export const joinGrants: SqlFragment = sql`
   LEFT JOIN LATERAL (
-    SELECT array_agg(DISTINCT role.name) AS roles, array_agg(DISTINCT scope) AS scopes
+    SELECT array_agg(DISTINCT role.name) AS roles, array_agg(DISTINCT scope) FILTER (WHERE scope IS NOT NULL) AS scopes
     FROM user_roles
     JOIN roles AS role ON role.name = user_roles.role
     LEFT JOIN LATERAL unnest(role.scopes) AS scope ON true

@@ -13,6 +13,13 @@ export interface Principal {
   authTime: number | undefined;
 }
 
+/** An API key that has authenticated. */
+export interface ApiKeyPrincipal extends Principal {
+  apiKeyId: ApiKeyId;
+  /** The epoch of its access tokens: the time of their last revocation in milliseconds, or 0. */
+  tokenEpochMs: number;
+}
+
 /** The subject of an API key's access token. The token names the key; its owner has to be looked up. */
 export interface ApiKeySubject {
   apiKeyId: ApiKeyId;
@@ -20,6 +27,8 @@ export interface ApiKeySubject {
   scopes: readonly string[];
   /** The `iat` claim, in seconds since the epoch. */
   issuedAt: number;
+  /** Undefined for a token of a release before epochs. */
+  tokenEpochMs: number | undefined;
 }
 
 /** The claims of a verified access token. */

@@ -50,12 +50,14 @@ export const requireNotOutranked = (authorized: AuthorizedPrincipal, targetScope
   requireGrantable(authorized, targetScopes.filter(isAdministrative));
 
 /**
- * The user logged in less than `maxAgeSeconds` ago. API keys never qualify, so no API key can create another.
+ * The user logged in less than `maxAgeSeconds` ago, by the database's clock, which also wrote `auth_time`. API keys never qualify,
+ * so no API key can create another.
  * @throws InsufficientUserAuthentication
  */
-export function requireRecentLogin({ authTime }: Principal, nowSeconds: number, maxAgeSeconds: number): void {
+export function requireRecentLogin({ authTime, nowMs }: AuthorizedPrincipal, maxAgeSeconds: number): void {
   if (authTime === undefined) throw new InsufficientUserAuthentication('api key', maxAgeSeconds);
-  if (nowSeconds - authTime >= maxAgeSeconds) throw new InsufficientUserAuthentication('login too old', maxAgeSeconds);
+  if (Math.floor(nowMs / 1000) - authTime >= maxAgeSeconds)
+    throw new InsufficientUserAuthentication('login too old', maxAgeSeconds);
 }
 
 /** A row of a live principal; undefined means that the session or API key has ended. @throws InvalidAccessToken */

@@ -24,13 +24,16 @@ const holderColumns = {
   /** The user's address now. */
   currentEmail: column.text<EmailAddress>(),
   displayName: column.text(),
+  /** The database's clock in milliseconds since the epoch. */
+  nowMs: column.double,
 };
 
 /** The user who holds a token. */
 export type TokenHolder = RowOf<typeof holderColumns>;
 
 const holder = sql`
-  t.id AS "tokenId", u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail", u.display_name AS "displayName"`;
+  t.id AS "tokenId", u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail", u.display_name AS "displayName",
+  FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::float8 AS "nowMs"`;
 
 const isValid = ({ id, hash }: Token, purposes: readonly Purpose[]) => sql`
   t.id = ${id}::uuid AND t.token_hash = ${hash} AND t.purpose = ANY (${purposes}) AND clock_timestamp() < t.expires_at

@@ -16,9 +16,10 @@ export interface IssuedToken {
 export interface OneTimeTokens {
   /**
    * Issues a token for a user, bound to a purpose and to the address that it is sent to. Voids the user's older token of the
-   * same purpose, unless the purpose is `email_undo`.
+   * same purpose, unless the purpose is `email_undo`. `nowMs` orders the tokens of a user: those of `email_undo` need the time of
+   * the database, because their order decides which ones an undo overrides.
    */
-  issue(tx: Transaction, userId: UserId, purpose: Purpose, email: EmailAddress): Promise<IssuedToken>;
+  issue(tx: Transaction, userId: UserId, purpose: Purpose, email: EmailAddress, nowMs?: number): Promise<IssuedToken>;
   /** Returns the holder of a token without spending it. @throws InvalidToken */
   find(token: string, purpose: Purpose): Promise<TokenHolder>;
   /**
@@ -44,8 +45,8 @@ export function makeOneTimeTokens(db: Database, masterKeys: MasterKeys, clock: C
   };
 
   return {
-    async issue(tx, userId, purpose, email) {
-      const { id, hash, text } = tokens.draw(newId(clock.nowMs()));
+    async issue(tx, userId, purpose, email, nowMs = clock.nowMs()) {
+      const { id, hash, text } = tokens.draw(newId(nowMs));
       await upsertToken(tx, { id, hash, userId, purpose, email, lifetimeSeconds: lifetimeSeconds[purpose] });
       return { id, text };
     },

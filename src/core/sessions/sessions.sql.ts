@@ -1,6 +1,6 @@
 import type { SessionId, UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
-import { column, execute, queryRow, sql } from '../../platform/sql.ts';
+import { column, execute, queryRow, type RowOf, sql } from '../../platform/sql.ts';
 import { isLiveSession, joinGrants } from '../authorization/fragments.sql.ts';
 import type { RequestInfo } from '../request-info.ts';
 import { type LiveSession, liveSessionColumns, liveSessionFields } from './live-session.sql.ts';
@@ -16,7 +16,9 @@ export type RevokedReason =
   | 'password_changed'
   | 'password_reset'
   | 'email_change_undone'
-  | 'reuse_detected';
+  | 'reuse_detected'
+  | 'email_not_verified'
+  | 'revoked_by_operator';
 
 export interface SessionRow {
   id: SessionId;
@@ -127,4 +129,29 @@ export const lockUserOfSession = (tx: Transaction, id: SessionId): Promise<numbe
     tx,
     sql`
     SELECT FROM users AS u JOIN sessions AS s ON s.user_id = u.id WHERE s.id = ${id}::uuid FOR KEY SHARE OF u`,
+  );
+
+const batchColumns = { revoked: column.integer, lastId: column.nullable(column.uuid<SessionId>()) };
+
+/**
+ * Revokes up to `batchSize` live sessions of any user after the id `after`, for operators. Waits for rotations in flight. SQL for
+ * set-based work.
+ */
+export const revokeSessionBatch = (
+  tx: Transaction,
+  after: SessionId | null,
+  batchSize: number,
+): Promise<RowOf<typeof batchColumns> | undefined> =>
+  queryRow(
+    tx,
+    batchColumns,
+    sql`
+    WITH batch AS MATERIALIZED (
+      SELECT s.id FROM sessions AS s WHERE (${after}::uuid IS NULL OR s.id > ${after}::uuid) AND ${isLiveSession}
+      ORDER BY s.id LIMIT ${batchSize} FOR NO KEY UPDATE
+    ), revoked AS (
+      UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = 'revoked_by_operator'
+      WHERE id IN (SELECT id FROM batch)
+    )
+    SELECT count(*)::int AS revoked, (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS "lastId" FROM batch`,
   );

@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
-import { type ApiKeyId, parseId, type SessionId, type UserId } from '../../lib/ids.ts';
+import { type ApiKeyId, parseId, type SessionId, timeOfId, type UserId } from '../../lib/ids.ts';
 import { fromBase64Url } from '../../lib/secrets.ts';
 import type { AccessTokenSubject } from '../authorization/principal.ts';
 import { InvalidAccessToken } from '../errors.ts';
@@ -19,6 +19,8 @@ export const apiKeyIdOf = (clientId: string): ApiKeyId | undefined =>
 export interface ApiKeyClaims {
   apiKeyId: ApiKeyId;
   scopes: readonly string[];
+  /** The epoch of the key when the token is issued. The token is valid until the key has another one. */
+  tokenEpochMs: number;
 }
 
 type Claims = Readonly<Record<string, unknown>>;
@@ -34,6 +36,8 @@ export interface ReadAccessTokenDeps {
   clock: Clock;
   issuer: string;
   audience: readonly string[];
+  /** Rejects the tokens of users whose email address was not verified when the token was issued. */
+  requiresVerifiedEmail?: boolean;
   /** Called when no key has the `kid` of a token. */
   onUnknownKey?: () => void;
 }
@@ -44,7 +48,7 @@ export interface ReadAccessTokenDeps {
  * `x5u`, and rejects "crit" (RFC 7515 section 4.1.11).
  */
 export function makeReadAccessToken(deps: ReadAccessTokenDeps): ReadAccessToken {
-  const { keyring, clock, issuer, onUnknownKey } = deps;
+  const { keyring, clock, issuer, requiresVerifiedEmail = false, onUnknownKey } = deps;
   const audience = new Set<unknown>(deps.audience);
   return (token) => {
     keyring.active(); // Without keys no token can be verified: NotReady, not a 401 that logs users out.
@@ -66,11 +70,19 @@ export function makeReadAccessToken(deps: ReadAccessTokenDeps): ReadAccessToken 
     const nowSeconds = clock.nowSeconds();
     if (typeof exp !== 'number' || exp <= nowSeconds || typeof nbf !== 'number' || nbf > nowSeconds)
       throw new InvalidAccessToken('expired');
+    if (requiresVerifiedEmail && claims['email_verified'] === false) throw new InvalidAccessToken('email not verified');
     const subject = subjectOf(claims);
     if (!subject) throw new InvalidAccessToken('claims');
     return { subject, claims };
   };
 }
+
+/**
+ * The audience of the service's own endpoints: the issuer if AUDIENCE contains it, so that a token for another service only is
+ * rejected, and otherwise every audience, because no token names the service itself.
+ */
+export const ownAudienceOf = (issuer: string, audience: readonly string[]): readonly string[] =>
+  audience.includes(issuer) ? [issuer] : audience;
 
 export function makeVerifyAccessToken(deps: ReadAccessTokenDeps): VerifyAccessToken {
   const read = makeReadAccessToken(deps);
@@ -87,11 +99,14 @@ function decode(part: string): Claims | undefined {
 }
 
 /** The subject of the claims; undefined if they are not claims that this service issues. */
-function subjectOf({ sub, sid, auth_time: authTime, scope, iat }: Claims): AccessTokenSubject | undefined {
+function subjectOf({ sub, sid, auth_time: authTime, scope, iat, jti }: Claims): AccessTokenSubject | undefined {
   if (typeof sub !== 'string' || typeof scope !== 'string' || typeof iat !== 'number') return undefined;
   const scopes = scope.split(' ');
   const apiKeyId = apiKeyIdOf(sub);
-  if (apiKeyId) return sid === undefined ? { apiKeyId, userId: undefined, scopes, issuedAt: iat } : undefined;
+  if (apiKeyId) {
+    const tokenEpochMs = typeof jti === 'string' ? timeOfId(jti) : undefined;
+    return sid === undefined ? { apiKeyId, userId: undefined, scopes, issuedAt: iat, tokenEpochMs } : undefined;
+  }
   const userId = parseId<UserId>(sub);
   const sessionId = typeof sid === 'string' ? parseId<SessionId>(sid) : undefined;
   if (!userId || !sessionId || typeof authTime !== 'number') return undefined;

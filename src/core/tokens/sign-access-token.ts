@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
-import { randomId, type SessionId, type UserId } from '../../lib/ids.ts';
+import { type AccessTokenId, newId, randomId, type SessionId, type UserId } from '../../lib/ids.ts';
 import type { Keyring } from '../signing-keys/keyring.ts';
 import type { SigningKey } from '../signing-keys/signing-key.ts';
 import { type ApiKeyClaims, clientIdOf } from './access-token.ts';
@@ -25,7 +25,10 @@ export interface SignAccessTokenDeps {
   accessTtlSeconds: number;
 }
 
-/** Signs a JWT access token (RFC 9068 section 2). docs/decisions/0005-access-tokens-with-node-crypto.md says why without `jose`. */
+/**
+ * Signs a JWT access token (RFC 9068 section 2). The `jti` of an API key's token is a UUIDv7 with the key's epoch as its time,
+ * because the claims of access tokens are fixed. docs/decisions/0005-access-tokens-with-node-crypto.md says why without `jose`.
+ */
 export function makeSignAccessToken({ keyring, clock, issuer, audience, accessTtlSeconds }: SignAccessTokenDeps) {
   const aud = audience.length === 1 ? audience[0] : audience;
   return (claims: AccessClaims | ApiKeyClaims): string => {
@@ -36,7 +39,7 @@ export function makeSignAccessToken({ keyring, clock, issuer, audience, accessTt
       aud,
       exp: iat + accessTtlSeconds,
       iat,
-      jti: randomId(),
+      jti: 'apiKeyId' in claims ? newId<AccessTokenId>(claims.tokenEpochMs) : randomId(),
       scope: claims.scopes.join(' '),
       ...('apiKeyId' in claims ? apiKeyMembers(claims) : sessionMembers(claims)),
     });
@@ -44,6 +47,19 @@ export function makeSignAccessToken({ keyring, clock, issuer, audience, accessTt
     return `${input}.${key.sign(input).toString('base64url')}`;
   };
 }
+
+/** The same as of `keyturn/verify`. Half of what this service accepts as the headers of a request. */
+const maxTokenLength = 8192;
+/** Header, dots and an RSA signature of 3072 bits. */
+const maxLengthBesidesPayload = 640;
+/** The payload without issuer, audience, roles and scopes. */
+const maxOtherClaimsLength = 400;
+
+/** The length that roles and scopes of one token can have, whatever the algorithm. */
+export const maxIssuedGrantsLengthFor = (issuer: string, audience: readonly string[]): number =>
+  Math.floor(((maxTokenLength - maxLengthBesidesPayload) * 3) / 4) -
+  maxOtherClaimsLength -
+  JSON.stringify([issuer, audience]).length;
 
 const encode = (text: string): string => Buffer.from(text).toString('base64url');
 

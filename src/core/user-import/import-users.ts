@@ -45,8 +45,8 @@ export const makeImportUsers =
     let progress = await startOrResume(db, file.sha256);
     onProgress(progress);
     if (progress.isFinished) return { kind: 'finished', progress };
-    const roles = await db.role.findMany({ select: { name: true } });
-    const parseLine = makeParseLine(new Set(roles.map(({ name }) => name)), clock.nowMs());
+    const roles = await db.role.findMany({ select: { name: true, scopes: true } });
+    const parseLine = makeParseLine(new Map(roles.map(({ name, scopes }) => [name, scopes])), clock.nowMs());
     for await (const batch of batchesOf(file, progress, parseLine)) {
       if (signal.aborted) return { kind: 'stopped', progress };
       if (!(await file.isUnchanged())) return { kind: 'changed', progress };

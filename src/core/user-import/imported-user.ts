@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { fieldErrorsOf } from '../../lib/field-errors.ts';
 import { parseHash } from '../../platform/password-hashing/hash-formats.ts';
+import { sortedUnique } from '../../lib/sets.ts';
+import { exceedsTokenBudget, tokenBudgetError } from '../authorization/token-budget.ts';
 import { EmailAddress } from '../users/email-address.ts';
 import { DisplayName } from '../users/user.ts';
 
@@ -46,7 +48,13 @@ function parseTime(text: string, nowMs: number): string | undefined {
   return ms >= 0 && ms <= nowMs ? new Date(ms).toISOString() : undefined;
 }
 
-const makeSchema = (knownRoles: ReadonlySet<string>, nowMs: number) =>
+/** The scopes of each role, by name. */
+export type KnownRoles = ReadonlyMap<string, readonly string[]>;
+
+const fitsTokenBudget = (roles: readonly string[], known: KnownRoles): boolean =>
+  !exceedsTokenBudget({ roles, scopes: sortedUnique(roles.flatMap((role) => known.get(role) ?? [])) });
+
+const makeSchema = (knownRoles: KnownRoles, nowMs: number) =>
   z.strictObject({
     email: EmailAddress,
     display_name: DisplayName,
@@ -57,7 +65,8 @@ const makeSchema = (knownRoles: ReadonlySet<string>, nowMs: number) =>
       .min(1, { error: 'must contain at least one role' })
       .max(100)
       .default(['user'])
-      .transform((roles) => [...new Set(roles)]),
+      .transform((roles) => [...new Set(roles)])
+      .refine((roles) => fitsTokenBudget(roles, knownRoles), { error: tokenBudgetError }),
     password_hash: PasswordHash.nullish(),
     created_at: z
       .string()
@@ -88,7 +97,7 @@ function parseJson(text: string): unknown {
 const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\ufffd');
 
 /** Creates a parser of import lines. `nowMs` is the latest creation time of an account. */
-export function makeParseLine(knownRoles: ReadonlySet<string>, nowMs: number): ParseLine {
+export function makeParseLine(knownRoles: KnownRoles, nowMs: number): ParseLine {
   const schema = makeSchema(knownRoles, nowMs);
   return (bytes) => {
     if (!bytes) return { reasons: ['the line is longer than 64 KiB'] };

@@ -5,6 +5,7 @@ import type { Database, Transaction } from '../../platform/postgres.ts';
 import type { Audit } from '../audit/audit.ts';
 import { lockGrants } from '../authorization/authorization.sql.ts';
 import { adminRole } from '../authorization/rules.ts';
+import { exceedsTokenBudget, findGrantsOf } from '../authorization/token-budget.ts';
 import { lockAccount } from './create-admin.sql.ts';
 import type { EmailAddress } from './email-address.ts';
 import { createUnusableHash } from './new-password.ts';
@@ -29,7 +30,7 @@ export type AdminOutcome =
   /** `link` sets the password; undefined if the account has one. */
   | { kind: 'created' | 'granted' | 'already_admin'; link: string | undefined }
   /** Nothing was changed. `reserved`: the email address belongs to an account that can still undo a change of it. */
-  | { kind: 'disabled' | 'reserved' | 'unverified' };
+  | { kind: 'disabled' | 'reserved' | 'unverified' | 'too_many_scopes' };
 
 /** Makes the account with an email address an administrator. Creates the account if it does not exist. */
 export const makeCreateAdmin =
@@ -58,6 +59,9 @@ export const makeCreateAdmin =
       // Without a verified email address, anyone may have registered the account. A link to set the password verifies it.
       if (hasPassword && !emailVerified && !isAdmin && !allowUnverified) return { kind: 'unverified' };
       if (!isAdmin) {
+        const held = await tx.userRole.findMany({ where: { userId } });
+        const grants = await findGrantsOf(tx, [...held.map(({ role }) => role), adminRole]);
+        if (exceedsTokenBudget(grants)) return { kind: 'too_many_scopes' };
         await tx.userRole.create({ data: grant });
         await audit.record(tx, 'system', { type: 'role.granted', reason: 'cli', userId, role: adminRole });
       }

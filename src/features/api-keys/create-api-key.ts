@@ -42,9 +42,9 @@ export const makeCreateApiKey =
     request: RequestInfo,
   ): Promise<{ key: ApiKeyDetails; secret: string }> =>
     db.transaction(async (tx) => {
-      const { userId } = await authorize(tx, principal, { maxAuthAgeSeconds: maxLoginAgeSeconds });
+      const { userId, nowMs } = await authorize(tx, principal, { maxAuthAgeSeconds: maxLoginAgeSeconds });
       requireDelegable(principal, scopes);
-      if (expiresAt && expiresAt.getTime() <= clock.nowMs())
+      if (expiresAt && expiresAt.getTime() <= nowMs)
         throw new ValidationFailed([{ path: 'expires_at', message: 'must be in the future' }]);
       if ((await tx.apiKey.count({ where: { userId } })) >= maxKeysPerUser)
         throw new Conflict(`You already have ${maxKeysPerUser} API keys. Revoke one first.`, 'too many api keys');

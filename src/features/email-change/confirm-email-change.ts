@@ -4,7 +4,6 @@ import { InvalidToken, lifetimeSeconds } from '../../core/one-time-tokens/one-ti
 import { type OneTimeTokens, invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import { extendUndoTokens, type TokenHolder } from '../../core/one-time-tokens/one-time-tokens.sql.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import type { Clock } from '../../lib/clock.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { isTaken } from './email-change.sql.ts';
 
@@ -12,22 +11,21 @@ export interface ConfirmEmailChangeDeps {
   outbox: Outbox;
   oneTimeTokens: OneTimeTokens;
   audit: Audit;
-  clock: Clock;
 }
 
 /** Gives a user the address that the token was sent to. False if another user has it by now. @throws InvalidToken */
 export const makeConfirmEmailChange =
-  ({ outbox, oneTimeTokens, audit, clock }: ConfirmEmailChangeDeps) =>
+  ({ outbox, oneTimeTokens, audit }: ConfirmEmailChangeDeps) =>
   async (tx: Transaction, holder: TokenHolder, request: RequestInfo): Promise<boolean> => {
-    const { userId, email: newEmail, currentEmail: oldEmail, displayName: name } = holder;
+    const { userId, email: newEmail, currentEmail: oldEmail, displayName: name, nowMs } = holder;
     if (await tx.user.findUnique({ where: { email: newEmail } })) return false;
-    const data = { email: newEmail, emailVerified: true, updatedAt: new Date(clock.nowMs()) };
+    const data = { email: newEmail, emailVerified: true, updatedAt: new Date(nowMs) };
     await tx.user.update({ where: { id: userId }, data });
     // Only now is a concurrent change away from this address visible, which can still be undone. Nothing is written then.
     if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
     await invalidateTokens(tx, userId);
     await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
-    const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail);
+    const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail, nowMs);
     await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail });
     await audit.record(tx, request, { type: 'email.changed', actor: { userId }, userId });
     return true;

@@ -38,7 +38,7 @@ export const makeRequestEmailChange =
     if (email === newEmail)
       throw new ValidationFailed([{ path: 'new_email', message: 'is already the email address of your account' }]);
     await db.transaction(async (tx) => {
-      await authorize(tx, principal);
+      const { nowMs } = await authorize(tx, principal);
       const { userId } = principal;
       const user = await tx.user.findUnique({ where: { id: userId, passwordHash } });
       if (!user) throw passwordWasChanged();
@@ -50,7 +50,7 @@ export const makeRequestEmailChange =
       // The token is issued in both cases, so that both do the same work.
       const token = await oneTimeTokens.issue(tx, userId, 'email_change', newEmail);
       await outbox.enqueue(tx, userId, { kind, to: newEmail, name, ...(kind === 'confirm_new_email' && { token }) });
-      const undoToken = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail);
+      const undoToken = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail, nowMs);
       await outbox.enqueue(tx, userId, { kind: 'email_change_asked', to: oldEmail, name, token: undoToken, newEmail });
       await audit.record(tx, request, { type: 'email.change_asked', actor: principal, userId });
     });

@@ -6,13 +6,11 @@ import { invalidateOverriddenTokens } from '../../core/one-time-tokens/one-time-
 import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { createUnusableHash } from '../../core/users/new-password.ts';
-import type { Clock } from '../../lib/clock.ts';
 
 export interface UndoEmailChangeDeps {
   oneTimeTokens: OneTimeTokens;
   outbox: Outbox;
   audit: Audit;
-  clock: Clock;
 }
 
 /**
@@ -20,13 +18,12 @@ export interface UndoEmailChangeDeps {
  * revoked until the owner of the address sets a new password. @throws InvalidToken
  */
 export const makeUndoEmailChange =
-  ({ oneTimeTokens, outbox, audit, clock }: UndoEmailChangeDeps) =>
+  ({ oneTimeTokens, outbox, audit }: UndoEmailChangeDeps) =>
   (token: string, request: RequestInfo): Promise<void> =>
     oneTimeTokens.spend(token, ['email_undo'], async (tx, holder) => {
-      const { userId, email, displayName: name } = holder;
+      const { userId, email, displayName: name, nowMs } = holder;
       request.annotate({ userId });
-      const updatedAt = new Date(clock.nowMs());
-      const data = { email, emailVerified: true, passwordHash: createUnusableHash(), updatedAt };
+      const data = { email, emailVerified: true, passwordHash: createUnusableHash(), updatedAt: new Date(nowMs) };
       await tx.user.update({ where: { id: userId }, data });
       await revokeSessionsOf(tx, userId, 'email_change_undone');
       await revokeApiKeysOf(tx, userId);

@@ -1,6 +1,6 @@
 import type { Audit } from '../../core/audit/audit.ts';
 import type { ApiKeySecrets, FindApiKey } from '../../core/api-keys/api-keys.ts';
-import type { Principal } from '../../core/authorization/principal.ts';
+import type { ApiKeyPrincipal } from '../../core/authorization/principal.ts';
 import { ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { apiKeyIdOf } from '../../core/tokens/access-token.ts';
@@ -56,7 +56,7 @@ export function requireFirstParty(client: PresentedClient): void {
 }
 
 /** Authenticates an API key by its `client_id` and `client_secret`. @throws InvalidClient */
-export type AuthenticateClient = (client: PresentedClient, request: RequestInfo) => Promise<Principal>;
+export type AuthenticateClient = (client: PresentedClient, request: RequestInfo) => Promise<ApiKeyPrincipal>;
 
 export interface ClientsDeps {
   db: Database;

@@ -1,4 +1,4 @@
-import type { Principal } from '../../core/authorization/principal.ts';
+import type { ApiKeySubject, Principal } from '../../core/authorization/principal.ts';
 import { findGrants } from '../../core/authorization/authorization.sql.ts';
 import { InsufficientScope, InvalidAccessToken, ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
@@ -7,7 +7,6 @@ import type { Ratchet, RefreshToken } from '../../core/sessions/refresh-token.ts
 import type { ReadAccessToken } from '../../core/tokens/access-token.ts';
 import { grantScopes } from '../../core/authorization/scopes.ts';
 import { authenticate, type Authentication, type Credentials } from '../../http/authenticate.ts';
-import type { Clock } from '../../lib/clock.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { isBasic } from './basic-auth.ts';
 import type { AuthenticateClient, PresentedClient } from './clients.ts';
@@ -18,14 +17,23 @@ import { readIfValid } from './revoke.ts';
 
 export interface IntrospectDeps {
   db: Database;
-  clock: Clock;
   authenticateClient: AuthenticateClient;
   authentication: Authentication;
   ratchet: Pick<Ratchet, 'parse'>;
   readAccessToken: ReadAccessToken;
+  /** Whether the email address of an API key's owner must be verified. */
+  requiresVerifiedEmail: boolean;
   /** The session of a refresh token that `/refresh` would accept now. Changes nothing. */
-  findRotatableSession: (token: RefreshToken) => Promise<LiveSession | undefined>;
+  findRotatableSession: (token: RefreshToken) => Promise<RotatableSession | undefined>;
 }
+
+/** Undefined if the key, its owner or the token is not valid any more. */
+async function findKeyScopes({ db, requiresVerifiedEmail }: IntrospectDeps, subject: ApiKeySubject) {
+  const key = await findApiKeyScopes(db, subject);
+  return requiresVerifiedEmail && !key?.emailVerified ? undefined : key?.scopes;
+}
+
+type RotatableSession = LiveSession & { expiresAt: number };
 
 const inactive: Introspection = { active: false };
 
@@ -50,9 +58,7 @@ export const makeIntrospect = (deps: IntrospectDeps) => {
     if (!read) return inactive;
     const { subject, claims } = read;
     const held =
-      subject.userId === undefined
-        ? (await findApiKeyScopes(db, subject))?.scopes
-        : (await findGrants(db, subject))?.heldScopes;
+      subject.userId === undefined ? await findKeyScopes(deps, subject) : (await findGrants(db, subject))?.heldScopes;
     const scopes = subject.scopes.filter((scope) => held?.includes(scope));
     if (scopes.length === 0) return inactive;
     return { active: true, scope: scopes.join(' '), ...IntrospectedClaims.parse({ ...claims, token_type: 'Bearer' }) };
@@ -62,9 +68,8 @@ export const makeIntrospect = (deps: IntrospectDeps) => {
 async function introspectRefreshToken(deps: IntrospectDeps, token: RefreshToken): Promise<Introspection> {
   const session = await deps.findRotatableSession(token);
   if (!session) return inactive;
-  const { userId: sub, clientId, heldScopes, requestedScope, refreshExpiresInSeconds } = session;
+  const { userId: sub, clientId, heldScopes, requestedScope, expiresAt: exp } = session;
   const scope = grantScopes(heldScopes, requestedScope).join(' ');
-  const exp = deps.clock.nowSeconds() + refreshExpiresInSeconds;
   return { active: true, scope, client_id: clientId, sub, exp };
 }
 

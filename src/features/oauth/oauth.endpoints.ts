@@ -56,6 +56,7 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
       authenticateClient,
       signAccessToken: deps.signAccessToken,
       accessTtlSeconds: deps.accessTtlSeconds,
+      maxIssuedGrantsLength: deps.maxIssuedGrantsLength,
     }),
   ];
   const requestToken = makeRequestToken(grants);
@@ -69,11 +70,11 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
   });
   const introspect = makeIntrospect({
     db,
-    clock: deps.clock,
     authenticateClient,
     authentication: deps.authentication,
     ratchet,
     readAccessToken,
+    requiresVerifiedEmail: deps.requiresVerifiedEmail,
     findRotatableSession: deps.findRotatableSession,
   });
   return [

@@ -6,7 +6,6 @@ import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import type { LiftLockout } from '../../core/users/check-password.ts';
 import type { HashNewPassword } from '../../core/users/new-password.ts';
-import type { Clock } from '../../lib/clock.ts';
 
 export interface ResetPasswordDeps {
   oneTimeTokens: OneTimeTokens;
@@ -14,7 +13,6 @@ export interface ResetPasswordDeps {
   liftLockout: LiftLockout;
   outbox: Outbox;
   audit: Audit;
-  clock: Clock;
 }
 
 /**
@@ -22,7 +20,7 @@ export interface ResetPasswordDeps {
  * @throws InvalidToken; ValidationFailed and Overloaded, which leave the token valid
  */
 export const makeResetPassword =
-  ({ oneTimeTokens, hashNewPassword, liftLockout, outbox, audit, clock }: ResetPasswordDeps) =>
+  ({ oneTimeTokens, hashNewPassword, liftLockout, outbox, audit }: ResetPasswordDeps) =>
   async ({ token, newPassword }: { token: string; newPassword: string }, request: RequestInfo): Promise<void> => {
     const { userId, currentEmail, displayName } = await oneTimeTokens.find(token, 'password_reset');
     request.annotate({ userId });
@@ -32,10 +30,10 @@ export const makeResetPassword =
       context: { email: currentEmail, displayName },
       signal: request.signal,
     });
-    await oneTimeTokens.spend(token, ['password_reset'], async (tx, { email, displayName: name }) => {
+    await oneTimeTokens.spend(token, ['password_reset'], async (tx, { email, displayName: name, nowMs }) => {
       const reset = await tx.user.updateMany({
         where: { id: userId, email },
-        data: { passwordHash, emailVerified: true, updatedAt: new Date(clock.nowMs()) },
+        data: { passwordHash, emailVerified: true, updatedAt: new Date(nowMs) },
       });
       if (reset.count === 0) return false;
       await revokeSessionsOf(tx, userId, 'password_reset');

@@ -50,6 +50,8 @@ const stateColumns = {
   ...liveSessionColumns,
   status: column.text<'live' | 'expired' | 'revoked'>(),
   generation: column.integer,
+  /** When the session expires if it is not rotated, in seconds since the epoch. */
+  expiresAt: column.double,
   tokenHash: column.bytea,
   /** Salts of the latest rotations, newest first. */
   salts: column.byteaArray,
@@ -78,6 +80,7 @@ export function findSessionState(
     stateColumns,
     sql`
     SELECT ${liveSessionFields}, s.generation, s.token_hash AS "tokenHash", s.turn_salts AS salts,
+           FLOOR(EXTRACT(EPOCH FROM LEAST(s.expires_at, s.absolute_expires_at)))::float8 AS "expiresAt",
            s.turned_from AS "rotationNetwork",
            CASE WHEN s.revoked_at IS NOT NULL OR NOT u.is_active THEN 'revoked'
                 WHEN NOT (${isLiveSession}) THEN 'expired' ELSE 'live' END AS status,

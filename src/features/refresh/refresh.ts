@@ -19,6 +19,8 @@ export interface RefreshDeps {
   metrics: Pick<Metrics, 'refreshed'>;
   refreshTtlSeconds: number;
   refreshGracePeriodSeconds: number;
+  /** Ends sessions of users who could not log in, because their email address is not verified. */
+  requiresVerifiedEmail: boolean;
 }
 
 /** `token` is undefined if this service did not issue it. `scope` narrows the access token, but not the session. */
@@ -29,7 +31,7 @@ export type Refresh = (
 ) => Promise<IssuedTokens>;
 
 /** Returns the session whose tokens a refresh with this token would return now, or undefined. Changes nothing. */
-export type FindRotatableSession = (token: RefreshToken) => Promise<LiveSession | undefined>;
+export type FindRotatableSession = (token: RefreshToken) => Promise<SessionState | undefined>;
 
 interface Refreshed {
   outcome: RefreshOutcome;
@@ -67,6 +69,7 @@ export const makeRefresh = (deps: RefreshDeps): Refresh => {
     tokens.requireKey();
     if (scope !== null) await requireGrantedScope(deps, token, scope);
     const { outcome, session, currentToken } = await rotate(token, request);
+    if (deps.requiresVerifiedEmail && !session.emailVerified) await revokeUnverified(deps, session, request);
     metrics.refreshed(outcome);
     request.annotate({ userId: session.userId });
     return tokens.issue(session, currentToken, scope);
@@ -128,6 +131,24 @@ const revokeReused = ({ db, audit }: RefreshDeps, { id: sessionId, userId }: Ses
     await audit.record(tx, request, { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId });
   });
 
+/**
+ * Revokes a session from before EMAIL_VERIFICATION was `required`, or before an administrator marked the address as not verified.
+ * The next login says why. @throws InvalidRefreshToken
+ */
+async function revokeUnverified(
+  { db, audit }: RefreshDeps,
+  { id: sessionId, userId }: LiveSession,
+  request: RequestInfo,
+): Promise<never> {
+  const reason = 'email_not_verified';
+  await db.transaction(async (tx) => {
+    await lockUserOfSession(tx, sessionId);
+    if (!(await revokeSession(tx, sessionId, reason))) return;
+    await audit.record(tx, request, { type: 'session.ended', reason, userId, sessionId });
+  });
+  throw new InvalidRefreshToken(reason, 'revoked');
+}
+
 /** Audits the first refused token of an ended session and no later ones, which could fill the audit trail. */
 async function recordRefusedToken(
   { db, audit }: RefreshDeps,
@@ -155,10 +176,14 @@ async function requireGrantedScope(deps: RefreshDeps, token: RefreshToken, scope
 }
 
 export const makeFindRotatableSession =
-  ({ db, refreshGracePeriodSeconds }: Pick<RefreshDeps, 'db' | 'refreshGracePeriodSeconds'>): FindRotatableSession =>
+  ({
+    db,
+    refreshGracePeriodSeconds,
+    requiresVerifiedEmail,
+  }: Pick<RefreshDeps, 'db' | 'refreshGracePeriodSeconds' | 'requiresVerifiedEmail'>): FindRotatableSession =>
   async (token) => {
     const state = await findSessionState(db, token, refreshGracePeriodSeconds);
-    if (state?.status !== 'live') return undefined;
+    if (state?.status !== 'live' || (requiresVerifiedEmail && !state.emailVerified)) return undefined;
     return isCurrent(token, state) || (state.isWithinGracePeriod && isPredecessor(token, state)) ? state : undefined;
   };
 

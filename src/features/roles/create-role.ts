@@ -2,7 +2,8 @@ import type { Audit } from '../../core/audit/audit.ts';
 import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import { requireGrantable } from '../../core/authorization/rules.ts';
-import { Conflict } from '../../core/errors.ts';
+import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
+import { Conflict, ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { Database } from '../../platform/postgres.ts';
 import type { RoleRow } from './roles.sql.ts';
@@ -19,7 +20,7 @@ export interface NewRole {
   scopes: string[];
 }
 
-/** Creates a role. @throws InvalidAccessToken, InsufficientScope, Conflict */
+/** Creates a role. @throws InvalidAccessToken, InsufficientScope, ValidationFailed, Conflict */
 export const makeCreateRole =
   ({ db, authorize, audit }: ChangeRolesDeps) =>
   (principal: Principal, role: NewRole, request: RequestInfo): Promise<RoleRow> =>
@@ -29,6 +30,9 @@ export const makeCreateRole =
       if (await tx.role.findUnique({ where: { name: role.name } }))
         throw new Conflict('A role with this name already exists.', 'role exists');
       const created = await tx.role.create({ data: role });
+      // Every account also needs the role `user`.
+      if (exceedsTokenBudget(await findGrantsOf(tx, ['user', role.name])))
+        throw new ValidationFailed([{ path: 'scopes', message: tokenBudgetError }]);
       await audit.record(tx, request, { type: 'role.created', actor: principal, role: role.name });
       return created;
     });

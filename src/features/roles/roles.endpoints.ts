@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RoleName, ScopeName } from '../../core/authorization/scopes.ts';
+import { maxGrantsLength } from '../../core/authorization/token-budget.ts';
 import { Conflict } from '../../core/errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { hasChanges, nextCursor, pageQuery } from '../../http/schemas/paging.ts';
@@ -92,7 +93,9 @@ export function roleEndpoints(deps: ListRolesDeps & ChangeRolesDeps): Endpoint[]
       path: '/admin/roles',
       operationId: 'createRole',
       summary: 'Create a role',
-      description: 'Holders of the role `admin` can use any scope, others only scopes that they hold.',
+      description:
+        'Holders of the role `admin` can use any scope, others only scopes that they hold. The names of the roles and scopes of an ' +
+        `account can have ${maxGrantsLength} characters in total, because access tokens contain them.`,
       body: CreateRoleRequest,
       response: Role,
       status: 201,
@@ -106,7 +109,7 @@ export function roleEndpoints(deps: ListRolesDeps & ChangeRolesDeps): Endpoint[]
       operationId: 'updateRole',
       summary: 'Change a role',
       description:
-        'The change reaches access tokens at their next refresh. Holders of the role `admin` can add and remove any scope, others only scopes that they hold.',
+        'The change reaches access tokens at their next refresh. Holders of the role `admin` can add and remove any scope, others only scopes that they hold. Returns 409 if the access tokens of a holder would become too long.',
       params,
       body: UpdateRoleRequest,
       response: Role,

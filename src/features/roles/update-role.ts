@@ -1,19 +1,33 @@
 import type { Principal } from '../../core/authorization/principal.ts';
 import { requireGrantable } from '../../core/authorization/rules.ts';
-import { Conflict, NotFound } from '../../core/errors.ts';
+import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
+import { Conflict, NotFound, ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { difference } from '../../lib/sets.ts';
+import type { Transaction } from '../../platform/postgres.ts';
 import type { ChangeRolesDeps } from './create-role.ts';
-import { lockRole, type RoleRow } from './roles.sql.ts';
+import { findLargestGrantsOf, lockRole, type RoleRow } from './roles.sql.ts';
 
 export interface RoleChange {
   description?: string | undefined;
   scopes?: string[] | undefined;
 }
 
+/** @throws ValidationFailed, or Conflict if it is the other roles of a holder that leave too little room */
+async function requireTokenBudget(tx: Transaction, name: string): Promise<void> {
+  if (exceedsTokenBudget(await findGrantsOf(tx, ['user', name])))
+    throw new ValidationFailed([{ path: 'scopes', message: tokenBudgetError }]);
+  const largest = await findLargestGrantsOf(tx, name);
+  if (largest && exceedsTokenBudget(largest))
+    throw new Conflict(
+      `A user has this role together with ${difference(largest.roles, [name]).join(', ')}. The role ${tokenBudgetError}.`,
+      'token budget',
+    );
+}
+
 /**
  * Changes a role. Takes effect immediately in this service, and in access tokens at the holder's next refresh.
- * @throws InvalidAccessToken, InsufficientScope, NotFound, Conflict
+ * @throws InvalidAccessToken, InsufficientScope, ValidationFailed, NotFound, Conflict
  */
 export const makeUpdateRole =
   ({ db, authorize, audit }: ChangeRolesDeps) =>
@@ -27,6 +41,7 @@ export const makeUpdateRole =
       requireGrantable(admin, [...difference(scopes, role.scopes), ...difference(role.scopes, scopes)]);
       const { description = role.description } = change;
       const changed = await tx.role.update({ where: { name }, data: { description, scopes } });
+      if (difference(scopes, role.scopes).length > 0) await requireTokenBudget(tx, name);
       await audit.record(tx, request, { type: 'role.changed', actor: principal, role: name });
       return changed;
     });

@@ -2,21 +2,17 @@ import type { AuditEvent } from '../../core/audit/audit.ts';
 import { isLastActiveAdmin } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import { adminRole, type AuthorizedPrincipal, requireGrantable } from '../../core/authorization/rules.ts';
+import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
 import { NotFound, ValidationFailed } from '../../core/errors.ts';
 import { invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
 import { LastAdmin } from '../../core/users/users.errors.ts';
-import type { Clock } from '../../lib/clock.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { difference } from '../../lib/sets.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { type ChangeUserDeps, authorizeTargetUser } from './target-user.ts';
 import { findUser, type UserDetails } from './users.sql.ts';
-
-export interface UpdateUserDeps extends ChangeUserDeps {
-  clock: Clock;
-}
 
 export interface UserChange {
   isActive: boolean | undefined;
@@ -41,7 +37,7 @@ async function requireGrantableRoles(tx: Transaction, admin: AuthorizedPrincipal
  * @throws InvalidAccessToken, InsufficientScope, NotFound, ValidationFailed, LastAdmin
  */
 export const makeUpdateUser =
-  ({ db, authorize, audit, clock }: UpdateUserDeps) =>
+  ({ db, authorize, audit }: ChangeUserDeps) =>
   (principal: Principal, id: UserId, change: UserChange, request: RequestInfo): Promise<UserDetails> =>
     db.transaction(async (tx) => {
       const admin = await authorize(tx, principal, {
@@ -53,11 +49,13 @@ export const makeUpdateUser =
       const granted = difference(change.roles ?? user.roles, user.roles);
       const revoked = difference(user.roles, change.roles ?? user.roles);
       await requireGrantableRoles(tx, admin, [...granted, ...revoked]);
+      if (granted.length > 0 && exceedsTokenBudget(await findGrantsOf(tx, change.roles ?? [])))
+        throw new ValidationFailed([{ path: 'roles', message: tokenBudgetError }]);
       const losesAdmin = change.isActive === false || revoked.includes(adminRole);
       if (losesAdmin && (await isLastActiveAdmin(tx, id))) throw new LastAdmin();
 
       const { isActive = user.isActive, displayName = user.displayName, emailVerified = user.emailVerified } = change;
-      const updatedAt = new Date(clock.nowMs());
+      const updatedAt = new Date(admin.nowMs);
       await tx.user.update({ where: { id }, data: { isActive, displayName, emailVerified, updatedAt } });
       await tx.userRole.deleteMany({ where: { userId: id, role: { in: revoked } } });
       await tx.userRole.createMany({ data: granted.map((role) => ({ userId: id, role })) });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RoleName } from '../../core/authorization/scopes.ts';
+import { maxGrantsLength } from '../../core/authorization/token-budget.ts';
 import { EmailDisabled } from '../../core/email/email.errors.ts';
 import { Conflict } from '../../core/errors.ts';
 import { DisplayName } from '../../core/users/user.ts';
@@ -17,7 +18,8 @@ import { makeListUsers, type ReadUsersDeps } from './list-users.ts';
 import { makeLogoutUser } from './logout-user.ts';
 import { makeSendPasswordReset, type SendPasswordResetDeps } from './send-password-reset.ts';
 import { makeUnlockUser, type UnlockUserDeps } from './unlock-user.ts';
-import { makeUpdateUser, type UpdateUserDeps } from './update-user.ts';
+import type { ChangeUserDeps } from './target-user.ts';
+import { makeUpdateUser } from './update-user.ts';
 import { formatCursor, UserCursor } from './user-cursor.ts';
 import type { UserDetails } from './users.sql.ts';
 
@@ -54,7 +56,9 @@ const UpdateUserRequest = z
       .max(100, { error: 'must contain at most 100 roles' })
       .transform(sortedUnique)
       .optional()
-      .meta({ description: 'Replaces all roles of the user. Requires `roles:write`' }),
+      .meta({
+        description: `Replaces all roles of the user. Requires \`roles:write\`. The names of the roles and their scopes can have ${maxGrantsLength} characters in total`,
+      }),
   })
   .refine(...hasChanges)
   .meta({ id: 'UpdateUserRequest', minProperties: 1, examples: [{ roles: ['user'] }] });
@@ -75,7 +79,7 @@ const writing = { tag: 'Administration', scopes: ['users:write'], params } as co
 const outranked = 'Accounts with administrative scopes can be changed only by administrators who hold the same scopes.';
 
 export function userEndpoints(
-  deps: ReadUsersDeps & UpdateUserDeps & UnlockUserDeps & SendPasswordResetDeps,
+  deps: ReadUsersDeps & ChangeUserDeps & UnlockUserDeps & SendPasswordResetDeps,
 ): Endpoint[] {
   const listUsers = makeListUsers(deps);
   const getUser = makeGetUser(deps);

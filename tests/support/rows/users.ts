@@ -90,6 +90,12 @@ export const apiKeyRows = (sql: Sql) => ({
   neverExpire: (key: ApiKeyRef) => sql.run('UPDATE api_keys SET expires_at = NULL WHERE id = $1', [apiKeyIdOf(key)]),
   setScopes: (key: ApiKeyRef, scopes: readonly string[]) =>
     sql.run('UPDATE api_keys SET scopes = $2 WHERE id = $1', [apiKeyIdOf(key), scopes]),
+  /** Sets when the key's access tokens were last revoked, in seconds from now. */
+  setTokenEpoch: (key: ApiKeyRef, inSeconds: number) =>
+    sql.run(
+      `UPDATE api_keys SET tokens_from = date_trunc('milliseconds', clock_timestamp()) + make_interval(secs => $2) WHERE id = $1`,
+      [apiKeyIdOf(key), inSeconds],
+    ),
   remove: (key: ApiKeyRef) => sql.run('DELETE FROM api_keys WHERE id = $1', [apiKeyIdOf(key)]),
   /** Id of the user who owns the key. */
   ownerOf: async (key: ApiKeyRef): Promise<string> =>

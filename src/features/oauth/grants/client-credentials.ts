@@ -1,4 +1,5 @@
 import type { Audit } from '../../../core/audit/audit.ts';
+import { fitGrants } from '../../../core/authorization/token-budget.ts';
 import type { ApiKeyClaims } from '../../../core/tokens/access-token.ts';
 import type { Database } from '../../../platform/postgres.ts';
 import type { AuthenticateClient } from '../clients.ts';
@@ -11,6 +12,8 @@ export interface ClientCredentialsDeps {
   audit: Audit;
   signAccessToken: (claims: ApiKeyClaims) => string;
   accessTtlSeconds: number;
+  /** Keys of earlier releases can have more scopes than fit into a token. */
+  maxIssuedGrantsLength: number;
 }
 
 /**
@@ -22,12 +25,12 @@ export const clientCredentialsGrant = (deps: ClientCredentialsDeps): Grant => ({
   rateLimit: { group: 'login', counts: [InvalidClient], unguessable: true },
   async exchange({ scope }, client, request) {
     const { db, authenticateClient, audit, signAccessToken, accessTtlSeconds } = deps;
-    const { userId, apiKeyId, scopes: keyScopes } = await authenticateClient(client, request);
-    if (!apiKeyId) throw new InvalidClient('not an api key', client.usedHeader);
+    const { userId, apiKeyId, scopes: keyScopes, tokenEpochMs } = await authenticateClient(client, request);
     const requested = scope?.split(' ') ?? keyScopes;
-    const scopes = keyScopes.filter((name) => requested.includes(name));
+    const granted = keyScopes.filter((name) => requested.includes(name));
+    const { scopes } = fitGrants({ roles: [], scopes: granted }, deps.maxIssuedGrantsLength);
     if (scopes.length === 0) throw new InvalidScope('no scope left');
-    const accessToken = signAccessToken({ apiKeyId, scopes });
+    const accessToken = signAccessToken({ apiKeyId, scopes, tokenEpochMs });
     await audit.record(db, request, { type: 'client.authenticated', userId, apiKeyId });
     request.annotate({ userId });
     return { access_token: accessToken, token_type: 'Bearer', expires_in: accessTtlSeconds, scope: scopes.join(' ') };

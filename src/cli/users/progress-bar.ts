@@ -1,4 +1,4 @@
-import type { ImportProgress } from '../core/user-import/import-progress.ts';
+import type { ImportProgress } from '../../core/user-import/import-progress.ts';
 
 /** The part of a stream that the progress bar uses. */
 export interface Screen {

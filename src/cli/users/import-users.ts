@@ -2,16 +2,16 @@ import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { makeAudit } from '../core/audit/audit.ts';
-import { forgetImport, refusedLines } from '../core/user-import/import-progress.ts';
-import { type ImportOutcome, makeImportUsers } from '../core/user-import/import-users.ts';
-import { monotonicMs, systemClock } from '../lib/clock.ts';
-import { StartupError } from '../lib/errors.ts';
-import { type LineFile, openLineFile } from '../platform/line-file.ts';
-import type { Database } from '../platform/postgres.ts';
-import { withDatabase } from './database.ts';
+import { makeAudit } from '../../core/audit/audit.ts';
+import { forgetImport, refusedLines } from '../../core/user-import/import-progress.ts';
+import { type ImportOutcome, makeImportUsers } from '../../core/user-import/import-users.ts';
+import { monotonicMs, systemClock } from '../../lib/clock.ts';
+import { StartupError } from '../../lib/errors.ts';
+import { type LineFile, openLineFile } from '../../platform/line-file.ts';
+import type { Database } from '../../platform/postgres.ts';
+import { withDatabase } from '../database.ts';
 import { makeProgressBar } from './progress-bar.ts';
-import { type Terminal, UsageError } from './command.ts';
+import { type Terminal, UsageError } from '../command.ts';
 
 /** Some lines were refused and all others were imported. */
 const exitCodeRefused = 3;

@@ -1,15 +1,15 @@
 import { parseArgs } from 'node:util';
-import { loadAppUrl, loadMasterKeys } from '../config.ts';
-import { makeAudit } from '../core/audit/audit.ts';
-import { makeOneTimeTokens } from '../core/one-time-tokens/one-time-tokens.ts';
-import { type AdminOutcome, makeCreateAdmin, type NewAdmin } from '../core/users/create-admin.ts';
-import { EmailAddress } from '../core/users/email-address.ts';
-import { DisplayName } from '../core/users/user.ts';
-import { systemClock } from '../lib/clock.ts';
-import { StartupError } from '../lib/errors.ts';
-import { deriveMasterKeys } from '../lib/master-keys.ts';
-import { withDatabase } from './database.ts';
-import { type Terminal, UsageError } from './command.ts';
+import { loadAppUrl, loadMasterKeys } from '../../config.ts';
+import { makeAudit } from '../../core/audit/audit.ts';
+import { makeOneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
+import { type AdminOutcome, makeCreateAdmin, type NewAdmin } from '../../core/users/create-admin.ts';
+import { EmailAddress } from '../../core/users/email-address.ts';
+import { DisplayName } from '../../core/users/user.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { StartupError } from '../../lib/errors.ts';
+import { deriveMasterKeys } from '../../lib/master-keys.ts';
+import { withDatabase } from '../database.ts';
+import { type Terminal, UsageError } from '../command.ts';
 
 function splitArgs(args: string[]): { address: string; name: string; unverified: boolean } {
   try {
@@ -68,6 +68,11 @@ function describeOutcome(outcome: AdminOutcome, email: EmailAddress): string {
       throw new StartupError(
         `The account ${email} exists, but its email address is not verified, so anyone may have registered it. ` +
           'Verify the address first, or use --unverified if you know the owner of the account.',
+      );
+    case 'too_many_scopes':
+      throw new StartupError(
+        `The roles of ${email} contain so many scopes that access tokens would be too long with the role admin. ` +
+          'Remove a role first, or use another account.',
       );
     case 'created':
       return withLink(`Created the administrator ${email}.`, outcome.link);
