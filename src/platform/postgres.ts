@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { sha256 } from '../lib/secrets.ts';
 import type { Logger } from './log.ts';
+import { parseConnectionUrl } from './postgres/connection.ts';
 import type { PoolConfig } from './postgres/pool.ts';
 
 /** Prisma's client inside a transaction. A `Database` is one for single statements. */
@@ -46,6 +47,7 @@ export function openDatabase(config: DatabaseConfig, pool: Pool, log: Logger): D
   const timeoutMs = config.timeoutSeconds * 1000;
   const adapter = new PrismaPg(pool, {
     disposeExternalPool: true,
+    schema: parseConnectionUrl(config.url).schema,
     onPoolError: (error) => log.warn({ reason: error.message }, 'lost a database connection'),
     ...(config.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
   });

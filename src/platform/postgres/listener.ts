@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { jittered } from '../../lib/clock.ts';
 import type { Logger } from '../log.ts';
+import { directConnection, noTimeouts } from './connection.ts';
 
 export interface Listener {
   close(): Promise<void>;
@@ -42,7 +43,7 @@ export function openListener({ url, channel, onNotification, log }: ListenerOpti
 
   const connect = () => {
     const mine = new pg.Client({
-      connectionString: url,
+      ...directConnection(url, noTimeouts),
       connectionTimeoutMillis: connectTimeoutMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: keepAliveDelayMs,
