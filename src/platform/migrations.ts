@@ -12,6 +12,8 @@ const migrationsFolder = new URL('../../prisma/migrations/', import.meta.url);
 /** The advisory lock of `prisma migrate`, so that the two never run concurrently. */
 const prismaLockKey = 72_707_369;
 
+const connectTimeoutMs = 10_000;
+
 const createTableSql = `
   CREATE TABLE IF NOT EXISTS _prisma_migrations (
     id                  VARCHAR(36)  PRIMARY KEY NOT NULL,
@@ -67,7 +69,9 @@ export async function applyMigrations(
   const names = await knownMigrations(folder);
   const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
   const { schema } = parseConnectionUrl(databaseUrl);
-  const client = new pg.Client(directConnection(databaseUrl, noTimeouts));
+  const connection = { ...directConnection(databaseUrl, noTimeouts), connectionTimeoutMillis: connectTimeoutMs };
+  const client = new pg.Client(connection);
+  client.on('error', () => {}); // the statement that is running fails as well
   try {
     await client.connect();
     await prepareDatabase(client, schema);
@@ -78,7 +82,7 @@ export async function applyMigrations(
   } catch (cause) {
     throw new StartupError((cause as Error).message, { cause });
   } finally {
-    await client.end();
+    void client.end().catch(() => {}); // not awaited: it never resolves after a rejected client certificate
   }
 }
 

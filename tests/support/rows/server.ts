@@ -30,6 +30,14 @@ export const serverRows = (sql: Sql) => {
           [applicationName, query],
         )
       ).length,
+    createDatabase: (name: string) => sql.run(`CREATE DATABASE ${quoted(name)}`),
+    /** The connections to a database: whether they use TLS, and a client certificate. */
+    tlsConnections: (database: string) =>
+      sql.rows<{ name: string; encrypted: boolean; client: boolean }>(
+        `SELECT application_name AS name, ssl AS encrypted, client_dn IS NOT NULL AS client
+         FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = $1`,
+        [database],
+      ),
     /** Number of sequential scans of a table since the server started. */
     scansOf: async (table: string): Promise<number> =>
       Number((await sql.one<{ scans: string }>('SELECT pg_stat_get_numscans($1::regclass) AS scans', [table])).scans),
