@@ -89,13 +89,20 @@ export async function applyMigrations(
 /** Checks what migrations cannot change, and creates the schema of `DATABASE_URL` if it is missing. */
 async function prepareDatabase(client: pg.Client, schema: string): Promise<void> {
   const query = async <Row>(text: string, values: unknown[] = []) => (await client.query(text, values)).rows as Row[];
-  const [{ exists } = { exists: false }] = await query<{ exists: boolean }>(
-    'SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS "exists"',
+  const name = pg.escapeIdentifier(schema);
+  const [found] = await query<{ role: string; canCreate: boolean }>(
+    `SELECT quote_ident(current_user) AS role, has_schema_privilege(oid, 'CREATE') AS "canCreate"
+     FROM pg_namespace WHERE nspname = $1`,
     [schema],
   );
-  if (!exists) await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(schema)}`);
+  if (!found) await client.query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
   const problem = await findProblem(query, schema);
   if (problem !== undefined) throw new Error(problem);
+  if (found?.canCreate === false)
+    throw new Error(
+      `The role ${found.role} cannot create tables in the schema ${name}. ` +
+        `Run GRANT USAGE, CREATE ON SCHEMA ${name} TO ${found.role} as the owner of the database.`,
+    );
   // Postgres 17 added it. A default of the role must not end a long migration.
   await client.query(`SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'`);
 }

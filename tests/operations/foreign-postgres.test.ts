@@ -6,7 +6,8 @@ import { applyMigrations, knownMigrations } from '../../src/platform/migrations.
 import { type DatabaseFacts, describeProblem } from '../../src/platform/postgres/requirements.ts';
 import { startService } from '../../src/service.ts';
 import { startApp, type TestApp } from '../harness.ts';
-import { createDatabase, type NewDatabase, type TestDatabase } from '../support/database.ts';
+import { createDatabase, type NewDatabase, type TestDatabase, useDatabase } from '../support/database.ts';
+import { published } from '../support/published.ts';
 import { granted } from '../support/refresh-tokens.ts';
 import { runCli } from '../support/run-cli.ts';
 import { productionSettings } from '../support/service.ts';
@@ -35,6 +36,25 @@ const withParameter = (url: string, name: string, value: string): string => {
   changed.searchParams.set(name, value);
   return changed.href;
 };
+
+/** Starts the service on two URLs of the same database: the first one counts as that of a pooler. */
+async function start(database: TestDatabase, parameters: Record<string, string> = {}) {
+  let pooled = withParameter(database.url, 'application_name', 'pooled');
+  for (const [name, value] of Object.entries(parameters)) pooled = withParameter(pooled, name, value);
+  const environment = {
+    ...productionSettings(),
+    DATABASE_URL: pooled,
+    DATABASE_DIRECT_URL: database.url,
+    MASTER_KEYS: randomBytes(32).toString('base64url'),
+    LOG_LEVEL: 'silent',
+  };
+  const service = await startService(await loadConfig('production', {}, { UV_THREADPOOL_SIZE: '16', ...environment }));
+  cleanUp.push(() => service.stop());
+  return service.ready.then(
+    () => 'ready',
+    (error: Error) => error.message,
+  );
+}
 
 /** Defaults that each break the service if it relies on them. */
 const hostileSettings = {
@@ -156,15 +176,17 @@ describe('locale of the database', () => {
     expect(body.roles).toEqual(['admin', 'user', 'z-b', 'za', 'İ', 'ı']);
   });
 
-  test.each(['SQL_ASCII', 'LATIN1'])('migrations refuse the encoding %s with one sentence', async (encoding) => {
-    const { url } = await newDatabase({
+  test.each(['SQL_ASCII', 'LATIN1'])('every start refuses the encoding %s with one sentence', async (encoding) => {
+    const database = await newDatabase({
       created: `TEMPLATE template0 ENCODING '${encoding}' LOCALE 'C' LOCALE_PROVIDER libc`,
     });
-    const { code, stdout, stderr } = await runCli({ DATABASE_URL: url }, 'migrate');
-    expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(
-      new RegExp(`^Error: The database t_\\w+ has the encoding ${encoding}, but names need UTF8\\. Create .*\\n$`),
-    );
+    const sentence = new RegExp(`The database t_\\w+ has the encoding ${encoding}, but names need UTF8\\. Create .*`);
+    for (const command of [['migrate'], ['keys', 'list']]) {
+      const { code, stdout, stderr } = await runCli({ DATABASE_URL: database.url }, ...command);
+      expect([code, stdout]).toEqual([1, '']);
+      expect(stderr).toMatch(new RegExp(`^Error: ${sentence.source}\\n$`));
+    }
+    expect(await start(database)).toMatch(new RegExp(`^${sentence.source}$`));
   });
 });
 
@@ -203,27 +225,6 @@ describe('schema in DATABASE_URL', () => {
 });
 
 describe('a pooler, which passes no settings on', () => {
-  /** Starts the service on two URLs of the same database: the first one counts as that of a pooler. */
-  async function start(database: TestDatabase, parameters: Record<string, string> = {}) {
-    let pooled = withParameter(database.url, 'application_name', 'pooled');
-    for (const [name, value] of Object.entries(parameters)) pooled = withParameter(pooled, name, value);
-    const environment = {
-      ...productionSettings(),
-      DATABASE_URL: pooled,
-      DATABASE_DIRECT_URL: database.url,
-      MASTER_KEYS: randomBytes(32).toString('base64url'),
-      LOG_LEVEL: 'silent',
-    };
-    const service = await startService(
-      await loadConfig('production', {}, { UV_THREADPOOL_SIZE: '16', ...environment }),
-    );
-    cleanUp.push(() => service.stop());
-    return service.ready.then(
-      () => 'ready',
-      (error: Error) => error.message,
-    );
-  }
-
   test('stops the start with one sentence that names the settings of the role', async () => {
     const noTimeouts = { statement_timeout: '0', lock_timeout: '0', idle_in_transaction_session_timeout: '0' };
     const database = await newDatabase({ settings: { ...hostileSettings, ...noTimeouts } });
@@ -253,6 +254,20 @@ describe('a pooler, which passes no settings on', () => {
     await applyMigrations(withParameter(database.url, 'schema', 'auth'));
     expect(await start(database, { schema: 'auth' })).toContain('ALTER ROLE postgres SET search_path = "auth";');
   });
+});
+
+test('migrations name the right that the role lacks', async () => {
+  const database = await newDatabase({ created: 'TEMPLATE template0' });
+  const url = new URL(database.url);
+  [url.username, url.password] = [`role_${process.pid}`, 'a password'];
+  await database.use((db) => db.server.createRole(url.username, 'a password'));
+  cleanUp.unshift(() => useDatabase(published('TEST_ADMIN_URL'), (db) => db.server.dropRole(url.username)));
+  const { code, stderr } = await runCli({ DATABASE_URL: url.href }, 'migrate');
+  expect([code, stderr]).toEqual([
+    1,
+    `Error: The role ${url.username} cannot create tables in the schema "public". ` +
+      `Run GRANT USAGE, CREATE ON SCHEMA "public" TO ${url.username} as the owner of the database.\n`,
+  ]);
 });
 
 test('Postgres 13 is refused with one sentence', () => {

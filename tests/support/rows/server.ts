@@ -30,6 +30,10 @@ export const serverRows = (sql: Sql) => {
           [applicationName, query],
         )
       ).length,
+    /** Creates a role that can log in and has no other rights. */
+    createRole: (name: string, password: string) =>
+      sql.run(`CREATE ROLE ${quoted(name)} LOGIN PASSWORD '${password.replaceAll("'", "''")}'`),
+    dropRole: (name: string) => sql.run(`DROP ROLE ${quoted(name)}`),
     createDatabase: (name: string) => sql.run(`CREATE DATABASE ${quoted(name)}`),
     /** The connections to a database: whether they use TLS, and a client certificate. */
     tlsConnections: (database: string) =>
