@@ -1,5 +1,6 @@
 // Databases whose defaults, locale or schema differ from those of the other tests.
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { loadConfig } from '../../src/config.ts';
 import { applyMigrations, knownMigrations } from '../../src/platform/migrations.ts';
@@ -236,6 +237,17 @@ describe('a pooler, which passes no settings on', () => {
         'ALTER ROLE postgres SET default_transaction_read_only = off; ' +
         'ALTER ROLE postgres SET search_path = "public"; and reconnect the pooler.',
     );
+  });
+
+  test('lets the service start with the documented settings of the role', async () => {
+    const documented = readFileSync('docs/operating.md', 'utf8').matchAll(/^ALTER ROLE keyturn SET (\w+) = (.+);$/gm);
+    const role = Object.fromEntries(Array.from(documented, ([, name = '', value = '']) => [name, value]));
+    const { timezone, datestyle, default_transaction_isolation: isolation, search_path: path } = hostileSettings;
+    const database = await newDatabase({
+      settings: { timezone, datestyle, default_transaction_isolation: isolation, search_path: path, ...role },
+    });
+    expect(Object.keys(role)).toContain('statement_timeout');
+    expect(await start(database)).toBe('ready');
   });
 
   test('lets the service start if the defaults are right', async () => {
