@@ -1,6 +1,9 @@
 // Databases whose defaults, locale or schema differ from those of the other tests.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { loadConfig } from '../../src/config.ts';
 import { applyMigrations, knownMigrations } from '../../src/platform/migrations.ts';
@@ -175,6 +178,24 @@ describe('locale of the database', () => {
     }
     const { body } = await app.get(`/admin/users/${admin.user.id}`, admin.token);
     expect(body.roles).toEqual(['admin', 'user', 'z-b', 'za', 'İ', 'ı']);
+  });
+
+  test('the migration uses an index of folded names that was created beforehand, as documented', async () => {
+    const name = '20261201090000_fold_names';
+    const folder = await mkdtemp(join(tmpdir(), 'keyturn-before-folding-'));
+    cleanUp.push(() => rm(folder, { recursive: true }));
+    for (const entry of await readdir('prisma/migrations'))
+      if (entry < name) await cp(join('prisma/migrations', entry), join(folder, entry), { recursive: true });
+    const database = await newDatabase({ created: 'TEMPLATE template0' });
+    await applyMigrations(database.url, folder);
+    const [documented = ''] = /CREATE FUNCTION fold_name[^`]+/.exec(readFileSync('docs/operating.md', 'utf8')) ?? [];
+    const [createFunction = '', createIndex = ''] = documented.split(/;\n/);
+    await database.use((db) => db.server.run(createFunction));
+    await database.use((db) => db.server.run(createIndex));
+    const fileOf = () => database.use((db) => db.server.fileOf('users_folded_name_idx'));
+    const before = await fileOf();
+    expect(await applyMigrations(database.url)).toContain(name);
+    expect(await fileOf()).toBe(before);
   });
 
   test.each(['SQL_ASCII', 'LATIN1'])('every start refuses the encoding %s with one sentence', async (encoding) => {

@@ -7,6 +7,7 @@ import { loadDirectUrl } from '../../src/config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { postgresAccount } from '../../src/dev/postgres-binaries.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
+import { parseConnectionUrl } from '../../src/platform/postgres/connection.ts';
 import { startApp } from '../harness.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { createDatabase, useDatabase } from '../support/database.ts';
@@ -114,6 +115,21 @@ describe('sslmode has the meaning of libpq', () => {
     expect(await migrate(`${database.url}?sslmode=disable`)).toBe('nothing to apply');
     await database.drop();
   });
+});
+
+test.each([
+  ['sslmode=disable', false],
+  ['sslmode=require', true],
+  ['sslmode=no-verify', true],
+  ['sslmode=require&sslrootcert=server.pem', false],
+  ['sslmode=verify-full', false],
+])('%s is known to check no certificate: %s', (parameters, isUnverified) => {
+  expect(parseConnectionUrl(urlWith(parameters)).isUnverified).toBe(isUnverified);
+});
+
+test('TLS does not apply to a Unix socket', () => {
+  for (const url of ['postgresql:///k?host=/run/postgresql&sslmode=require', 'postgresql://%2Frun/k?sslmode=require'])
+    expect(parseConnectionUrl(url).client.ssl).toBe(false);
 });
 
 test('every connection of the service uses TLS and the client certificate', async () => {

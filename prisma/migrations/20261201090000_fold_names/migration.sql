@@ -12,11 +12,11 @@ BEGIN
     IF "chosen" IS NULL THEN
         RAISE EXCEPTION 'Postgres has no collation that knows Unicode (pg_c_utf8, und-x-icu or C.utf8). Use a Postgres with ICU, or Postgres 17 or later.';
     END IF;
-    EXECUTE format('CREATE FUNCTION "fold_name"("name" TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    EXECUTE format('CREATE OR REPLACE FUNCTION "fold_name"("name" TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
                     $fold$ SELECT lower("name" COLLATE %I) $fold$', "chosen");
 END
 $$;
 
--- On a large table, create the function and then the index by hand before, CONCURRENTLY and under this name. The index
+-- On a large table, create the function and then the index by hand before, CONCURRENTLY (docs/operating.md). The index
 -- users_name_prefix_idx stays for processes of the release before; a later release drops it.
 CREATE INDEX IF NOT EXISTS "users_folded_name_idx" ON "users"(("fold_name"("display_name")) COLLATE "C", "id");

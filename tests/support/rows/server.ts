@@ -34,6 +34,11 @@ export const serverRows = (sql: Sql) => {
     createRole: (name: string, password: string) =>
       sql.run(`CREATE ROLE ${quoted(name)} LOGIN PASSWORD '${password.replaceAll("'", "''")}'`),
     dropRole: (name: string) => sql.run(`DROP ROLE ${quoted(name)}`),
+    /** Runs a documented statement of an operator. */
+    run: (statement: string) => sql.run(statement),
+    /** The file of a table or an index, which changes when Postgres rewrites it. */
+    fileOf: async (relation: string): Promise<number> =>
+      (await sql.one<{ file: number }>('SELECT pg_relation_filenode($1::regclass) AS file', [relation])).file,
     createDatabase: (name: string) => sql.run(`CREATE DATABASE ${quoted(name)}`),
     /** The connections to a database: whether they use TLS, and a client certificate. */
     tlsConnections: (database: string) =>
