@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { isLoopback, isOrigin } from './lib/network.ts';
 import { fromBase64Url } from './lib/secrets.ts';
 import type { Mailbox } from './platform/mailer.ts';
+import { ConnectionUrlError, parseConnectionUrl } from './platform/postgres/connection.ts';
 
 const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
@@ -141,7 +142,17 @@ export const mailbox = z.string().transform((text, context): Mailbox => {
   return z.NEVER;
 });
 
-export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:');
+export const postgresUrl = url('a URL that starts with postgresql://', 'postgresql:', 'postgres:').superRefine(
+  (text, context) => {
+    if (!URL.canParse(text)) return;
+    try {
+      parseConnectionUrl(text);
+    } catch (error) {
+      if (!(error instanceof ConnectionUrlError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+    }
+  },
+);
 
 /** A URL to which paths are appended. RFC 8414 section 2 requires this form of an issuer. */
 export const plainUrl = url('an http or https URL', 'https:', 'http:').refine((text) => !/[?#@\s]/.test(text), {

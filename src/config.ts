@@ -168,9 +168,9 @@ export function loadDirectUrl(environment: Environment = process.env): string {
   const [direct, pooled] = (['DATABASE_DIRECT_URL', 'DATABASE_URL'] as const).map((name) =>
     readVariable(environment, name, errors),
   );
-  const parsed = postgresUrl.safeParse(direct ?? pooled);
-  if (!parsed.success)
-    errors.push(`${direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL'} must be a URL that starts with postgresql://`);
+  const parsed = postgresUrl.safeParse(direct ?? pooled ?? '');
+  const name = direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL';
+  errors.push(...(parsed.error?.issues ?? []).map(({ message }) => `${name} ${message}`));
   if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
   return parsed.data;
 }

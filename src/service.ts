@@ -8,11 +8,14 @@ import { listen } from './http/server/server.ts';
 import { openInfrastructure } from './infrastructure.ts';
 import { makeJobs } from './jobs.ts';
 import { systemClock } from './lib/clock.ts';
+import { StartupError } from './lib/errors.ts';
 import { type RunningJob, startJobs } from './platform/job-runner.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
 import { serveMetrics } from './platform/metrics-server.ts';
 import { pendingMigrations } from './platform/migrations.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
+import { parseConnectionUrl } from './platform/postgres/connection.ts';
+import { findProblem } from './platform/postgres/requirements.ts';
 import { drain, portOf, waitAtMost } from './platform/process/lifecycle.ts';
 
 export interface Service {
@@ -43,7 +46,10 @@ export async function startService(config: Config): Promise<Service> {
     metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, metricsHost, metricsPort, log);
   const stopping = new AbortController();
   let jobs: Pick<RunningJob, 'stop'> | undefined;
-  const ready = becomeReady({ db, keyring, readiness, log, signal: stopping.signal }).then(() => {
+  const { schema, isUnverified } = parseConnectionUrl(config.database.url);
+  if (isUnverified)
+    log.warn('the certificate of Postgres is not checked; set sslmode=verify-full and sslrootcert in DATABASE_URL');
+  const ready = becomeReady({ db, schema, keyring, readiness, log, signal: stopping.signal }).then(() => {
     signingKeyWorker.start();
     emailWorker.start();
     jobs = startJobs(makeJobs({ db, audit, config, log }), { log, countRun: metrics.jobRan });
@@ -71,6 +77,7 @@ export async function startService(config: Config): Promise<Service> {
 
 interface Startup {
   db: Database;
+  schema: string;
   keyring: Keyring;
   readiness: Readiness;
   log: Logger;
@@ -80,10 +87,10 @@ interface Startup {
 const retryMs = 1000;
 
 /** Waits for the database and its migrations and loads the signing keys. Retries until `signal` aborts. */
-async function becomeReady({ db, keyring, readiness, log, signal }: Startup): Promise<void> {
+async function becomeReady({ log, signal, ...startup }: Startup): Promise<void> {
   let lastLogged = '';
   for (;;) {
-    const obstacle = await tryToBecomeReady(db, keyring, readiness);
+    const obstacle = await tryToBecomeReady(startup);
     if (obstacle === undefined) return;
     if (obstacle.key !== lastLogged) log.warn({ reason: obstacle.reason }, 'not ready; retrying every second');
     lastLogged = obstacle.key;
@@ -98,8 +105,15 @@ interface Obstacle {
 }
 
 /** Returns why the service is not ready yet; undefined if it is ready. @throws on failures that a retry cannot fix */
-async function tryToBecomeReady(db: Database, keyring: Keyring, readiness: Readiness): Promise<Obstacle | undefined> {
+async function tryToBecomeReady({
+  db,
+  schema,
+  keyring,
+  readiness,
+}: Omit<Startup, 'log' | 'signal'>): Promise<Obstacle | undefined> {
   try {
+    const problem = await findProblem(queryText(db), schema);
+    if (problem !== undefined) throw new StartupError(problem);
     const pending = await pendingMigrations(queryText(db));
     if (pending.length > 0) {
       const reason = `migrations are not applied: ${pending.join(', ')}; run npm run db:migrate`;

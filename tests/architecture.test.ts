@@ -71,6 +71,7 @@ describe('the reader of source files', () => {
     expect(exports).toEqual([
       ['Clock', true],
       ['systemClock', false],
+      ['isWithinTenYears', false],
       ['monotonicMs', false],
       ['jittered', false],
     ]);

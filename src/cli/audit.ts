@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { findEvents } from '../core/audit/audit-events.sql.ts';
 import { toAuditEvent } from '../features/audit/audit-event.ts';
-import { systemClock } from '../lib/clock.ts';
+import { isWithinTenYears, systemClock } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
 import { type EventId, minId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
@@ -33,9 +33,9 @@ interface ExportOptions {
 }
 
 const idAt = (time: string): EventId => {
-  const { success, data } = z.iso.datetime({ offset: true }).safeParse(time);
-  if (!success || Date.parse(data) < 0) throw new UsageError();
-  return minId(Date.parse(data));
+  const ms = z.iso.datetime({ offset: true }).safeParse(time).success ? Date.parse(time) : NaN;
+  if (!(ms >= 0) || !isWithinTenYears(ms, systemClock.nowMs())) throw new UsageError();
+  return minId(ms);
 };
 
 function parseOptions(args: string[]): ExportOptions {

@@ -3,7 +3,9 @@ import { StartupError } from '../lib/errors.ts';
 import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
 import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
+import { parseConnectionUrl } from '../platform/postgres/connection.ts';
 import { openPool } from '../platform/postgres/pool.ts';
+import { findProblem } from '../platform/postgres/requirements.ts';
 
 export interface CliDatabaseOptions {
   /** The maximum duration of a statement. */
@@ -25,12 +27,14 @@ export async function withDatabase<Result>(
     url: loadDirectUrl(env),
     poolMax: 1,
     timeoutSeconds,
-    pooled: true,
+    pooled: false,
     statementNames: namedStatements,
   };
   const pool = openPool(config, () => {});
   const db = openDatabase(config, pool, makeLogger({ level: 'silent', pretty: false }));
   try {
+    const problem = await findProblem(queryText(db), parseConnectionUrl(config.url).schema);
+    if (problem !== undefined) throw new StartupError(problem);
     const pending = await pendingMigrations(queryText(db));
     if (pending.length > 0)
       throw new StartupError(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);

@@ -5,10 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { StartupError } from '../lib/errors.ts';
+import { directConnection, noTimeouts, parseConnectionUrl } from './postgres/connection.ts';
+import { findProblem } from './postgres/requirements.ts';
 
 const migrationsFolder = new URL('../../prisma/migrations/', import.meta.url);
 /** The advisory lock of `prisma migrate`, so that the two never run concurrently. */
 const prismaLockKey = 72_707_369;
+
+const connectTimeoutMs = 10_000;
 
 const createTableSql = `
   CREATE TABLE IF NOT EXISTS _prisma_migrations (
@@ -31,7 +35,7 @@ interface Migration {
 interface AppliedMigration {
   migration_name: string;
   checksum: string;
-  finished_at: Date | null;
+  finished: boolean;
 }
 
 /** The names of the migrations of this release, in order. */
@@ -64,9 +68,13 @@ export async function applyMigrations(
   const folder = typeof directory === 'string' ? directory : fileURLToPath(directory);
   const names = await knownMigrations(folder);
   const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
-  const client = new pg.Client(databaseUrl);
+  const { schema } = parseConnectionUrl(databaseUrl);
+  const connection = { ...directConnection(databaseUrl, noTimeouts), connectionTimeoutMillis: connectTimeoutMs };
+  const client = new pg.Client(connection);
+  client.on('error', () => {}); // the statement that is running fails as well
   try {
     await client.connect();
+    await prepareDatabase(client, schema);
     const applied: string[] = [];
     let name: string | undefined;
     while ((name = await inTransaction(client, () => applyNext(client, migrations)))) applied.push(name);
@@ -74,8 +82,29 @@ export async function applyMigrations(
   } catch (cause) {
     throw new StartupError((cause as Error).message, { cause });
   } finally {
-    await client.end();
+    void client.end().catch(() => {}); // not awaited: it never resolves after a rejected client certificate
   }
+}
+
+/** Checks what migrations cannot change, and creates the schema of `DATABASE_URL` if it is missing. */
+async function prepareDatabase(client: pg.Client, schema: string): Promise<void> {
+  const query = async <Row>(text: string, values: unknown[] = []) => (await client.query(text, values)).rows as Row[];
+  const name = pg.escapeIdentifier(schema);
+  const [found] = await query<{ role: string; canCreate: boolean }>(
+    `SELECT quote_ident(current_user) AS role, has_schema_privilege(oid, 'CREATE') AS "canCreate"
+     FROM pg_namespace WHERE nspname = $1`,
+    [schema],
+  );
+  if (!found) await client.query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
+  const problem = await findProblem(query, schema);
+  if (problem !== undefined) throw new Error(problem);
+  if (found?.canCreate === false)
+    throw new Error(
+      `The role ${found.role} cannot create tables in the schema ${name}. ` +
+        `Run GRANT USAGE, CREATE ON SCHEMA ${name} TO ${found.role} as the owner of the database.`,
+    );
+  // Postgres 17 added it. A default of the role must not end a long migration.
+  await client.query(`SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'`);
 }
 
 async function readMigration(folder: string, name: string): Promise<Migration> {
@@ -99,7 +128,7 @@ async function applyNext(client: pg.Client, migrations: Migration[]): Promise<st
   await client.query('SELECT pg_advisory_xact_lock($1)', [prismaLockKey]);
   await client.query(createTableSql);
   const { rows } = await client.query<AppliedMigration>(
-    'SELECT migration_name, checksum, finished_at FROM _prisma_migrations WHERE rolled_back_at IS NULL',
+    'SELECT migration_name, checksum, finished_at IS NOT NULL AS finished FROM _prisma_migrations WHERE rolled_back_at IS NULL',
   );
   requireFinished(rows);
   const checksums = new Map(rows.map((row) => [row.migration_name, row.checksum]));
@@ -121,7 +150,7 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
 }
 
 function requireFinished(rows: AppliedMigration[]): void {
-  const failed = rows.find((row) => row.finished_at === null)?.migration_name;
+  const failed = rows.find((row) => !row.finished)?.migration_name;
   if (failed === undefined) return;
   throw new Error(
     `Migration ${failed} was started by another tool and not finished. Undo its changes in the database, then run ` +

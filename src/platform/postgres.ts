@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { sha256 } from '../lib/secrets.ts';
 import type { Logger } from './log.ts';
+import { parseConnectionUrl } from './postgres/connection.ts';
 import type { PoolConfig } from './postgres/pool.ts';
 
 /** Prisma's client inside a transaction. A `Database` is one for single statements. */
@@ -46,6 +47,7 @@ export function openDatabase(config: DatabaseConfig, pool: Pool, log: Logger): D
   const timeoutMs = config.timeoutSeconds * 1000;
   const adapter = new PrismaPg(pool, {
     disposeExternalPool: true,
+    schema: parseConnectionUrl(config.url).schema,
     onPoolError: (error) => log.warn({ reason: error.message }, 'lost a database connection'),
     ...(config.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
   });
@@ -85,6 +87,7 @@ const unavailableCodes = new Set([
   'P1002',
   'P1003',
   'P1008',
+  'P1010',
   'P1011',
   'P1017',
   'P2024',
@@ -95,15 +98,17 @@ const unavailableCodes = new Set([
 const unavailableKinds = new Set([
   'DatabaseNotReachable',
   'ConnectionClosed',
+  'DatabaseAccessDenied',
   'SocketTimeout',
   'TlsConnectionError',
   'TooManyConnections',
 ]);
 /**
- * Connection exception, insufficient resources, operator intervention (shutdown, cancel, read-only standby), deadlock,
- * lock timeout, and a missing table, because the migrations are not applied yet.
+ * Connection exception, rejected login (a rule of pg_hba.conf, a missing client certificate), insufficient resources, operator
+ * intervention (shutdown, cancel, read-only standby), deadlock, lock timeout, and a missing table, because the migrations are not
+ * applied yet. ERR_SSL: the server ended the TLS handshake.
  */
-const unavailableStates = /^(08|53|57P|57014|25006|25P03|40|55P03|42P01)/;
+const unavailableStates = /^(08|28|53|57P|57014|25006|25P03|40|55P03|42P01|ERR_SSL)/;
 const unavailableMessages =
   /connection terminated|timeout exceeded|query read timeout|connection timeout|client has encountered a connection error|econnre|etimedout|epipe|enotfound|eai_again/i;
 
@@ -144,8 +149,14 @@ function isUniqueViolation(error: unknown, depth = 0): boolean {
 export function translateDatabaseError(error: unknown): unknown {
   if (error instanceof DatabaseUnavailable || error instanceof UniqueViolation) return error;
   if (isUniqueViolation(error)) return new UniqueViolation(sentenceOf(error), { cause: error });
-  return isUnavailable(error) ? new DatabaseUnavailable(sentenceOf(error), { cause: error }) : error;
+  return isUnavailable(error) ? new DatabaseUnavailable(withAdvice(sentenceOf(error)), { cause: error }) : error;
 }
+
+/** PgBouncer rejects the settings of the session. */
+const withAdvice = (sentence: string): string =>
+  /startup parameter/i.test(sentence)
+    ? `${sentence} (DATABASE_URL connects to a pooler: set DATABASE_DIRECT_URL to Postgres itself)`
+    : sentence;
 
 /** The last line of an error's message: Prisma writes the name of its call and blank lines before it. */
 export const sentenceOf = (error: unknown): string =>

@@ -1,4 +1,8 @@
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { applyMigrations } from '../../src/platform/migrations.ts';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
 import { startStatementTap, type StatementTap } from '../support/statement-tap.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -43,9 +47,18 @@ const grant = (userId: string, role: string) =>
 const demote = (userId: string, role: string) =>
   app.sql.query('DELETE FROM user_roles WHERE user_id = $1 AND role = $2', [userId, role]);
 
+/** This day in another year; the 28th at most. */
+const inYears = (years: number): string => {
+  const now = new Date();
+  return new Date(
+    Date.UTC(now.getUTCFullYear() + years, now.getUTCMonth(), Math.min(now.getUTCDate(), 28)),
+  ).toISOString();
+};
+
 test('returns the secret once and stores only its hash', async () => {
   const { token, user } = await owner();
-  const response = await create(token, { expires_at: '2099-01-01T00:00:00+01:00' });
+  const expiresAt = `${new Date().getUTCFullYear() + 9}-01-01T00:00:00`;
+  const response = await create(token, { expires_at: `${expiresAt}+01:00` });
   expect(response.status).toBe(201);
   expect(response.headers).toMatchObject({ 'cache-control': 'no-store' });
   const { client_secret: secret, ...key } = response.body as Key;
@@ -53,7 +66,7 @@ test('returns the secret once and stores only its hash', async () => {
     client_id: `key_${key.id}`,
     name: 'Nightly report',
     scopes: ['profile'],
-    expires_at: '2098-12-31T23:00:00.000Z',
+    expires_at: new Date(Date.parse(`${expiresAt}Z`) - 3_600_000).toISOString(),
     last_used_at: null,
   });
   expect(secret).toMatch(/^ktk_[\w-]{86}$/);
@@ -206,6 +219,53 @@ describe('creating an API key', () => {
   });
 });
 
+describe('the expiry', () => {
+  let token: string;
+  beforeAll(async () => ({ token } = await owner()));
+
+  test.each([
+    ['-000001-01-01T00:00:00Z', 'must be an RFC 3339 date and time'],
+    ['0000-01-01T00:00:00Z', 'must be in the future'],
+    ['0001-01-01T00:00:00+23:59', 'must be in the future'],
+    ['1969-12-31T23:59:59Z', 'must be in the future'],
+    [inYears(11), 'must be at most ten years ahead'],
+    ['9998-12-31T23:59:59Z', 'must be at most ten years ahead'],
+    ['9999-12-31T23:59:59Z', 'must be at most ten years ahead'],
+    ['9999-12-31T23:59:59-14:00', 'must be at most ten years ahead'],
+    ['9999-12-31T23:59:59.9999999999-23:59', 'must be at most ten years ahead'],
+    ['+010000-01-01T00:00:00Z', 'must be an RFC 3339 date and time'],
+    ['10000-01-01T00:00:00Z', 'must be an RFC 3339 date and time'],
+    ['2030-02-30T00:00:00Z', 'must be an RFC 3339 date and time'],
+    ['2030-01-01T24:00:00Z', 'must be an RFC 3339 date and time'],
+    ['2030-12-31T23:59:60Z', 'must be an RFC 3339 date and time'],
+    ['2030-01-01T00:00:00+24:00', 'must be an RFC 3339 date and time'],
+    ['infinity', 'must be an RFC 3339 date and time'],
+    ['-infinity', 'must be an RFC 3339 date and time'],
+    ['1893456000', 'must be an RFC 3339 date and time'],
+    ['', 'must be an RFC 3339 date and time'],
+  ])('%s is refused, and the list stays readable', async (expiresAt, message) => {
+    const { status, body } = await create(token, { expires_at: expiresAt });
+    expect([status, body.errors]).toEqual([400, [{ path: 'expires_at', message }]]);
+    expect(await listed(token)).toEqual({ api_keys: [], next_cursor: null });
+  });
+
+  test('can be exactly ten years ahead', async () => {
+    const principal = await owner();
+    const key = await newKey(principal.token, { expires_at: inYears(10) });
+    expect((await listed(principal.token)).api_keys).toEqual([
+      expect.objectContaining({ id: key.id, expires_at: inYears(10) }),
+    ]);
+  });
+
+  test('cannot be stored if it cannot be read', async () => {
+    const { id } = await newKey((await owner()).token);
+    for (const time of ['10000-01-01', 'infinity', '-infinity', '0044-03-15 BC'])
+      await expect(
+        app.sql.query('UPDATE api_keys SET expires_at = $2 WHERE id = $1', [id, time]),
+      ).rejects.toMatchObject({ constraint: 'api_keys_expiry_has_four_digits' });
+  });
+});
+
 test('loses the scopes that its owner loses, and regains only its own', async () => {
   const { user, email } = await app.register();
   await grant(user.id, 'admin');
@@ -222,7 +282,7 @@ test('loses the scopes that its owner loses, and regains only its own', async ()
 
 test('is suspended, expired and deleted with its owner', async () => {
   const { token, user } = await owner();
-  const { client_secret: secret, id } = await newKey(token, { expires_at: '2099-01-01T00:00:00Z' });
+  const { client_secret: secret, id } = await newKey(token, { expires_at: inYears(9) });
   await app.sql.query('UPDATE users SET is_active = false WHERE id = $1', [user.id]);
   expect((await withKey(secret)).status).toBe(401);
   await app.sql.query('UPDATE users SET is_active = true WHERE id = $1', [user.id]);
@@ -302,4 +362,43 @@ test('operations that require the password also require it from an API key, and 
     });
   expect([(await guess()).status, (await guess()).status, (await guess()).status]).toEqual([401, 401, 423]);
   await strict.close();
+});
+
+test('a migration makes a list readable again that contains a key from the year 10000', async () => {
+  const name = '20261201090100_api_key_expiry';
+  const folder = await mkdtemp(join(tmpdir(), 'keyturn-before-expiry-'));
+  for (const entry of await readdir('prisma/migrations'))
+    if (entry < name) await cp(join('prisma/migrations', entry), join(folder, entry), { recursive: true });
+  const older = await createDatabase({ created: 'TEMPLATE template0' });
+  await applyMigrations(older.url, folder);
+  await rm(folder, { recursive: true });
+  const service = await startApp({}, { databaseUrl: older.url });
+  try {
+    const account = await service.register();
+    const ids = [];
+    for (const time of ['10000-01-01', 'infinity', '-infinity', '2099-01-01']) {
+      const { id } = await service.apiKeyOf(account, ['profile']);
+      await service.sql.query('UPDATE api_keys SET expires_at = $2 WHERE id = $1', [id, time]);
+      ids.push(id);
+    }
+    const ownersToken = await service.tokenOf(account, 'api-keys');
+    expect((await service.get('/api-keys', ownersToken)).status).toBe(500);
+
+    expect(await applyMigrations(older.url)).toContain(name);
+
+    const { status, body } = await service.get('/api-keys', ownersToken);
+    const times = (body.api_keys as Key[]).map((key) => [key.id, key['expires_at']]);
+    expect([status, times.toReversed()]).toEqual([
+      200,
+      [
+        [ids[0], '9999-12-30T00:00:00.000Z'],
+        [ids[1], '9999-12-30T00:00:00.000Z'],
+        [ids[2], '0001-01-01T00:00:00.000Z'],
+        [ids[3], '2099-01-01T00:00:00.000Z'],
+      ],
+    ]);
+  } finally {
+    await service.close();
+    await older.drop();
+  }
 });

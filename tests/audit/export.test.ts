@@ -82,6 +82,9 @@ test.each([
   [['export', '--since', 'yesterday']],
   [['export', '--until', '2026-11-01']],
   [['export', '--until', '1969-12-31T00:00:00Z']],
+  [['export', '--until', '0000-01-01T00:00:00Z']],
+  [['export', '--until', '9999-12-31T23:59:59-14:00']],
+  [['export', '--since', '+010000-01-01T00:00:00Z']],
   [['export', '--what']],
 ])('%j prints the usage and no events', async (args) => {
   const { code, stdout, stderr } = await run(...args);

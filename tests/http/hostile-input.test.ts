@@ -218,3 +218,43 @@ describe.each(withBody)('$method $path', (operation) => {
       expect(await refusal(operation, { body, chunked })).toMatchObject({ status: 413, code: 'payload_too_large' });
   });
 });
+
+describe('text that Postgres cannot store', () => {
+  const values = ['%00', 'a%00b', '%ED%A0%80', '%F4%90%80%80', '%ff', '9'.repeat(400)];
+  const targets: [method: string, path: string][] = [
+    ['GET', '/admin/users?query='],
+    ['GET', '/admin/users?cursor='],
+    ['GET', '/admin/audit?user_id='],
+    ['GET', '/admin/audit?type='],
+    ['GET', '/admin/audit?cursor='],
+    ['GET', '/admin/roles?cursor='],
+    ['GET', '/sessions?cursor='],
+    ['GET', '/api-keys?cursor='],
+    ['GET', '/admin/users/'],
+    ['DELETE', '/admin/users/'],
+    ['DELETE', '/admin/roles/'],
+    ['DELETE', '/sessions/'],
+    ['DELETE', '/api-keys/'],
+  ];
+  test.each(targets)('is no server error in %s %s', async (method, path) => {
+    const headers = { authorization: `Bearer ${token}` };
+    for (const value of values) {
+      const { status } = await send(app.baseUrl, path + value, { method, headers });
+      expect([value, status < 500]).toEqual([value, true]);
+    }
+  });
+
+  test.each(['username', 'scope', 'client_id', 'client_secret', 'refresh_token', 'token', 'resource'])(
+    'is no server error in the form parameter %s',
+    async (name) => {
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+      const others = 'grant_type=password&password=x';
+      for (const path of ['/token', '/introspect'])
+        for (const value of values) {
+          const form = `${others}&${name}=${value}`;
+          const { status } = await send(app.baseUrl, path, { method: 'POST', headers, body: form });
+          expect([path, value, status < 500]).toEqual([path, value, true]);
+        }
+    },
+  );
+});

@@ -10,10 +10,19 @@ export interface TestDatabase {
   use<Result>(work: (db: Rows) => Promise<Result>): Promise<Result>;
 }
 
-/** Creates an empty, migrated database on the server that global-setup.ts started. */
-export async function createDatabase(): Promise<TestDatabase> {
+export interface NewDatabase {
+  /** The rest of CREATE DATABASE, such as `TEMPLATE template0 LOCALE 'C'`. Default: a copy of the migrated template. */
+  created?: string;
+  /** Settings of every session of the database, as ALTER DATABASE … SET writes their values. */
+  settings?: Readonly<Record<string, string>>;
+}
+
+/** Creates a database on the server that global-setup.ts started: empty and migrated, unless `created` says otherwise. */
+export async function createDatabase({ created, settings = {} }: NewDatabase = {}): Promise<TestDatabase> {
   const name = `t_${randomUUID().replaceAll('-', '')}`;
-  await asAdmin(`CREATE DATABASE ${name} TEMPLATE ${published('TEST_TEMPLATE')}`);
+  await asAdmin(`CREATE DATABASE ${name} ${created ?? `TEMPLATE ${published('TEST_TEMPLATE')}`}`);
+  for (const [setting, value] of Object.entries(settings))
+    await asAdmin(`ALTER DATABASE ${name} SET ${setting} = ${value}`);
   const url = new URL(published('TEST_ADMIN_URL'));
   url.pathname = name;
   return {

@@ -125,6 +125,14 @@ describe('a refused line', () => {
     ['an expensive hash', user({ password_hash: `$2b$16$${'.'.repeat(53)}` }), [/^password_hash: is too expensive/]],
     ['a date without a time', user({ created_at: '2020-02-03' }), [/^created_at: must be an RFC 3339 time from 1970/]],
     ['a future time', user({ created_at: '2190-01-01T00:00:00Z' }), [/^created_at: must be an RFC 3339 time/]],
+    ['a time before 1970', user({ created_at: '1969-12-31T23:59:59Z' }), [/^created_at: must be an RFC 3339 time/]],
+    ['infinity', user({ created_at: 'infinity' }), [/^created_at: must be an RFC 3339 time/]],
+    ['a negative year', user({ created_at: '-000044-03-15T00:00:00Z' }), [/^created_at: must be an RFC 3339 time/]],
+    [
+      'the year 10000',
+      user({ created_at: '9999-12-31T23:59:59-14:00' }),
+      [/^created_at: must be an RFC 3339 time from 1970 until now/],
+    ],
     ['the year 0', user({ created_at: '0000-01-01T00:00:00Z' }), [/^created_at: must be an RFC 3339 time/]],
     ['a long line', user({ display_name: long }), [/^the line is longer than 64 KiB$/]],
     [

@@ -31,7 +31,7 @@ const useApiKey = (tx: Transaction, isKey: SqlFragment): Promise<LiveApiKey | un
       WHERE ${isKey} AND ${isLiveApiKey} AND COALESCE(k.last_used_at < clock_timestamp() - interval '1 minute', true)
     )
     SELECT k.id, k.user_id AS "userId",
-           ARRAY(SELECT unnest(k.scopes) INTERSECT SELECT unnest(grants.scopes) ORDER BY 1) AS scopes,
+           ARRAY(SELECT unnest(k.scopes) COLLATE "C" INTERSECT SELECT unnest(grants.scopes) COLLATE "C" ORDER BY 1) AS scopes,
            u.email_verified AS "emailVerified", ${tokenEpochMs} AS "tokenEpochMs"
     FROM api_keys AS k JOIN users AS u ON u.id = k.user_id AND u.is_active ${joinGrants}
     WHERE ${isKey} AND ${isLiveApiKey}`,

@@ -21,12 +21,13 @@ export const isPrincipal = ({ userId, sessionId, apiKeyId }: Principal): SqlFrag
         SELECT s.user_id FROM sessions AS s WHERE s.id = ${sessionId}::uuid AND ${isLiveSession})`;
 
 /**
- * Joins the roles of user `u` as `grants.roles` and the union of their scopes as `grants.scopes` (sorted, unique, null without
+ * Joins the roles of user `u` as `grants.roles` and the union of their scopes as `grants.scopes` (sorted by bytes, unique, null without
  * roles). Statements compute them when they need them, so a changed role applies to the next statement.
  */
 export const joinGrants: SqlFragment = sql`
   LEFT JOIN LATERAL (
-    SELECT array_agg(DISTINCT role.name) AS roles, array_agg(DISTINCT scope) FILTER (WHERE scope IS NOT NULL) AS scopes
+    SELECT array_agg(DISTINCT role.name COLLATE "C") AS roles,
+           array_agg(DISTINCT scope COLLATE "C") FILTER (WHERE scope IS NOT NULL) AS scopes
     FROM user_roles
     JOIN roles AS role ON role.name = user_roles.role
     LEFT JOIN LATERAL unnest(role.scopes) AS scope ON true

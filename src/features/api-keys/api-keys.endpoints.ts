@@ -77,7 +77,10 @@ const CreateApiKeyRequest = z
       .transform((text) => new Date(text))
       .nullable()
       .default(null)
-      .meta({ description: 'When the key expires. If omitted or null, the key is valid until it is revoked' }),
+      .meta({
+        description:
+          'When the key expires, at most ten years ahead. If omitted or null, the key is valid until it is revoked',
+      }),
   })
   .meta({ id: 'CreateApiKeyRequest', examples: [{ name: 'Nightly report', scopes: ['profile'] }] });
 

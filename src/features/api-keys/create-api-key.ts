@@ -5,7 +5,7 @@ import type { Principal } from '../../core/authorization/principal.ts';
 import { requireDelegable } from '../../core/authorization/rules.ts';
 import { Conflict, ValidationFailed } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import type { Clock } from '../../lib/clock.ts';
+import { type Clock, isWithinTenYears } from '../../lib/clock.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Database } from '../../platform/postgres.ts';
 import type { ApiKeyDetails } from './list-api-keys.ts';
@@ -44,8 +44,7 @@ export const makeCreateApiKey =
     db.transaction(async (tx) => {
       const { userId, nowMs } = await authorize(tx, principal, { maxAuthAgeSeconds: maxLoginAgeSeconds });
       requireDelegable(principal, scopes);
-      if (expiresAt && expiresAt.getTime() <= nowMs)
-        throw new ValidationFailed([{ path: 'expires_at', message: 'must be in the future' }]);
+      if (expiresAt) requireExpiry(expiresAt.getTime(), nowMs);
       if ((await tx.apiKey.count({ where: { userId } })) >= maxKeysPerUser)
         throw new Conflict(`You already have ${maxKeysPerUser} API keys. Revoke one first.`, 'too many api keys');
       const { id, hash, text: secret } = apiKeySecrets.draw(newId(clock.nowMs()));
@@ -55,3 +54,9 @@ export const makeCreateApiKey =
       await audit.record(tx, request, { type: 'api_key.created', actor: principal, userId, apiKeyId: id });
       return { key, secret };
     });
+
+function requireExpiry(ms: number, nowMs: number): void {
+  if (ms > nowMs && isWithinTenYears(ms, nowMs)) return;
+  const message = ms <= nowMs ? 'must be in the future' : 'must be at most ten years ahead';
+  throw new ValidationFailed([{ path: 'expires_at', message }]);
+}

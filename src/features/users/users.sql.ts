@@ -16,7 +16,7 @@ const columns = {
 };
 export type UserDetails = RowOf<typeof columns>;
 
-const selectDetails = sql`${selectUser}, u.is_active AS "isActive", lower(u.display_name) AS "foldedName"`;
+const selectDetails = sql`${selectUser}, u.is_active AS "isActive", fold_name(u.display_name) AS "foldedName"`;
 
 export const findUser = (tx: Transaction, id: UserId): Promise<UserDetails | undefined> =>
   queryRow(tx, columns, sql`SELECT ${selectDetails} FROM users AS u ${joinGrants} WHERE u.id = ${id}::uuid`);
@@ -36,12 +36,13 @@ const findPage = (tx: Transaction, page: { where: SqlFragment; order: SqlFragmen
 export const findNewestUsers = (tx: Transaction, before: UserId | undefined, limit: number): Promise<UserDetails[]> =>
   findPage(tx, { where: before ? sql`u.id < ${before}::uuid` : sql`true`, order: sql`u.id DESC`, limit });
 
-// The expressions and the collation of the indexes. Ranges instead of LIKE: the plan of a prepared statement does not depend on
-// the pattern, so it could not use an index for LIKE.
+// The expressions and the collation of the indexes, none of which depends on the collation of the database. Ranges instead of LIKE:
+// the plan of a prepared statement does not depend on the pattern, so it could not use an index for LIKE.
 const email = sql`u.email COLLATE "C"`;
-const foldedName = sql`lower(u.display_name) COLLATE "C"`;
-const startsWith = (text: SqlFragment, prefix: string): SqlFragment =>
-  sql`${text} >= lower(${prefix}) AND ${text} < lower(${prefix}) || chr(1114111)`;
+const foldedName = sql`fold_name(u.display_name) COLLATE "C"`;
+const foldedEmail = (prefix: string): SqlFragment => sql`lower(${prefix} COLLATE "C")`;
+const startsWith = (text: SqlFragment, prefix: SqlFragment): SqlFragment =>
+  sql`${text} >= ${prefix} AND ${text} < ${prefix} || chr(1114111)`;
 
 /** Finds users whose email address starts with `prefix`, by email address, after the address `after`. */
 export const findUsersByEmail = (
@@ -51,7 +52,7 @@ export const findUsersByEmail = (
   limit: number,
 ): Promise<UserDetails[]> =>
   findPage(tx, {
-    where: sql`${startsWith(email, prefix)} ${after === undefined ? sql`` : sql`AND ${email} > ${after}`}`,
+    where: sql`${startsWith(email, foldedEmail(prefix))} ${after === undefined ? sql`` : sql`AND ${email} > ${after}`}`,
     order: email,
     limit,
   });
@@ -67,7 +68,7 @@ export const findUsersByNameOnly = (
   limit: number,
 ): Promise<UserDetails[]> =>
   findPage(tx, {
-    where: sql`${startsWith(foldedName, prefix)} AND NOT starts_with(u.email, lower(${prefix}))
+    where: sql`${startsWith(foldedName, sql`fold_name(${prefix})`)} AND NOT starts_with(u.email, ${foldedEmail(prefix)})
       ${after ? sql`AND (${foldedName}, u.id) > (${after.key}, ${after.id}::uuid)` : sql``}`,
     order: sql`${foldedName}, u.id`,
     limit,

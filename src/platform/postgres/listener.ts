@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { jittered } from '../../lib/clock.ts';
 import type { Logger } from '../log.ts';
+import { directConnection, noTimeouts } from './connection.ts';
 
 export interface Listener {
   close(): Promise<void>;
@@ -22,6 +23,7 @@ const keepAliveDelayMs = 10_000;
 
 /** Listens on a dedicated connection and reconnects forever. Logs once when the connection is lost and once when it is back. */
 export function openListener({ url, channel, onNotification, log }: ListenerOptions): Listener {
+  const connection = directConnection(url, noTimeouts); // once, because a reconnect must not fail if a certificate file is missing
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -42,7 +44,7 @@ export function openListener({ url, channel, onNotification, log }: ListenerOpti
 
   const connect = () => {
     const mine = new pg.Client({
-      connectionString: url,
+      ...connection,
       connectionTimeoutMillis: connectTimeoutMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: keepAliveDelayMs,

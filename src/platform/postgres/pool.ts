@@ -1,19 +1,14 @@
 import pg from 'pg';
 import { monotonicMs } from '../../lib/clock.ts';
+import { directConnection, pooledConnection } from './connection.ts';
 
 export interface PoolConfig {
   url: string;
   poolMax: number;
   timeoutSeconds: number;
-  /** Whether the connection goes through a PgBouncer, which rejects startup parameters such as statement_timeout. */
+  /** Whether the connection goes through a PgBouncer, which rejects settings of the session. The role must have them. */
   pooled: boolean;
 }
-
-/** Startup parameters that end abandoned work in Postgres. Behind a pooler, configure them for the role. */
-const serverTimeouts = (timeoutMs: number) => ({
-  statement_timeout: timeoutMs,
-  idle_in_transaction_session_timeout: timeoutMs + 1000,
-});
 
 type Connected = (
   error: Error | undefined,
@@ -28,12 +23,12 @@ type Connected = (
  */
 export function openPool(config: PoolConfig, onWait: (seconds: number) => void): pg.Pool {
   const timeoutMs = config.timeoutSeconds * 1000;
+  const serverTimeouts = { statementMs: timeoutMs, idleInTransactionMs: timeoutMs + 1000 };
   const pool = new pg.Pool({
-    connectionString: config.url,
+    ...(config.pooled ? pooledConnection(config.url) : directConnection(config.url, serverTimeouts)),
     max: config.poolMax,
     connectionTimeoutMillis: timeoutMs,
     query_timeout: timeoutMs + 500,
-    ...(config.pooled ? {} : serverTimeouts(timeoutMs)),
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     application_name: 'keyturn',

@@ -30,6 +30,23 @@ export const serverRows = (sql: Sql) => {
           [applicationName, query],
         )
       ).length,
+    /** Creates a role that can log in and has no other rights. */
+    createRole: (name: string, password: string) =>
+      sql.run(`CREATE ROLE ${quoted(name)} LOGIN PASSWORD '${password.replaceAll("'", "''")}'`),
+    dropRole: (name: string) => sql.run(`DROP ROLE ${quoted(name)}`),
+    /** Runs a documented statement of an operator. */
+    run: (statement: string) => sql.run(statement),
+    /** The file of a table or an index, which changes when Postgres rewrites it. */
+    fileOf: async (relation: string): Promise<number> =>
+      (await sql.one<{ file: number }>('SELECT pg_relation_filenode($1::regclass) AS file', [relation])).file,
+    createDatabase: (name: string) => sql.run(`CREATE DATABASE ${quoted(name)}`),
+    /** The connections to a database: whether they use TLS, and a client certificate. */
+    tlsConnections: (database: string) =>
+      sql.rows<{ name: string; encrypted: boolean; client: boolean }>(
+        `SELECT application_name AS name, ssl AS encrypted, client_dn IS NOT NULL AS client
+         FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = $1`,
+        [database],
+      ),
     /** Number of sequential scans of a table since the server started. */
     scansOf: async (table: string): Promise<number> =>
       Number((await sql.one<{ scans: string }>('SELECT pg_stat_get_numscans($1::regclass) AS scans', [table])).scans),
