@@ -76,7 +76,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', { userId: id, sessionId: id, apiKeyId: undefined, scopes: [], authTime: 0 }],
     ['tx', { userId: id, sessionId: undefined, apiKeyId: id, scopes: [], authTime: undefined }],
   ],
-  'core/authorization/authorization.sql.ts findHeldScopes': [['tx', id]],
+  'core/authorization/authorization.sql.ts findGrantsOf': [['tx', id]],
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ userId: id, sessionId: id }]],

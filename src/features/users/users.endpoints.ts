@@ -72,7 +72,9 @@ const listQuery = pageQuery(UserCursor).extend({
 
 const reading = { tag: 'Administration', scopes: ['users:read'] } as const;
 const writing = { tag: 'Administration', scopes: ['users:write'], params } as const;
-const outranked = 'Accounts with administrative scopes can be changed only by administrators who hold the same scopes.';
+const outranked =
+  'Accounts with administrative scopes can be changed only by administrators who hold the same scopes, and holders of the role ' +
+  '`admin` only by logged-in users who hold it.';
 
 export function userEndpoints(
   deps: ReadUsersDeps & UpdateUserDeps & UnlockUserDeps & SendPasswordResetDeps,
@@ -118,7 +120,8 @@ export function userEndpoints(
       operationId: 'updateUser',
       summary: 'Change, disable or enable an account, or replace its roles',
       description:
-        'Holders of the role `admin` can grant and withdraw any role, others only roles whose scopes they hold. ' +
+        'Holders of the role `admin` can grant and withdraw any role, others only roles other than `admin` whose scopes they hold. ' +
+        'An API key can grant and withdraw only roles other than `admin` whose scopes it has. ' +
         `${outranked} The last active administrator keeps the role. Only owners can change email addresses and passwords.`,
       body: UpdateUserRequest,
       response: AdminUser,
