@@ -109,6 +109,7 @@ describe('create-admin', () => {
   test('refuses an email address that is reserved for undoing a change', async () => {
     const ada = await app.register();
     await app.nextEmail(ada.email);
+    await app.db.users.markVerified(ada);
     const newEmail = freshEmail();
     const change = { new_email: newEmail, current_password: password };
     expect((await app.post('/me/email', change, ada.access_token)).status).toBe(202);

@@ -28,8 +28,9 @@ const create = {
     }
     return (await app.nextEmail(email)).token ?? '';
   },
-  async undoLink(app: TestApp, { email, access_token: token }: Owner): Promise<string> {
+  async undoLink(app: TestApp, { email, user, access_token: token }: Owner): Promise<string> {
     await app.nextEmail(email);
+    await app.db.users.markVerified(user.id);
     await app.post('/me/email', { new_email: freshEmail(), current_password: password }, token);
     return create.link(app, email);
   },

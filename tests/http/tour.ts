@@ -44,7 +44,7 @@ export async function takeTour(
   const email = freshEmail();
   const account = { email, password, display_name: 'Ada Lovelace' };
   const ada = await visit('register', 'post', '/register', { body: account });
-  await tokenFor(email);
+  await visit('verifyEmail', 'post', '/verify-email', { body: await tokenFor(email) });
   await visit('register', 'post', '/register', { body: account });
   await visit('register', 'post', '/register', { body: { ...account, email: mark, [mark]: mark } });
 

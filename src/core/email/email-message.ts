@@ -17,9 +17,9 @@ export const linkPages = {
   confirm_new_email: 'verify-email',
   /** To the owner of an address that another user asked to change to. */
   address_in_use: undefined,
-  /** To the old address when a change is requested. */
+  /** To the old address when a change is requested. Without a link if the address is not verified. */
   email_change_asked: 'undo-email-change',
-  /** To the old address when the change takes effect. */
+  /** To the old address when the change takes effect, if that address was verified. */
   email_changed: 'undo-email-change',
   /** To the old address after it was restored. */
   email_change_undone: 'reset-password',

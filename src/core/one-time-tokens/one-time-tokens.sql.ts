@@ -23,6 +23,7 @@ const holderColumns = {
   email: column.text<EmailAddress>(),
   /** The user's address now. */
   currentEmail: column.text<EmailAddress>(),
+  isCurrentEmailVerified: column.boolean,
   displayName: column.text(),
 };
 
@@ -30,7 +31,8 @@ const holderColumns = {
 export type TokenHolder = RowOf<typeof holderColumns>;
 
 const holder = sql`
-  t.id AS "tokenId", u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail", u.display_name AS "displayName"`;
+  t.id AS "tokenId", u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail",
+  u.email_verified AS "isCurrentEmailVerified", u.display_name AS "displayName"`;
 
 const isValid = ({ id, hash }: Token, purposes: readonly Purpose[]) => sql`
   t.id = ${id}::uuid AND t.token_hash = ${hash} AND t.purpose = ANY (${purposes}) AND clock_timestamp() < t.expires_at

@@ -15,11 +15,15 @@ export interface ConfirmEmailChangeDeps {
   clock: Clock;
 }
 
-/** Gives a user the address that the token was sent to. False if another user has it by now. @throws InvalidToken */
+/**
+ * Gives a user the address that the token was sent to. The owner of the old address can undo the change if the address had been
+ * verified. Otherwise it may belong to a stranger: a link there would give away the account, and a reservation would keep its owner
+ * from registering. False if another user has the new address by now. @throws InvalidToken
+ */
 export const makeConfirmEmailChange =
   ({ outbox, oneTimeTokens, audit, clock }: ConfirmEmailChangeDeps) =>
   async (tx: Transaction, holder: TokenHolder, request: RequestInfo): Promise<boolean> => {
-    const { userId, email: newEmail, currentEmail: oldEmail, displayName: name } = holder;
+    const { userId, email: newEmail, currentEmail: oldEmail, isCurrentEmailVerified, displayName: name } = holder;
     if (await tx.user.findUnique({ where: { email: newEmail } })) return false;
     const data = { email: newEmail, emailVerified: true, updatedAt: new Date(clock.nowMs()) };
     await tx.user.update({ where: { id: userId }, data });
@@ -27,8 +31,10 @@ export const makeConfirmEmailChange =
     if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
     await invalidateTokens(tx, userId);
     await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
-    const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail);
-    await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail });
+    if (isCurrentEmailVerified) {
+      const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail);
+      await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail });
+    }
     await audit.record(tx, request, { type: 'email.changed', actor: { userId }, userId });
     return true;
   };

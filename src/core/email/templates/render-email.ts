@@ -22,6 +22,7 @@ export function renderEmail({ kind, name, token, newEmail }: EmailMessage, appUr
     hello: isGreetable(name) ? `Hello ${name},` : 'Hello,',
     site: appUrl.replace(/^https?:\/\//, ''),
     toNewEmail: newEmail ? ` to ${masked(newEmail)}` : '',
+    hasLink: token !== undefined,
   });
   const page = linkPages[kind];
   const url = page && token && `${appUrl}/${page}?token=${encodeURIComponent(token.text)}`;

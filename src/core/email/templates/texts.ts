@@ -11,6 +11,7 @@ interface Values {
   site: string;
   /** ` to ` and the masked new address of an email change; otherwise empty. */
   toNewEmail: string;
+  hasLink: boolean;
 }
 
 /** The lifetime of a link. It starts when the email is sent. */
@@ -107,7 +108,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     ],
   }),
 
-  email_change_asked: ({ hello, site, toNewEmail }) => ({
+  email_change_asked: ({ hello, site, toNewEmail, hasLink }) => ({
     subject: 'Request to change your email address',
     paragraphs: [
       hello,
@@ -115,7 +116,10 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
       'If this was you, open the link in the email that we sent to the new address. No action is needed here.',
     ],
     action: undoEmailChange('cancel'),
-    closing: [],
+    // An address that was never verified gets no link.
+    closing: hasLink
+      ? []
+      : [`If this wasn't you, reset your password at ${site} before that happens. This cancels the change.`],
   }),
 
   email_changed: ({ hello, site, toNewEmail }) => ({
