@@ -44,7 +44,19 @@ function mismatch({ headers }: IncomingMessage, type: RegExp): string | undefine
 export async function readJson(req: IncomingMessage): Promise<unknown> {
   const reason = mismatch(req, jsonType);
   if (reason !== undefined) throw new UnsupportedMediaType(reason);
+  return parseJson(await readBytes(req));
+}
+
+/** Reads an optional JSON body. An empty body has no type. @returns `{}` for an empty body. @throws like `readJson` */
+export async function readOptionalJson(req: IncomingMessage): Promise<unknown> {
   const bytes = await readBytes(req);
+  if (bytes.length === 0) return {};
+  const reason = mismatch(req, jsonType);
+  if (reason !== undefined) throw new UnsupportedMediaType(reason);
+  return parseJson(bytes);
+}
+
+function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(utf8.decode(bytes));
   } catch {

@@ -7,7 +7,7 @@ import { NotFound, ValidationFailed } from '../core/errors.ts';
 import { ApiError } from '../lib/errors.ts';
 import { fieldErrorsOf } from '../lib/field-errors.ts';
 import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
-import { readForm, readJson } from './body.ts';
+import { readForm, readJson, readOptionalJson } from './body.ts';
 import { browserHeadersOf } from './csrf.ts';
 import { type Endpoint, errorsOf } from './endpoint.ts';
 import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
@@ -85,9 +85,14 @@ const hasBody = ({ headers }: Request): boolean =>
   headers['content-type'] !== undefined ||
   Number(headers['content-length'] ?? 0) > 0;
 
-async function readBody({ body, bodyType, refreshCookie }: Endpoint, context: RequestContext, req: Request) {
+async function readBody(
+  { body, bodyType, optionalBody, refreshCookie }: Endpoint,
+  context: RequestContext,
+  req: Request,
+) {
   if (!body) return undefined;
   if (bodyType === 'form') return parsePart('body', body, (context.form = await readForm(req)));
+  if (optionalBody) return parsePart('body', body, await readOptionalJson(req));
   return parsePart('body', body, refreshCookie && !hasBody(req) ? {} : await readJson(req));
 }
 

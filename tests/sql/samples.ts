@@ -16,6 +16,8 @@ const timing = {
 const signingKey = { kid: 'k', alg: 'ES256', publicJwk: {}, sealedKey: bytes, masterKeyId: 'm' };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
+  'core/api-keys/api-keys.sql.ts deleteApiKeysOf': [['tx', id]],
+  'core/api-keys/api-keys.sql.ts findLiveApiKeys': [['tx', id]],
   'core/api-keys/api-keys.sql.ts isKeyOf': [[{ apiKeyId: id, issuedAt: 0 }]],
   'core/api-keys/api-keys.sql.ts purgeApiKeys': [['tx', 1]],
   'core/api-keys/api-keys.sql.ts revokeTokensOf': [['tx', id]],

@@ -27,6 +27,14 @@ export const linkPages = {
 
 export type EmailKind = keyof typeof linkPages;
 
+/** The API keys that a security notice lists, newest first. */
+export interface ApiKeysNotice {
+  /** Whether they were revoked; otherwise they still work. */
+  areRevoked: boolean;
+  /** `name` is untrusted. `prefix` is the beginning of the secret. */
+  keys: readonly { name: string; prefix: string }[];
+}
+
 /** An email to a known recipient. It is stored sealed until it is sent, then erased. */
 export interface EmailMessage {
   kind: EmailKind;
@@ -37,6 +45,7 @@ export interface EmailMessage {
   token?: { id: OneTimeTokenId; text: string };
   /** The new address of an email change. */
   newEmail?: EmailAddress;
+  apiKeys?: ApiKeysNotice;
 }
 
 /**

@@ -1,3 +1,5 @@
+import { apiKeysNotice } from '../../core/api-keys/api-keys.ts';
+import { findLiveApiKeys } from '../../core/api-keys/api-keys.sql.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { InvalidToken, lifetimeSeconds } from '../../core/one-time-tokens/one-time-token.ts';
@@ -33,7 +35,8 @@ export const makeConfirmEmailChange =
     await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
     if (isCurrentEmailVerified) {
       const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail);
-      await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail });
+      const apiKeys = apiKeysNotice(await findLiveApiKeys(tx, userId), false);
+      await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail, apiKeys });
     }
     await audit.record(tx, request, { type: 'email.changed', actor: { userId }, userId });
     return true;

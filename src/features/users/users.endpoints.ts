@@ -7,6 +7,7 @@ import { LastAdmin } from '../../core/users/users.errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { Accepted, accepted } from '../../http/schemas/accepted.ts';
 import { hasChanges, nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
+import { LogoutAllRequest } from '../../http/schemas/revoke-api-keys.ts';
 import { toUser, User, userExample } from '../../http/schemas/user.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { sortedUnique } from '../../lib/sets.ts';
@@ -46,7 +47,11 @@ const UpdateUserRequest = z
     is_active: z
       .boolean()
       .optional()
-      .meta({ description: 'False revokes every session and emailed link of the user and prevents logins' }),
+      .meta({
+        description:
+          'False revokes every session and emailed link of the user, prevents logins and suspends the API keys, which work again when the ' +
+          'user is enabled',
+      }),
     display_name: DisplayName.optional(),
     email_verified: z.boolean().optional().meta({ description: 'Whether the email address is verified' }),
     roles: z
@@ -147,8 +152,11 @@ export function userEndpoints(
       path: '/admin/users/:id/logout',
       operationId: 'logoutUser',
       summary: 'Revoke every session of an account',
-      description: outranked,
-      handle: ({ params: { id }, principal, request }) => logoutUser(principal, id, request),
+      description: `API keys keep working unless \`revoke_api_keys\` is true. The body is optional. ${outranked}`,
+      body: LogoutAllRequest,
+      optionalBody: true,
+      handle: ({ params: { id }, body, principal, request }) =>
+        logoutUser(principal, id, { revokesApiKeys: body.revoke_api_keys }, request),
     }),
     endpoint({
       ...writing,

@@ -12,6 +12,8 @@ interface Values {
   /** ` to ` and the masked new address of an email change; otherwise empty. */
   toNewEmail: string;
   hasLink: boolean;
+  /** The paragraphs that list API keys; empty if the account has none. */
+  apiKeys: readonly string[];
 }
 
 /** The lifetime of a link. It starts when the email is sent. */
@@ -70,17 +72,22 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     ],
   }),
 
-  password_changed: ({ hello, site }) => ({
+  password_changed: ({ hello, site, apiKeys }) => ({
     subject: 'Your password was changed',
-    paragraphs: [hello, `The password of your account at ${site} was changed, and your other devices were logged out.`],
+    paragraphs: [
+      hello,
+      `The password of your account at ${site} was changed, and your other devices were logged out.`,
+      ...apiKeys,
+    ],
     closing: [noActionNeeded, secureAccount(site)],
   }),
 
-  password_reset: ({ hello, site }) => ({
+  password_reset: ({ hello, site, apiKeys }) => ({
     subject: 'Your password was reset',
     paragraphs: [
       hello,
       `The password of your account at ${site} was reset with a link that we sent to this address. You were logged out on all devices.`,
+      ...apiKeys,
     ],
     closing: [noActionNeeded, secureAccount(site)],
   }),
@@ -122,23 +129,25 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
       : [`If this wasn't you, reset your password at ${site} before that happens. This cancels the change.`],
   }),
 
-  email_changed: ({ hello, site, toNewEmail }) => ({
+  email_changed: ({ hello, site, toNewEmail, apiKeys }) => ({
     subject: 'Your email address was changed',
     paragraphs: [
       hello,
       `The email address of your account at ${site} was changed${toNewEmail}. We will send future emails to the new address.`,
+      ...apiKeys,
       noActionNeeded,
     ],
     action: undoEmailChange('undo'),
     closing: [],
   }),
 
-  email_change_undone: ({ hello, site }) => ({
+  email_change_undone: ({ hello, site, apiKeys }) => ({
     subject: 'Your email address was restored',
     paragraphs: [
       hello,
       `The change of the email address of your account at ${site} was undone. The account has this email address again, and all devices were logged out.`,
       'The person who requested the change may know your password, so it no longer works.',
+      ...apiKeys,
     ],
     action: {
       lead: `Set a new password ${within('password_reset')}:`,
