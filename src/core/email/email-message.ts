@@ -21,6 +21,8 @@ export const linkPages = {
   email_change_asked: 'undo-email-change',
   /** To the old address when the change takes effect, if that address was verified. */
   email_changed: 'undo-email-change',
+  /** To an account that an operator made an administrator. Without a link if its credentials were kept. */
+  admin_granted: 'reset-password',
   /** To the old address after it was restored. */
   email_change_undone: 'reset-password',
 } as const satisfies Record<string, 'verify-email' | 'reset-password' | 'undo-email-change' | undefined>;

@@ -141,6 +141,25 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     closing: [],
   }),
 
+  admin_granted: ({ hello, site, apiKeys, hasLink }) => ({
+    subject: 'You are now an administrator',
+    paragraphs: [
+      hello,
+      `An operator made your account at ${site} an administrator.`,
+      ...(hasLink
+        ? [
+            'Someone else may have had access to the account. Its password no longer works, and all devices were logged out.',
+          ]
+        : []),
+      ...apiKeys,
+    ],
+    action: {
+      lead: `Set a new password ${within('password_reset')}:`,
+      label: 'Set new password',
+    },
+    closing: ["If you didn't request this, tell the operator of the service."],
+  }),
+
   email_change_undone: ({ hello, site, apiKeys }) => ({
     subject: 'Your email address was restored',
     paragraphs: [
