@@ -186,6 +186,9 @@ export function loadMasterKeys(environment: Environment = process.env): Buffer[]
   return parsed.data;
 }
 
+/** Whether processes with this environment send email over SMTP. */
+export const hasSmtp = ({ SMTP_URL: url, SMTP_URL_FILE: file }: Environment): boolean => Boolean(url || file);
+
 /** Reads the start of links in emails, like the service. Requires no other variable. @throws ConfigError */
 export function loadAppUrl(environment: Environment = process.env): string {
   const name = environment['APP_URL'] ? 'APP_URL' : 'ISSUER';

@@ -59,9 +59,9 @@ export class InsufficientScope extends defineError({
   detail: 'The access token does not have the required scope. Request the scope by name when you log in.',
   challenges: true,
 }) {
-  /** `missing` are the scopes that the request needs, separated by spaces. */
+  /** `missing` are the scopes that the request needs, separated by spaces; empty if no scope would be enough. */
   constructor(missing: string, reason = missing) {
-    const scope = missing.length <= maxScopeHeaderLength ? `, scope="${missing}"` : '';
+    const scope = missing !== '' && missing.length <= maxScopeHeaderLength ? `, scope="${missing}"` : '';
     super(reason, {
       headers: { 'WWW-Authenticate': `Bearer realm="keyturn", error="insufficient_scope"${scope}` },
     });

@@ -114,6 +114,8 @@ interface Declaration<
   /** Limits on certain outcomes, such as wrong passwords. */
   rateLimit?: RateLimitRules | ChooseRateLimit<Parsed<Body>>['choose'];
   body?: Body;
+  /** Whether the body can be missing or empty, which is the same as `{}`. */
+  optionalBody?: boolean;
   /** Defaults to JSON. The schema of a form receives a record of strings. */
   bodyType?: 'form';
   /** Whether the endpoint accepts the refresh cookie: instead of a body, or always. */

@@ -85,10 +85,18 @@ function parseParams({ params }: Endpoint, req: Request): unknown {
 const mayBeEmpty = ({ headers }: Request): boolean =>
   headers['content-type'] === undefined || headers.cookie !== undefined || headers['x-csrf-token'] !== undefined;
 
-async function readBody({ body, bodyType, refreshCookie }: Endpoint, context: RequestContext, req: Request) {
+async function readBody(
+  { body, bodyType, optionalBody, refreshCookie }: Endpoint,
+  context: RequestContext,
+  req: Request,
+) {
   if (!body) return undefined;
   if (bodyType === 'form') return readFormBody(body, context, req);
-  return parsePart('body', body, await (refreshCookie && mayBeEmpty(req) ? readOptionalJson(req) : readJson(req)));
+  return parsePart(
+    'body',
+    body,
+    await (optionalBody || (refreshCookie && mayBeEmpty(req)) ? readOptionalJson(req) : readJson(req)),
+  );
 }
 
 /**

@@ -60,6 +60,23 @@ const endpoints: [operation: string, scope: string, prepare: () => Promise<Call>
       return (token) => app.post(`/admin/users/${id}/${action}`, undefined, token);
     },
   ]),
+  [
+    'listUserApiKeys',
+    'users:read',
+    async () => {
+      const id = await freshUserId();
+      return (token) => app.get(`/admin/users/${id}/api-keys`, token);
+    },
+  ],
+  [
+    'revokeUserApiKey',
+    'users:write',
+    async () => {
+      const id = await freshUserId();
+      const key = await app.db.apiKeys.insert(id);
+      return (token) => app.call('delete', `/admin/users/${id}/api-keys/${key}`, { token });
+    },
+  ],
   ['listRoles', 'roles:write', async () => (token) => app.get('/admin/roles', token)],
   [
     'createRole',

@@ -36,7 +36,7 @@ test('the commands create the first administrator, a custom role and its first h
   expect((await app.post('/reset-password', body)).status).toBe(204);
   await app.post('/register', { email: 'ada@example.com', password, display_name: 'Ada Lovelace' });
 
-  expect(rest).toHaveLength(4);
+  expect(rest).toHaveLength(5);
   await shell(rest.join('\n'));
   const ada = (await app.login('ada@example.com')).body;
   expect(ada.scope).toBe('articles:write profile sessions');

@@ -76,25 +76,116 @@ describe('create-admin', () => {
     expect([third.code, tokenIn(third.stdout)]).toEqual([0, undefined]);
   });
 
-  test('makes an existing account an administrator and keeps its password', async () => {
-    const ada = await app.register();
-    await app.sql.query('UPDATE users SET email_verified = true WHERE id = $1', [ada.user.id]);
-    const { code, stdout } = await run([ada.email]);
-    expect([code, tokenIn(stdout)]).toEqual([0, undefined]);
-    expect((await login(ada.email, password)).body.scope).toBe(adminScopes);
+  test('takes the password, sessions, API keys and links of an existing account and prints a link', async () => {
+    const stranger = await app.register();
+    const { token: verification } = await app.nextEmail(stranger.email);
+    expect((await app.post('/verify-email', { token: verification })).status).toBe(204); // the owner of the address clicks
+    const key = await app.apiKeyOf(stranger, ['profile']);
+    await app.post('/forgot-password', { email: stranger.email });
+    const { token: pending } = await app.nextEmail(stranger.email);
+
+    const { code, stdout, stderr } = await run([stranger.email]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('is now an administrator');
+    expect(stdout).toContain('no longer work: the password, 2 sessions, 1 API key, emailed links.');
+    expect((await app.login(stranger.email)).status).toBe(401);
+    expect((await app.refresh(stranger.refresh_token)).status).toBe(401);
+    expect((await app.get('/me', stranger.access_token)).status).toBe(401);
+    expect((await app.call('get', '/me', { headers: { 'x-api-key': key.client_secret } })).status).toBe(401);
+    const next = 'a quieter mare and no battery';
+    expect((await app.post('/reset-password', { token: pending, new_password: next })).status).toBe(400);
+    expect((await app.post('/reset-password', { token: tokenIn(stdout), new_password: next })).status).toBe(204);
+    expect((await login(stranger.email, next)).body.scope).toBe(adminScopes);
+
+    const events = await app.db.audit.events({ user_id: stranger.user.id });
+    expect(events.map(({ type, reason }) => `${type} ${reason}`)).toEqual(
+      expect.arrayContaining(['account.reclaimed cli', 'api_key.revoked reclaimed', 'role.granted cli']),
+    );
+    expect(await app.db.select('sessions', { id: stranger.session_id })).toMatchObject([
+      { revoked_reason: 'reclaimed' },
+    ]);
   });
 
-  test('refuses an account with an unverified email address without --unverified', async () => {
+  test('takes an undo link, with which the former address could take the account back', async () => {
+    const account = await app.verifiedUser();
+    const newEmail = freshEmail();
+    await app.post('/me/email', { new_email: newEmail, current_password: password }, account.access_token);
+    await app.post('/verify-email', { token: (await app.nextEmail(newEmail)).token });
+    const { token: undo } = await app.nextEmail(account.email);
+    expect((await run([newEmail])).code).toBe(0);
+    expect((await app.post('/undo-email-change', { token: undo })).status).toBe(400);
+    expect((await app.db.users.get(account)).email).toBe(newEmail);
+  });
+
+  test('accepts an existing account with an unverified address, whose owner the link verifies', async () => {
     const unverified = await app.register();
-    const refused = await run([unverified.email]);
-    expect([refused.code, refused.stdout]).toEqual([1, '']);
-    expect(refused.stderr).toContain('is not verified');
-    expect((await login(unverified.email, password)).status).toBe(400);
-    const { rows } = await app.sql.query('SELECT role FROM user_roles WHERE user_id = $1', [unverified.user.id]);
-    expect(rows).toEqual([{ role: 'user' }]);
-    expect((await run([unverified.email, '--unverified'])).code).toBe(0);
-    expect((await login(unverified.email, password)).body.scope).toBe(adminScopes);
-    expect((await run([unverified.email])).stdout).toContain('already');
+    const { code, stdout } = await run([unverified.email]);
+    expect(code).toBe(0);
+    expect((await login(unverified.email, password)).status).toBe(401);
+    const body = { token: tokenIn(stdout), new_password: password };
+    expect((await app.post('/reset-password', body)).status).toBe(204);
+    expect((await app.db.users.get(unverified)).email_verified).toBe(true);
+  });
+
+  test.each([
+    ['verified', 'keeps its password, sessions and API keys.\n'],
+    ['unverified', 'The email address is not verified'],
+  ])('keeps the credentials of an existing %s account with --keep-credentials', async (state, message) => {
+    const ada = state === 'verified' ? await app.verifiedUser() : await app.register();
+    const key = await app.apiKeyOf(ada, ['profile']);
+    const { code, stdout } = await run([ada.email, '--keep-credentials']);
+    expect([code, tokenIn(stdout)]).toEqual([0, undefined]);
+    expect(stdout).toContain(message);
+    expect((await login(ada.email, password)).body.scope).toBe(adminScopes);
+    expect((await app.refresh(ada.refresh_token)).status).toBe(200);
+    expect((await app.call('get', '/me', { headers: { 'x-api-key': key.client_secret } })).status).toBe(200);
+    expect(await app.db.audit.types({ user_id: ada.user.id, type: 'account.reclaimed' })).toEqual([]);
+  });
+
+  test('changes nothing about an account that is an administrator already', async () => {
+    const admin = await app.admin();
+    const { code, stdout } = await run([admin.email]);
+    expect([code, tokenIn(stdout)]).toEqual([0, undefined]);
+    expect(stdout).toContain('is already an administrator. Nothing was changed.');
+    expect((await app.get('/admin/users', admin.token)).status).toBe(200);
+  });
+
+  test('removes the credentials before a concurrent login, API key or reset of the stranger takes effect', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const stranger = await app.register();
+      await app.emails();
+      await app.post('/forgot-password', { email: stranger.email });
+      const { token: pending } = await app.nextEmail(stranger.email);
+      const access = await app.tokenOf(stranger, 'profile api-keys');
+      const [, session, key] = await Promise.all([
+        run([stranger.email]),
+        app.login(stranger.email),
+        app.post('/api-keys', { name: 'Stay', scopes: ['profile'] }, access),
+        app.refresh(stranger.refresh_token),
+      ]);
+      expect((await app.post('/reset-password', { token: pending, new_password: password })).status).toBe(400);
+      expect((await app.get('/me', (session.body as { access_token?: string }).access_token)).status).toBe(401);
+      const headers = { 'x-api-key': (key.body as { client_secret?: string }).client_secret ?? 'none' };
+      expect((await app.call('get', '/me', { headers })).status).toBe(401);
+      expect(await app.db.count('sessions', { user_id: stranger.user.id, revoked_at: null })).toBe(0);
+      expect(await app.db.count('api_keys', { user_id: stranger.user.id })).toBe(0);
+    }
+  });
+
+  test('emails the owner of an existing account the link and the revoked API keys, if SMTP_URL is set', async () => {
+    const smtp = { SMTP_URL: 'smtp://localhost' };
+    const [ada, kept, silent] = [await app.verifiedUser(), await app.verifiedUser(), await app.verifiedUser()];
+    await app.emails();
+    const key = await app.apiKeyOf(ada, ['profile']);
+    const { stdout } = await run([ada.email], smtp);
+    await run([kept.email, '--keep-credentials'], smtp);
+    await run([silent.email]);
+    const notice = await app.nextEmail(ada.email);
+    expect([notice.subject, notice.token]).toEqual(['You are now an administrator', tokenIn(stdout)]);
+    expect(notice.text).toContain(`- Test (${key.client_secret.slice(0, 16)}…)`);
+    const keptNotice = await app.nextEmail(kept.email);
+    expect([keptNotice.subject, keptNotice.link]).toEqual(['You are now an administrator', undefined]);
+    await expect(app.nextEmail(silent.email)).rejects.toThrow('no email was sent');
   });
 
   test('refuses a disabled account', async () => {
@@ -109,6 +200,7 @@ describe('create-admin', () => {
   test('refuses an email address that is reserved for undoing a change', async () => {
     const ada = await app.register();
     await app.nextEmail(ada.email);
+    await app.db.users.markVerified(ada);
     const newEmail = freshEmail();
     const change = { new_email: newEmail, current_password: password };
     expect((await app.post('/me/email', change, ada.access_token)).status).toBe(202);
@@ -135,6 +227,7 @@ describe('create-admin', () => {
     ['a missing email address', [], {}, 2, /Usage/],
     ['a password', [freshEmail(), '--password', 'x'], {}, 2, /Usage/],
     ['two email addresses', [freshEmail(), freshEmail()], {}, 2, /Usage/],
+    ['an option that no longer exists', [freshEmail(), '--unverified'], {}, 2, /Usage/],
     ['an invalid email address', ['ada'], {}, 1, /must be an ASCII email address/],
     ['a blank name', [freshEmail(), '--name', ' '], {}, 1, /must have 1 to 100 characters/],
     ['a missing APP_URL', [freshEmail()], { APP_URL: '' }, 1, /ISSUER or APP_URL is required/],

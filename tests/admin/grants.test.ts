@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
-import { type Admin } from '../support/builders.ts';
+import { type Admin, adminScopes } from '../support/builders.ts';
 import { adminEventsOf } from './admin-events.ts';
 
 jest.setTimeout(60_000);
@@ -146,6 +146,89 @@ describe('a user who holds roles:write and users:write', () => {
     const ada = await app.register();
     const roles = ['manager', 'publisher', 'user'];
     expect((await patch(ada, { roles }, admin)).body).toMatchObject({ roles });
+  });
+});
+
+describe('every scope of the role admin without the role', () => {
+  let admin: Admin;
+  let deputy: Admin;
+  let keys: Record<'an API key of an administrator' | 'an API key of such a user', string>;
+  beforeAll(async () => {
+    await app.db.roles.define('deputy', adminScopes.split(' '));
+    admin = await app.admin();
+    deputy = await app.admin({ roles: ['deputy'] });
+    const secretOf = async (account: Admin) => (await app.apiKeyOf(account, adminScopes.split(' '))).client_secret;
+    keys = {
+      'an API key of an administrator': await secretOf(admin),
+      'an API key of such a user': await secretOf(deputy),
+    };
+  });
+
+  type Caller = 'a user' | keyof typeof keys;
+  const callers: Caller[] = ['a user', 'an API key of an administrator', 'an API key of such a user'];
+  const callAs = (caller: Caller, method: 'get' | 'post' | 'patch' | 'delete', path: string, body?: object) =>
+    app.call(
+      method,
+      path,
+      caller === 'a user' ? { body, token: deputy.token } : { body, headers: { 'x-api-key': keys[caller] } },
+    );
+  const refused = { status: 403, code: 'insufficient_scope' };
+
+  test.each(callers)('does not allow %s to grant the role admin', async (caller) => {
+    const other = await app.register();
+    for (const { user } of [other, deputy])
+      for (const roles of [['admin'], ['user', 'deputy', 'admin']])
+        expect((await callAs(caller, 'patch', `/admin/users/${user.id}`, { roles })).body).toMatchObject(refused);
+    expect([await app.db.roles.of(other), await app.db.roles.of(deputy)]).toEqual([['user'], ['deputy', 'user']]);
+    expect((await callAs(caller, 'patch', `/admin/users/${other.user.id}`, { roles: ['user', 'deputy'] })).status).toBe(
+      200,
+    );
+  });
+
+  test.each(callers)('does not allow %s to change, disable, delete or log out an administrator', async (caller) => {
+    const target = await app.admin();
+    const path = `/admin/users/${target.user.id}`;
+    for (const body of [{ roles: ['user'] }, { is_active: false }, { email_verified: true }, { display_name: 'Eve' }])
+      expect((await callAs(caller, 'patch', path, body)).body).toMatchObject(refused);
+    for (const action of ['logout', 'unlock', 'reset-password'])
+      expect((await callAs(caller, 'post', `${path}/${action}`)).body).toMatchObject(refused);
+    expect((await callAs(caller, 'delete', path)).body).toMatchObject(refused);
+    expect((await app.get('/admin/users', target.token)).status).toBe(200);
+  });
+
+  test.each(callers)('does not allow %s to enable a disabled administrator', async (caller) => {
+    const target = await app.admin();
+    await patch(target, { is_active: false }, admin);
+    const enabled = await callAs(caller, 'patch', `/admin/users/${target.user.id}`, { is_active: true });
+    expect(enabled.body).toMatchObject(refused);
+    expect((await app.db.users.get(target)).is_active).toBe(false);
+  });
+
+  test('does not allow a user to revoke a session or an API key of an administrator', async () => {
+    const token = await app.tokenOf(deputy, `sessions api-keys ${adminScopes}`);
+    const key = await app.apiKeyOf(admin, ['profile']);
+    for (const path of [`/sessions/${admin.session_id}`, `/api-keys/${key.id}`])
+      expect((await app.call('delete', path, { token })).body).toMatchObject(refused);
+    expect((await app.get('/me', admin.access_token)).status).toBe(200);
+  });
+
+  test('gets a challenge that names no scope, because none would be enough', async () => {
+    const other = await app.register();
+    const { headers } = await patch(other, { roles: ['admin'] }, deputy);
+    expect(headers['www-authenticate']).toBe('Bearer realm="keyturn", error="insufficient_scope"');
+  });
+
+  test('stops a demoted administrator, even if the demotion and a grant are concurrent', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const [demoted, other] = [await app.admin(), await app.register()];
+      const [granted] = await Promise.all([
+        patch(other, { roles: ['admin', 'user'] }, demoted),
+        patch(demoted, { roles: ['user', 'deputy'] }, admin),
+      ]);
+      expect(await app.db.roles.of(other)).toEqual(granted.status === 200 ? ['admin', 'user'] : ['user']);
+      expect([200, 403]).toContain(granted.status);
+      expect((await patch(other, { roles: ['user', 'admin'] }, demoted)).status).toBe(403);
+    }
   });
 });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
+import { adminScopes } from '../support/builders.ts';
 import { startStatementTap, type StatementTap } from '../support/statement-tap.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -305,6 +306,190 @@ test('survives logout and a password change, but not a password reset', async ()
   const { token: link } = await app.nextEmail(email);
   expect((await app.post('/reset-password', { token: link, new_password: password })).status).toBe(204);
   expect((await withKey(secret)).status).toBe(401);
+});
+
+describe('the remedies for a stolen account', () => {
+  const next = 'a quieter mare and no battery';
+  const change = { current_password: password, new_password: next };
+  const linkOf = async (email: string, path: string) => {
+    await app.emails();
+    await app.post(path, { email });
+    return (await app.nextEmail(email)).token;
+  };
+  type Owner = Awaited<ReturnType<typeof owner>>;
+  type Remedy = [
+    name: string,
+    reason: string,
+    apply: (of: Owner, body: object | undefined) => Promise<{ status: number }>,
+  ];
+  const chosen: Remedy[] = [
+    [
+      'a password change',
+      'password_changed',
+      ({ token }, body) => app.post('/me/password', { ...change, ...body }, token),
+    ],
+    ['a logout everywhere', 'logout_all', ({ token }, body) => app.post('/logout/all', body, token)],
+    [
+      'a logout by an administrator',
+      'ended_by_admin',
+      async ({ user }, body) => app.post(`/admin/users/${user.id}/logout`, body, (await app.admin()).token),
+    ],
+  ];
+  const always: Remedy[] = [
+    [
+      'a password reset',
+      'password_reset',
+      async ({ email }) =>
+        app.post('/reset-password', { token: await linkOf(email, '/forgot-password'), new_password: next }),
+    ],
+    [
+      'an undone email change',
+      'email_change_undone',
+      async ({ email, user, token }) => {
+        await app.nextEmail(email);
+        await app.db.users.markVerified(user.id);
+        await app.post('/me/email', { new_email: `new.${email}`, current_password: password }, token);
+        return app.post('/undo-email-change', { token: (await app.nextEmail(email)).token });
+      },
+    ],
+  ];
+  const revocationsOf = async ({ user }: Owner) =>
+    (await app.db.audit.events({ user_id: user.id, type: 'api_key.revoked' })).map(
+      ({ api_key_id: key, reason }) => `${key} ${reason}`,
+    );
+
+  test.each(chosen)('include API keys after %s only if the request says so', async (_name, reason, apply) => {
+    for (const body of [undefined, {}, { revoke_api_keys: false }]) {
+      const account = await owner();
+      const { client_secret: secret } = await newKey(account.token);
+      expect((await apply(account, body)).status).toBe(204);
+      expect((await withKey(secret)).status).toBe(200);
+      expect(await revocationsOf(account)).toEqual([]);
+    }
+    const account = await owner();
+    const keys = [await newKey(account.token), await newKey(account.token)];
+    expect((await apply(account, { revoke_api_keys: true })).status).toBe(204);
+    for (const { client_secret: secret } of keys) expect((await withKey(secret)).status).toBe(401);
+    expect((await revocationsOf(account)).toSorted()).toEqual(keys.map(({ id }) => `${id} ${reason}`).toSorted());
+  });
+
+  test.each(always)('always include API keys for %s', async (_name, reason, apply) => {
+    const account = await owner();
+    const { id, client_secret: secret } = await newKey(account.token);
+    expect((await apply(account, undefined)).status).toBe(204);
+    expect((await withKey(secret)).status).toBe(401);
+    expect(await revocationsOf(account)).toEqual([`${id} ${reason}`]);
+    const { text } = await app.nextEmail(account.email);
+    expect(text).toContain(`- Nightly report (${secret.slice(0, 16)}…)`);
+    expect(text).toContain('revoked:');
+  });
+
+  test('reject another body than the choice, but not an empty one', async () => {
+    const { token } = await owner();
+    for (const body of [{ revoke_api_keys: 'yes' }, { other: true }, [], 'text'])
+      expect((await app.post('/logout/all', body, token)).status).toBeGreaterThanOrEqual(400);
+    expect((await withKey((await newKey(token)).client_secret)).status).toBe(200);
+    const headers = { 'content-type': 'application/json' };
+    expect((await app.call('post', '/logout/all', { token, headers })).status).toBe(204);
+  });
+
+  test('list the keys that still work in the notice of a password change, without secrets', async () => {
+    const { token, email } = await owner();
+    const [kept, expired] = [await newKey(token), await newKey(token, { name: 'Old report' })];
+    await app.db.apiKeys.expire(expired);
+    await app.nextEmail(email);
+    await app.post('/me/password', change, token);
+    const { text, html } = await app.nextEmail(email);
+    expect(text).toContain(`- Nightly report (${kept.client_secret.slice(0, 16)}…)`);
+    for (const form of [text, html]) expect(form).not.toContain(kept.client_secret.slice(0, 30));
+    expect(text).not.toContain('Old report');
+  });
+
+  test('revoke a key once if several of them are concurrent', async () => {
+    const account = await owner();
+    const { id } = await newKey(account.token);
+    const { token: link } = { token: await linkOf(account.email, '/forgot-password') };
+    const { token: admin } = await app.admin();
+    await Promise.all([
+      app.post('/reset-password', { token: link, new_password: next }),
+      app.post('/logout/all', { revoke_api_keys: true }, account.token),
+      app.post(`/admin/users/${account.user.id}/logout`, { revoke_api_keys: true }, admin),
+      app.call('delete', `/admin/users/${account.user.id}/api-keys/${id}`, { token: admin }),
+      app.call('delete', `/api-keys/${id}`, { token: account.token }),
+    ]);
+    expect(await revocationsOf(account)).toHaveLength(1);
+  });
+});
+
+describe('administrators', () => {
+  const keysOf = ({ user }: Account, token: string, query = '') =>
+    app.get(`/admin/users/${user.id}/api-keys${query}`, token);
+  const revoke = ({ user }: Account, key: string, token: string) =>
+    app.call('delete', `/admin/users/${user.id}/api-keys/${key}`, { token });
+  const unknown = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
+
+  test('list the API keys of an account in pages, as its owner sees them', async () => {
+    const [{ token }, account] = [await app.admin(), await owner()];
+    const ids: string[] = [];
+    for (let count = 0; count < 3; count += 1) ids.unshift((await newKey(account.token)).id);
+    const { body: all } = await keysOf(account, token);
+    expect(all).toEqual(await listed(account.token));
+    expect(JSON.stringify(all)).not.toContain('secret');
+    const { body: first } = await keysOf(account, token, '?limit=2');
+    const { body: second } = await keysOf(account, token, `?limit=2&cursor=${first.next_cursor}`);
+    const pages = [first, second].map(({ api_keys: keys }) => keys.map((key: Key) => key.id));
+    expect([pages, second.next_cursor]).toEqual([[ids.slice(0, 2), ids.slice(2)], null]);
+  });
+
+  test('get the same page for a key of another account as cursor as for one that does not exist', async () => {
+    const [{ token }, account] = [await app.admin(), await owner()];
+    const { id } = await newKey(account.token);
+    app.clock.step(0.005);
+    const foreign = (await newKey((await owner()).token)).id;
+    const made = foreign.replace(/..$/, (end) => (end === '00' ? '01' : '00'));
+    for (const cursor of [foreign, made])
+      for (const list of [
+        await keysOf(account, token, `?cursor=${cursor}`),
+        await app.get(`/api-keys?cursor=${cursor}`, account.token),
+      ])
+        expect(list.body.api_keys.map((key: Key) => key.id)).toEqual([id]);
+  });
+
+  test('revoke an API key of an account, which is audited', async () => {
+    const [admin, account] = [await app.admin(), await owner()];
+    const { id, client_secret: secret } = await newKey(account.token);
+    expect((await revoke(account, id, admin.token)).status).toBe(204);
+    expect((await withKey(secret)).status).toBe(401);
+    expect((await revoke(account, id, admin.token)).status).toBe(404);
+    expect(await app.db.audit.events({ user_id: account.user.id, type: 'api_key.revoked' })).toMatchObject([
+      { actor_id: admin.user.id, api_key_id: id, reason: null },
+    ]);
+  });
+
+  test('get 404 for an unknown account, for a key of another account and for a malformed id', async () => {
+    const [{ token }, account, other] = [await app.admin(), await owner(), await owner()];
+    const { id, client_secret: secret } = await newKey(other.token);
+    const nobody = { ...account, user: { id: unknown } };
+    for (const response of [
+      await keysOf(nobody, token),
+      await keysOf({ ...account, user: { id: 'x' } }, token),
+      await revoke(nobody, id, token),
+      await revoke(account, id, token),
+      await revoke(account, unknown, token),
+      await revoke(account, 'x', token),
+    ])
+      expect(response.body).toMatchObject({ status: 404, code: 'not_found' });
+    expect((await withKey(secret)).status).toBe(200);
+  });
+
+  test('with the scopes of the role admin but not the role see the API keys of an administrator and cannot revoke them', async () => {
+    await app.db.roles.define('deputy', adminScopes.split(' '));
+    const [deputy, admin] = [await app.admin({ roles: ['deputy'] }), await app.admin()];
+    const { id } = await app.apiKeyOf(admin, ['profile']);
+    expect((await keysOf(admin, deputy.token)).body.api_keys).toMatchObject([{ id }]);
+    expect((await revoke(admin, id, deputy.token)).body).toMatchObject({ status: 403, code: 'insufficient_scope' });
+    expect((await revoke(admin, id, admin.token)).status).toBe(204);
+  });
 });
 
 test('only its owner and administrators can revoke it; others get 404', async () => {

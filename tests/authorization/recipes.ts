@@ -28,8 +28,9 @@ const create = {
     }
     return (await app.nextEmail(email)).token ?? '';
   },
-  async undoLink(app: TestApp, { email, access_token: token }: Owner): Promise<string> {
+  async undoLink(app: TestApp, { email, user, access_token: token }: Owner): Promise<string> {
     await app.nextEmail(email);
+    await app.db.users.markVerified(user.id);
     await app.post('/me/email', { new_email: freshEmail(), current_password: password }, token);
     return create.link(app, email);
   },
@@ -87,6 +88,8 @@ export const recipes: Record<string, (owner: Owner, app: TestApp) => Call | Prom
   deleteUser: ({ user }) => ({ path: `/admin/users/${user.id}` }),
   logoutUser: ({ user }) => ({ path: `/admin/users/${user.id}/logout` }),
   unlockUser: ({ user }) => ({ path: `/admin/users/${user.id}/unlock` }),
+  listUserApiKeys: ({ user }) => ({ path: `/admin/users/${user.id}/api-keys` }),
+  revokeUserApiKey: ({ user, apiKey }) => ({ path: `/admin/users/${user.id}/api-keys/${apiKey.id}` }),
   mailPasswordReset: ({ user }) => ({ path: `/admin/users/${user.id}/reset-password` }),
   listRoles: () => ({}),
   createRole: () => ({ body: { name: `r${randomBytes(6).toString('hex')}`, scopes: [] } }),

@@ -7,6 +7,7 @@ import { ApiError } from '../../src/lib/errors.ts';
 import { type ApiKeyId, parseId, type SessionId, type UserId } from '../../src/lib/ids.ts';
 import { makeLogger } from '../../src/platform/log.ts';
 import { startApp, type TestApp } from '../harness.ts';
+import { adminScopes as everyAdminScope } from '../support/builders.ts';
 
 jest.setTimeout(60_000);
 
@@ -34,6 +35,11 @@ const apiKey = (scopes: string[], heldScopes: string[], roles = ['user']): rules
 });
 
 const admin = (heldScopes: string[] = []) => session(heldScopes, { roles: ['admin'] });
+
+const adminScopes = everyAdminScope.split(' ');
+const administrator = { roles: ['admin', 'user'], heldScopes: adminScopes };
+/** A user with these scopes. */
+const holding = (...heldScopes: string[]) => ({ roles: ['user'], heldScopes });
 
 /** `allowed`, or the code and the private reason of the error that is thrown. */
 async function outcomeOf(call: () => unknown): Promise<string> {
@@ -117,27 +123,62 @@ const tables: Record<string, Case[]> = {
       'insufficient_scope: exceeds own scopes',
     ],
   ],
+  requireAdminRole: [
+    ['the user holds the role admin', () => rules.requireAdminRole(admin())],
+    [
+      'the user holds every scope of the role admin by another role',
+      () => rules.requireAdminRole(session(adminScopes, { roles: ['deputy'] })),
+      'insufficient_scope: requires the role admin',
+    ],
+    [
+      'the principal is an API key of an administrator',
+      () => rules.requireAdminRole(apiKey(adminScopes, adminScopes, ['admin'])),
+      'insufficient_scope: requires the role admin',
+    ],
+  ],
   requireNotOutranked: [
     [
       'the target holds the same administrative scopes',
-      () => rules.requireNotOutranked(session(['users:write']), ['users:write', 'profile']),
+      () => rules.requireNotOutranked(session(['users:write']), holding('users:write', 'profile')),
     ],
-    ['the target holds no scope', () => rules.requireNotOutranked(session(['users:write']), [])],
+    ['the target holds no scope', () => rules.requireNotOutranked(session(['users:write']), holding())],
     [
       'the target holds scopes that are not administrative',
-      () => rules.requireNotOutranked(session(['users:write']), ['profile', 'api-keys', 'articles:write']),
+      () => rules.requireNotOutranked(session(['users:write']), holding('profile', 'api-keys', 'articles:write')),
     ],
     [
       'the target holds an administrative scope that the principal lacks',
-      () => rules.requireNotOutranked(session(['users:write']), ['users:write', 'keys:write']),
+      () => rules.requireNotOutranked(session(['users:write']), holding('users:write', 'keys:write')),
       'insufficient_scope: exceeds own scopes',
     ],
-    ['an administrator changes anyone', () => rules.requireNotOutranked(admin(), ['users:write', 'keys:write'])],
+    ['an administrator changes anyone', () => rules.requireNotOutranked(admin(), holding('users:write', 'keys:write'))],
     [
       'an API key of an administrator lacks an administrative scope of the target',
       () =>
-        rules.requireNotOutranked(apiKey(['users:write'], ['users:write', 'keys:write'], ['admin']), ['keys:write']),
+        rules.requireNotOutranked(
+          apiKey(['users:write'], ['users:write', 'keys:write'], ['admin']),
+          holding('keys:write'),
+        ),
       'insufficient_scope: exceeds own scopes',
+    ],
+    [
+      'a user with every scope of the role admin changes an administrator',
+      () => rules.requireNotOutranked(session(adminScopes, { roles: ['deputy'] }), administrator),
+      'insufficient_scope: requires the role admin',
+    ],
+    [
+      'an API key of an administrator with every scope of the role admin changes an administrator',
+      () => rules.requireNotOutranked(apiKey(adminScopes, adminScopes, ['admin']), administrator),
+      'insufficient_scope: requires the role admin',
+    ],
+    ['an administrator changes an administrator', () => rules.requireNotOutranked(admin(adminScopes), administrator)],
+    [
+      'an API key with every scope of the role admin changes a user who holds them by another role',
+      () =>
+        rules.requireNotOutranked(apiKey(adminScopes, adminScopes, ['admin']), {
+          roles: ['deputy'],
+          heldScopes: adminScopes,
+        }),
     ],
   ],
   requireRecentLogin: [
@@ -213,9 +254,12 @@ describe('over a database', () => {
       'a user manager without the scope in the token': session([adminScope], { scopes: [] }),
       'an API key of a user manager': apiKey([adminScope], [adminScope]),
       'an API key without the scope': apiKey(['sessions'], [adminScope, 'sessions']),
+      'a user with every scope of the role admin': session(adminScopes, { roles: ['deputy'] }),
+      'an API key with every scope of the role admin': apiKey(adminScopes, adminScopes, ['admin']),
     };
     const notFound = 'not_found: session';
     const outranked = 'insufficient_scope: exceeds own scopes';
+    const requiresAdmin = 'insufficient_scope: requires the role admin';
 
     test.each<[principal: keyof typeof principals, owner: keyof typeof owners, outcome: string]>([
       ['a user', 'self', 'allowed'],
@@ -236,6 +280,10 @@ describe('over a database', () => {
       ['a user manager without the scope in the token', 'another user', notFound],
       ['an API key of a user manager', 'another user', 'allowed'],
       ['an API key of a user manager', 'an administrator', outranked],
+      ['a user with every scope of the role admin', 'another user', 'allowed'],
+      ['a user with every scope of the role admin', 'an administrator', requiresAdmin],
+      ['an API key with every scope of the role admin', 'another user', 'allowed'],
+      ['an API key with every scope of the role admin', 'an administrator', requiresAdmin],
       ['an API key without the scope', 'self', 'allowed'],
       ['an API key without the scope', 'another user', notFound],
     ])('%s, resource of %s: %s', async (principal, owner, outcome) => {

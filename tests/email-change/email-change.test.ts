@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Account, freshEmail, password, startApp, type TestApp } from '../harness.ts';
 
 jest.setTimeout(60_000);
@@ -17,10 +18,17 @@ const verify = (token: string | undefined) => app.post('/verify-email', { token 
 const undo = (token: string | undefined) => app.post('/undo-email-change', { token });
 const emailOf = async (account: Account) => (await app.db.users.get(account)).email;
 
-/** Registers an account and reads its first email. */
-async function register(): Promise<Account> {
+/** Registers an account without a verified address and reads its first email. */
+async function registerUnverified(): Promise<Account> {
   const account = await app.register();
   await app.nextEmail(account.email);
+  return account;
+}
+
+/** Registers an account with a verified address and reads its first email. */
+async function register(): Promise<Account> {
+  const account = await registerUnverified();
+  await app.db.users.markVerified(account);
   return account;
 }
 
@@ -253,6 +261,127 @@ test('an address receives ten emails of a kind an hour, whichever accounts reque
   expect(await app.emails(stranger)).toHaveLength(10);
   expect(statuses.slice(-3)).toEqual([429, 429, 429]);
   expect((await verify(token)).status).toBe(204);
+});
+
+describe('an address that was never verified', () => {
+  const registerAgain = (email: string) => app.post('/register', { email, password, display_name: 'Owner' });
+
+  test('receives a notice of the change without a link', async () => {
+    const account = await registerUnverified();
+    await requestChange(account, freshEmail());
+    const notice = await app.nextEmail(account.email);
+    expect([notice.subject, notice.link]).toEqual(['Request to change your email address', undefined]);
+    expect(notice.text).toContain('reset your password');
+  });
+
+  test('is free as soon as the account has moved away', async () => {
+    const account = await registerUnverified();
+    const newEmail = await changeEmail(account);
+    expect((await registerAgain(account.email)).status).toBe(201);
+    expect((await app.login(newEmail)).status).toBe(200);
+    expect(await app.emails(account.email)).toHaveLength(3); // the verification link, the notice, and the owner's link
+  });
+
+  test('cannot take back an account whose new address someone else confirmed and whose password they reset', async () => {
+    const stranger = await registerUnverified();
+    const victim = await changeEmail(stranger);
+    await app.nextEmail(stranger.email);
+    await app.post('/forgot-password', { email: victim });
+    const body = { token: (await app.nextEmail(victim)).token, new_password: next };
+    expect((await app.post('/reset-password', body)).status).toBe(204);
+    const purposes = (await app.db.oneTimeTokens.of(stranger)).map(({ purpose }) => purpose);
+    expect(purposes).toEqual([]);
+    expect((await app.emails(stranger.email)).filter(({ link }) => link?.includes('undo'))).toEqual([]);
+  });
+
+  test('can cancel the change with a password reset until it takes effect', async () => {
+    const account = await registerUnverified();
+    const newEmail = freshEmail();
+    await requestChange(account, newEmail);
+    const { token } = await app.nextEmail(newEmail);
+    await app.nextEmail(account.email);
+    await app.post('/forgot-password', { email: account.email });
+    const body = { token: (await app.nextEmail(account.email)).token, new_password: next };
+    expect((await app.post('/reset-password', body)).status).toBe(204);
+    expect((await verify(token)).status).toBe(400);
+    expect(await emailOf(account)).toBe(account.email);
+  });
+
+  test('can undo the change if it was verified between the request and the confirmation', async () => {
+    const account = await app.register();
+    const { token: verification } = await app.nextEmail(account.email);
+    const newEmail = freshEmail();
+    await requestChange(account, newEmail);
+    expect((await app.nextEmail(account.email)).link).toBeUndefined();
+    expect((await verify(verification)).status).toBe(204);
+    expect((await verify((await app.nextEmail(newEmail)).token)).status).toBe(204);
+    expect((await registerAgain(account.email)).status).toBe(409);
+    expect((await undo((await app.nextEmail(account.email)).token)).status).toBe(204);
+    expect(await emailOf(account)).toBe(account.email);
+  });
+
+  test('is not verified by a change away from it that a stranger of the new address confirms', async () => {
+    const account = await registerUnverified();
+    const second = await changeEmail(account);
+    await changeEmail(account);
+    const reserved = await Promise.all([account.email, second].map(registerAgain));
+    expect(reserved.map(({ status }) => status)).toEqual([201, 409]);
+  });
+});
+
+describe('the migration for undo links of earlier versions', () => {
+  const migrate = async () =>
+    app.sql.query(
+      await readFile('prisma/migrations/20261201130000_undo_links_of_unverified_addresses/migration.sql', 'utf8'),
+    );
+  /** An undo link for the current address, as earlier versions issued it whether or not the address was verified. */
+  const linkOf = async (account: Account, newEmail: string): Promise<string | undefined> => {
+    await app.db.users.markVerified(account);
+    await requestChange(account, newEmail);
+    return (await app.nextEmail(account.email)).token;
+  };
+
+  test.each(['requested', 'confirmed'])(
+    'voids the link and the reservation of an address that was never verified, if the change is %s',
+    async (state) => {
+      const account = await registerUnverified();
+      const newEmail = freshEmail();
+      const link = await linkOf(account, newEmail);
+      await app.db.users.markUnverified(account);
+      if (state === 'confirmed') await verify((await app.nextEmail(newEmail)).token);
+      await migrate();
+      expect((await undo(link)).status).toBe(400);
+      expect(await emailOf(account)).toBe(state === 'confirmed' ? newEmail : account.email);
+    },
+  );
+
+  test.each<[how: string, prove: (account: Account) => Promise<unknown>]>([
+    ['with the emailed link', async ({ email }) => verify((await app.nextEmail(email)).token)],
+    [
+      'with a password reset',
+      async ({ email }) => {
+        await app.nextEmail(email);
+        await app.post('/forgot-password', { email });
+        await app.post('/reset-password', { token: (await app.nextEmail(email)).token, new_password: password });
+      },
+    ],
+    [
+      'by an administrator',
+      async ({ user }) => {
+        const { token } = await app.admin();
+        await app.call('patch', `/admin/users/${user.id}`, { body: { email_verified: true }, token });
+      },
+    ],
+  ])('keeps the link of an address that was verified %s', async (_how, prove) => {
+    const account = await app.register();
+    await prove(account);
+    const session = (await app.login(account.email)).body as Account;
+    const newEmail = freshEmail();
+    const link = await linkOf({ ...account, access_token: session.access_token }, newEmail);
+    await verify((await app.nextEmail(newEmail)).token);
+    await migrate();
+    expect((await undo(link)).status).toBe(204);
+  });
 });
 
 test('deleting an account deletes its tokens and unsent emails', async () => {

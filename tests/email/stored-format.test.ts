@@ -56,6 +56,12 @@ test.each(requests)('a request is stored in the format of older versions: $store
 const messages = [
   { kind: 'password_changed', to, name: 'Ada' },
   { kind: 'reset_password', to, name: 'Ada', token: { id: newId<OneTimeTokenId>(Date.now()), text: 'kto_x' } },
+  {
+    kind: 'password_changed',
+    to,
+    name: 'Ada',
+    apiKeys: { areRevoked: true, keys: [{ name: 'Nightly report', prefix: 'ktk_AZehsG8vfB2a' }] },
+  },
   { kind: 'email_changed', to, name: 'Ada', newEmail: 'ada@lovelace.example' as EmailAddress },
 ] as const;
 

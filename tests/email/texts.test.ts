@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { simpleParser } from 'mailparser';
-import { type EmailKind, linkPages } from '../../src/core/email/email-message.ts';
+import { type ApiKeysNotice, type EmailKind, linkPages } from '../../src/core/email/email-message.ts';
 import { renderEmail } from '../../src/core/email/templates/render-email.ts';
 import type { OneTimeTokenId } from '../../src/lib/ids.ts';
 import type { EmailAddress } from '../../src/core/users/email-address.ts';
@@ -111,6 +111,42 @@ describe.each(kinds)('the email %s', (kind) => {
       expect(text.startsWith(kind === 'address_in_use' ? 'Hello,' : `Hello ${name},`)).toBe(true);
     },
   );
+});
+
+describe('the API keys in a security notice', () => {
+  const key = (name: string, index = 0) => ({ name, prefix: `ktk_AZehsG8vfB${String(index).padStart(2, '0')}` });
+  const notice = (kind: EmailKind, apiKeys: ApiKeysNotice) =>
+    renderEmail({ kind, to: 'ada@example.com' as EmailAddress, name: 'Ada', apiKeys }, appUrl);
+
+  test.each(['password_changed', 'password_reset', 'email_changed', 'email_change_undone'] as const)(
+    'are listed by name and prefix in %s',
+    (kind) => {
+      const { text: plain, html } = notice(kind, { areRevoked: true, keys: [key('Nightly report')] });
+      for (const form of [plain, html]) {
+        expect(form).toContain('API keys of your account were revoked:');
+        expect(form).toContain('- Nightly report (ktk_AZehsG8vfB00…)');
+      }
+      expectWellFormed(html);
+    },
+  );
+
+  test('are said to work if they were not revoked, and are not mentioned if there are none', () => {
+    const { text: working } = notice('password_changed', { areRevoked: false, keys: [key('Nightly report')] });
+    expect(working.replaceAll('\n', ' ')).toContain("still work. Revoke those that you don't recognize:");
+    expect(notice('password_changed', { areRevoked: false, keys: [] }).text).not.toContain('API key');
+  });
+
+  test.each(['Call 1-800-555-0199', 'evil.test', 'A'.repeat(51)])('have no name that invites contact: %s', (name) => {
+    const { text: plain } = notice('password_changed', { areRevoked: false, keys: [key(name)] });
+    expect(plain).toContain('\n- ktk_AZehsG8vfB00…\n');
+    expect(plain).not.toContain(name);
+  });
+
+  test('are at most ten', () => {
+    const keys = Array.from({ length: 12 }, (_, index) => key('Report', index));
+    const { text: plain } = notice('password_changed', { areRevoked: false, keys });
+    expect([plain.match(/ktk_/g)?.length, plain.includes('\n- and 2 more\n')]).toEqual([10, true]);
+  });
 });
 
 test.each(['Ada', "Miles O'Brien", 'Dr. José Müller-Lüdenscheidt', 'J. R. R. Tolkien', '山田 太郎', 'علي', 'Zoë'])(

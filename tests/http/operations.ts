@@ -48,6 +48,7 @@ const madeUp: Record<string, string> = {
   '{code}': 'not-found',
   '{kid}': '3s6QkUxWYvXAGlmVlW2hn1gTpFvQZ1vQ0m7bW4Zk9xE',
   '{name}': 'editor',
+  '{key_id}': '0197a1b0-7a11-7d02-8f4e-2c9b1d3e4f50',
   '{id}': '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11',
 };
 

@@ -44,7 +44,7 @@ export async function takeTour(
   const email = freshEmail();
   const account = { email, password, display_name: 'Ada Lovelace' };
   const ada = await visit('register', 'post', '/register', { body: account });
-  await tokenFor(email);
+  await visit('verifyEmail', 'post', '/verify-email', { body: await tokenFor(email) });
   await visit('register', 'post', '/register', { body: account });
   await visit('register', 'post', '/register', { body: { ...account, email: mark, [mark]: mark } });
 
@@ -166,6 +166,7 @@ export async function takeTour(
       admin,
       user: (await call('post', '/register', { body: { ...account, email: freshEmail() } })).body.user.id,
       mark,
+      newKey: db.apiKeys.insert,
     });
   }
 
@@ -184,18 +185,29 @@ export async function takeTour(
 
 type Visit = (operation: string, ...call: Parameters<Client['call']>) => Promise<Record<string, unknown>>;
 
+interface AdministrationTour {
+  /** An access token. */
+  admin: string | undefined;
+  /** The id of the user who is changed. */
+  user: string;
+  mark: string;
+  /** Inserts an API key of a user. */
+  newKey: (userId: string) => Promise<string>;
+}
+
 /** Calls every administrative operation. */
-async function administer(
-  visit: Visit,
-  { admin: token, user, mark }: { admin: string | undefined; user: string; mark: string },
-): Promise<void> {
+async function administer(visit: Visit, { admin: token, user, mark, newKey }: AdministrationTour): Promise<void> {
   await visit('listAuditEvents', 'get', '/admin/audit', { token });
   await visit('listUsers', 'get', '/admin/users', { token });
   await visit('getUser', 'get', `/admin/users/${user}`, { token });
   await visit('getUser', 'get', `/admin/users/${mark}`, { token });
   await visit('updateUser', 'patch', `/admin/users/${user}`, { token, body: { display_name: `Ada ${mark}` } });
   await visit('updateUser', 'patch', `/admin/users/${user}`, { token, body: { [mark]: mark } });
+  await visit('listUserApiKeys', 'get', `/admin/users/${user}/api-keys`, { token });
+  await visit('revokeUserApiKey', 'delete', `/admin/users/${user}/api-keys/${mark}`, { token });
+  await visit('revokeUserApiKey', 'delete', `/admin/users/${user}/api-keys/${await newKey(user)}`, { token });
   await visit('logoutUser', 'post', `/admin/users/${user}/logout`, { token });
+  await visit('logoutUser', 'post', `/admin/users/${user}/logout`, { token, body: { [mark]: mark } });
   await visit('unlockUser', 'post', `/admin/users/${user}/unlock`, { token });
   await visit('mailPasswordReset', 'post', `/admin/users/${user}/reset-password`, { token });
   await visit('deleteUser', 'delete', `/admin/users/${user}`, { token });

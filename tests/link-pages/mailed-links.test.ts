@@ -64,9 +64,10 @@ test('the form rejects a password that is similar to the name, then sets another
 });
 
 test('forms confirm and undo an email change, and set a new password for the owner', async () => {
-  const { email, access_token: token } = await app.register();
+  const { email, user, access_token: token } = await app.register();
   await app.nextEmail(email);
   const next = freshEmail();
+  await app.db.users.markVerified(user.id);
   await app.post('/me/email', { new_email: next, current_password: password }, token);
   const confirm = await open(await app.nextEmail(next), 5);
   expect(await me(token)).toMatchObject({ email });

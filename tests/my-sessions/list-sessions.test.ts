@@ -148,11 +148,25 @@ describe('paging', () => {
     expect((await list(account.access_token, `?cursor=${first.next_cursor}`)).sessions).toHaveLength(2);
   });
 
-  test('returns only own sessions for a cursor of another user', async () => {
+  test('returns the same page for the session of another user as for an id that does not exist', async () => {
     const { account, ids } = await userWith(2);
     app.clock.step(0.005);
     const other = await app.register();
-    expect(idsOf(await list(account.access_token, `?cursor=${other.session_id}`))).toEqual(ids);
+    const made = other.session_id.replace(/..$/, (end) => (end === '00' ? '01' : '00'));
+    for (const cursor of [other.session_id, made])
+      expect(idsOf(await list(account.access_token, `?cursor=${cursor}`))).toEqual(ids);
+    app.clock.step(0.005);
+    const { session_id: newest } = await loginOf(account);
+    for (const cursor of [other.session_id, made])
+      expect(idsOf(await list(account.access_token, `?cursor=${cursor}`))).toEqual(ids);
+    expect(idsOf(await list(account.access_token))).toEqual([newest, ...ids]);
+  });
+
+  test('continues after a session that the purge has deleted', async () => {
+    const { account, ids } = await userWith(4);
+    const first = await list(account.access_token, '?limit=2');
+    await app.sql.query('DELETE FROM sessions WHERE id = $1', [ids[1]]);
+    expect(idsOf(await list(account.access_token, `?limit=2&cursor=${first.next_cursor}`))).toEqual(ids.slice(2));
   });
 
   test.each([

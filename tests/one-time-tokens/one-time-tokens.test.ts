@@ -73,9 +73,10 @@ test('a new token invalidates the older one of the same purpose', async () => {
 });
 
 test('a token is valid only for its purpose', async () => {
-  const { email, access_token: token } = await app.register();
+  const { email, user, access_token: token } = await app.register();
   const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   const newEmail = `new.${email}`;
+  await app.db.users.markVerified(user.id);
   await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
   const [confirmation, undoToken] = [await tokenFor(newEmail), await tokenFor(email)];
   expect(new Set([verification, passwordReset, confirmation, undoToken]).size).toBe(4);
@@ -89,6 +90,7 @@ test('tokens expire after 24 hours, 1 hour, 1 hour and 72 hours', async () => {
   const { email, user, access_token: token } = await app.register();
   await tokenFor(email);
   await requestReset(email);
+  await app.db.users.markVerified(user.id);
   await app.post('/me/email', { new_email: `new.${email}`, current_password: password }, token);
   await tokenFor(email);
   const hours = (await app.db.oneTimeTokens.of(user.id)).map(
@@ -126,9 +128,10 @@ test('the response to an invalid body lists every error', async () => {
 });
 
 test('a password change invalidates every link except undo links', async () => {
-  const { email, access_token: token } = await app.register();
+  const { email, user, access_token: token } = await app.register();
   const [verification, passwordReset] = [await tokenFor(email), await requestReset(email)];
   const newEmail = `new.${email}`;
+  await app.db.users.markVerified(user.id);
   await app.post('/me/email', { new_email: newEmail, current_password: password }, token);
   const [confirmation, undoToken] = [await tokenFor(newEmail), await tokenFor(email)];
   expect((await app.post('/me/password', { current_password: password, new_password: next }, token)).status).toBe(204);

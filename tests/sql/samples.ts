@@ -16,6 +16,8 @@ const timing = {
 const signingKey = { kid: 'k', alg: 'ES256', publicJwk: {}, sealedKey: bytes, masterKeyId: 'm' };
 
 export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> = {
+  'core/api-keys/api-keys.sql.ts deleteApiKeysOf': [['tx', id]],
+  'core/api-keys/api-keys.sql.ts findLiveApiKeys': [['tx', id]],
   'core/api-keys/api-keys.sql.ts isKeyOf': [
     [{ apiKeyId: id, issuedAt: 0, tokenEpochMs: undefined }],
     [{ apiKeyId: id, issuedAt: 0, tokenEpochMs: 0 }],
@@ -82,7 +84,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', { userId: id, sessionId: id, apiKeyId: undefined, scopes: [], authTime: 0 }],
     ['tx', { userId: id, sessionId: undefined, apiKeyId: id, scopes: [], authTime: undefined }],
   ],
-  'core/authorization/authorization.sql.ts findHeldScopes': [['tx', id]],
+  'core/authorization/authorization.sql.ts findGrantsOf': [['tx', id]],
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ userId: id, sessionId: id }]],

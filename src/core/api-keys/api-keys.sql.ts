@@ -1,6 +1,6 @@
 import type { ApiKeyId, UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
-import { column, execute, queryRow, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
+import { column, execute, queryRow, queryRows, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
 import { isLiveApiKey, joinGrants } from '../authorization/fragments.sql.ts';
 import type { ApiKeySubject } from '../authorization/principal.ts';
 import type { OpaqueToken } from '../tokens/opaque-token.ts';
@@ -68,6 +68,21 @@ export async function revokeTokensOf(tx: Transaction, id: ApiKeyId): Promise<Use
   );
   return key?.userId;
 }
+
+const namedColumns = { id: column.uuid<ApiKeyId>(), name: column.text() };
+export type NamedApiKey = RowOf<typeof namedColumns>;
+
+/** The keys of a user that have not expired, newest first. SQL for the database's clock. */
+export const findLiveApiKeys = (tx: Transaction, userId: UserId): Promise<NamedApiKey[]> =>
+  queryRows(
+    tx,
+    namedColumns,
+    sql`SELECT k.id, k.name FROM api_keys AS k WHERE k.user_id = ${userId}::uuid AND ${isLiveApiKey} ORDER BY k.id DESC`,
+  );
+
+/** Deletes every key of a user. SQL because one execution decides which of several requests revokes a key and records it. */
+export const deleteApiKeysOf = (tx: Transaction, userId: UserId): Promise<NamedApiKey[]> =>
+  queryRows(tx, namedColumns, sql`DELETE FROM api_keys WHERE user_id = ${userId}::uuid RETURNING id, name`);
 
 /**
  * Deletes up to `batchSize` keys that expired a month ago; until then their owners can see that they expired. SQL to skip rows that another

@@ -34,11 +34,12 @@ export const findGrants = (tx: Transaction, principal: Principal): Promise<Grant
     FROM users AS u ${joinGrants} WHERE ${isPrincipal(principal)}`,
   );
 
-/** The scopes that a user holds. SQL for the set union. */
-export const findHeldScopes = (tx: Transaction, userId: UserId) =>
+/** The roles and scopes that a user holds. SQL for the set union. */
+export const findGrantsOf = (tx: Transaction, userId: UserId): Promise<Grants | undefined> =>
   queryRow(
     tx,
-    { heldScopes: column.textArray },
+    grantColumns,
     sql`
-    SELECT COALESCE(grants.scopes, '{}') AS "heldScopes" FROM users AS u ${joinGrants} WHERE u.id = ${userId}::uuid`,
+    SELECT COALESCE(grants.roles, '{}') AS roles, COALESCE(grants.scopes, '{}') AS "heldScopes"
+    FROM users AS u ${joinGrants} WHERE u.id = ${userId}::uuid`,
   );

@@ -1,7 +1,7 @@
 import type { UserId } from '../../lib/ids.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { NotFound } from '../errors.ts';
-import { findGrants, findHeldScopes, lockGrants, lockUsers } from './authorization.sql.ts';
+import { findGrants, findGrantsOf, lockGrants, lockUsers } from './authorization.sql.ts';
 import type { Principal } from './principal.ts';
 import {
   adminRole,
@@ -68,9 +68,9 @@ export async function requireOwnerOrAdmin(
   const { kind, ownerId } = resource;
   if (ownerId === authorized.userId) return;
   const isAdmin = authorized.scopes.includes(adminScope) && authorized.heldScopes.includes(adminScope);
-  const owner = isAdmin && ownerId ? await findHeldScopes(tx, ownerId) : undefined;
+  const owner = isAdmin && ownerId ? await findGrantsOf(tx, ownerId) : undefined;
   if (!owner) throw new NotFound(kind);
-  requireNotOutranked(authorized, owner.heldScopes);
+  requireNotOutranked(authorized, owner);
 }
 
 /** Whether no other active user holds the role `admin`. Locks the grants until the transaction ends. */

@@ -45,9 +45,26 @@ export function requireGrantable(authorized: AuthorizedPrincipal, scopes: readon
   if (beyond.length > 0) throw new InsufficientScope(sortedUnique(beyond).join(' '), 'exceeds own scopes');
 }
 
-/** Accounts with administrative scopes can be changed only by principals who hold the same scopes. @throws InsufficientScope */
-export const requireNotOutranked = (authorized: AuthorizedPrincipal, targetScopes: readonly string[]): void =>
-  requireGrantable(authorized, targetScopes.filter(isAdministrative));
+/**
+ * Only a logged-in holder of the role `admin` qualifies. Its scopes are not enough, or every holder of a role with the same scopes
+ * could become an administrator. API keys never qualify, because a leaked one must not create administrators.
+ * @throws InsufficientScope
+ */
+export function requireAdminRole({ roles, apiKeyId }: AuthorizedPrincipal): void {
+  if (!roles.includes(adminRole) || apiKeyId !== undefined) throw new InsufficientScope('', 'requires the role admin');
+}
+
+/**
+ * Accounts with administrative scopes can be changed only by principals who hold the same scopes, and administrators only by other
+ * administrators. @throws InsufficientScope
+ */
+export function requireNotOutranked(
+  authorized: AuthorizedPrincipal,
+  target: Pick<Grants, 'roles' | 'heldScopes'>,
+): void {
+  requireGrantable(authorized, target.heldScopes.filter(isAdministrative));
+  if (target.roles.includes(adminRole)) requireAdminRole(authorized);
+}
 
 /**
  * The user logged in less than `maxAgeSeconds` ago, by the database's clock, which also wrote `auth_time`. API keys never qualify,

@@ -29,6 +29,9 @@ const StoredMessage = z.object({
   name: z.string(),
   token: z.object({ id: uuid<OneTimeTokenId>(), text: z.string() }).exactOptional(),
   newEmail: EmailAddress.exactOptional(),
+  apiKeys: z
+    .object({ areRevoked: z.boolean(), keys: z.array(z.object({ name: z.string(), prefix: z.string() })) })
+    .exactOptional(),
 });
 
 /** The stored form. Its names must not change: processes of two versions share the outbox during a deployment. */

@@ -17,15 +17,25 @@ export const linkPages = {
   confirm_new_email: 'verify-email',
   /** To the owner of an address that another user asked to change to. */
   address_in_use: undefined,
-  /** To the old address when a change is requested. */
+  /** To the old address when a change is requested. Without a link if the address is not verified. */
   email_change_asked: 'undo-email-change',
-  /** To the old address when the change takes effect. */
+  /** To the old address when the change takes effect, if that address was verified. */
   email_changed: 'undo-email-change',
+  /** To an account that an operator made an administrator. Without a link if its credentials were kept. */
+  admin_granted: 'reset-password',
   /** To the old address after it was restored. */
   email_change_undone: 'reset-password',
 } as const satisfies Record<string, 'verify-email' | 'reset-password' | 'undo-email-change' | undefined>;
 
 export type EmailKind = keyof typeof linkPages;
+
+/** The API keys that a security notice lists, newest first. */
+export interface ApiKeysNotice {
+  /** Whether they were revoked; otherwise they still work. */
+  areRevoked: boolean;
+  /** `name` is untrusted. `prefix` is the beginning of the secret. */
+  keys: readonly { name: string; prefix: string }[];
+}
 
 /** An email to a known recipient. It is stored sealed until it is sent, then erased. */
 export interface EmailMessage {
@@ -37,6 +47,7 @@ export interface EmailMessage {
   token?: { id: OneTimeTokenId; text: string };
   /** The new address of an email change. */
   newEmail?: EmailAddress;
+  apiKeys?: ApiKeysNotice;
 }
 
 /**

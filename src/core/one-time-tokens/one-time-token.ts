@@ -1,7 +1,7 @@
 import { defineError } from '../../lib/errors.ts';
 import { unicodeText } from '../../lib/text.ts';
 
-/** The operation that a token allows. */
+/** The operation that a token allows. `email_undo` exists only for addresses that had been verified, and reserves them. */
 export type Purpose = 'verification' | 'email_change' | 'email_undo' | 'password_reset';
 
 /** Counted from when the token's email is sent. */

@@ -23,6 +23,7 @@ const holderColumns = {
   email: column.text<EmailAddress>(),
   /** The user's address now. */
   currentEmail: column.text<EmailAddress>(),
+  isCurrentEmailVerified: column.boolean,
   displayName: column.text(),
   /** The database's clock in milliseconds since the epoch. */
   nowMs: column.double,
@@ -32,7 +33,8 @@ const holderColumns = {
 export type TokenHolder = RowOf<typeof holderColumns>;
 
 const holder = sql`
-  t.id AS "tokenId", u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail", u.display_name AS "displayName",
+  t.id AS "tokenId", u.id AS "userId", t.purpose, t.email, u.email AS "currentEmail",
+  u.email_verified AS "isCurrentEmailVerified", u.display_name AS "displayName",
   FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::float8 AS "nowMs"`;
 
 const isValid = ({ id, hash }: Token, purposes: readonly Purpose[]) => sql`

@@ -16,6 +16,7 @@ export type RevokedReason =
   | 'password_changed'
   | 'password_reset'
   | 'email_change_undone'
+  | 'reclaimed'
   | 'reuse_detected'
   | 'email_not_verified'
   | 'revoked_by_operator';
@@ -101,13 +102,16 @@ export async function revokeSession(
 /** Far above the number of live sessions that a user can have. The LIMIT tells the planner that they are few. */
 const maxRevokedPerStatement = 10 * maxSessionsPerUser;
 
-/** Revokes every live session of a user whose row the transaction has locked, except `keptId`. SQL for set-based work. */
+/**
+ * Revokes every live session of a user whose row the transaction has locked, except `keptId`, and returns their number. SQL for
+ * set-based work.
+ */
 export async function revokeSessionsOf(
   tx: Transaction,
   userId: UserId,
   reason: RevokedReason,
   keptId: SessionId | null = null,
-): Promise<void> {
+): Promise<number> {
   const revoked = await execute(
     tx,
     sql`
@@ -117,7 +121,8 @@ export async function revokeSessionsOf(
       WHERE s.user_id = ${userId}::uuid AND s.id IS DISTINCT FROM ${keptId}::uuid AND ${isLiveSession}
       ORDER BY s.created_at DESC LIMIT ${maxRevokedPerStatement}))`,
   );
-  if (revoked === maxRevokedPerStatement) await revokeSessionsOf(tx, userId, reason, keptId);
+  if (revoked < maxRevokedPerStatement) return revoked;
+  return revoked + (await revokeSessionsOf(tx, userId, reason, keptId));
 }
 
 /**

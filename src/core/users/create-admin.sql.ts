@@ -6,6 +6,7 @@ import { isReservedEmail } from './email-reservation.sql.ts';
 
 const accountColumns = {
   id: column.uuid<UserId>(),
+  displayName: column.text(),
   isActive: column.boolean,
   emailVerified: column.boolean,
   hasPassword: column.boolean,
@@ -18,7 +19,7 @@ export const lockAccount = (tx: Transaction, email: EmailAddress): Promise<RowOf
     tx,
     accountColumns,
     sql`
-    SELECT id, is_active AS "isActive", email_verified AS "emailVerified",
+    SELECT id, display_name AS "displayName", is_active AS "isActive", email_verified AS "emailVerified",
            NOT starts_with(password_hash, '!') AS "hasPassword", ${isReservedEmail(email)} AS "isReserved"
     FROM users WHERE email = ${email} FOR NO KEY UPDATE`,
   );

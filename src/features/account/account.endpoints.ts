@@ -4,6 +4,7 @@ import type { PasswordPolicy } from '../../core/users/password-policy.ts';
 import { DisplayName, NewPassword, PresentedPassword } from '../../core/users/user.ts';
 import { AccountLocked, InvalidCredentials, LastAdmin } from '../../core/users/users.errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { RevokeApiKeys } from '../../http/schemas/revoke-api-keys.ts';
 import { toUser, User } from '../../http/schemas/user.ts';
 import { Overloaded } from '../../lib/errors.ts';
 import { type ChangePasswordDeps, makeChangePassword } from './change-password.ts';
@@ -17,7 +18,11 @@ const UpdateMeRequest = z
 
 const changePasswordRequest = (policy: PasswordPolicy) =>
   z
-    .strictObject({ current_password: PresentedPassword, new_password: NewPassword })
+    .strictObject({
+      current_password: PresentedPassword,
+      new_password: NewPassword,
+      revoke_api_keys: RevokeApiKeys,
+    })
     .superRefine(...checksNewPassword(policy))
     .meta({
       id: 'ChangePasswordRequest',
@@ -65,14 +70,16 @@ export function accountEndpoints(deps: AccountDeps): Endpoint[] {
       operationId: 'changePassword',
       tag: 'Accounts',
       summary: 'Change your password',
-      description: 'Revokes all your sessions except the current one.',
+      description:
+        'Revokes all your sessions except the current one. API keys keep working unless `revoke_api_keys` is true; the emailed notice ' +
+        'lists them.',
       rateLimit: { group: 'login', counts: [InvalidCredentials, AccountLocked] },
       scopes: ['profile'],
       body: changePasswordRequest(deps.passwordPolicy),
       errors: [InvalidCredentials, AccountLocked, Overloaded],
       handle({ principal, body, request }) {
-        const { current_password: currentPassword, new_password: newPassword } = body;
-        return changePassword(principal, { currentPassword, newPassword }, request);
+        const { current_password: currentPassword, new_password: newPassword, revoke_api_keys: revokesApiKeys } = body;
+        return changePassword(principal, { currentPassword, newPassword, revokesApiKeys }, request);
       },
     }),
     endpoint({

@@ -1,3 +1,5 @@
+import { apiKeysNotice, revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
+import { findLiveApiKeys } from '../../core/api-keys/api-keys.sql.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
@@ -22,15 +24,18 @@ export interface ChangePasswordDeps {
 export interface PasswordChange {
   currentPassword: string;
   newPassword: string;
+  /** Otherwise API keys keep working: a routine change must not stop the programs that use them. The notice lists them. */
+  revokesApiKeys: boolean;
 }
 
 /**
- * Changes the password of the logged-in user, and revokes all other sessions and emailed links.
+ * Changes the password of the logged-in user, and revokes all other sessions and emailed links, and optionally all API keys.
  * @throws InvalidAccessToken, InvalidCredentials, AccountLocked, ValidationFailed, Overloaded
  */
 export const makeChangePassword =
   ({ db, authorize, audit, outbox, confirmPassword, hashNewPassword }: ChangePasswordDeps) =>
-  async (principal: Principal, { currentPassword, newPassword }: PasswordChange, request: RequestInfo) => {
+  async (principal: Principal, change: PasswordChange, request: RequestInfo) => {
+    const { currentPassword, newPassword, revokesApiKeys } = change;
     const account = await confirmPassword(principal, currentPassword, request);
     const passwordHash = await hashNewPassword({
       field: 'new_password',
@@ -47,10 +52,15 @@ export const makeChangePassword =
         select: { email: true, displayName: true },
       });
       if (!user) throw passwordWasChanged();
-      await revokeSessionsOf(tx, userId, 'password_changed', sessionId);
+      const reason = 'password_changed';
+      await revokeSessionsOf(tx, userId, reason, sessionId);
+      const keys = revokesApiKeys
+        ? await revokeApiKeysOf(tx, audit, request, { userId, reason, actor: principal })
+        : await findLiveApiKeys(tx, userId);
       await invalidateTokens(tx, userId);
       const to = EmailAddress.parse(user.email);
-      await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName });
+      const apiKeys = apiKeysNotice(keys, revokesApiKeys);
+      await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName, apiKeys });
       await audit.record(tx, request, { type: 'password.changed', actor: principal, userId });
     });
   };

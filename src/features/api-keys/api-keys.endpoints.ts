@@ -5,11 +5,14 @@ import { clientIdOf } from '../../core/tokens/access-token.ts';
 import { DisplayName } from '../../core/users/user.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
-import type { ApiKeyId } from '../../lib/ids.ts';
+import type { ApiKeyId, UserId } from '../../lib/ids.ts';
+import type { Page } from '../../lib/page.ts';
 import { sortedUnique } from '../../lib/sets.ts';
 import { type CreateApiKeyDeps, makeCreateApiKey } from './create-api-key.ts';
 import { type ApiKeyDetails, type ListApiKeysDeps, makeListApiKeys } from './list-api-keys.ts';
+import { makeListUserApiKeys } from './list-user-api-keys.ts';
 import { makeRevokeApiKey, type RevokeApiKeyDeps } from './revoke-api-key.ts';
+import { makeRevokeUserApiKey } from './revoke-user-api-key.ts';
 
 const members = {
   id: z.uuid().meta({ description: 'The id of the key, for `DELETE /api-keys/{id}`' }),
@@ -95,11 +98,21 @@ const toApiKey = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt }: ApiKey
 });
 
 const common = { tag: 'API keys', scopes: ['api-keys'] } as const;
+const administration = { tag: 'Administration' } as const;
+const ofUser = { id: uuidOf<UserId>().meta({ description: 'The `id` of the user' }) };
+const keyId = uuidOf<ApiKeyId>().meta({ description: 'The `id` of the API key' });
+
+const toPageOfKeys = ({ rows, next }: Page<ApiKeyDetails>) => ({
+  api_keys: rows.map(toApiKey),
+  next_cursor: next?.id ?? null,
+});
 
 export function apiKeyEndpoints(deps: ListApiKeysDeps & CreateApiKeyDeps & RevokeApiKeyDeps): Endpoint[] {
   const listApiKeys = makeListApiKeys(deps);
   const createApiKey = makeCreateApiKey(deps);
   const revokeApiKey = makeRevokeApiKey(deps);
+  const listUserApiKeys = makeListUserApiKeys(deps);
+  const revokeUserApiKey = makeRevokeUserApiKey(deps);
   return [
     endpoint({
       ...common,
@@ -109,10 +122,8 @@ export function apiKeyEndpoints(deps: ListApiKeysDeps & CreateApiKeyDeps & Revok
       summary: 'List your API keys, newest first',
       query: pageQuery(uuidOf<ApiKeyId>()),
       response: ApiKeyList,
-      async handle({ query, principal }) {
-        const { rows, next } = await listApiKeys(principal, query.cursor, query.limit);
-        return { api_keys: rows.map(toApiKey), next_cursor: next?.id ?? null };
-      },
+      handle: async ({ query: { cursor, limit }, principal }) =>
+        toPageOfKeys(await listApiKeys(principal, cursor, limit)),
     }),
     endpoint({
       ...common,
@@ -138,9 +149,38 @@ export function apiKeyEndpoints(deps: ListApiKeysDeps & CreateApiKeyDeps & Revok
       operationId: 'revokeApiKey',
       summary: 'Revoke an API key',
       description:
-        'Takes effect immediately. With the scope `users:write`, you can also revoke API keys of other users.',
-      params: z.object({ id: uuidOf<ApiKeyId>().meta({ description: 'The `id` of the API key' }) }),
+        'Takes effect immediately. With the scope `users:write`, you can also revoke API keys of other users, unless they hold ' +
+        'administrative scopes or the role `admin` and you do not.',
+      params: z.object({ id: keyId }),
       handle: ({ params, principal, request }) => revokeApiKey(principal, params.id, request),
+    }),
+    endpoint({
+      ...administration,
+      scopes: ['users:read'],
+      method: 'get',
+      path: '/admin/users/:id/api-keys',
+      operationId: 'listUserApiKeys',
+      summary: 'List the API keys of an account, newest first',
+      description: 'Secrets are not stored and never returned.',
+      params: z.object(ofUser),
+      query: pageQuery(uuidOf<ApiKeyId>()),
+      response: ApiKeyList,
+      handle: async ({ params: { id }, query: { cursor, limit }, principal }) =>
+        toPageOfKeys(await listUserApiKeys(principal, id, cursor, limit)),
+    }),
+    endpoint({
+      ...administration,
+      scopes: ['users:write'],
+      method: 'delete',
+      path: '/admin/users/:id/api-keys/:key_id',
+      operationId: 'revokeUserApiKey',
+      summary: 'Revoke an API key of an account',
+      description:
+        'Takes effect immediately. Accounts with administrative scopes can be changed only by administrators who hold the same ' +
+        'scopes, and holders of the role `admin` only by logged-in users who hold it.',
+      params: z.object({ ...ofUser, key_id: keyId }),
+      handle: ({ params: { id: userId, key_id: id }, principal, request }) =>
+        revokeUserApiKey(principal, { userId, id }, request),
     }),
   ];
 }

@@ -1,3 +1,5 @@
+import { apiKeysNotice } from '../../core/api-keys/api-keys.ts';
+import { findLiveApiKeys } from '../../core/api-keys/api-keys.sql.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { InvalidToken, lifetimeSeconds } from '../../core/one-time-tokens/one-time-token.ts';
@@ -13,11 +15,22 @@ export interface ConfirmEmailChangeDeps {
   audit: Audit;
 }
 
-/** Gives a user the address that the token was sent to. False if another user has it by now. @throws InvalidToken */
+/**
+ * Gives a user the address that the token was sent to. The owner of the old address can undo the change if the address had been
+ * verified. Otherwise it may belong to a stranger: a link there would give away the account, and a reservation would keep its owner
+ * from registering. False if another user has the new address by now. @throws InvalidToken
+ */
 export const makeConfirmEmailChange =
   ({ outbox, oneTimeTokens, audit }: ConfirmEmailChangeDeps) =>
   async (tx: Transaction, holder: TokenHolder, request: RequestInfo): Promise<boolean> => {
-    const { userId, email: newEmail, currentEmail: oldEmail, displayName: name, nowMs } = holder;
+    const {
+      userId,
+      email: newEmail,
+      currentEmail: oldEmail,
+      isCurrentEmailVerified,
+      displayName: name,
+      nowMs,
+    } = holder;
     if (await tx.user.findUnique({ where: { email: newEmail } })) return false;
     const data = { email: newEmail, emailVerified: true, updatedAt: new Date(nowMs) };
     await tx.user.update({ where: { id: userId }, data });
@@ -25,8 +38,11 @@ export const makeConfirmEmailChange =
     if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
     await invalidateTokens(tx, userId);
     await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
-    const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail, nowMs);
-    await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail });
+    if (isCurrentEmailVerified) {
+      const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail, nowMs);
+      const apiKeys = apiKeysNotice(await findLiveApiKeys(tx, userId), false);
+      await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail, apiKeys });
+    }
     await audit.record(tx, request, { type: 'email.changed', actor: { userId }, userId });
     return true;
   };

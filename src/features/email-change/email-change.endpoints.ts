@@ -35,7 +35,8 @@ export function emailChangeEndpoints(deps: EmailChangeDeps): Endpoint[] {
       summary: 'Change your email address',
       description:
         'Sends a link to the new address. The change takes effect when `POST /verify-email` receives the token of the link. The old ' +
-        'address receives a link that undoes the change for 72 hours.',
+        'address receives a notice. If it was verified, the notice contains a link that undoes the change for 72 hours, and no other ' +
+        'account can use the address until then.',
       rateLimit: [
         { group: 'login', counts: [InvalidCredentials, AccountLocked] },
         { group: 'mail', counts: ['success'] },

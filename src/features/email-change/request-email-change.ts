@@ -26,8 +26,8 @@ export interface EmailChangeRequest {
 }
 
 /**
- * Sends a confirmation link to the new address and an undo link to the old one. If another account has the new address, its owner
- * receives a notice instead; the response does not reveal this.
+ * Sends a confirmation link to the new address and a notice to the old one, with an undo link if that address is verified. If
+ * another account has the new address, its owner receives a notice instead; the response does not reveal this.
  * @throws InvalidAccessToken, InvalidCredentials, AccountLocked, ValidationFailed, EmailDisabled, TooManyEmails, Overloaded
  */
 export const makeRequestEmailChange =
@@ -42,7 +42,7 @@ export const makeRequestEmailChange =
       const { userId } = principal;
       const user = await tx.user.findUnique({ where: { id: userId, passwordHash } });
       if (!user) throw passwordWasChanged();
-      const { displayName: name } = user;
+      const { displayName: name, emailVerified } = user;
       const oldEmail = EmailAddress.parse(user.email);
       const kind = (await isTaken(tx, newEmail, userId)) ? 'address_in_use' : 'confirm_new_email';
       if (!(await outbox.hasCapacity(tx, oldEmail, 'email_change_asked'))) throw new TooManyEmails();
@@ -50,8 +50,11 @@ export const makeRequestEmailChange =
       // The token is issued in both cases, so that both do the same work.
       const token = await oneTimeTokens.issue(tx, userId, 'email_change', newEmail);
       await outbox.enqueue(tx, userId, { kind, to: newEmail, name, ...(kind === 'confirm_new_email' && { token }) });
-      const undoToken = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail, nowMs);
-      await outbox.enqueue(tx, userId, { kind: 'email_change_asked', to: oldEmail, name, token: undoToken, newEmail });
+      const undoToken = emailVerified
+        ? await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail, nowMs)
+        : undefined;
+      const notice = { kind: 'email_change_asked', to: oldEmail, name, newEmail } as const;
+      await outbox.enqueue(tx, userId, { ...notice, ...(undoToken && { token: undoToken }) });
       await audit.record(tx, request, { type: 'email.change_asked', actor: principal, userId });
     });
   };

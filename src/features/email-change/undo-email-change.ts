@@ -1,4 +1,4 @@
-import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
+import { apiKeysNotice, revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
@@ -25,11 +25,13 @@ export const makeUndoEmailChange =
       request.annotate({ userId });
       const data = { email, emailVerified: true, passwordHash: createUnusableHash(), updatedAt: new Date(nowMs) };
       await tx.user.update({ where: { id: userId }, data });
-      await revokeSessionsOf(tx, userId, 'email_change_undone');
-      await revokeApiKeysOf(tx, userId);
+      const reason = 'email_change_undone';
+      await revokeSessionsOf(tx, userId, reason);
+      const keys = await revokeApiKeysOf(tx, audit, request, { userId, reason, actor: { userId } });
       await invalidateOverriddenTokens(tx, holder);
       const resetToken = await oneTimeTokens.issue(tx, userId, 'password_reset', email);
-      await outbox.enqueue(tx, userId, { kind: 'email_change_undone', to: email, name, token: resetToken });
+      const apiKeys = apiKeysNotice(keys, true);
+      await outbox.enqueue(tx, userId, { kind: 'email_change_undone', to: email, name, token: resetToken, apiKeys });
       await audit.record(tx, request, { type: 'email.change_undone', actor: { userId }, userId });
       return true;
     });

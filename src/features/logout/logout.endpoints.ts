@@ -1,5 +1,6 @@
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { CsrfFailed } from '../../http/errors.ts';
+import { LogoutAllRequest } from '../../http/schemas/revoke-api-keys.ts';
 import { RefreshTokenRequest } from '../../http/schemas/refresh-token-request.ts';
 import type { TokenTransport } from '../../http/token-transport.ts';
 import { NotReady } from '../../lib/errors.ts';
@@ -35,9 +36,12 @@ export function logoutEndpoints({ tokenTransport, ...deps }: LogoutEndpointDeps)
       operationId: 'logoutAll',
       tag: 'Sessions',
       summary: 'Revoke all of your sessions',
+      description: 'API keys keep working unless `revoke_api_keys` is true. The body is optional.',
       scopes: ['sessions'],
-      async handle({ principal, request, browser }) {
-        await logoutAll(principal, request);
+      body: LogoutAllRequest,
+      optionalBody: true,
+      async handle({ principal, body, request, browser }) {
+        await logoutAll(principal, { revokesApiKeys: body.revoke_api_keys }, request);
         return tokenTransport.hasCookie(browser) ? tokenTransport.clearCookie() : undefined;
       },
     }),

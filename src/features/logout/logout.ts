@@ -1,3 +1,4 @@
+import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
@@ -38,13 +39,15 @@ export const makeLogout =
     if (token) await makeEndSession(deps)(token.sessionId, request);
   };
 
-/** Revokes every session of the principal's user. @throws InvalidAccessToken */
+/** Revokes every session of the principal's user, and optionally every API key. @throws InvalidAccessToken */
 export const makeLogoutAll =
   ({ db, audit, authorize }: LogoutAllDeps) =>
-  (principal: Principal, request: RequestInfo): Promise<void> =>
+  (principal: Principal, { revokesApiKeys }: { revokesApiKeys: boolean }, request: RequestInfo): Promise<void> =>
     db.transaction(async (tx) => {
       // Requires no scope, so that users who lost a role can still log out.
       const { userId } = await authorize(tx, principal);
-      await revokeSessionsOf(tx, userId, 'logout_all');
+      const reason = 'logout_all';
+      await revokeSessionsOf(tx, userId, reason);
+      if (revokesApiKeys) await revokeApiKeysOf(tx, audit, request, { userId, reason, actor: principal });
       await audit.record(tx, request, { type: 'logout.all', actor: principal, userId });
     });

@@ -1,4 +1,4 @@
-import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
+import { apiKeysNotice, revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Outbox } from '../../core/email/outbox.ts';
 import { type OneTimeTokens, invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
@@ -36,11 +36,12 @@ export const makeResetPassword =
         data: { passwordHash, emailVerified: true, updatedAt: new Date(nowMs) },
       });
       if (reset.count === 0) return false;
-      await revokeSessionsOf(tx, userId, 'password_reset');
-      await revokeApiKeysOf(tx, userId);
+      const reason = 'password_reset';
+      await revokeSessionsOf(tx, userId, reason);
+      const keys = await revokeApiKeysOf(tx, audit, request, { userId, reason, actor: { userId } });
       await invalidateTokens(tx, userId);
       await liftLockout(tx, email);
-      await outbox.enqueue(tx, userId, { kind: 'password_reset', to: email, name });
+      await outbox.enqueue(tx, userId, { kind: 'password_reset', to: email, name, apiKeys: apiKeysNotice(keys, true) });
       await audit.record(tx, request, { type: 'password.reset', actor: { userId }, userId });
       return true;
     });

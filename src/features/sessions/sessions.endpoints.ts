@@ -83,7 +83,8 @@ export function sessionEndpoints(deps: ListSessionsDeps & RevokeSessionDeps): En
       operationId: 'endSession',
       summary: 'Revoke a session',
       description:
-        'With the scope `users:write`, you can also revoke sessions of other users, unless they hold administrative scopes that you lack.',
+        'With the scope `users:write`, you can also revoke sessions of other users, unless they hold administrative scopes or the ' +
+        'role `admin` and you do not.',
       params: z.object({ id: uuidOf<SessionId>().meta({ description: 'The `id` of the session' }) }),
       handle: ({ params, principal, request }) => revokeSession(principal, params.id, request),
     }),

@@ -15,8 +15,9 @@ const columns = {
 export type SessionDetails = RowOf<typeof columns>;
 
 /**
- * Finds live sessions of a user, newest first, created before the session `before`. SQL because the database's clock decides what is
- * live.
+ * Finds live sessions of a user, newest first, whose ids are less than `before`. Ids begin with the time. The page depends on the
+ * value of the cursor only: looking up its row would reveal whether someone else's session exists. SQL because the database's clock
+ * decides what is live.
  */
 export const findLiveSessions = (
   tx: Transaction,
@@ -31,8 +32,6 @@ export const findLiveSessions = (
     SELECT s.id, s.created_at AS "createdAt", COALESCE(s.turned_at[1], s.created_at) AS "lastUsedAt",
            LEAST(s.expires_at, s.absolute_expires_at) AS "expiresAt", s.ip, s.user_agent AS "userAgent", s.amr
     FROM sessions AS s
-    WHERE s.user_id = ${userId}::uuid AND ${isLiveSession} ${
-      before ? sql`AND (s.created_at, s.id) < (SELECT created_at, id FROM sessions WHERE id = ${before}::uuid)` : sql``
-    }
-    ORDER BY s.created_at DESC, s.id DESC LIMIT ${limit}`,
+    WHERE s.user_id = ${userId}::uuid AND ${isLiveSession} ${before ? sql`AND s.id < ${before}::uuid` : sql``}
+    ORDER BY s.id DESC LIMIT ${limit}`,
   );

@@ -21,6 +21,6 @@ export async function authorizeTargetUser(
 ): Promise<UserDetails> {
   const user = await findUser(tx, id);
   if (!user) throw new NotFound('user');
-  requireNotOutranked(admin, user.heldScopes);
+  requireNotOutranked(admin, user);
   return user;
 }

@@ -1,7 +1,12 @@
 import type { AuditEvent } from '../../core/audit/audit.ts';
 import { isLastActiveAdmin } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
-import { adminRole, type AuthorizedPrincipal, requireGrantable } from '../../core/authorization/rules.ts';
+import {
+  adminRole,
+  type AuthorizedPrincipal,
+  requireAdminRole,
+  requireGrantable,
+} from '../../core/authorization/rules.ts';
 import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
 import { NotFound, ValidationFailed } from '../../core/errors.ts';
 import { invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
@@ -29,6 +34,7 @@ async function requireGrantableRoles(tx: Transaction, admin: AuthorizedPrincipal
     admin,
     roles.flatMap(({ scopes }) => scopes),
   );
+  if (names.includes(adminRole)) requireAdminRole(admin);
   if (roles.length < names.length) throw new ValidationFailed([{ path: 'roles', message: 'must be existing roles' }]);
 }
 

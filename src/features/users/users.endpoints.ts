@@ -8,6 +8,7 @@ import { LastAdmin } from '../../core/users/users.errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { Accepted, accepted } from '../../http/schemas/accepted.ts';
 import { hasChanges, nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
+import { LogoutAllRequest } from '../../http/schemas/revoke-api-keys.ts';
 import { toUser, User, userExample } from '../../http/schemas/user.ts';
 import type { UserId } from '../../lib/ids.ts';
 import { sortedUnique } from '../../lib/sets.ts';
@@ -48,7 +49,11 @@ const UpdateUserRequest = z
     is_active: z
       .boolean()
       .optional()
-      .meta({ description: 'False revokes every session and emailed link of the user and prevents logins' }),
+      .meta({
+        description:
+          'False revokes every session and emailed link of the user, prevents logins and suspends the API keys, which work again when the ' +
+          'user is enabled',
+      }),
     display_name: DisplayName.optional(),
     email_verified: z.boolean().optional().meta({ description: 'Whether the email address is verified' }),
     roles: z
@@ -76,7 +81,9 @@ const listQuery = pageQuery(UserCursor).extend({
 
 const reading = { tag: 'Administration', scopes: ['users:read'] } as const;
 const writing = { tag: 'Administration', scopes: ['users:write'], params } as const;
-const outranked = 'Accounts with administrative scopes can be changed only by administrators who hold the same scopes.';
+const outranked =
+  'Accounts with administrative scopes can be changed only by administrators who hold the same scopes, and holders of the role ' +
+  '`admin` only by logged-in users who hold it.';
 
 export function userEndpoints(
   deps: ReadUsersDeps & ChangeUserDeps & UnlockUserDeps & SendPasswordResetDeps,
@@ -122,7 +129,8 @@ export function userEndpoints(
       operationId: 'updateUser',
       summary: 'Change, disable or enable an account, or replace its roles',
       description:
-        'Holders of the role `admin` can grant and withdraw any role, others only roles whose scopes they hold. ' +
+        'Holders of the role `admin` can grant and withdraw any role, others only roles other than `admin` whose scopes they hold. ' +
+        'An API key can grant and withdraw only roles other than `admin` whose scopes it has. ' +
         `${outranked} The last active administrator keeps the role. Only owners can change email addresses and passwords.`,
       body: UpdateUserRequest,
       response: AdminUser,
@@ -148,8 +156,11 @@ export function userEndpoints(
       path: '/admin/users/:id/logout',
       operationId: 'logoutUser',
       summary: 'Revoke every session of an account',
-      description: outranked,
-      handle: ({ params: { id }, principal, request }) => logoutUser(principal, id, request),
+      description: `API keys keep working unless \`revoke_api_keys\` is true. The body is optional. ${outranked}`,
+      body: LogoutAllRequest,
+      optionalBody: true,
+      handle: ({ params: { id }, body, principal, request }) =>
+        logoutUser(principal, id, { revokesApiKeys: body.revoke_api_keys }, request),
     }),
     endpoint({
       ...writing,

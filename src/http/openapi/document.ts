@@ -43,7 +43,7 @@ export function makeOpenApi(endpoints: readonly Endpoint[], info: ApiInfo): Json
 const bodyTypes = { json: 'application/json', form: 'application/x-www-form-urlencoded' };
 
 function operation(endpoint: Endpoint, components: Components, info: ApiInfo): Json {
-  const { body, bodyType = 'json', refreshCookie, errorFormat } = endpoint;
+  const { body, bodyType = 'json', optionalBody, refreshCookie, errorFormat } = endpoint;
   const parameters = parametersOf(endpoint, components);
   const example = body && exampleOf(body);
   return {
@@ -56,7 +56,7 @@ function operation(endpoint: Endpoint, components: Components, info: ApiInfo): J
     ...(body
       ? {
           requestBody: {
-            required: refreshCookie !== 'alternative',
+            required: !optionalBody && refreshCookie !== 'alternative',
             content: { [bodyTypes[bodyType]]: { schema: components.add(body, 'input'), example } },
           },
         }

@@ -32,6 +32,7 @@ export const userRows = (sql: Sql) => ({
   disable: (user: UserRef) => sql.run('UPDATE users SET is_active = false WHERE id = $1', [userIdOf(user)]),
   enable: (user: UserRef) => sql.run('UPDATE users SET is_active = true WHERE id = $1', [userIdOf(user)]),
   markVerified: (user: UserRef) => sql.run('UPDATE users SET email_verified = true WHERE id = $1', [userIdOf(user)]),
+  markUnverified: (user: UserRef) => sql.run('UPDATE users SET email_verified = false WHERE id = $1', [userIdOf(user)]),
   setDisplayName: (user: UserRef, name: string) =>
     sql.run('UPDATE users SET display_name = $2 WHERE id = $1', [userIdOf(user), name]),
   setPasswordHash: (user: UserRef, hash: string) =>

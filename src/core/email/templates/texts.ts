@@ -11,6 +11,9 @@ interface Values {
   site: string;
   /** ` to ` and the masked new address of an email change; otherwise empty. */
   toNewEmail: string;
+  hasLink: boolean;
+  /** The paragraphs that list API keys; empty if the account has none. */
+  apiKeys: readonly string[];
 }
 
 /** The lifetime of a link. It starts when the email is sent. */
@@ -69,17 +72,22 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     ],
   }),
 
-  password_changed: ({ hello, site }) => ({
+  password_changed: ({ hello, site, apiKeys }) => ({
     subject: 'Your password was changed',
-    paragraphs: [hello, `The password of your account at ${site} was changed, and your other devices were logged out.`],
+    paragraphs: [
+      hello,
+      `The password of your account at ${site} was changed, and your other devices were logged out.`,
+      ...apiKeys,
+    ],
     closing: [noActionNeeded, secureAccount(site)],
   }),
 
-  password_reset: ({ hello, site }) => ({
+  password_reset: ({ hello, site, apiKeys }) => ({
     subject: 'Your password was reset',
     paragraphs: [
       hello,
       `The password of your account at ${site} was reset with a link that we sent to this address. You were logged out on all devices.`,
+      ...apiKeys,
     ],
     closing: [noActionNeeded, secureAccount(site)],
   }),
@@ -107,7 +115,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     ],
   }),
 
-  email_change_asked: ({ hello, site, toNewEmail }) => ({
+  email_change_asked: ({ hello, site, toNewEmail, hasLink }) => ({
     subject: 'Request to change your email address',
     paragraphs: [
       hello,
@@ -115,26 +123,50 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
       'If this was you, open the link in the email that we sent to the new address. No action is needed here.',
     ],
     action: undoEmailChange('cancel'),
-    closing: [],
+    // An address that was never verified gets no link.
+    closing: hasLink
+      ? []
+      : [`If this wasn't you, reset your password at ${site} before that happens. This cancels the change.`],
   }),
 
-  email_changed: ({ hello, site, toNewEmail }) => ({
+  email_changed: ({ hello, site, toNewEmail, apiKeys }) => ({
     subject: 'Your email address was changed',
     paragraphs: [
       hello,
       `The email address of your account at ${site} was changed${toNewEmail}. We will send future emails to the new address.`,
+      ...apiKeys,
       noActionNeeded,
     ],
     action: undoEmailChange('undo'),
     closing: [],
   }),
 
-  email_change_undone: ({ hello, site }) => ({
+  admin_granted: ({ hello, site, apiKeys, hasLink }) => ({
+    subject: 'You are now an administrator',
+    paragraphs: [
+      hello,
+      `An operator made your account at ${site} an administrator.`,
+      ...(hasLink
+        ? [
+            'Someone else may have had access to the account. Its password no longer works, and all devices were logged out.',
+          ]
+        : []),
+      ...apiKeys,
+    ],
+    action: {
+      lead: `Set a new password ${within('password_reset')}:`,
+      label: 'Set new password',
+    },
+    closing: ["If you didn't request this, tell the operator of the service."],
+  }),
+
+  email_change_undone: ({ hello, site, apiKeys }) => ({
     subject: 'Your email address was restored',
     paragraphs: [
       hello,
       `The change of the email address of your account at ${site} was undone. The account has this email address again, and all devices were logged out.`,
       'The person who requested the change may know your password, so it no longer works.',
+      ...apiKeys,
     ],
     action: {
       lead: `Set a new password ${within('password_reset')}:`,
