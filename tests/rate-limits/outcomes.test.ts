@@ -111,6 +111,23 @@ describe('login', () => {
   });
 });
 
+test('logins succeed while six other networks keep the hash queue full', () =>
+  withApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_MAX: '17' }, async (own) => {
+    const honest = await Promise.all(Array.from({ length: 4 }, () => own.register()));
+    let isFlooding = true;
+    const flood = async (ip: string) => {
+      while (isFlooding) await callFrom(own, ip, wrongLogin());
+    };
+    // One is hashed and seventeen wait.
+    const floods = Array.from({ length: 18 }, (_, index) => flood(`203.0.${index % 6}.${index + 1}`));
+    const results = await statuses(4, (index) =>
+      callFrom(own, freshAddress(), ['post', '/login', { body: { email: honest[index]?.email, password } }]),
+    );
+    isFlooding = false;
+    await Promise.all(floods);
+    expect(results).toEqual(times(4, 200));
+  }));
+
 describe('register', () => {
   test('registrations with invalid passwords do not limit logins or registrations', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];

@@ -36,7 +36,7 @@ export const makeChangePassword =
       field: 'new_password',
       password: newPassword,
       context: account,
-      signal: request.signal,
+      request,
     });
     await db.transaction(async (tx) => {
       const { userId, sessionId } = principal;

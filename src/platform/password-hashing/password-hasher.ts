@@ -2,7 +2,7 @@ import { hash as argon2Hash, type Options, verify as argon2Verify } from '@node-
 import { randomSecret } from '../../lib/secrets.ts';
 import { toBase64 } from './hash-format.ts';
 import { parseHash } from './hash-formats.ts';
-import { type HashQueueConfig, makeHashQueue } from './hash-queue.ts';
+import { type HashClient, type HashQueueConfig, makeHashQueue } from './hash-queue.ts';
 
 export interface HasherConfig extends HashQueueConfig {
   memoryKib: number;
@@ -10,14 +10,14 @@ export interface HasherConfig extends HashQueueConfig {
   parallelism: number;
 }
 
-/** `signal` aborts the wait in the queue. */
+/** Each password waits in the queue of its client's network. */
 export interface Hasher {
-  /** Returns an Argon2id hash as a PHC string, with a random salt. @throws Overloaded, or the reason of `signal` */
-  hash(password: string, signal: AbortSignal): Promise<string>;
+  /** Returns an Argon2id hash as a PHC string, with a random salt. @throws Overloaded, or the reason of the client's signal */
+  hash(password: string, client: HashClient): Promise<string>;
   /** Whether a password matches a hash. No password matches a hash in an unsupported format. @throws like `hash` */
-  verify(hash: string, password: string, signal: AbortSignal): Promise<boolean>;
+  verify(hash: string, password: string, client: HashClient): Promise<boolean>;
   /** Takes the same time as `verify` and never matches, so that unknown accounts cannot be recognized. @throws like `hash` */
-  verifyDecoy(password: string, signal: AbortSignal): Promise<false>;
+  verifyDecoy(password: string, client: HashClient): Promise<false>;
   /** Whether to replace a hash after a login, because it was imported or is weaker than configured. */
   needsRehash(hash: string, password: string): boolean;
   queue: () => { running: number; waiting: number };
@@ -40,17 +40,17 @@ export function makeHasher(config: HasherConfig, onWait: (seconds: number) => vo
   };
   const parameters = `m=${memoryKib},t=${iterations},p=${parallelism}`;
   const decoy = `$argon2id$v=19$${parameters}$${toBase64(randomSecret(16))}$${toBase64(randomSecret(32))}`;
-  const verifyDecoy = async (password: string, signal: AbortSignal): Promise<false> => {
-    await queue.run(signal, () => argon2Verify(decoy, password));
+  const verifyDecoy = async (password: string, client: HashClient): Promise<false> => {
+    await queue.run(client, () => argon2Verify(decoy, password));
     return false;
   };
 
   return {
     queue: queue.size,
-    hash: (password, signal) => queue.run(signal, () => argon2Hash(password, options)),
-    async verify(hash, password, signal) {
+    hash: (password, client) => queue.run(client, () => argon2Hash(password, options)),
+    async verify(hash, password, client) {
       const parsed = parseHash(hash);
-      return parsed ? queue.run(signal, () => parsed.matches(password)) : verifyDecoy(password, signal);
+      return parsed ? queue.run(client, () => parsed.matches(password)) : verifyDecoy(password, client);
     },
     verifyDecoy,
     needsRehash(hash, password) {
