@@ -150,12 +150,16 @@ describe('register', () => {
       expect(responses.filter(({ status }) => status === 429)).toHaveLength(120);
     }));
 
-  test('the addresses of one network share ten times the limit of one address', () =>
+  test.each([
+    ['an IPv4 /24', (index: number) => `203.0.113.${index + 1}`, '203.0.114.1'],
+    ['an IPv6 /48', (index: number) => `2001:db8:1:${index + 1}00::1`, '2001:db8:2:100::1'],
+  ])('the addresses of %s share ten times the limit of one address', (_, address, stranger) =>
     withApp({ RATE_LIMIT_REGISTER: '1/1h' }, async (own) => {
-      const results = await statuses(12, (index) => callFrom(own, `203.0.113.${index + 1}`, registration()));
+      const results = await statuses(12, (index) => callFrom(own, address(index), registration()));
       expect(results).toEqual([...times(10, 201), 429, 429]);
-      expect((await callFrom(own, '203.0.114.1', registration())).status).toBe(201);
-    }));
+      expect((await callFrom(own, stranger, registration())).status).toBe(201);
+    }),
+  );
 });
 
 describe('refresh', () => {

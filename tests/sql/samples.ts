@@ -3,8 +3,14 @@ const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
 const bytes = Buffer.alloc(32);
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
-const lockoutKey = { emailHmac: bytes, network: '192.0.2.1' };
-const lockoutLimits = { attempts: 5, total: 50, durationSeconds: 900 };
+const lockoutKey = {
+  emailHmac: bytes,
+  scopes: [
+    { network: '192.0.2.0/24', maxFailures: 5 },
+    { network: '*', maxFailures: 50 },
+  ],
+  durationSeconds: 900,
+};
 const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 const timing = {
   rotationSeconds: 60,
@@ -128,13 +134,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearFailures': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearLockouts': [['tx', bytes]],
-  'core/users/lockout.sql.ts findLockoutSeconds': [['tx', lockoutKey, lockoutLimits]],
+  'core/users/lockout.sql.ts findLockoutSeconds': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts purgeLockouts': [['tx', 900, 500]],
-  'core/users/lockout.sql.ts startAttempt': [['tx', lockoutKey, lockoutLimits]],
-  'core/users/lockout.sql.ts undoAttempt': [
-    ['tx', lockoutKey, 'network'],
-    ['tx', lockoutKey, 'anywhere'],
-  ],
+  'core/users/lockout.sql.ts startAttempt': [['tx', lockoutKey]],
+  'core/users/lockout.sql.ts undoAttempt': [['tx', lockoutKey, ['192.0.2.0/24', '*']]],
   'core/users/users.sql.ts findCredentials': [['tx', 'ada@example.com']],
   'core/users/users.sql.ts findPrincipalPassword': [
     ['tx', { userId: id, sessionId: id }],

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Response } from 'express';
 import { RateLimited } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { countedAddress } from '../../lib/network.ts';
+import { countedAddress, siteOf } from '../../lib/network.ts';
 import type { Counters } from './counters.ts';
 
 /** The maximum number of events of one client in a window. */
@@ -14,7 +14,7 @@ export interface RateLimit {
 export type ClientAddress = Pick<RequestInfo, 'ip' | 'network'>;
 
 export const byAddress = ({ ip }: ClientAddress): string => countedAddress(ip);
-export const byNetwork = ({ network }: ClientAddress): string => network;
+export const bySite = ({ network }: ClientAddress): string => siteOf(network);
 
 /** One limit and its counters. */
 export interface Budget extends RateLimit {

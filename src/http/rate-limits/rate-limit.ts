@@ -4,7 +4,7 @@ import { ApiError, type ApiErrorClass } from '../../lib/errors.ts';
 import {
   type Budget,
   byAddress,
-  byNetwork,
+  bySite,
   type ClientAddress,
   subtractEvent,
   type RateLimit,
@@ -36,7 +36,7 @@ export type Ceiling = 'default' | 'refresh' | 'none';
 /** The users of a mobile carrier share few addresses, and their apps refresh in the background. */
 const refreshCeilingFactor = 10;
 
-/** A provider can hand out many addresses, so registrations are also limited per network. */
+/** One customer can hold many addresses, so registrations are also limited per IPv4 /24 and IPv6 /48. */
 const registerNetworkFactor = 10;
 
 export interface RateLimiter {
@@ -80,7 +80,7 @@ export function makeRateLimiter({ rateLimits, openCounters, onLimited }: RateLim
   const groups = {
     login: [budget('login', login)],
     // The network first, so that the headers describe the limit of the address.
-    register: [budget('register_network', register, registerNetworkFactor, byNetwork), budget('register', register)],
+    register: [budget('register_network', register, registerNetworkFactor, bySite), budget('register', register)],
     refresh: [budget('refresh', refresh)],
     mail: [budget('mail', mail)],
   };
