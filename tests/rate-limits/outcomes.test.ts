@@ -281,6 +281,93 @@ describe('mail', () => {
   });
 });
 
+describe('a mailbox', () => {
+  let own: TestApp;
+  beforeAll(async () => {
+    own = await startApp();
+  });
+  afterAll(() => own.close());
+
+  let mailboxes = 0;
+  /** Spellings of one mailbox that no other test uses. */
+  const aliases = (count: number, spell: (name: string, index: number) => string): string[] => {
+    const name = `victim${(mailboxes += 1)}`;
+    return Array.from({ length: count }, (_, index) => spell(name, index));
+  };
+  const plusAliases = (count: number) => aliases(count, (name, index) => `${name}+${index}@example.com`);
+  const receivedBy = async (addresses: readonly string[]) =>
+    (await own.emails()).filter(({ to }) => addresses.includes(to));
+  const registerAll = async (emails: readonly string[]) => {
+    for (const email of emails) await own.register({ email });
+  };
+
+  test.each([
+    ['with +tag', (name: string, index: number) => `${name}+${index}@example.com`],
+    ['with dots at Gmail', (name: string, index: number) => `${name.slice(0, 3)}.${name.slice(3)}+${index}@gmail.com`],
+    [
+      'in two domains of Gmail',
+      (name: string, index: number) => `${name}+${index}@${index % 2 ? 'google' : 'g'}mail.com`,
+    ],
+  ])('receives ten emails an hour for addresses %s', async (_, spell) => {
+    const emails = aliases(13, spell);
+    await registerAll(emails);
+    expect(await receivedBy(emails)).toHaveLength(10);
+  });
+
+  test('has one limit for all emails that anyone can request for unverified addresses', async () => {
+    const emails = plusAliases(4);
+    await registerAll(emails);
+    const [email = ''] = emails;
+    const { access_token: token } = (await own.login(email)).body as Account;
+    for (let round = 0; round < 4; round += 1) {
+      for (const path of ['/forgot-password', '/verify-email/resend']) await own.post(path, { email: emails[round] });
+      const body = { current_password: password, new_password: password };
+      expect((await own.call('post', '/me/password', { token, body })).status).toBe(204);
+      await own.emails();
+    }
+    expect(await receivedBy(emails)).toHaveLength(10);
+  });
+
+  test('has the limit for each verified address, whatever happens to its other addresses', async () => {
+    const [owner = '', ...others] = plusAliases(14);
+    const account = await own.register({ email: owner });
+    await own.nextEmail(owner);
+    await own.db.users.markVerified(account);
+    await registerAll(others);
+    // The first verification email to the owner also counts.
+    expect(await receivedBy(others)).toHaveLength(9);
+    await own.post('/forgot-password', { email: owner });
+    expect(await own.nextEmail(owner)).toMatchObject({ subject: 'Reset your password' });
+  });
+
+  test('counts addresses with dots elsewhere than at Gmail as different mailboxes', async () => {
+    const emails = aliases(12, (name, index) => `${name}${'.x'.repeat(index)}@example.com`);
+    await registerAll(emails);
+    expect(await receivedBy(emails)).toHaveLength(12);
+  });
+
+  test('has one limit for changes to its addresses, whether or not accounts have them', async () => {
+    const [taken = '', ...free] = plusAliases(12);
+    await own.register({ email: taken });
+    const changeTo = async (email: string) => {
+      const { access_token: token } = await own.register();
+      const body = { new_email: email, current_password: password };
+      return (await own.call('post', '/me/email', { token, body })).status;
+    };
+    expect(await statuses(9, async (index) => ({ status: await changeTo(free[index] ?? '') }))).toEqual(times(9, 202));
+    expect(await changeTo(taken)).toBe(202);
+    expect([await changeTo(taken), await changeTo(free[10] ?? '')]).toEqual([429, 429]);
+    expect(await receivedBy(free)).toHaveLength(9);
+  });
+
+  test('receives at most ten emails if all requests for them are resolved concurrently', async () => {
+    const emails = plusAliases(30);
+    await registerAll(emails);
+    await Promise.all(Array.from({ length: 6 }, () => own.emailWorker.deliverDue()));
+    expect(await receivedBy(emails)).toHaveLength(10);
+  });
+});
+
 describe('ceilings', () => {
   test('/refresh has ten times the default', () =>
     withApp({ RATE_LIMIT_DEFAULT: '2/1m' }, async (own) => {

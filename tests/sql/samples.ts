@@ -87,7 +87,8 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ userId: id, sessionId: id }]],
   'core/email/outbox.sql.ts claimEmail': [['tx', 60]],
-  'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, 'verify_email']],
+  'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, ['verify_email']]],
+  'core/email/outbox.sql.ts lockRecipient': [['tx', bytes]],
   'core/email/outbox.sql.ts markSent': [['tx', id]],
   'core/email/outbox.sql.ts postponeEmail': [
     ['tx', { id, attempts: 3 }, { error: 'internal error', delaySeconds: 5.5, minAttempts: 10 }],

@@ -77,14 +77,22 @@ export const postponeEmail = (tx: Transaction, { id, attempts }: DueEmail, attem
   );
 };
 
-/** The number of emails of a kind to an address in the past hour. SQL for the database's clock. */
-export async function countRecentEmails(tx: Transaction, recipient: Uint8Array, kind: string): Promise<number> {
+/** Lets one transaction at a time decide whether a recipient can receive another email. SQL for the advisory lock. */
+export const lockRecipient = (tx: Transaction, recipient: Uint8Array): Promise<number> =>
+  execute(tx, sql`SELECT FROM pg_advisory_xact_lock(hashtextextended(encode(${recipient}::bytea, 'hex'), 5418219034))`);
+
+/** The number of emails of these kinds to a recipient in the past hour. SQL for the database's clock. */
+export async function countRecentEmails(
+  tx: Transaction,
+  recipient: Uint8Array,
+  kinds: readonly string[],
+): Promise<number> {
   const row = await queryRow(
     tx,
     { count: column.integer },
     sql`
     SELECT count(*)::int AS count FROM mails
-    WHERE recipient = ${recipient} AND kind = ${kind} AND created_at > statement_timestamp() - interval '1 hour'`,
+    WHERE recipient = ${recipient} AND kind = ANY (${kinds}) AND created_at > statement_timestamp() - interval '1 hour'`,
   );
   return row?.count ?? 0;
 }

@@ -50,7 +50,9 @@ export const makeChangePassword =
       await revokeSessionsOf(tx, userId, 'password_changed', sessionId);
       await invalidateTokens(tx, userId);
       const to = EmailAddress.parse(user.email);
-      await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName });
+      // Anyone can register someone else's address and then change the password again and again.
+      if (await outbox.hasCapacity(tx, to, 'password_changed'))
+        await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName });
       await audit.record(tx, request, { type: 'password.changed', actor: principal, userId });
     });
   };
