@@ -360,6 +360,17 @@ describe('a mailbox', () => {
     expect(await receivedBy(free)).toHaveLength(9);
   });
 
+  test('receives an email that its owner requested before those of waiting registrations', async () => {
+    const [forgetful, unverified] = [await own.register(), await own.register()];
+    const before = (await own.emails()).length;
+    await registerAll(Array.from({ length: 12 }, freshEmail));
+    await own.post('/forgot-password', { email: forgetful.email });
+    await own.post('/verify-email/resend', { email: unverified.email });
+    const recipients = (await own.emails()).slice(before).map(({ to }) => to);
+    expect(recipients).toHaveLength(14);
+    expect(recipients.slice(0, 4)).toEqual(expect.arrayContaining([forgetful.email, unverified.email]));
+  });
+
   test('receives at most ten emails if all requests for them are resolved concurrently', async () => {
     const emails = plusAliases(30);
     await registerAll(emails);

@@ -86,7 +86,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ userId: id, sessionId: id }]],
-  'core/email/outbox.sql.ts claimEmail': [['tx', 60]],
+  'core/email/outbox.sql.ts claimEmail': [
+    ['tx', { leaseSeconds: 60, urgentOnly: true }],
+    ['tx', { leaseSeconds: 60, urgentOnly: false }],
+  ],
   'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, ['verify_email']]],
   'core/email/outbox.sql.ts lockRecipient': [['tx', bytes]],
   'core/email/outbox.sql.ts markSent': [['tx', id]],

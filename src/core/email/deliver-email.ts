@@ -19,8 +19,11 @@ export interface DeliverEmailDeps {
   metrics: Pick<Metrics, 'emailAttempted'>;
 }
 
-/** Processes the request and the email that have been due for longest; false if neither exists. @throws DatabaseUnavailable */
-export type DeliverNext = (onClaimed: () => void) => Promise<boolean>;
+/**
+ * Processes the next request and the next email, or the next urgent email; false if neither exists. Calls `onClaimed` before it
+ * sends. @throws DatabaseUnavailable
+ */
+export type DeliverNext = (options: { urgentOnly: boolean; onClaimed: () => void }) => Promise<boolean>;
 
 /** Longer than an attempt on the slowest server: `sendSeconds` and a few statements. */
 const leaseSeconds = 60;
@@ -105,10 +108,10 @@ export function makeDeliverNext(deps: DeliverEmailDeps): DeliverNext {
     lastLogged = '';
   };
 
-  return async (onClaimed) => {
+  return async ({ urgentOnly, onClaimed }) => {
     const hasResolved = await resolveNext();
     // Each call also delivers an email: anyone can create requests, and a flood of them must not stop the delivery.
-    const email = await claimEmail(db, leaseSeconds);
+    const email = await claimEmail(db, { leaseSeconds, urgentOnly });
     if (!email) return hasResolved;
     onClaimed();
     await deliver(email);

@@ -20,26 +20,34 @@ const returnedColumns = sql`
 const isWaiting = sql`sent_at IS NULL AND failed_at IS NULL`;
 
 /** The one that has been due for longest. Skips those that another process holds. */
-const nextDue = (stage: 'asked' | 'written') => sql`
-  SELECT id FROM mails WHERE stage = ${stage} AND ${isWaiting} AND due_at <= statement_timestamp()
-  ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
+const nextDue = (stage: 'asked' | 'written', isUrgent: boolean) => sql`
+  (SELECT id FROM mails
+   WHERE stage = ${stage} AND is_urgent = ${isUrgent} AND ${isWaiting} AND due_at <= statement_timestamp()
+   ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)`;
+
+/** Urgent ones come first. Two subqueries, so that neither reads the rows of the other. */
+const nextDueByUrgency = (stage: 'asked' | 'written') =>
+  sql`COALESCE(${nextDue(stage, true)}, ${nextDue(stage, false)})`;
 
 /**
- * Claims the next email for `leaseSeconds`. If its process dies, the email is due again afterwards. SQL because one execution
- * decides which process claims it.
+ * Claims the next email, or the next urgent one, for `leaseSeconds`. If its process dies, the email is due again afterwards. SQL
+ * because one execution decides which process claims it.
  */
-export const claimEmail = (tx: Transaction, leaseSeconds: number): Promise<DueEmail | undefined> =>
+export const claimEmail = (
+  tx: Transaction,
+  { leaseSeconds, urgentOnly }: { leaseSeconds: number; urgentOnly: boolean },
+): Promise<DueEmail | undefined> =>
   queryRow(
     tx,
     dueColumns,
     sql`
     UPDATE mails SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-    WHERE id = (${nextDue('written')}) RETURNING ${returnedColumns}`,
+    WHERE id = ${urgentOnly ? nextDue('written', true) : nextDueByUrgency('written')} RETURNING ${returnedColumns}`,
   );
 
 /** Deletes and returns the next request. SQL because one execution decides which process takes it. */
 export const takeRequest = (tx: Transaction): Promise<DueEmail | undefined> =>
-  queryRow(tx, dueColumns, sql`DELETE FROM mails WHERE id = (${nextDue('asked')}) RETURNING ${returnedColumns}`);
+  queryRow(tx, dueColumns, sql`DELETE FROM mails WHERE id = ${nextDueByUrgency('asked')} RETURNING ${returnedColumns}`);
 
 /** Erases an email that was sent, even if its lease has expired. SQL for the database's clock. */
 export const markSent = (tx: Transaction, id: EmailId): Promise<number> =>

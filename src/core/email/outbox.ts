@@ -4,7 +4,7 @@ import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { type EmailAddress, mailboxOf } from '../users/email-address.ts';
 import type { EmailCipher, SealedEmail } from './email-cipher.ts';
-import type { EmailKind, EmailMessage, EmailRequest } from './email-message.ts';
+import { type EmailKind, type EmailMessage, type EmailRequest, isUrgentRequest } from './email-message.ts';
 import { countRecentEmails, lockRecipient } from './outbox.sql.ts';
 
 /** Emails to send. They are stored in the transaction of the change that they are about: both are committed, or neither. */
@@ -17,9 +17,9 @@ export interface Outbox {
    * unless the kind is one of `newAddressKinds`: it can depend on whether an account has the address.
    */
   hasCapacity(tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<boolean>;
-  /** Stores an email about a user. */
-  enqueue(tx: Transaction, userId: UserId, message: EmailMessage): Promise<void>;
-  /** Stores a request with one statement, whatever the address. */
+  /** Stores an email about a user. Emails that are not urgent are sent after all others. */
+  enqueue(tx: Transaction, userId: UserId, message: EmailMessage, options?: { isUrgent: boolean }): Promise<void>;
+  /** Stores a request with one statement, whatever the address. Registrations are not urgent: a flood of them can be waiting. */
   enqueueRequest(tx: Transaction, request: EmailRequest): Promise<void>;
 }
 
@@ -71,14 +71,22 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
   const insert = async (
     tx: Transaction,
     { id, sealed, masterKeyId }: SealedEmail,
-    row: { stage: 'asked' | 'written'; kind: string; userId?: UserId; recipient?: Buffer; tokenId?: string },
+    row: {
+      stage: 'asked' | 'written';
+      kind: string;
+      isUrgent: boolean;
+      userId?: UserId;
+      recipient?: Buffer;
+      tokenId?: string;
+    },
   ) => {
-    const { stage, kind, userId = null, tokenId = null, recipient } = row;
+    const { stage, kind, isUrgent, userId = null, tokenId = null, recipient } = row;
     await tx.outboxEmail.create({
       data: {
         id,
         stage,
         kind,
+        isUrgent,
         userId,
         recipient: recipient ? new Uint8Array(recipient) : null,
         tokenId,
@@ -97,7 +105,7 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
       await lockRecipient(tx, recipient);
       return (await countRecentEmails(tx, recipient, kinds)) < maxEmailsPerHour;
     },
-    async enqueue(tx, userId, message) {
+    async enqueue(tx, userId, message, { isUrgent } = { isUrgent: true }) {
       if (!isEnabled) return;
       const { kind, to, token } = message;
       const email = emailCipher.sealMessage(newId<EmailId>(clock.nowMs()), message);
@@ -105,6 +113,7 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
       const row = {
         stage: 'written',
         kind,
+        isUrgent,
         userId,
         recipient,
         ...(token && { tokenId: token.id }),
@@ -114,7 +123,8 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
     async enqueueRequest(tx, request) {
       if (!isEnabled) return;
       const email = emailCipher.sealRequest(newId<EmailId>(clock.nowMs()), request);
-      await insert(tx, email, { stage: 'asked', kind: request.kind });
+      const { kind } = request;
+      await insert(tx, email, { stage: 'asked', kind, isUrgent: isUrgentRequest(request) });
     },
   };
 }
