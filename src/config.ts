@@ -82,6 +82,9 @@ function toConfig(mode: Mode, parsed: Parsed) {
     passwordGrant: parsed.PASSWORD_GRANT === 'on',
     registrationOpen: parsed.REGISTRATION === 'open',
     emailVerification: parsed.EMAIL_VERIFICATION,
+    /** Undefined: unused accounts are kept. Without verification, an unverified address means nothing. */
+    unverifiedAccountRetentionSeconds:
+      parsed.EMAIL_VERIFICATION === 'off' ? undefined : parsed.UNVERIFIED_ACCOUNT_RETENTION,
     mail: emailConfigOf(mode, parsed),
     /** The start of links in emails, without a trailing slash. */
     appUrl: withoutSlash(parsed.APP_URL ?? parsed.ISSUER),

@@ -3,6 +3,7 @@ const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
 const bytes = Buffer.alloc(32);
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
+const unused = { retentionSeconds: 2_592_000, sessionTtlSeconds: 2_592_000 };
 const lockoutKey = {
   emailHmac: bytes,
   scopes: [
@@ -130,6 +131,9 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/signing-keys/signing-keys.sql.ts retireActiveKey': [['tx', 'ES256']],
   'core/signing-keys/signing-keys.sql.ts storeRequirements': [['tx', 'ES256', timing]],
+  'core/unused-accounts/unused-accounts.sql.ts deleteUnusedAccounts': [['tx', [id], unused]],
+  'core/unused-accounts/unused-accounts.sql.ts findUnverifiedUsers': [['tx', id, 2_592_000, 100]],
+  'core/unused-accounts/unused-accounts.sql.ts lockUnusedAccounts': [['tx', [id], unused]],
   'core/user-import/user-import.sql.ts claimRange': [['tx', bytes, { from: 0, to: 1, lines: 1, isLast: true }]],
   'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', bytes, []]],
   'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],

@@ -10,6 +10,7 @@ export type AuditEventType =
   | 'account.registered'
   | 'account.imported'
   | 'account.deleted'
+  | 'account.purged'
   | 'account.locked'
   | 'account.tried_while_locked'
   | 'api_key.created'

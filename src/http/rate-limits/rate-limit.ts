@@ -1,15 +1,7 @@
 import type { Response } from 'express';
 import type { RateLimited } from '../../core/errors.ts';
 import { ApiError, type ApiErrorClass } from '../../lib/errors.ts';
-import {
-  type Budget,
-  byAddress,
-  bySite,
-  type ClientAddress,
-  subtractEvent,
-  type RateLimit,
-  spend,
-} from './budget.ts';
+import { type Budget, byAddress, bySite, type ClientAddress, subtractEvent, type RateLimit, spend } from './budget.ts';
 import type { Counters } from './counters.ts';
 
 /** The limits of the configuration: `RATE_LIMIT_LOGIN` and so on. */
