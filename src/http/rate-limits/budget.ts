@@ -4,6 +4,7 @@ import { RateLimited } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { countedAddress, siteOf } from '../../lib/network.ts';
 import type { Counters } from './counters.ts';
+import type { InFlight } from './in-flight.ts';
 
 /** The maximum number of events of one client in a window. */
 export interface RateLimit {
@@ -21,6 +22,7 @@ export interface Budget extends RateLimit {
   /** The name in the headers, the log and the metrics. */
   name: string;
   counters: Counters;
+  inFlight: InFlight;
   keyOf: (client: ClientAddress) => string;
 }
 
