@@ -28,13 +28,11 @@ const maxEmailsPerHour = 10;
 
 /**
  * What anyone can send to an address that was never verified, by registering it. The limit is that of the mailbox, for all of its
- * addresses and these kinds together. A verified address has a limit of its own, so that nobody else can use it up.
+ * addresses together. A verified address has a limit of its own, so that nobody else can use it up.
  */
-const unverifiedKinds: readonly EmailKind[] = [
-  'verify_email',
-  'already_registered',
-  'reset_password',
-  'password_changed',
+const unverifiedKinds: readonly (readonly EmailKind[])[] = [
+  ['verify_email', 'already_registered', 'password_changed'],
+  ['reset_password'],
 ];
 
 /** What any user can send to a new address. The limit is that of the mailbox, whether or not an account has the address. */
@@ -62,9 +60,9 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
 
   const limitOf = async (tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<EmailLimit> => {
     if (newAddressKinds.includes(kind)) return { recipient: mailboxKey(to), kinds: newAddressKinds };
-    const isCounted = unverifiedKinds.includes(kind);
-    if (isCounted && (await tx.user.count({ where: { email: to, emailVerified: true } })) === 0)
-      return { recipient: mailboxKey(to), kinds: unverifiedKinds };
+    const kinds = unverifiedKinds.find((each) => each.includes(kind));
+    if (kinds && (await tx.user.count({ where: { email: to, emailVerified: true } })) === 0)
+      return { recipient: mailboxKey(to), kinds };
     return { recipient: addressKey(to), kinds: [kind] };
   };
 
