@@ -284,7 +284,7 @@ test('the due email and request are found with an index, however many others wai
       return Promise.resolve([]);
     },
   } as unknown as Transaction;
-  await takeRequest(recorder);
+  await takeRequest(recorder, { urgentOnly: false });
   await claimEmail(recorder, { leaseSeconds: 60, urgentOnly: false });
   const client = await email.app.sql.connect();
   await client.query(`

@@ -100,7 +100,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/email/outbox.sql.ts purgeEmails': [['tx', 500]],
   'core/email/outbox.sql.ts readBacklog': [['tx']],
   'core/email/outbox.sql.ts retryFailedEmails': [['tx']],
-  'core/email/outbox.sql.ts takeRequest': [['tx']],
+  'core/email/outbox.sql.ts takeRequest': [
+    ['tx', { urgentOnly: true }],
+    ['tx', { urgentOnly: false }],
+  ],
   'core/one-time-tokens/one-time-tokens.sql.ts deleteToken': [
     ['tx', { id, hash: bytes }, ['verification', 'email_change']],
   ],

@@ -20,8 +20,8 @@ export interface DeliverEmailDeps {
 }
 
 /**
- * Processes the next request and the next email, or the next urgent email; false if neither exists. Calls `onClaimed` before it
- * sends. @throws DatabaseUnavailable
+ * Processes the next request and the next email; false if neither exists. With `urgentOnly` only urgent ones: this sender could not
+ * send the email of another request. Calls `onClaimed` before it sends. @throws DatabaseUnavailable
  */
 export type DeliverNext = (options: { urgentOnly: boolean; onClaimed: () => void }) => Promise<boolean>;
 
@@ -74,11 +74,11 @@ export function makeDeliverNext(deps: DeliverEmailDeps): DeliverNext {
   };
 
   /** Resolves the next request, or leaves it unchanged if that fails. Returns whether a request was due. */
-  const resolveNext = async (): Promise<boolean> => {
+  const resolveNext = async (urgentOnly: boolean): Promise<boolean> => {
     const due: DueEmail[] = [];
     try {
       await db.transaction(async (tx) => {
-        const email = await takeRequest(tx);
+        const email = await takeRequest(tx, { urgentOnly });
         if (!email) return;
         due.push(email);
         await resolveEmailRequest(tx, emailCipher.openRequest(email));
@@ -109,7 +109,7 @@ export function makeDeliverNext(deps: DeliverEmailDeps): DeliverNext {
   };
 
   return async ({ urgentOnly, onClaimed }) => {
-    const hasResolved = await resolveNext();
+    const hasResolved = await resolveNext(urgentOnly);
     // Each call also delivers an email: anyone can create requests, and a flood of them must not stop the delivery.
     const email = await claimEmail(db, { leaseSeconds, urgentOnly });
     if (!email) return hasResolved;

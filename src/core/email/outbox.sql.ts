@@ -26,8 +26,8 @@ const nextDue = (stage: 'asked' | 'written', isUrgent: boolean) => sql`
    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)`;
 
 /** Urgent ones come first. Two subqueries, so that neither reads the rows of the other. */
-const nextDueByUrgency = (stage: 'asked' | 'written') =>
-  sql`COALESCE(${nextDue(stage, true)}, ${nextDue(stage, false)})`;
+const nextDueByUrgency = (stage: 'asked' | 'written', urgentOnly: boolean) =>
+  urgentOnly ? nextDue(stage, true) : sql`COALESCE(${nextDue(stage, true)}, ${nextDue(stage, false)})`;
 
 /**
  * Claims the next email, or the next urgent one, for `leaseSeconds`. If its process dies, the email is due again afterwards. SQL
@@ -42,12 +42,16 @@ export const claimEmail = (
     dueColumns,
     sql`
     UPDATE mails SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-    WHERE id = ${urgentOnly ? nextDue('written', true) : nextDueByUrgency('written')} RETURNING ${returnedColumns}`,
+    WHERE id = ${nextDueByUrgency('written', urgentOnly)} RETURNING ${returnedColumns}`,
   );
 
-/** Deletes and returns the next request. SQL because one execution decides which process takes it. */
-export const takeRequest = (tx: Transaction): Promise<DueEmail | undefined> =>
-  queryRow(tx, dueColumns, sql`DELETE FROM mails WHERE id = ${nextDueByUrgency('asked')} RETURNING ${returnedColumns}`);
+/** Deletes and returns the next request, or the next urgent one. SQL because one execution decides which process takes it. */
+export const takeRequest = (tx: Transaction, { urgentOnly }: { urgentOnly: boolean }): Promise<DueEmail | undefined> =>
+  queryRow(
+    tx,
+    dueColumns,
+    sql`DELETE FROM mails WHERE id = ${nextDueByUrgency('asked', urgentOnly)} RETURNING ${returnedColumns}`,
+  );
 
 /** Erases an email that was sent, even if its lease has expired. SQL for the database's clock. */
 export const markSent = (tx: Transaction, id: EmailId): Promise<number> =>
