@@ -1,19 +1,22 @@
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import { purgeApiKeys } from './core/api-keys/api-keys.sql.ts';
 import type { Audit } from './core/audit/audit.ts';
 import { makeMaintainAuditPartitions, makePurgePersonalData } from './core/audit/audit-partitions.ts';
 import { purgeEmails } from './core/email/outbox.sql.ts';
 import { purgeTokens } from './core/one-time-tokens/one-time-tokens.sql.ts';
 import { purgeSessions } from './core/sessions/purge-sessions.sql.ts';
+import { makePurgeUnusedAccounts } from './core/unused-accounts/purge-unused-accounts.ts';
 import { purgeLockouts } from './core/users/lockout.sql.ts';
 import type { Job } from './platform/job-runner.ts';
 import type { Logger } from './platform/log.ts';
+import type { Metrics } from './platform/metrics.ts';
 import type { Database } from './platform/postgres.ts';
 
 export interface JobsDeps {
   db: Database;
   audit: Audit;
   config: Config;
+  metrics: Pick<Metrics, 'accountsPurged'>;
   log: Logger;
 }
 
@@ -25,7 +28,7 @@ const rowsPerBatch = 500;
  * The maintenance jobs of every process. They run one at a time. The signing keys and the email outbox have their own workers, because
  * events wake them.
  */
-export const makeJobs = ({ db, audit, config, log }: JobsDeps): readonly Job[] => [
+export const makeJobs = ({ db, audit, config, metrics, log }: JobsDeps): readonly Job[] => [
   {
     name: 'maintain_audit_partitions',
     periodSeconds,
@@ -35,6 +38,17 @@ export const makeJobs = ({ db, audit, config, log }: JobsDeps): readonly Job[] =
     'purge_audit_personal_data',
     makePurgePersonalData({ db, auditRetentionSeconds: config.auditRetentionSeconds }),
   ),
+  {
+    name: 'purge_unused_accounts',
+    periodSeconds: 3600,
+    run: makePurgeUnusedAccounts({
+      db,
+      audit,
+      metrics,
+      retentionSeconds: config.unverifiedAccountRetentionSeconds,
+      sessionTtlSeconds: config.sessionTtlSeconds,
+    }),
+  },
   purge('purge_sessions', (rows) => purgeSessions(db, rows)),
   purge('purge_lockouts', (rows) => purgeLockouts(db, config.lockout.durationSeconds, rows)),
   purge('purge_one_time_tokens', (rows) => purgeTokens(db, rows)),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import type { Keyring } from './core/signing-keys/keyring.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
@@ -52,7 +52,7 @@ export async function startService(config: Config): Promise<Service> {
   const ready = becomeReady({ db, schema, keyring, readiness, log, signal: stopping.signal }).then(() => {
     signingKeyWorker.start();
     emailWorker.start();
-    jobs = startJobs(makeJobs({ db, audit, config, log }), { log, countRun: metrics.jobRan });
+    jobs = startJobs(makeJobs({ db, audit, config, metrics, log }), { log, countRun: metrics.jobRan });
     void recordConfigChanges(config.auditedSettings).catch((error: unknown) =>
       log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
     );

@@ -1,5 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type VariableName } from '../src/config.ts';
+import {
+  type Config,
+  ConfigError,
+  loadConfig,
+  loadDirectUrl,
+  type Mode,
+  type VariableName,
+} from '../src/config/config.ts';
 
 type Environment = Record<string, string | undefined>;
 
@@ -64,6 +71,7 @@ test('the defaults are the documented ones', async () => {
     passwordGrant: false,
     registrationOpen: true,
     emailVerification: 'optional',
+    unverifiedAccountRetentionSeconds: 2_592_000,
     mail: {
       kind: 'smtp',
       url: 'smtps://mail.internal',
@@ -183,6 +191,8 @@ describe('values', () => {
     ['SIGNING_KEY_ROTATION', '30d', { signingKeyRotationSeconds: 2_592_000 }],
     ['AUDIT_RETENTION', 'off', { auditRetentionSeconds: undefined }],
     ['AUDIT_RETENTION', '30d', { auditRetentionSeconds: 2_592_000 }],
+    ['UNVERIFIED_ACCOUNT_RETENTION', 'off', { unverifiedAccountRetentionSeconds: undefined }],
+    ['UNVERIFIED_ACCOUNT_RETENTION', '1d', { unverifiedAccountRetentionSeconds: 86_400 }],
     ['SHUTDOWN_GRACE', '90s', { shutdownGraceSeconds: 90 }],
     ['AUDIENCE', 'https://a.example, b', { audience: ['https://a.example', 'b'] }],
     ['TRUST_PROXY', '2', { trustProxy: 2 }],
@@ -243,6 +253,7 @@ describe('values', () => {
     ['REFRESH_TTL', '0|401d|forever'],
     ['SIGNING_KEY_ROTATION', '0|on|never|90|OFF|3651d'],
     ['AUDIT_RETENTION', '0|29d|365|never|3651d|1y'],
+    ['UNVERIFIED_ACCOUNT_RETENTION', '0|23h|never|3651d'],
     ['DATABASE_TIMEOUT', '0|500ms|6m'],
     [
       'ISSUER',

@@ -41,6 +41,18 @@ export function networkOf(address: string): Network {
   return `${[a, b, c, d & 0xff00].map((group) => group.toString(16)).join(':')}::/56` as Network;
 }
 
+/**
+ * The network that one customer can hold: an IPv4 /24 or an IPv6 /48. Providers assign a /48 to everyone who asks for it, and it has
+ * 256 networks of `networkOf`.
+ */
+export const siteOf = (network: Network): Network => network.replace(/:[^:]*::\/56$/, '::/48') as Network;
+
+/** The network of an IPv6 provider: a /32, which is the smallest that a provider receives. Undefined for IPv4. */
+export const providerOf = (network: Network): Network | undefined => {
+  const match = /^([^:]+:[^:]+):[^:]+:[^:]+::\/56$/.exec(network);
+  return match ? (`${match[1]}::/32` as Network) : undefined;
+};
+
 /** The key of rate limits: an IPv4 address, or an IPv6 /56, because one household has many addresses of it. */
 export const countedAddress = (address: string): string =>
   ipaddr.IPv4.isValidFourPartDecimal(address) ? address : networkOf(address);

@@ -49,6 +49,10 @@ export function makeMetrics(version: string) {
   const emails = counter('emails_total', 'Delivery attempts of emails by kind and outcome', 'kind', 'outcome');
   const waiting = new Gauge(common('emails_waiting', 'Emails in the outbox at the last check of this process'));
   const oldestWaiting = new Gauge(common('email_oldest_waiting_seconds', 'Age of the oldest email in the outbox'));
+  const purgedAccounts = counter(
+    'accounts_purged_total',
+    'Accounts that were deleted because nobody verified or used them',
+  );
   const jobRuns = counter('job_runs_total', 'Runs of background jobs by outcome', 'job', 'outcome');
   const hashWaits = histogram('hash_wait_seconds', 'Time that passwords waited in the hash queue', waitSeconds);
   const poolWaits = histogram(
@@ -72,6 +76,7 @@ export function makeMetrics(version: string) {
       waiting.set(count);
       oldestWaiting.set(oldestSeconds);
     },
+    accountsPurged: (count: number): void => purgedAccounts.inc(count),
     jobRan: (job: string, outcome: 'succeeded' | 'failed'): void => jobRuns.inc({ job, outcome }),
     waitedForHash: (seconds: number): void => hashWaits.observe(seconds),
     waitedForConnection: (seconds: number): void => poolWaits.observe(seconds),

@@ -1,6 +1,3 @@
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { type Account, password, startApp, type TestApp } from '../harness.ts';
@@ -107,7 +104,7 @@ test('a forged secret costs no query and gets the same response as a revoked one
   const secret = key.client_secret;
   const flipped = secret.slice(0, -1) + (secret.endsWith('A') ? 'Q' : 'A');
   tap.reset();
-  const responses = [await withKey(flipped), await withKey(secret.replace('ktk_', 'kto_')), await withKey('')];
+  const responses = [await withKey(flipped), await withKey(secret.replace('ktk_', 'kto_'))];
   expect(tap.statements()).toEqual([]);
   expect((await app.call('delete', `/api-keys/${key.id}`, { token })).status).toBe(204);
   responses.push(await withKey(secret));
@@ -551,14 +548,10 @@ test('operations that require the password also require it from an API key, and 
 
 test('a migration makes a list readable again that contains a key from the year 10000', async () => {
   const name = '20261201090100_api_key_expiry';
-  const folder = await mkdtemp(join(tmpdir(), 'keyturn-before-expiry-'));
-  for (const entry of await readdir('prisma/migrations'))
-    if (entry < name) await cp(join('prisma/migrations', entry), join(folder, entry), { recursive: true });
-  const older = await createDatabase({ created: 'TEMPLATE template0' });
-  await applyMigrations(older.url, folder);
-  await rm(folder, { recursive: true });
-  const service = await startApp({}, { databaseUrl: older.url });
+  const service = await startApp();
   try {
+    await service.db.server.forgetMigration(name);
+    await service.sql.query('ALTER TABLE api_keys DROP CONSTRAINT api_keys_expiry_has_four_digits');
     const account = await service.register();
     const ids = [];
     for (const time of ['10000-01-01', 'infinity', '-infinity', '2099-01-01']) {
@@ -569,7 +562,7 @@ test('a migration makes a list readable again that contains a key from the year 
     const ownersToken = await service.tokenOf(account, 'api-keys');
     expect((await service.get('/api-keys', ownersToken)).status).toBe(500);
 
-    expect(await applyMigrations(older.url)).toContain(name);
+    expect(await applyMigrations(service.databaseUrl)).toEqual([name]);
 
     const { status, body } = await service.get('/api-keys', ownersToken);
     const times = (body.api_keys as Key[]).map((key) => [key.id, key['expires_at']]);
@@ -584,6 +577,5 @@ test('a migration makes a list readable again that contains a key from the year 
     ]);
   } finally {
     await service.close();
-    await older.drop();
   }
 });

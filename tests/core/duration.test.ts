@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parseDuration } from '../../src/config-values.ts';
+import { parseDuration } from '../../src/config/values.ts';
 
 test.each([
   ['0', 0],

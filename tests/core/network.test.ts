@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { networkOf as networkOfAddress, parseAddress } from '../../src/lib/network.ts';
+import { networkOf as networkOfAddress, parseAddress, providerOf, siteOf } from '../../src/lib/network.ts';
 
 const networkOf = (text: string) => networkOfAddress(parseAddress(text) ?? '');
 
@@ -27,6 +27,15 @@ test.each([
   ['fe80::1%25en:0', 'fe80:0:0:0::/56'],
 ])('%s belongs to the network %s', (ip, network) => {
   expect(networkOf(ip)).toBe(network);
+});
+
+test.each([
+  ['203.0.113.7', '203.0.113.0/24', undefined],
+  ['2001:db8:1:2345::1', '2001:db8:1::/48', '2001:db8::/32'],
+  ['2001:db8::1', '2001:db8:0::/48', '2001:db8::/32'],
+  ['::1', '0:0:0::/48', '0:0::/32'],
+])('%s belongs to the customer network %s and the provider network %s', (ip, site, provider) => {
+  expect([siteOf(networkOf(ip)), providerOf(networkOf(ip))]).toEqual([site, provider]);
 });
 
 test('text that is not an IP address has no network', () => {

@@ -42,6 +42,16 @@ test('of 200 concurrent guesses from forty networks, LOCKOUT_TOTAL are hashed', 
   expect((await guess(0, email, '198.51.100.1')).status).toBe(423);
 });
 
+test('of 200 concurrent guesses from forty /56 networks of one IPv6 /48, five are hashed', async () => {
+  const { email } = await workers.first.register();
+  const before = await hashed();
+  const responses = await atOnce(200, (index) => guess(index, email, `2001:db8:1:${10 + (index % 40)}00::1`));
+  const statuses = responses.map(({ status }) => status);
+  expect([count(statuses, 401), count(statuses, 423)]).toEqual([5, 195]);
+  expect((await hashed()) - before).toBe(5);
+  expect((await workers.first.login(email)).status).toBe(200);
+});
+
 test('a correct password among concurrent guesses resets the count at most once', async () => {
   const { email } = await workers.first.register();
   const responses = await atOnce(60, (index) =>

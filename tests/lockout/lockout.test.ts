@@ -118,6 +118,30 @@ test('LOCKOUT_TOTAL failures from many networks lock the account for all network
     expect(await own.db.audit.events({ type: 'account.locked' })).toMatchObject([{ reason: 'anywhere' }]);
   }));
 
+/** An address in a /56 of its own, in the /48 with this number of 2001:db8::/32. */
+const addressIn = (site: number, subnet: number) => `2001:db8:${site.toString(16)}:${subnet.toString(16)}00::1`;
+
+test.each([
+  ['ten /56 networks of one IPv6 /48', (index: number) => addressIn(1, index)],
+  ['ten /48 networks of one IPv6 /32', (index: number) => addressIn(index, 1)],
+  ['ten /56 networks of each of two IPv6 /48', (index: number) => addressIn(index % 2, index)],
+])('fifty wrong passwords from %s lock the account there and not elsewhere', async (_, addressOf) => {
+  const { email } = await app.register();
+  for (let index = 1; index <= 10; index += 1) await failFrom(addressOf(index), email, 5);
+  expect((await loginFrom(addressOf(11), email)).status).toBe(423);
+  expect((await loginFrom('2001:dba:1::1', email)).status).toBe(200);
+  expect((await loginFrom('198.51.100.1', email)).status).toBe(200);
+});
+
+test('ten wrong passwords lock an IPv6 /48, and a correct one before resets the count', async () => {
+  const { email } = await app.register();
+  for (const subnet of [1, 2, 3]) await failFrom(addressIn(7, subnet), email, 3);
+  expect((await loginFrom(addressIn(7, 4), email)).status).toBe(200);
+  for (const subnet of [5, 6, 7, 8]) expect(await failFrom(addressIn(7, subnet), email, 2)).toEqual(failures(2));
+  expect(await failFrom(addressIn(7, 9), email, 3)).toEqual([401, 401, 423]);
+  expect((await loginFrom(addressIn(8, 1), email)).status).toBe(200);
+});
+
 test('a lockout ends after LOCKOUT_DURATION, and the count restarts', () =>
   withApp({ LOCKOUT_DURATION: '1s' }, async (own) => {
     const { email } = await own.register();

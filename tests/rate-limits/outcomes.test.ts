@@ -64,12 +64,25 @@ describe('login', () => {
     expect(responses.filter(({ status }) => status === 429)).toHaveLength(35);
   });
 
-  test('a burst of correct logins does not exhaust the limit', async () => {
+  test('forty concurrent correct logins succeed', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
     const login: Call = ['post', '/login', { body: { email, password } }];
     const responses = await Promise.all(Array.from({ length: 40 }, () => from(ip, login)));
-    expect(responses.map(({ status }) => status)).toContain(429);
-    expect((await from(ip, login)).status).toBe(200);
+    expect(responses.map(({ status }) => status)).toEqual(times(40, 200));
+  });
+
+  test('a correct login waits for the outcomes of concurrent guesses, and is refused if all are wrong', async () => {
+    const [{ email }, ip] = [await registered(), freshAddress()];
+    expect(await statuses(3, () => from(ip, wrongLogin()))).toEqual(times(3, 401));
+    const login: Call = ['post', '/login', { body: { email, password } }];
+    const concurrent = (calls: Call[]) => Promise.all(calls.map(async (call) => (await from(ip, call)).status));
+    expect((await concurrent([login, login, login, wrongLogin()])).toSorted((a, b) => a - b)).toEqual([
+      200, 200, 200, 401,
+    ]);
+    expect((await concurrent([wrongLogin(), wrongLogin(), wrongLogin()])).toSorted((a, b) => a - b)).toEqual([
+      401, 429, 429,
+    ]);
+    expect((await from(ip, login)).status).toBe(429);
   });
 
   test('refused requests do not free the limit', async () => {
@@ -111,7 +124,33 @@ describe('login', () => {
   });
 });
 
+test('logins succeed while six other networks keep the hash queue full', () =>
+  withApp({ HASH_CONCURRENCY: '1', HASH_QUEUE_MAX: '17' }, async (own) => {
+    const honest = await Promise.all(Array.from({ length: 4 }, () => own.register()));
+    let isFlooding = true;
+    const flood = async (ip: string) => {
+      while (isFlooding) await callFrom(own, ip, wrongLogin());
+    };
+    // One is hashed and seventeen wait.
+    const floods = Array.from({ length: 18 }, (_, index) => flood(`203.0.${index % 6}.${index + 1}`));
+    const results = await statuses(4, (index) =>
+      callFrom(own, freshAddress(), ['post', '/login', { body: { email: honest[index]?.email, password } }]),
+    );
+    isFlooding = false;
+    await Promise.all(floods);
+    expect(results).toEqual(times(4, 200));
+  }));
+
 describe('register', () => {
+  test('registrations with invalid passwords do not displace concurrent valid ones', async () => {
+    const ip = freshAddress();
+    const calls = Array.from({ length: 16 }, (_, index) =>
+      registration(index % 4 === 0 ? {} : { password: password.slice(0, 7) }),
+    );
+    const results = await Promise.all(calls.map(async (call) => (await from(ip, call)).status));
+    expect(results.toSorted((a, b) => a - b)).toEqual([...times(4, 201), ...times(12, 400)]);
+  });
+
   test('registrations with invalid passwords do not limit logins or registrations', async () => {
     const [{ email }, ip] = [await registered(), freshAddress()];
     expect(await statuses(20, () => from(ip, registration({ password: 'short' })))).toEqual(times(20, 400));
@@ -133,12 +172,16 @@ describe('register', () => {
       expect(responses.filter(({ status }) => status === 429)).toHaveLength(120);
     }));
 
-  test('the addresses of one network share ten times the limit of one address', () =>
+  test.each([
+    ['an IPv4 /24', (index: number) => `203.0.113.${index + 1}`, '203.0.114.1'],
+    ['an IPv6 /48', (index: number) => `2001:db8:1:${index + 1}00::1`, '2001:db8:2:100::1'],
+  ])('the addresses of %s share ten times the limit of one address', (_, address, stranger) =>
     withApp({ RATE_LIMIT_REGISTER: '1/1h' }, async (own) => {
-      const results = await statuses(12, (index) => callFrom(own, `203.0.113.${index + 1}`, registration()));
+      const results = await statuses(12, (index) => callFrom(own, address(index), registration()));
       expect(results).toEqual([...times(10, 201), 429, 429]);
-      expect((await callFrom(own, '203.0.114.1', registration())).status).toBe(201);
-    }));
+      expect((await callFrom(own, stranger, registration())).status).toBe(201);
+    }),
+  );
 });
 
 describe('refresh', () => {
@@ -257,6 +300,106 @@ describe('mail', () => {
       202,
       expect.objectContaining({ group: 'mail', left: 2 }),
     ]);
+  });
+});
+
+describe('a mailbox', () => {
+  let own: TestApp;
+  beforeAll(async () => {
+    own = await startApp();
+  });
+  afterAll(() => own.close());
+
+  let mailboxes = 0;
+  /** Spellings of one mailbox that no other test uses. */
+  const aliases = (count: number, spell: (name: string, index: number) => string): string[] => {
+    const name = `victim${(mailboxes += 1)}`;
+    return Array.from({ length: count }, (_, index) => spell(name, index));
+  };
+  const plusAliases = (count: number) => aliases(count, (name, index) => `${name}+${index}@example.com`);
+  const receivedBy = async (addresses: readonly string[]) =>
+    (await own.emails()).filter(({ to }) => addresses.includes(to));
+  const registerAll = async (emails: readonly string[]) => {
+    for (const email of emails) await own.register({ email });
+  };
+
+  test.each([
+    ['with +tag', (name: string, index: number) => `${name}+${index}@example.com`],
+    ['with dots at Gmail', (name: string, index: number) => `${name.slice(0, 3)}.${name.slice(3)}+${index}@gmail.com`],
+    [
+      'in two domains of Gmail',
+      (name: string, index: number) => `${name}+${index}@${index % 2 ? 'google' : 'g'}mail.com`,
+    ],
+  ])('receives ten emails an hour for addresses %s', async (_, spell) => {
+    const emails = aliases(13, spell);
+    await registerAll(emails);
+    expect(await receivedBy(emails)).toHaveLength(10);
+  });
+
+  test('has one limit for password resets and one for all else that anyone can request for unverified addresses', async () => {
+    const emails = plusAliases(4);
+    await registerAll(emails);
+    const [email = ''] = emails;
+    const { access_token: token } = (await own.login(email)).body as Account;
+    for (let round = 0; round < 4; round += 1) {
+      for (const path of ['/forgot-password', '/verify-email/resend']) await own.post(path, { email: emails[round] });
+      const body = { current_password: password, new_password: password };
+      expect((await own.call('post', '/me/password', { token, body })).status).toBe(204);
+      await own.emails();
+    }
+    const subjects = (await receivedBy(emails)).map(({ subject }) => subject);
+    expect(subjects.filter((subject) => subject === 'Reset your password')).toHaveLength(4);
+    expect(subjects).toHaveLength(14);
+  });
+
+  test('has the limit for each verified address, whatever happens to its other addresses', async () => {
+    const [owner = '', ...others] = plusAliases(14);
+    const account = await own.register({ email: owner });
+    await own.nextEmail(owner);
+    await own.db.users.markVerified(account);
+    await registerAll(others);
+    // The first verification email to the owner also counts.
+    expect(await receivedBy(others)).toHaveLength(9);
+    await own.post('/forgot-password', { email: owner });
+    expect(await own.nextEmail(owner)).toMatchObject({ subject: 'Reset your password' });
+  });
+
+  test('counts addresses with dots elsewhere than at Gmail as different mailboxes', async () => {
+    const emails = aliases(12, (name, index) => `${name}${'.x'.repeat(index)}@example.com`);
+    await registerAll(emails);
+    expect(await receivedBy(emails)).toHaveLength(12);
+  });
+
+  test('has one limit for changes to its addresses, whether or not accounts have them', async () => {
+    const [taken = '', ...free] = plusAliases(12);
+    await own.register({ email: taken });
+    const changeTo = async (email: string) => {
+      const { access_token: token } = await own.register();
+      const body = { new_email: email, current_password: password };
+      return (await own.call('post', '/me/email', { token, body })).status;
+    };
+    expect(await statuses(9, async (index) => ({ status: await changeTo(free[index] ?? '') }))).toEqual(times(9, 202));
+    expect(await changeTo(taken)).toBe(202);
+    expect([await changeTo(taken), await changeTo(free[10] ?? '')]).toEqual([429, 429]);
+    expect(await receivedBy(free)).toHaveLength(9);
+  });
+
+  test('receives an email that its owner requested before those of waiting registrations', async () => {
+    const [forgetful, unverified] = [await own.register(), await own.register()];
+    const before = (await own.emails()).length;
+    await registerAll(Array.from({ length: 12 }, freshEmail));
+    await own.post('/forgot-password', { email: forgetful.email });
+    await own.post('/verify-email/resend', { email: unverified.email });
+    const recipients = (await own.emails()).slice(before).map(({ to }) => to);
+    expect(recipients).toHaveLength(14);
+    expect(recipients.slice(0, 4)).toEqual(expect.arrayContaining([forgetful.email, unverified.email]));
+  });
+
+  test('receives at most ten emails if all requests for them are resolved concurrently', async () => {
+    const emails = plusAliases(30);
+    await registerAll(emails);
+    await Promise.all(Array.from({ length: 6 }, () => own.emailWorker.deliverDue()));
+    expect(await receivedBy(emails)).toHaveLength(10);
   });
 });
 

@@ -3,8 +3,15 @@ const id = '0197a1b0-6d3c-7e52-8c43-1b0c7a3f9d10';
 const otherId = '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11';
 const bytes = Buffer.alloc(32);
 const source = { id: 'request', ip: '192.0.2.1', userAgent: null };
-const lockoutKey = { emailHmac: bytes, network: '192.0.2.1' };
-const lockoutLimits = { attempts: 5, total: 50, durationSeconds: 900 };
+const unused = { retentionSeconds: 2_592_000, sessionTtlSeconds: 2_592_000 };
+const lockoutKey = {
+  emailHmac: bytes,
+  scopes: [
+    { network: '192.0.2.0/24', maxFailures: 5 },
+    { network: '*', maxFailures: 50 },
+  ],
+  durationSeconds: 900,
+};
 const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 const timing = {
   rotationSeconds: 60,
@@ -88,8 +95,12 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/authorization/authorization.sql.ts lockGrants': [['tx']],
   'core/authorization/authorization.sql.ts lockUsers': [['tx', [id, otherId]]],
   'core/authorization/fragments.sql.ts isPrincipal': [[{ userId: id, sessionId: id }]],
-  'core/email/outbox.sql.ts claimEmail': [['tx', 60]],
-  'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, 'verify_email']],
+  'core/email/outbox.sql.ts claimEmail': [
+    ['tx', { leaseSeconds: 60, urgentOnly: true }],
+    ['tx', { leaseSeconds: 60, urgentOnly: false }],
+  ],
+  'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, ['verify_email']]],
+  'core/email/outbox.sql.ts lockRecipient': [['tx', bytes]],
   'core/email/outbox.sql.ts markSent': [['tx', id]],
   'core/email/outbox.sql.ts postponeEmail': [
     ['tx', { id, attempts: 3 }, { error: 'internal error', delaySeconds: 5.5, minAttempts: 10 }],
@@ -97,7 +108,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/email/outbox.sql.ts purgeEmails': [['tx', 500]],
   'core/email/outbox.sql.ts readBacklog': [['tx']],
   'core/email/outbox.sql.ts retryFailedEmails': [['tx']],
-  'core/email/outbox.sql.ts takeRequest': [['tx']],
+  'core/email/outbox.sql.ts takeRequest': [
+    ['tx', { urgentOnly: true }],
+    ['tx', { urgentOnly: false }],
+  ],
   'core/one-time-tokens/one-time-tokens.sql.ts deleteToken': [
     ['tx', { id, hash: bytes }, ['verification', 'email_change']],
   ],
@@ -128,6 +142,9 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   ],
   'core/signing-keys/signing-keys.sql.ts retireActiveKey': [['tx', 'ES256']],
   'core/signing-keys/signing-keys.sql.ts storeRequirements': [['tx', 'ES256', timing]],
+  'core/unused-accounts/unused-accounts.sql.ts deleteUnusedAccounts': [['tx', [id], unused]],
+  'core/unused-accounts/unused-accounts.sql.ts findUnverifiedUsers': [['tx', id, 2_592_000, 100]],
+  'core/unused-accounts/unused-accounts.sql.ts lockUnusedAccounts': [['tx', [id], unused]],
   'core/user-import/user-import.sql.ts claimRange': [['tx', bytes, { from: 0, to: 1, lines: 1, isLast: true }]],
   'core/user-import/user-import.sql.ts insertRefusedLines': [['tx', bytes, []]],
   'core/user-import/user-import.sql.ts insertUsers': [['tx', []]],
@@ -136,13 +153,10 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/users/lockout.sql.ts addFailure': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearFailures': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts clearLockouts': [['tx', bytes]],
-  'core/users/lockout.sql.ts findLockoutSeconds': [['tx', lockoutKey, lockoutLimits]],
+  'core/users/lockout.sql.ts findLockoutSeconds': [['tx', lockoutKey]],
   'core/users/lockout.sql.ts purgeLockouts': [['tx', 900, 500]],
-  'core/users/lockout.sql.ts startAttempt': [['tx', lockoutKey, lockoutLimits]],
-  'core/users/lockout.sql.ts undoAttempt': [
-    ['tx', lockoutKey, 'network'],
-    ['tx', lockoutKey, 'anywhere'],
-  ],
+  'core/users/lockout.sql.ts startAttempt': [['tx', lockoutKey]],
+  'core/users/lockout.sql.ts undoAttempt': [['tx', lockoutKey, ['192.0.2.0/24', '*']]],
   'core/users/users.sql.ts findCredentials': [['tx', 'ada@example.com']],
   'core/users/users.sql.ts findPrincipalPassword': [
     ['tx', { userId: id, sessionId: id }],

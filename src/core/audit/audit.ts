@@ -11,6 +11,7 @@ export type AuditEventType =
   | 'account.imported'
   | 'account.deleted'
   | 'account.reclaimed'
+  | 'account.purged'
   | 'account.locked'
   | 'account.tried_while_locked'
   | 'api_key.created'

@@ -1,6 +1,6 @@
 import { difference, sortedUnique } from '../../lib/sets.ts';
 import { InsufficientScope, InsufficientUserAuthentication, InvalidAccessToken } from '../errors.ts';
-import type { Grants } from './authorization.sql.ts';
+import type { CurrentGrants, Grants } from './authorization.sql.ts';
 import type { Principal } from './principal.ts';
 import { isAdministrative } from './scopes.ts';
 
@@ -8,7 +8,7 @@ import { isAdministrative } from './scopes.ts';
 export const adminRole = 'admin';
 
 /** A live principal with the roles and scopes that its user holds now, whatever the access token says. */
-export interface AuthorizedPrincipal extends Principal, Grants {}
+export interface AuthorizedPrincipal extends Principal, CurrentGrants {}
 
 /** @throws InsufficientScope if the access token lacks one of the scopes */
 export function requireTokenScopes({ scopes }: Principal, required: readonly string[]): void {
@@ -58,10 +58,7 @@ export function requireAdminRole({ roles, apiKeyId }: AuthorizedPrincipal): void
  * Accounts with administrative scopes can be changed only by principals who hold the same scopes, and administrators only by other
  * administrators. @throws InsufficientScope
  */
-export function requireNotOutranked(
-  authorized: AuthorizedPrincipal,
-  target: Pick<Grants, 'roles' | 'heldScopes'>,
-): void {
+export function requireNotOutranked(authorized: AuthorizedPrincipal, target: Grants): void {
   requireGrantable(authorized, target.heldScopes.filter(isAdministrative));
   if (target.roles.includes(adminRole)) requireAdminRole(authorized);
 }

@@ -19,8 +19,11 @@ export interface DeliverEmailDeps {
   metrics: Pick<Metrics, 'emailAttempted'>;
 }
 
-/** Processes the request and the email that have been due for longest; false if neither exists. @throws DatabaseUnavailable */
-export type DeliverNext = (onClaimed: () => void) => Promise<boolean>;
+/**
+ * Processes the next request and the next email; false if neither exists. With `urgentOnly` only urgent ones: this sender could not
+ * send the email of another request. Calls `onClaimed` before it sends. @throws DatabaseUnavailable
+ */
+export type DeliverNext = (options: { urgentOnly: boolean; onClaimed: () => void }) => Promise<boolean>;
 
 /** Longer than an attempt on the slowest server: `sendSeconds` and a few statements. */
 const leaseSeconds = 60;
@@ -71,11 +74,11 @@ export function makeDeliverNext(deps: DeliverEmailDeps): DeliverNext {
   };
 
   /** Resolves the next request, or leaves it unchanged if that fails. Returns whether a request was due. */
-  const resolveNext = async (): Promise<boolean> => {
+  const resolveNext = async (urgentOnly: boolean): Promise<boolean> => {
     const due: DueEmail[] = [];
     try {
       await db.transaction(async (tx) => {
-        const email = await takeRequest(tx);
+        const email = await takeRequest(tx, { urgentOnly });
         if (!email) return;
         due.push(email);
         await resolveEmailRequest(tx, emailCipher.openRequest(email));
@@ -105,10 +108,10 @@ export function makeDeliverNext(deps: DeliverEmailDeps): DeliverNext {
     lastLogged = '';
   };
 
-  return async (onClaimed) => {
-    const hasResolved = await resolveNext();
+  return async ({ urgentOnly, onClaimed }) => {
+    const hasResolved = await resolveNext(urgentOnly);
     // Each call also delivers an email: anyone can create requests, and a flood of them must not stop the delivery.
-    const email = await claimEmail(db, leaseSeconds);
+    const email = await claimEmail(db, { leaseSeconds, urgentOnly });
     if (!email) return hasResolved;
     onClaimed();
     await deliver(email);

@@ -61,3 +61,6 @@ export interface EmailRequest {
   userId?: UserId;
   source: RequestSource;
 }
+
+/** Whether a person waits for the email of a request. Anyone can flood the service with registrations. */
+export const isUrgentRequest = ({ kind }: EmailRequest): boolean => kind !== 'registration';

@@ -25,7 +25,9 @@ export interface EmailWorkerDeps extends Omit<DeliverEmailDeps, 'mailer' | 'metr
 }
 
 /** Concurrent deliveries, so that a slow one does not block the others. */
-const maxSenders = 3;
+const maxSenders = 2;
+/** One more, so that urgent emails do not wait for a mail server that is slow to accept those of registrations. */
+const maxUrgentSenders = 1;
 const pollMs = 5000;
 /** Long enough for the transaction to be committed, and the same for every response, so that times reveal nothing. */
 const wakeMs = 100;
@@ -33,13 +35,14 @@ const wakeMs = 100;
 /** Senders that work until nothing is due. A sender that claims an email starts another sender. */
 function makeSenders(deliverNext: DeliverNext, log: Logger) {
   const senders = new Set<Promise<void>>();
+  const urgentSenders = new Set<Promise<void>>();
   let isStopping = false;
   let processed = 0;
   let lastLogged = '';
 
-  const work = async () => {
+  const work = async (urgentOnly: boolean) => {
     try {
-      while (!isStopping && (await deliverNext(startSender))) processed += 1;
+      while (!isStopping && (await deliverNext({ urgentOnly, onClaimed: startSender }))) processed += 1;
       if (lastLogged) log.info('the outbox can be read again');
       lastLogged = '';
     } catch (error) {
@@ -49,15 +52,17 @@ function makeSenders(deliverNext: DeliverNext, log: Logger) {
     }
   };
   const startSender = () => {
-    if (isStopping || senders.size >= maxSenders) return;
-    const sender = work().finally(() => senders.delete(sender));
-    senders.add(sender);
+    const urgentOnly = senders.size >= maxSenders;
+    if (isStopping || (urgentOnly && urgentSenders.size >= maxUrgentSenders)) return;
+    const group = urgentOnly ? urgentSenders : senders;
+    const sender = work(urgentOnly).finally(() => group.delete(sender));
+    group.add(sender);
   };
   return {
     startSender,
     async untilIdle(): Promise<number> {
       const before = processed;
-      while (senders.size > 0) await Promise.all(senders);
+      while (senders.size + urgentSenders.size > 0) await Promise.all([...senders, ...urgentSenders]);
       return processed - before;
     },
     stop: () => void (isStopping = true),

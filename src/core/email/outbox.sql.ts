@@ -20,26 +20,38 @@ const returnedColumns = sql`
 const isWaiting = sql`sent_at IS NULL AND failed_at IS NULL`;
 
 /** The one that has been due for longest. Skips those that another process holds. */
-const nextDue = (stage: 'asked' | 'written') => sql`
-  SELECT id FROM mails WHERE stage = ${stage} AND ${isWaiting} AND due_at <= statement_timestamp()
-  ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
+const nextDue = (stage: 'asked' | 'written', isUrgent: boolean) => sql`
+  (SELECT id FROM mails
+   WHERE stage = ${stage} AND is_urgent = ${isUrgent} AND ${isWaiting} AND due_at <= statement_timestamp()
+   ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)`;
+
+/** Urgent ones come first. Two subqueries, so that neither reads the rows of the other. */
+const nextDueByUrgency = (stage: 'asked' | 'written', urgentOnly: boolean) =>
+  urgentOnly ? nextDue(stage, true) : sql`COALESCE(${nextDue(stage, true)}, ${nextDue(stage, false)})`;
 
 /**
- * Claims the next email for `leaseSeconds`. If its process dies, the email is due again afterwards. SQL because one execution
- * decides which process claims it.
+ * Claims the next email, or the next urgent one, for `leaseSeconds`. If its process dies, the email is due again afterwards. SQL
+ * because one execution decides which process claims it.
  */
-export const claimEmail = (tx: Transaction, leaseSeconds: number): Promise<DueEmail | undefined> =>
+export const claimEmail = (
+  tx: Transaction,
+  { leaseSeconds, urgentOnly }: { leaseSeconds: number; urgentOnly: boolean },
+): Promise<DueEmail | undefined> =>
   queryRow(
     tx,
     dueColumns,
     sql`
     UPDATE mails SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-    WHERE id = (${nextDue('written')}) RETURNING ${returnedColumns}`,
+    WHERE id = ${nextDueByUrgency('written', urgentOnly)} RETURNING ${returnedColumns}`,
   );
 
-/** Deletes and returns the next request. SQL because one execution decides which process takes it. */
-export const takeRequest = (tx: Transaction): Promise<DueEmail | undefined> =>
-  queryRow(tx, dueColumns, sql`DELETE FROM mails WHERE id = (${nextDue('asked')}) RETURNING ${returnedColumns}`);
+/** Deletes and returns the next request, or the next urgent one. SQL because one execution decides which process takes it. */
+export const takeRequest = (tx: Transaction, { urgentOnly }: { urgentOnly: boolean }): Promise<DueEmail | undefined> =>
+  queryRow(
+    tx,
+    dueColumns,
+    sql`DELETE FROM mails WHERE id = ${nextDueByUrgency('asked', urgentOnly)} RETURNING ${returnedColumns}`,
+  );
 
 /** Erases an email that was sent, even if its lease has expired. SQL for the database's clock. */
 export const markSent = (tx: Transaction, id: EmailId): Promise<number> =>
@@ -77,14 +89,22 @@ export const postponeEmail = (tx: Transaction, { id, attempts }: DueEmail, attem
   );
 };
 
-/** The number of emails of a kind to an address in the past hour. SQL for the database's clock. */
-export async function countRecentEmails(tx: Transaction, recipient: Uint8Array, kind: string): Promise<number> {
+/** Lets one transaction at a time decide whether a recipient can receive another email. SQL for the advisory lock. */
+export const lockRecipient = (tx: Transaction, recipient: Uint8Array): Promise<number> =>
+  execute(tx, sql`SELECT FROM pg_advisory_xact_lock(hashtextextended(encode(${recipient}::bytea, 'hex'), 5418219034))`);
+
+/** The number of emails of these kinds to a recipient in the past hour. SQL for the database's clock. */
+export async function countRecentEmails(
+  tx: Transaction,
+  recipient: Uint8Array,
+  kinds: readonly string[],
+): Promise<number> {
   const row = await queryRow(
     tx,
     { count: column.integer },
     sql`
     SELECT count(*)::int AS count FROM mails
-    WHERE recipient = ${recipient} AND kind = ${kind} AND created_at > statement_timestamp() - interval '1 hour'`,
+    WHERE recipient = ${recipient} AND kind = ANY (${kinds}) AND created_at > statement_timestamp() - interval '1 hour'`,
   );
   return row?.count ?? 0;
 }

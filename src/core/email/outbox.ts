@@ -2,28 +2,47 @@ import type { Clock } from '../../lib/clock.ts';
 import { type EmailId, newId, type UserId } from '../../lib/ids.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Transaction } from '../../platform/postgres.ts';
-import type { EmailAddress } from '../users/email-address.ts';
+import { type EmailAddress, mailboxOf } from '../users/email-address.ts';
 import type { EmailCipher, SealedEmail } from './email-cipher.ts';
-import type { EmailKind, EmailMessage, EmailRequest } from './email-message.ts';
-import { countRecentEmails } from './outbox.sql.ts';
+import { type EmailKind, type EmailMessage, type EmailRequest, isUrgentRequest } from './email-message.ts';
+import { countRecentEmails, lockRecipient } from './outbox.sql.ts';
 
 /** Emails to send. They are stored in the transaction of the change that they are about: both are committed, or neither. */
 export interface Outbox {
   /** Whether this service sends email. Otherwise both `enqueue` functions do nothing. */
   readonly isEnabled: boolean;
   /**
-   * Whether an address can receive another email of a kind this hour, whichever users request it. Check this before you
-   * issue a token, because the new token invalidates the previous one.
+   * Whether a recipient can receive another email of a kind this hour, whichever users request it. Check this before you issue a
+   * token, because the new token invalidates the previous one. Do not show the result for an address that the user does not have,
+   * unless the kind is one of `newAddressKinds`: it can depend on whether an account has the address.
    */
   hasCapacity(tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<boolean>;
-  /** Stores an email about a user. */
-  enqueue(tx: Transaction, userId: UserId, message: EmailMessage): Promise<void>;
-  /** Stores a request with one statement, whatever the address. */
+  /** Stores an email about a user. Emails that are not urgent are sent after all others. */
+  enqueue(tx: Transaction, userId: UserId, message: EmailMessage, options?: { isUrgent: boolean }): Promise<void>;
+  /** Stores a request with one statement, whatever the address. Registrations are not urgent: a flood of them can be waiting. */
   enqueueRequest(tx: Transaction, request: EmailRequest): Promise<void>;
 }
 
 /** Prevents abuse of the service to flood a mailbox. */
 const maxEmailsPerHour = 10;
+
+/**
+ * What anyone can send to an address that was never verified, by registering it. The limit is that of the mailbox, for all of its
+ * addresses together. A verified address has a limit of its own, so that nobody else can use it up.
+ */
+const unverifiedKinds: readonly (readonly EmailKind[])[] = [
+  ['verify_email', 'already_registered', 'password_changed'],
+  ['reset_password'],
+];
+
+/** What any user can send to a new address. The limit is that of the mailbox, whether or not an account has the address. */
+const newAddressKinds: readonly EmailKind[] = ['confirm_new_email', 'address_in_use'];
+
+/** The emails that count together. */
+interface EmailLimit {
+  recipient: Buffer;
+  kinds: readonly EmailKind[];
+}
 
 export interface OutboxDeps {
   emailCipher: EmailCipher;
@@ -36,19 +55,36 @@ export interface OutboxDeps {
 }
 
 export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqueued }: OutboxDeps): Outbox {
-  const recipientOf = (to: EmailAddress) => hmacSha256(recipientKey, Buffer.from(to));
+  const addressKey = (to: EmailAddress) => hmacSha256(recipientKey, Buffer.from(to));
+  const mailboxKey = (to: EmailAddress) => hmacSha256(recipientKey, Buffer.from(`mailbox:${mailboxOf(to)}`));
+
+  const limitOf = async (tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<EmailLimit> => {
+    if (newAddressKinds.includes(kind)) return { recipient: mailboxKey(to), kinds: newAddressKinds };
+    const kinds = unverifiedKinds.find((each) => each.includes(kind));
+    if (kinds && (await tx.user.count({ where: { email: to, emailVerified: true } })) === 0)
+      return { recipient: mailboxKey(to), kinds };
+    return { recipient: addressKey(to), kinds: [kind] };
+  };
 
   const insert = async (
     tx: Transaction,
     { id, sealed, masterKeyId }: SealedEmail,
-    row: { stage: 'asked' | 'written'; kind: string; userId?: UserId; recipient?: Buffer; tokenId?: string },
+    row: {
+      stage: 'asked' | 'written';
+      kind: string;
+      isUrgent: boolean;
+      userId?: UserId;
+      recipient?: Buffer;
+      tokenId?: string;
+    },
   ) => {
-    const { stage, kind, userId = null, tokenId = null, recipient } = row;
+    const { stage, kind, isUrgent, userId = null, tokenId = null, recipient } = row;
     await tx.outboxEmail.create({
       data: {
         id,
         stage,
         kind,
+        isUrgent,
         userId,
         recipient: recipient ? new Uint8Array(recipient) : null,
         tokenId,
@@ -62,16 +98,22 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
 
   return {
     isEnabled,
-    hasCapacity: async (tx, to, kind) => (await countRecentEmails(tx, recipientOf(to), kind)) < maxEmailsPerHour,
-    async enqueue(tx, userId, message) {
+    async hasCapacity(tx, to, kind) {
+      const { recipient, kinds } = await limitOf(tx, to, kind);
+      await lockRecipient(tx, recipient);
+      return (await countRecentEmails(tx, recipient, kinds)) < maxEmailsPerHour;
+    },
+    async enqueue(tx, userId, message, { isUrgent } = { isUrgent: true }) {
       if (!isEnabled) return;
       const { kind, to, token } = message;
       const email = emailCipher.sealMessage(newId<EmailId>(clock.nowMs()), message);
+      const { recipient } = await limitOf(tx, to, kind);
       const row = {
         stage: 'written',
         kind,
+        isUrgent,
         userId,
-        recipient: recipientOf(to),
+        recipient,
         ...(token && { tokenId: token.id }),
       } as const;
       await insert(tx, email, row);
@@ -79,7 +121,8 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
     async enqueueRequest(tx, request) {
       if (!isEnabled) return;
       const email = emailCipher.sealRequest(newId<EmailId>(clock.nowMs()), request);
-      await insert(tx, email, { stage: 'asked', kind: request.kind });
+      const { kind } = request;
+      await insert(tx, email, { stage: 'asked', kind, isUrgent: isUrgentRequest(request) });
     },
   };
 }

@@ -3,6 +3,7 @@ import { monotonicMs } from '../../lib/clock.ts';
 import { Overloaded } from '../../lib/errors.ts';
 import { parseId, type UserId } from '../../lib/ids.ts';
 import { makeKeyedMutex } from '../../lib/keyed-mutex.ts';
+import { type Network, providerOf, siteOf } from '../../lib/network.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { Database, Transaction } from '../../platform/postgres.ts';
@@ -10,11 +11,12 @@ import type { Audit, AuditEvent } from '../audit/audit.ts';
 import type { RequestInfo } from '../request-info.ts';
 import {
   addFailure,
+  allNetworks,
   clearFailures,
   clearLockouts,
   findLockoutSeconds,
   type LockoutKey,
-  type LockoutLimits,
+  type LockoutScope,
   startAttempt,
   undoAttempt,
 } from './lockout.sql.ts';
@@ -33,6 +35,15 @@ export type CheckPassword = <Account>(
   verify: () => Promise<PasswordCheck<Account>>,
 ) => Promise<Account>;
 
+export interface LockoutLimits {
+  /** Consecutive failures from one network that lock the address for this network. */
+  attempts: number;
+  /** Consecutive failures from all networks that lock the address everywhere. */
+  total: number;
+  /** How long a lockout lasts and failures are remembered, counted from the last attempt. */
+  durationSeconds: number;
+}
+
 export interface CheckPasswordDeps {
   db: Database;
   audit: Audit;
@@ -44,6 +55,25 @@ export interface CheckPasswordDeps {
 
 /** How long an attempt waits for concurrent attempts that may lock the address, and how often it checks. */
 const [maxWaitMs, waitIntervalMs] = [10_000, 50];
+
+/** The parts of `total` that one IPv6 /48 and one IPv6 /32 can use up, so that no single customer or provider locks an address everywhere. */
+const [siteShare, providerShare] = [1 / 5, 1 / 2];
+
+/** The networks that an attempt counts for. An IPv4 client has only its own: the neighbors of a /24 belong to other people. */
+function scopesOf(network: Network, { attempts, total }: LockoutLimits): LockoutScope[] {
+  const provider = providerOf(network);
+  const share = (part: number) => Math.max(attempts, Math.floor(total * part));
+  return [
+    { network, maxFailures: attempts },
+    ...(provider
+      ? [
+          { network: siteOf(network), maxFailures: share(siteShare) },
+          { network: provider, maxFailures: share(providerShare) },
+        ]
+      : []),
+    { network: allNetworks, maxFailures: total },
+  ];
+}
 
 const hmacOf = (lockoutKey: Uint8Array, email: string): Buffer => hmacSha256(lockoutKey, Buffer.from(email));
 
@@ -65,13 +95,13 @@ export function makeCheckPassword({ db, audit, limits, lockoutKey, metrics }: Ch
   /** Counts the attempt before its outcome is known, so that concurrent attempts cannot exceed the limit. */
   const begin = (email: string, key: LockoutKey, request: RequestInfo): Promise<void> => {
     const deadlineMs = monotonicMs() + maxWaitMs;
-    return withMutex(`${Buffer.from(key.emailHmac).toString('base64')} ${key.network}`, async () => {
+    return withMutex(`${Buffer.from(key.emailHmac).toString('base64')} ${request.network}`, async () => {
       for (;;) {
         request.signal.throwIfAborted();
-        const started = await startAttempt(db, key, limits);
-        if (started.anywhere) return;
-        if (started.network) await undoAttempt(db, key, 'network');
-        const retryAfterSeconds = await findLockoutSeconds(db, key, limits);
+        const started = await startAttempt(db, key);
+        if (started.length === key.scopes.length) return;
+        if (started.length > 0) await undoAttempt(db, key, started);
+        const retryAfterSeconds = await findLockoutSeconds(db, key);
         if (retryAfterSeconds !== undefined) {
           await recordLockedAttempt(email, request);
           throw new AccountLocked(Math.max(1, retryAfterSeconds));
@@ -85,11 +115,11 @@ export function makeCheckPassword({ db, audit, limits, lockoutKey, metrics }: Ch
 
   const recordFailure = async (key: LockoutKey, event: AuditEvent, request: RequestInfo): Promise<void> => {
     const locked = await db.transaction(async (tx) => {
-      const failures = await addFailure(tx, key);
-      const scopes = [
-        ...(failures.network === limits.attempts ? (['network'] as const) : []),
-        ...(failures.anywhere === limits.total ? (['anywhere'] as const) : []),
-      ];
+      const counts = await addFailure(tx, key);
+      const reached = key.scopes.filter(({ network, maxFailures }) =>
+        counts.some((count) => count.network === network && count.failures === maxFailures),
+      );
+      const scopes = new Set(reached.map(({ network }) => (network === allNetworks ? 'anywhere' : 'network')));
       await audit.record(tx, request, event);
       for (const reason of scopes)
         await audit.record(tx, request, { type: 'account.locked', outcome: 'failure', reason, userId: event.userId });
@@ -99,11 +129,13 @@ export function makeCheckPassword({ db, audit, limits, lockoutKey, metrics }: Ch
   };
 
   return async (email, request, verify) => {
-    const key = { emailHmac: hmacOf(lockoutKey, email), network: request.network };
+    const { durationSeconds } = limits;
+    const key = { emailHmac: hmacOf(lockoutKey, email), scopes: scopesOf(request.network, limits), durationSeconds };
     await begin(email, key, request);
     const check = await verify().catch(async (error: unknown) => {
       // The password was not compared, so the attempt does not count. An error of this cleanup must not hide the first one.
-      await Promise.all([undoAttempt(db, key, 'network'), undoAttempt(db, key, 'anywhere')]).catch(() => {});
+      const networks = key.scopes.map(({ network }) => network);
+      await undoAttempt(db, key, networks).catch(() => {});
       throw error;
     });
     if ('account' in check) {

@@ -29,7 +29,7 @@ export const makeConfirmPassword =
   async (principal, password, request) => {
     const account = requireLive(await findPrincipalPassword(db, principal));
     return checkPassword(account.email, request, async () => {
-      if (await hasher.verify(account.passwordHash, password, request.signal)) return { account };
+      if (await hasher.verify(account.passwordHash, password, request)) return { account };
       const { userId } = principal;
       return {
         refused: { type: 'password.checked', outcome: 'failure', reason: 'wrong_password', actor: principal, userId },

@@ -24,3 +24,15 @@ export const EmailAddress = z
     return isCanonical(canonical) ? canonical : z.NEVER;
   })
   .meta({ description: 'ASCII only. Case is ignored', format: 'email', examples: ['ada@example.com'] });
+
+const dotlessDomains = ['gmail.com', 'googlemail.com'];
+
+/**
+ * The mailbox that receives the email of an address, as far as the address shows it: most providers ignore `+` and what follows it,
+ * and Gmail also ignores dots. Only for counting: with another provider, two such addresses can belong to two people.
+ */
+export function mailboxOf(address: EmailAddress): string {
+  const [local = '', domain = ''] = address.split('@');
+  const name = local.replace(/(?<=.)\+.*$/, '');
+  return dotlessDomains.includes(domain) ? `${name.replaceAll('.', '')}@gmail.com` : `${name}@${domain}`;
+}

@@ -1,138 +1,130 @@
-// Every statement locks the row of the network before the row of all networks, so that no two transactions deadlock.
+// Every statement locks the rows of an email address from the smallest network to the largest, so that no two transactions deadlock.
 import type { Transaction } from '../../platform/postgres.ts';
-import { column, execute, queryRow, sql, type SqlFragment } from '../../platform/sql.ts';
+import { column, execute, queryRow, queryRows, type RowOf, sql, type SqlFragment } from '../../platform/sql.ts';
 
-export interface LockoutLimits {
-  /** Consecutive failures from one network that lock the address for this network. */
-  attempts: number;
-  /** Consecutive failures from all networks that lock the address everywhere. */
-  total: number;
+/** A network whose attempts count together, and the number of consecutive failures that locks the address for this network. */
+export interface LockoutScope {
+  network: string;
+  maxFailures: number;
+}
+
+/** What a password attempt counts for. */
+export interface LockoutKey {
+  /** HMAC of the canonical email address, whether or not an account has it. */
+  emailHmac: Uint8Array;
+  /** The networks that contain the client, from the smallest to `allNetworks`. */
+  scopes: readonly LockoutScope[];
   /** How long a lockout lasts and failures are remembered, counted from the last attempt. */
   durationSeconds: number;
 }
 
-/** The address that a password is tried for, and the client's network. */
-export interface LockoutKey {
-  /** HMAC of the canonical email address, whether or not an account has it. */
-  emailHmac: Uint8Array;
-  network: string;
-}
-
 /** The `network` of the row that counts attempts from all networks. */
-const anywhere = '*';
+export const allNetworks = '*';
 
 /** Longer than an attempt takes. An attempt without an outcome by then counts as failed, because its process died. */
 const maxAttemptDuration = sql`interval '1 minute'`;
 
-const isExpired = (durationSeconds: number): SqlFragment =>
+const networksOf = ({ scopes }: LockoutKey): string[] => scopes.map(({ network }) => network);
+
+const isExpired = ({ durationSeconds }: LockoutKey): SqlFragment =>
   sql`l.last_attempt_at + make_interval(secs => ${durationSeconds}) <= clock_timestamp()`;
 
-const countAttempt = (maxAttempts: number, durationSeconds: number): SqlFragment => sql`
-  ON CONFLICT (email_hmac, network) DO UPDATE SET
-    attempts = CASE WHEN ${isExpired(durationSeconds)} THEN 1 ELSE l.attempts + 1 END,
-    failures = CASE WHEN ${isExpired(durationSeconds)} THEN 0 ELSE l.failures END,
-    last_attempt_at = clock_timestamp()
-  WHERE l.attempts < ${maxAttempts} OR ${isExpired(durationSeconds)}
-  RETURNING 1`;
+const maxFailures = ({ scopes }: LockoutKey): SqlFragment => sql`
+  (${scopes.map((scope) => scope.maxFailures)}::int[])[
+    array_position(${scopes.map(({ network }) => network)}::text[], l.network)]`;
 
-/** Counts an attempt in both rows if neither is at its limit. SQL because one execution decides which concurrent attempts start. */
-export async function startAttempt(
-  tx: Transaction,
-  { emailHmac, network }: LockoutKey,
-  { attempts, total, durationSeconds }: LockoutLimits,
-): Promise<{ network: boolean; anywhere: boolean }> {
-  const started = await queryRow(
+const lockRows = ({ emailHmac }: LockoutKey, networks: readonly string[]): SqlFragment => sql`
+  SELECT l.network FROM lockouts AS l
+  WHERE l.email_hmac = ${emailHmac} AND l.network = ANY (${networks}::text[])
+  ORDER BY array_position(${networks}::text[], l.network) FOR UPDATE`;
+
+/**
+ * Counts an attempt for each network that is not at its limit, or for none if one of them was at its limit before. Returns the
+ * networks that counted it. SQL because one execution decides which concurrent attempts start.
+ */
+export async function startAttempt(tx: Transaction, key: LockoutKey): Promise<string[]> {
+  const { emailHmac } = key;
+  const networks = networksOf(key);
+  const started = await queryRows(
     tx,
-    { network: column.boolean, anywhere: column.boolean },
+    { network: column.text() },
     sql`
-    WITH network AS (
-      INSERT INTO lockouts AS l (email_hmac, network, attempts, failures, last_attempt_at)
-      VALUES (${emailHmac}, ${network}, 1, 0, clock_timestamp()) ${countAttempt(attempts, durationSeconds)}
-    ), anywhere AS (
-      INSERT INTO lockouts AS l (email_hmac, network, attempts, failures, last_attempt_at)
-      SELECT ${emailHmac}::bytea, ${anywhere}, 1, 0, clock_timestamp() FROM network ${countAttempt(total, durationSeconds)}
-    )
-    SELECT EXISTS (SELECT FROM network) AS network, EXISTS (SELECT FROM anywhere) AS anywhere`,
+    INSERT INTO lockouts AS l (email_hmac, network, attempts, failures, last_attempt_at)
+    SELECT ${emailHmac}::bytea, network, 1, 0, clock_timestamp()
+    FROM unnest(${networks}::text[]) WITH ORDINALITY AS scopes(network, position)
+    WHERE NOT EXISTS (
+      SELECT FROM lockouts AS l
+      WHERE l.email_hmac = ${emailHmac} AND l.network = ANY (${networks}::text[])
+        AND l.attempts >= ${maxFailures(key)} AND NOT ${isExpired(key)})
+    ORDER BY position
+    ON CONFLICT (email_hmac, network) DO UPDATE SET
+      attempts = CASE WHEN ${isExpired(key)} THEN 1 ELSE l.attempts + 1 END,
+      failures = CASE WHEN ${isExpired(key)} THEN 0 ELSE l.failures END,
+      last_attempt_at = clock_timestamp()
+    WHERE l.attempts < ${maxFailures(key)} OR ${isExpired(key)}
+    RETURNING l.network`,
   );
-  return started ?? { network: false, anywhere: false };
+  return started.map(({ network }) => network);
 }
 
-/** Takes back an attempt that never compared a password. SQL because the row decides whether its failures allow it. */
-export const undoAttempt = (
-  tx: Transaction,
-  { emailHmac, network }: LockoutKey,
-  scope: 'network' | 'anywhere',
-): Promise<number> =>
+/** Takes back an attempt that never compared a password. SQL because each row decides whether its failures allow it. */
+export const undoAttempt = (tx: Transaction, key: LockoutKey, networks: readonly string[]): Promise<number> =>
   execute(
     tx,
     sql`
-    UPDATE lockouts SET attempts = attempts - 1
-    WHERE email_hmac = ${emailHmac} AND network = ${scope === 'network' ? network : anywhere} AND attempts > failures`,
+    WITH locked AS (${lockRows(key, networks)})
+    UPDATE lockouts AS l SET attempts = l.attempts - 1 FROM locked
+    WHERE l.email_hmac = ${key.emailHmac} AND l.network = locked.network AND l.attempts > l.failures`,
   );
 
-/** The seconds until an address is unlocked for a network; undefined if it is not locked. SQL for the database's clock. */
-export async function findLockoutSeconds(
-  tx: Transaction,
-  { emailHmac, network }: LockoutKey,
-  { attempts, total, durationSeconds }: LockoutLimits,
-): Promise<number | undefined> {
+/** The seconds until an address is unlocked for all of the networks; undefined if it is not locked. SQL for the database's clock. */
+export async function findLockoutSeconds(tx: Transaction, key: LockoutKey): Promise<number | undefined> {
   const row = await queryRow(
     tx,
     { seconds: column.nullable(column.integer) },
     sql`
-    SELECT CEIL(EXTRACT(EPOCH FROM max(l.last_attempt_at) - clock_timestamp()))::int + ${durationSeconds}::int AS seconds
-    FROM lockouts AS l,
-      LATERAL (SELECT CASE l.network WHEN ${anywhere} THEN ${total}::int ELSE ${attempts}::int END) AS maximum(failures)
-    WHERE l.email_hmac = ${emailHmac} AND l.network IN (${network}, ${anywhere}) AND NOT ${isExpired(durationSeconds)}
-      AND l.attempts >= maximum.failures
-      AND (l.failures >= maximum.failures OR l.last_attempt_at < clock_timestamp() - ${maxAttemptDuration})`,
+    SELECT CEIL(EXTRACT(EPOCH FROM max(l.last_attempt_at) - clock_timestamp()))::int + ${key.durationSeconds}::int AS seconds
+    FROM lockouts AS l
+    WHERE l.email_hmac = ${key.emailHmac} AND l.network = ANY (${networksOf(key)}::text[]) AND NOT ${isExpired(key)}
+      AND l.attempts >= ${maxFailures(key)}
+      AND (l.failures >= ${maxFailures(key)} OR l.last_attempt_at < clock_timestamp() - ${maxAttemptDuration})`,
   );
   return row?.seconds ?? undefined;
 }
 
-/** Counts a failure in both rows and returns the new counts. SQL because one execution decides which failure reaches the limit. */
-export async function addFailure(
-  tx: Transaction,
-  { emailHmac, network }: LockoutKey,
-): Promise<{ network: number | null; anywhere: number | null }> {
-  const failures = await queryRow(
-    tx,
-    { network: column.nullable(column.integer), anywhere: column.nullable(column.integer) },
-    sql`
-    WITH network AS (
-      UPDATE lockouts SET failures = LEAST(attempts, failures + 1)
-      WHERE email_hmac = ${emailHmac} AND network = ${network} RETURNING failures
-    ), anywhere AS (
-      UPDATE lockouts SET failures = LEAST(attempts, failures + 1)
-      WHERE email_hmac = ${emailHmac} AND network = ${anywhere} AND (SELECT count(*) FROM network) >= 0
-      RETURNING failures
-    )
-    SELECT (SELECT failures FROM network) AS network, (SELECT failures FROM anywhere) AS anywhere`,
-  );
-  return failures ?? { network: null, anywhere: null };
-}
+const failureColumns = { network: column.text(), failures: column.integer };
 
-/** Clears the failures from one network and the common count after a correct password. SQL for the order of the row locks. */
-export async function clearFailures(tx: Transaction, { emailHmac, network }: LockoutKey): Promise<void> {
+/** Counts a failure and returns the new counts by network. SQL because one execution decides which failure reaches a limit. */
+export const addFailure = (tx: Transaction, key: LockoutKey): Promise<RowOf<typeof failureColumns>[]> =>
+  queryRows(
+    tx,
+    failureColumns,
+    sql`
+    WITH locked AS (${lockRows(key, networksOf(key))})
+    UPDATE lockouts AS l SET failures = LEAST(l.attempts, l.failures + 1) FROM locked
+    WHERE l.email_hmac = ${key.emailHmac} AND l.network = locked.network
+    RETURNING l.network, l.failures`,
+  );
+
+/** Clears the failures from the networks after a correct password. SQL for the order of the row locks. */
+export async function clearFailures(tx: Transaction, key: LockoutKey): Promise<void> {
   await execute(
     tx,
     sql`
-    WITH network AS (
-      DELETE FROM lockouts WHERE email_hmac = ${emailHmac} AND network = ${network} RETURNING 1
-    )
-    DELETE FROM lockouts
-    WHERE email_hmac = ${emailHmac} AND network = ${anywhere} AND (SELECT count(*) FROM network) >= 0`,
+    WITH locked AS (${lockRows(key, networksOf(key))})
+    DELETE FROM lockouts AS l USING locked WHERE l.email_hmac = ${key.emailHmac} AND l.network = locked.network`,
   );
 }
 
-/** Clears the failures from all networks. SQL for the order of the row locks: the index would return the common row first. */
+/** Clears the failures from everywhere. SQL for the order of the row locks: the longest network prefix is the smallest network. */
 export async function clearLockouts(tx: Transaction, emailHmac: Uint8Array): Promise<void> {
   await execute(
     tx,
     sql`
-    WITH networks AS (DELETE FROM lockouts WHERE email_hmac = ${emailHmac} AND network <> ${anywhere} RETURNING 1)
-    DELETE FROM lockouts
-    WHERE email_hmac = ${emailHmac} AND network = ${anywhere} AND (SELECT count(*) FROM networks) >= 0`,
+    WITH locked AS (
+      SELECT network FROM lockouts WHERE email_hmac = ${emailHmac}
+      ORDER BY CASE network WHEN ${allNetworks} THEN 0 ELSE split_part(network, '/', 2)::int END DESC FOR UPDATE)
+    DELETE FROM lockouts AS l USING locked WHERE l.email_hmac = ${emailHmac} AND l.network = locked.network`,
   );
 }
 

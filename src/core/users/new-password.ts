@@ -5,6 +5,7 @@ import { randomSecret } from '../../lib/secrets.ts';
 import type { Hasher } from '../../platform/password-hashing/password-hasher.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { ValidationFailed } from '../errors.ts';
+import type { RequestInfo } from '../request-info.ts';
 import { type PasswordContext, type PasswordPolicy } from './password-policy.ts';
 import { whenText } from './user.ts';
 
@@ -13,8 +14,7 @@ export interface NewPasswordInput {
   field: string;
   password: string;
   context: PasswordContext;
-  /** Aborts the wait for the hasher. */
-  signal: AbortSignal;
+  request: RequestInfo;
 }
 
 export type HashNewPassword = (input: NewPasswordInput) => Promise<string>;
@@ -22,11 +22,11 @@ export type HashNewPassword = (input: NewPasswordInput) => Promise<string>;
 /** Hashes a password that the policy accepts. @throws ValidationFailed with every violation, Overloaded */
 export const makeHashNewPassword =
   ({ policy, hasher }: { policy: PasswordPolicy; hasher: Hasher }): HashNewPassword =>
-  async ({ field, password, context, signal }) => {
+  async ({ field, password, context, request }) => {
     const violations = await policy.check(password, context);
     if (violations.length > 0)
       throw new ValidationFailed(violations.map((message): FieldError => ({ path: field, message })));
-    return hasher.hash(password, signal);
+    return hasher.hash(password, request);
   };
 
 /**

@@ -41,7 +41,7 @@ export const makeChangePassword =
       field: 'new_password',
       password: newPassword,
       context: account,
-      signal: request.signal,
+      request,
     });
     await db.transaction(async (tx) => {
       const { userId, sessionId } = principal;
@@ -60,7 +60,9 @@ export const makeChangePassword =
       await invalidateTokens(tx, userId);
       const to = EmailAddress.parse(user.email);
       const apiKeys = apiKeysNotice(keys, revokesApiKeys);
-      await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName, apiKeys });
+      // Anyone can register someone else's address and then change the password again and again.
+      if (await outbox.hasCapacity(tx, to, 'password_changed'))
+        await outbox.enqueue(tx, userId, { kind: 'password_changed', to, name: user.displayName, apiKeys });
       await audit.record(tx, request, { type: 'password.changed', actor: principal, userId });
     });
   };

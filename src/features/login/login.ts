@@ -55,7 +55,7 @@ export const makeLogin = (deps: LoginDeps): Login => {
       await requireVerifiedEmail(deps, user, request);
       await requireHeldScope(deps, user, attempt, request);
       const isWeak = hasher.needsRehash(user.passwordHash, password);
-      const betterHash = isWeak ? await hasher.hash(password, request.signal) : undefined;
+      const betterHash = isWeak ? await hasher.hash(password, request) : undefined;
       request.signal.throwIfAborted(); // The client has disconnected and could not use the session.
       const created = await openSession(deps, user, betterHash, attempt, request);
       if (!created) continue;
@@ -93,8 +93,8 @@ const verifyPassword = (
   checkPassword(email, request, async () => {
     const user = await findCredentials(db, email);
     const matches = user
-      ? await hasher.verify(user.passwordHash, password, request.signal)
-      : await hasher.verifyDecoy(password, request.signal);
+      ? await hasher.verify(user.passwordHash, password, request)
+      : await hasher.verifyDecoy(password, request);
     if (user?.isActive && matches) return { account: user };
     const reason = !user ? 'unknown_account' : matches ? 'account_disabled' : 'wrong_password';
     return { refused: failedLogin(reason, user?.id) };

@@ -28,7 +28,7 @@ export const makeResetPassword =
       field: 'new_password',
       password: newPassword,
       context: { email: currentEmail, displayName },
-      signal: request.signal,
+      request,
     });
     await oneTimeTokens.spend(token, ['password_reset'], async (tx, { email, displayName: name, nowMs }) => {
       const reset = await tx.user.updateMany({

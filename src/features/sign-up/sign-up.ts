@@ -51,7 +51,7 @@ export const makeSignUp =
       field: 'password',
       password,
       context: { email, displayName },
-      signal: request.signal,
+      request,
     });
     const account = { id: newId<UserId>(clock.nowMs()), email, displayName, passwordHash };
     if (emailVerification === 'required') {

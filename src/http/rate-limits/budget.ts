@@ -1,9 +1,10 @@
 import type { Response } from 'express';
 import { RateLimited } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { countedAddress } from '../../lib/network.ts';
+import { countedAddress, siteOf } from '../../lib/network.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Counters } from './counters.ts';
+import type { InFlight } from './in-flight.ts';
 
 /** The maximum number of events of one client in a window. */
 export interface RateLimit {
@@ -14,13 +15,14 @@ export interface RateLimit {
 export type ClientAddress = Pick<RequestInfo, 'ip' | 'network'>;
 
 export const byAddress = ({ ip }: ClientAddress): string => countedAddress(ip);
-export const byNetwork = ({ network }: ClientAddress): string => network;
+export const bySite = ({ network }: ClientAddress): string => siteOf(network);
 
 /** One limit and its counters. */
 export interface Budget extends RateLimit {
   /** The name in the headers, the log and the metrics. */
   name: string;
   counters: Counters;
+  inFlight: InFlight;
   keyOf: (client: ClientAddress) => string;
   /** Returns the partition that a response names for a key. */
   partitionOf: (key: string) => string;

@@ -4,7 +4,7 @@ import { ApiError, type ApiErrorClass } from '../../lib/errors.ts';
 import {
   type Budget,
   byAddress,
-  byNetwork,
+  bySite,
   type ClientAddress,
   makePartitionOf,
   subtractEvent,
@@ -12,6 +12,7 @@ import {
   spend,
 } from './budget.ts';
 import type { Counters } from './counters.ts';
+import { makeInFlight } from './in-flight.ts';
 
 /** The limits of the configuration: `RATE_LIMIT_LOGIN` and so on. */
 export type RateLimitGroup = 'login' | 'register' | 'refresh' | 'mail' | 'default';
@@ -37,7 +38,7 @@ export type Ceiling = 'default' | 'refresh' | 'none';
 /** The users of a mobile carrier share few addresses, and their apps refresh in the background. */
 const refreshCeilingFactor = 10;
 
-/** A provider can hand out many addresses, so registrations are also limited per network. */
+/** One customer can hold many addresses, so registrations are also limited per IPv4 /24 and IPv6 /48. */
 const registerNetworkFactor = 10;
 
 export interface RateLimiter {
@@ -75,6 +76,7 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
     count: count * factor,
     windowSeconds,
     counters: openCounters(name, windowSeconds),
+    inFlight: makeInFlight(),
     keyOf,
     partitionOf,
   });
@@ -86,7 +88,7 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
   const groups = {
     login: [budget('login', login)],
     // The network first, so that the headers describe the limit of the address.
-    register: [budget('register_network', register, registerNetworkFactor, byNetwork), budget('register', register)],
+    register: [budget('register_network', register, registerNetworkFactor, bySite), budget('register', register)],
     refresh: [budget('refresh', refresh)],
     mail: [budget('mail', mail)],
   };
@@ -96,14 +98,29 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
     throw limited;
   };
 
-  /** Counts a request before it is handled. Refused requests do not count. @throws RateLimited */
-  const reserve = async (budgets: readonly Budget[], client: ClientAddress, res: Response): Promise<void> => {
-    for (const [index, each] of budgets.entries()) {
-      const limited = await spend(each, client, res);
+  /** Counts a request for all budgets, or for none and returns the one that is exhausted. */
+  const spendAll = async (budgets: readonly Budget[], client: ClientAddress, res: Response) => {
+    for (const [index, budget] of budgets.entries()) {
+      const limited = await spend(budget, client, res);
       if (!limited) continue;
       subtractEvent(budgets.slice(0, index + 1), client);
-      refuse(limited);
+      return { budget, limited };
     }
+    return undefined;
+  };
+
+  /**
+   * Counts a request before it is handled. If the requests that are being handled exhaust the limit, waits for their outcomes: they
+   * may not count. Refused requests do not count. @throws RateLimited
+   */
+  const reserve = async (budgets: readonly Budget[], client: ClientAddress, res: Response): Promise<void> => {
+    for (;;) {
+      const exhausted = await spendAll(budgets, client, res);
+      if (!exhausted) break;
+      const { budget, limited } = exhausted;
+      if (!(await budget.inFlight.wait(budget.keyOf(client)))) refuse(limited);
+    }
+    for (const { inFlight, keyOf } of budgets) inFlight.enter(keyOf(client));
   };
 
   const countWhileHandled: CountByRule = async (rule, client, res, handle) => {
@@ -116,6 +133,8 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
     } catch (error) {
       if (!isCounted(rule, error)) subtractEvent(budgets, client);
       throw error;
+    } finally {
+      for (const { inFlight, keyOf } of budgets) inFlight.leave(keyOf(client));
     }
   };
 

@@ -2,7 +2,7 @@ import { hash as argon2Hash, type Options, verify as argon2Verify } from '@node-
 import { randomSecret } from '../../lib/secrets.ts';
 import { toBase64 } from './hash-format.ts';
 import { parseHash } from './hash-formats.ts';
-import { type HashQueueConfig, makeHashQueue } from './hash-queue.ts';
+import { type HashClient, type HashQueueConfig, makeHashQueue } from './hash-queue.ts';
 import { normalizePassword, passwordForms } from './normalize-password.ts';
 
 export interface HasherConfig extends HashQueueConfig {
@@ -11,17 +11,17 @@ export interface HasherConfig extends HashQueueConfig {
   parallelism: number;
 }
 
-/** Passwords are given as they were typed. `signal` aborts the wait in the queue. */
+/** Passwords are given as they were typed. Each waits in the queue of its client's network. */
 export interface Hasher {
-  /** Returns an Argon2id hash of the normalized password as a PHC string, with a random salt. @throws Overloaded, or the reason of `signal` */
-  hash(password: string, signal: AbortSignal): Promise<string>;
+  /** Returns an Argon2id hash of the normalized password as a PHC string, with a random salt. @throws Overloaded, or the reason of the client's signal */
+  hash(password: string, client: HashClient): Promise<string>;
   /**
    * Whether a password matches a hash. No password matches a hash in an unsupported format. Other systems may not have normalized
    * the password, so an imported hash is compared with each of its forms. @throws like `hash`
    */
-  verify(hash: string, password: string, signal: AbortSignal): Promise<boolean>;
+  verify(hash: string, password: string, client: HashClient): Promise<boolean>;
   /** Takes the same time as `verify` and never matches, so that unknown accounts cannot be recognized. @throws like `hash` */
-  verifyDecoy(password: string, signal: AbortSignal): Promise<false>;
+  verifyDecoy(password: string, client: HashClient): Promise<false>;
   /** Whether to replace a hash after a login, because it was imported or is weaker than configured. */
   needsRehash(hash: string, password: string): boolean;
   queue: () => { running: number; waiting: number };
@@ -46,19 +46,19 @@ export function makeHasher(config: HasherConfig, onWait: (seconds: number) => vo
   };
   const parameters = `m=${memoryKib},t=${iterations},p=${parallelism}`;
   const decoy = `$argon2id$v=19$${parameters}$${toBase64(randomSecret(16))}$${toBase64(randomSecret(32))}`;
-  const verifyDecoy = async (password: string, signal: AbortSignal): Promise<false> => {
-    await queue.run(signal, () => argon2Verify(decoy, normalizePassword(password)));
+  const verifyDecoy = async (password: string, client: HashClient): Promise<false> => {
+    await queue.run(client, () => argon2Verify(decoy, normalizePassword(password)));
     return false;
   };
 
   return {
     queue: queue.size,
-    hash: (password, signal) => queue.run(signal, () => argon2Hash(normalizePassword(password), options)),
-    async verify(hash, password, signal) {
+    hash: (password, client) => queue.run(client, () => argon2Hash(normalizePassword(password), options)),
+    async verify(hash, password, client) {
       const parsed = parseHash(hash);
-      if (!parsed) return verifyDecoy(password, signal);
+      if (!parsed) return verifyDecoy(password, client);
       for (const form of isOwn(hash) ? [normalizePassword(password)] : passwordForms(password))
-        if (await queue.run(signal, () => parsed.matches(form))) return true;
+        if (await queue.run(client, () => parsed.matches(form))) return true;
       return false;
     },
     verifyDecoy,

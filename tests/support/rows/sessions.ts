@@ -64,6 +64,7 @@ export const sessionRows = (sql: Sql) => ({
   age: (seconds: number, ...sessions: readonly SessionRef[]) =>
     sql.run(
       `UPDATE sessions SET
+         created_at = created_at - make_interval(secs => $1),
          expires_at = expires_at - make_interval(secs => $1),
          absolute_expires_at = absolute_expires_at - make_interval(secs => $1),
          turned_at = ARRAY(SELECT t - make_interval(secs => $1) FROM unnest(turned_at) WITH ORDINALITY AS x(t, i) ORDER BY i)

@@ -39,6 +39,12 @@ export const userRows = (sql: Sql) => ({
     sql.run('UPDATE users SET password_hash = $2 WHERE id = $1', [userIdOf(user), hash]),
   passwordHash: async (user: UserRef): Promise<string> =>
     (await sql.one<UserRow>(`SELECT ${columns} FROM users WHERE id = $1`, [userIdOf(user)])).password_hash,
+  /** Moves the user's registration back, as if `seconds` had passed. */
+  age: (user: UserRef, seconds: number) =>
+    sql.run('UPDATE users SET created_at = created_at - make_interval(secs => $2) WHERE id = $1', [
+      userIdOf(user),
+      seconds,
+    ]),
   /** Deletes the user, and everything that the database deletes with it. */
   remove: (user: UserRef) => sql.run('DELETE FROM users WHERE id = $1', [userIdOf(user)]),
   /** Locks the row until the transaction of the connection ends. */

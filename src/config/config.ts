@@ -1,18 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { masterKeys, plainUrl, postgresUrl } from './config-values.ts';
-import { StartupError } from './lib/errors.ts';
-import {
-  auditedNames,
-  combinationErrors,
-  configSchema,
-  emailConfigOf,
-  emailErrors,
-  type EmailConfig,
-  type Mode,
-  type Parsed,
-  warningsOf,
-} from './config-schema.ts';
+import { StartupError } from '../lib/errors.ts';
+import { combinationErrors, emailErrors, warningsOf } from './checks.ts';
+import { auditedNames, configSchema, emailConfigOf, type EmailConfig, type Mode, type Parsed } from './schema.ts';
+import { masterKeys, plainUrl, postgresUrl } from './values.ts';
 
 export type { EmailConfig, Mode };
 
@@ -84,6 +75,9 @@ function toConfig(mode: Mode, parsed: Parsed) {
     passwordGrant: parsed.PASSWORD_GRANT === 'on',
     registrationOpen: parsed.REGISTRATION === 'open',
     emailVerification: parsed.EMAIL_VERIFICATION,
+    /** Undefined: unused accounts are kept. Without verification, an unverified address means nothing. */
+    unverifiedAccountRetentionSeconds:
+      parsed.EMAIL_VERIFICATION === 'off' ? undefined : parsed.UNVERIFIED_ACCOUNT_RETENTION,
     mail: emailConfigOf(mode, parsed),
     /** The start of links in emails, without a trailing slash. */
     appUrl: withoutSlash(parsed.APP_URL ?? parsed.ISSUER),

@@ -1,10 +1,10 @@
 // Types of environment variables: zod schemas that parse text. An error message completes the sentence "NAME must be…".
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { isLoopback, isOrigin } from './lib/network.ts';
-import { fromBase64Url } from './lib/secrets.ts';
-import type { Mailbox } from './platform/mailer.ts';
-import { ConnectionUrlError, parseConnectionUrl } from './platform/postgres/connection.ts';
+import { isLoopback, isOrigin } from '../lib/network.ts';
+import { fromBase64Url } from '../lib/secrets.ts';
+import type { Mailbox } from '../platform/mailer.ts';
+import { ConnectionUrlError, parseConnectionUrl } from '../platform/postgres/connection.ts';
 
 const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { SigningAlg } from './core/signing-keys/signing-key.ts';
+import { SigningAlg } from '../core/signing-keys/signing-key.ts';
 import {
   audience,
   choice,
@@ -19,10 +19,8 @@ import {
   smtpUrl,
   trustProxy,
   url,
-} from './config-values.ts';
-
-import { isLoopback } from './lib/network.ts';
-import type { Mailbox } from './platform/mailer.ts';
+} from './values.ts';
+import type { Mailbox } from '../platform/mailer.ts';
 
 export type Mode = 'production' | 'development';
 
@@ -69,6 +67,7 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
     PASSWORD_GRANT: choice('on', 'off').default(development ? 'on' : 'off'),
     REGISTRATION: choice('open', 'closed').default('open'),
     EMAIL_VERIFICATION: choice('off', 'optional', 'required').default('optional'),
+    UNVERIFIED_ACCOUNT_RETENTION: durationOrOff('30d', '1d', '3650d'),
     SMTP_URL: smtpUrl.optional(),
     MAIL_FROM: development ? mailbox.prefault('Keyturn <keyturn@localhost>') : mailbox.optional(),
     APP_URL: publicUrl.optional(),
@@ -92,15 +91,6 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
   });
 };
 
-/** The minimum for Argon2id in OWASP's Password Storage Cheat Sheet: any of these equivalent pairs. */
-const argon2Minimums: readonly (readonly [memoryKib: number, iterations: number])[] = [
-  [47_104, 1],
-  [19_456, 2],
-  [12_288, 3],
-  [9_216, 4],
-  [7_168, 5],
-];
-
 export type Parsed = z.output<ReturnType<typeof configSchema>>;
 
 /** The security-relevant variables, whose changes are audited. Locations, capacities and logging are not. */
@@ -122,6 +112,7 @@ export const auditedNames = [
   'HIBP_URL',
   'REGISTRATION',
   'EMAIL_VERIFICATION',
+  'UNVERIFIED_ACCOUNT_RETENTION',
   'MAIL_FROM',
   'APP_URL',
   'LOCKOUT_ATTEMPTS',
@@ -140,63 +131,10 @@ export const auditedNames = [
   'TRUST_PROXY',
 ] as const satisfies readonly (keyof Parsed)[];
 
-/** What is missing to send emails. Development prints them instead. */
-export function emailErrors(mode: Mode, raw: Partial<Record<string, string>>): string[] {
-  if (mode === 'development') return [];
-  if (raw['SMTP_URL']) return raw['MAIL_FROM'] ? [] : ['MAIL_FROM is required with SMTP_URL: the sender of the emails'];
-  if (raw['EMAIL_VERIFICATION'] === 'off') return [];
-  return ['SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email'];
-}
-
 /** How emails are sent; undefined if none are. */
 export type EmailConfig = { kind: 'smtp'; url: string; from: Mailbox } | { kind: 'console'; from: Mailbox } | undefined;
 
 export function emailConfigOf(mode: Mode, { SMTP_URL: url, MAIL_FROM: from }: Parsed): EmailConfig {
   if (from && url !== undefined) return { kind: 'smtp', url, from };
   return from && mode === 'development' ? { kind: 'console', from } : undefined;
-}
-
-/** Errors of values that are valid on their own but not together. */
-export function combinationErrors(parsed: Parsed, poolThreads: number): string[] {
-  const errors: string[] = [];
-  const { ARGON2_MEMORY_KIB: memory, ARGON2_ITERATIONS: iterations } = parsed;
-  if (!argon2Minimums.some(([m, t]) => memory >= m && iterations >= t))
-    errors.push(
-      `ARGON2_MEMORY_KIB ${memory} with ARGON2_ITERATIONS ${iterations} is weaker than OWASP's minimum, such as 19456 with 2`,
-    );
-  if (parsed.ARGON2_MEMORY_KIB < 8 * parsed.ARGON2_PARALLELISM)
-    errors.push('ARGON2_MEMORY_KIB must be at least 8 times ARGON2_PARALLELISM (RFC 9106 section 3.1)');
-  if (parsed.HASH_CONCURRENCY >= poolThreads)
-    errors.push(
-      `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} fills the thread pool of ${poolThreads}. Run npm start, which sets its size, or set UV_THREADPOOL_SIZE`,
-    );
-  if (parsed.ISSUER.length + (parsed.AUDIENCE?.length ?? 0) > 1000)
-    errors.push(
-      'ISSUER and AUDIENCE must have at most 1000 characters together, because every access token contains them',
-    );
-  if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER.startsWith('http:'))
-    errors.push(
-      'COOKIE_SAMESITE=none requires an https ISSUER, because browsers accept such cookies only if they are Secure',
-    );
-  if (parsed.COOKIE_PARTITIONED === 'on' && parsed.COOKIE_SAMESITE !== 'none')
-    errors.push(
-      'COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none, because browsers send no other cookies to another site',
-    );
-  return errors;
-}
-
-/** Values that are valid but that an operator should know about. Contains no values of secrets. */
-export function warningsOf(mode: Mode, { SMTP_URL: smtp, MASTER_KEYS: keys }: Parsed): string[] {
-  if (mode === 'development') return [];
-  const warnings: string[] = [];
-  // With credentials, the mailer requires STARTTLS.
-  if (smtp?.startsWith('smtp:') && new URL(smtp).username === '' && !isLoopback(smtp))
-    warnings.push(
-      'SMTP_URL allows connections without TLS, and the links in emails reset passwords. Use smtps://, or smtp:// with a user, which requires STARTTLS',
-    );
-  if (!keys.every(isRandom))
-    warnings.push(
-      'MASTER_KEYS contains a key that is not random. Remove it after SESSION_TTL: anyone can forge its tokens',
-    );
-  return warnings;
 }
