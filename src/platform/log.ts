@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { stdout } from './line-writer.ts';
 
 export type { Logger };
 
@@ -24,7 +25,7 @@ const prettyStdout: DestinationStream = {
     const message = typeof msg === 'string' ? [printable(msg)] : [];
     const { stack = [] } = (err ?? {}) as { stack?: string[] };
     const head = [String(time).slice(11, 23), String(level).toUpperCase(), ...message, ...pairs].join(' ');
-    process.stdout.write([head, ...stack, ''].join('\n'));
+    stdout.write([head, ...stack, ''].join('\n'));
   },
 };
 
@@ -40,5 +41,8 @@ export function makeLogger({ level, pretty }: { level: string; pretty: boolean }
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: serializeError },
   };
-  return pretty ? pino(options, prettyStdout) : pino(options);
+  const log = pino(options, pretty ? prettyStdout : stdout);
+  stdout.onRecovered = (lines) =>
+    log.warn({ lines }, 'log lines were dropped while the standard output was full or blocked');
+  return log;
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { stdout } from './line-writer.ts';
 
 export type RefreshOutcome = 'rotated' | 'unchanged' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
 
@@ -61,6 +62,13 @@ export function makeMetrics(version: string) {
     waitSeconds,
   );
   const build = new Gauge({ ...common('build_info', 'Always 1'), labelNames: ['version', 'node'] });
+  new Counter({
+    ...common('log_lines_dropped_total', 'Log lines that were dropped because the standard output was full or blocked'),
+    collect() {
+      this.reset();
+      this.inc(stdout.dropped);
+    },
+  });
   build.set({ version, node: process.version }, 1);
 
   return {
