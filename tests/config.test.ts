@@ -132,6 +132,11 @@ describe('warnings of the production configuration', () => {
       /^SMTP_URL allows connections without TLS/,
     ],
     ['SMTP without TLS to an address', { SMTP_URL: 'smtp://10.0.0.5:25' }, /^SMTP_URL allows connections without TLS/],
+    [
+      'a key that is not random',
+      { MASTER_KEYS: Buffer.alloc(32, 'change-me').toString('base64url') },
+      /^MASTER_KEYS contains a key/,
+    ],
     ['a former key that is not random', { MASTER_KEYS: `${masterKey},${zeroKey}` }, /^MASTER_KEYS contains a key/],
   ])('mention %s', async (_, environment, warning) => {
     expect((await load(environment)).warnings).toEqual([expect.stringMatching(warning)]);
@@ -261,15 +266,7 @@ describe('values', () => {
     ],
     ['DATABASE_URL', 'mysql://a/b|localhost:5432|http://a'],
     ['MASTER_KEYS', `${masterKey.slice(1)}|${masterKey}=|${masterKey},|${'a'.repeat(43)}|,|${masterKey};${masterKey}`],
-    [
-      'MASTER_KEYS',
-      [
-        zeroKey,
-        `${zeroKey},${masterKey}`,
-        '_'.repeat(42) + '8',
-        Buffer.alloc(32, 'change-me').toString('base64url'),
-      ].join('|'),
-    ],
+    ['MASTER_KEYS', `${zeroKey}|${zeroKey},${masterKey}`],
     ['TRUST_PROXY', '0|on|true|100|10.0.0.0/33|10.0.0/8|proxy.internal|1,2|*'],
     ['AUDIENCE', ',|a,| |a,,b'],
     ['HIBP_URL', 'api.pwnedpasswords.com|file:///etc/passwd'],

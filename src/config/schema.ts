@@ -8,7 +8,6 @@ import {
   durationOrOff,
   headerNames,
   integer,
-  isRandom,
   mailbox,
   masterKeys,
   origins,
@@ -46,8 +45,9 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
     REDIS_URL: redisUrl.optional(),
     MASTER_KEYS: development
       ? masterKeys
-      : masterKeys.refine(([first]) => first && isRandom(first), {
-          error: 'must be random keys: put a new one before the current one. .env.example shows how to generate one',
+      : masterKeys.refine(([first]) => first?.some((byte) => byte !== 0), {
+          error:
+            'must not begin with a key of zeros: put a random one before it. .env.example shows how to generate one',
         }),
     JWT_ALG: choice(...SigningAlg.options).default('ES256'),
     ACCESS_TTL: duration('15m', '1m', '1h'),

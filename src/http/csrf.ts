@@ -26,8 +26,8 @@ export const browserHeadersOf = ({ method, headers }: Request): BrowserHeaders =
   csrfToken: textOf(headers['x-csrf-token']),
 });
 
-/** An empty header counts as missing. */
-const textOf = (header: string | string[] | undefined) => (typeof header === 'string' && header ? header : undefined);
+/** An empty CSRF token is wrong rather than missing: the client that sends it uses the cookie. */
+const textOf = (header: string | string[] | undefined) => (typeof header === 'string' ? header : undefined);
 
 export interface CsrfDeps {
   /** Origins whose pages can use the cookie: this service and `CORS_ORIGINS`. */

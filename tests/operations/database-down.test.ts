@@ -87,6 +87,15 @@ async function callEach(): Promise<{ id: string; response: Response; ms: number 
 
 const statusOf = (service: ServiceProcess, path: string) => service.get(path).then(({ status }) => status);
 
+/** The response of `/readyz` once it contains `text`, at most two seconds later: it is up to a second old. */
+async function readinessWith(text: string): Promise<Response> {
+  for (let tries = 0; ; tries += 1) {
+    const response = await service.get('/readyz');
+    if (response.text.includes(text) || tries === 20) return response;
+    await sleep(100);
+  }
+}
+
 /** Endpoints that respond incorrectly while the database is down. */
 async function faultsWhileDown(): Promise<string[]> {
   const responses = await callEach();
@@ -96,7 +105,7 @@ async function faultsWhileDown(): Promise<string[]> {
     /^[1-9]\d*$/.test(String(headers['retry-after'])) &&
     ms < boundMs;
   const wrong = responses.filter((each) => !isRight(each));
-  const ready = await service.get('/readyz');
+  const ready = await readinessWith('"postgres":"down"');
   const paths = ['/healthz', '/readyz', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server'];
   const statuses = await Promise.all(paths.map((path) => statusOf(service, path)));
   return [
@@ -111,9 +120,7 @@ async function faultsWhileDown(): Promise<string[]> {
 async function recovers(): Promise<boolean> {
   for (let tries = 0; tries < 50; tries += 1) {
     if ((await service.get('/me', account.access_token)).status === 200)
-      return (
-        (await service.login(account.email)).status === 200 && (await service.get('/readyz')).text.includes('"up"')
-      );
+      return (await service.login(account.email)).status === 200 && (await readinessWith('"up"')).text.includes('"up"');
     await sleep(100);
   }
   return false;

@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { loadConfig, loadDirectUrl } from '../../src/config/config.ts';
 
-const masterKey = Buffer.alloc(32, 7).toString('base64url');
+const masterKey = randomBytes(32).toString('base64url');
 const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';
 const required = { ISSUER: 'https://auth.example.com', TRUST_PROXY: 'off', MAIL_FROM: 'keyturn@example.com' };
 const smtpUrl = 'smtps://keyturn:hunter3@mail.internal';

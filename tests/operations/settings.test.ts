@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -9,7 +10,7 @@ type Environment = Record<string, string | undefined>;
 const required: Environment = {
   ISSUER: 'https://auth.example.com',
   DATABASE_URL: 'postgresql://keyturn@db.internal/keyturn',
-  MASTER_KEYS: Buffer.alloc(32, 7).toString('base64url'),
+  MASTER_KEYS: randomBytes(32).toString('base64url'),
   TRUST_PROXY: 'off',
   SMTP_URL: 'smtps://mail.internal',
   MAIL_FROM: 'keyturn@example.com',
@@ -47,6 +48,7 @@ describe('.env.example', () => {
     'PASSWORD_BLOCKLIST_FILE',
     'REDIS_URL',
     'CORS_ORIGINS',
+    'CORS_ALLOWED_HEADERS',
     'HIBP_URL',
     'SMTP_URL',
     'APP_URL',
