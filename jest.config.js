@@ -8,14 +8,14 @@ export default {
   testRunner: '<rootDir>/tests/support/jest/runner.js',
   roots: ['<rootDir>/tests'],
   transform: {},
-  // test:browser requires a browser, test:interop and test:clients other languages, and test:image and test:stress a minute each.
+  // test:browser requires a browser, test:interop and test:clients other languages, test:system five minutes, and test:image one.
   testPathIgnorePatterns: [
     '/node_modules/',
     '/tests/browser/',
     '/tests/interop/',
     '/tests/clients/',
     '/tests/image/image\\.test',
-    '\\.stress\\.test',
+    '\\.system\\.test',
   ],
   globalSetup: '<rootDir>/tests/support/jest/global-setup.js',
   globalTeardown: '<rootDir>/tests/support/jest/global-teardown.js',

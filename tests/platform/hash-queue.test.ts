@@ -1,4 +1,4 @@
-// The order in which passwords are hashed. tests/operations/hashing.test.ts has the queue of a whole service.
+// The order in which passwords are hashed. tests/operations/hashing.system.test.ts has the queue of a whole service.
 import { expect, test } from '@jest/globals';
 import { networkOf } from '../../src/lib/network.ts';
 import { makeHashQueue } from '../../src/platform/password-hashing/hash-queue.ts';
