@@ -3,10 +3,10 @@ import base from './jest.config.js';
 
 /** Modules that start processes or servers of their own. */
 const slowImport =
-  /from '[^']*(node:child_process|embedded-postgres\.ts|\/(service|workers|processes|redis-server|faulty-proxy|tcp-proxy|packed|mail-server|certificate|import-world|post-office|attack|statement-tap)\.ts)'/;
+  /from '[^']*(node:child_process|embedded-postgres\.ts|\/(service|workers|processes|redis-server|faulty-proxy|tcp-proxy|packed|mail-server|certificate|attack|statement-tap)\.ts)'/;
 /** Waits in real time, thousands of requests, or a hundred password hashes. */
 const slowFiles =
-  /(http\/(bearer|hostile-input)|lockout\/lockout|my-account\/change-password|operations\/pooler|platform\/migrations|rate-limits\/rate-limits|password-login\/overtaken-login|admin\/(pages|grants|access)|discovery\/access-tokens|audit\/(listing|coverage))\.test\.ts$/;
+  /(http\/(bearer|hostile-input)|lockout\/lockout|account\/change-password|operations\/pooler|platform\/migrations|rate-limits\/rate-limits|admin\/(pages|grants|access)|discovery\/access-tokens|audit\/(listing|coverage))\.test\.ts$/;
 
 const isSlow = (file) => slowFiles.test(file) || slowImport.test(readFileSync(new URL(file, import.meta.url), 'utf8'));
 

@@ -41,8 +41,7 @@ async function makeHandler(settings: FloorSettings) {
     sign: makeSignAccessToken(accessTokens),
     keyring,
     accessTtlSeconds,
-    maxIssuedGrantsLength: 2000,
-    log: { warn: () => {} },
+    fitGrants: (_userId, grants) => grants,
   });
 
   return async (req: IncomingMessage): Promise<string> => {

@@ -101,7 +101,7 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
       signAccessToken,
       readAccessToken,
       accessTtlSeconds,
-      maxIssuedGrantsLength: container.maxIssuedGrantsLength,
+      fitGrants: container.fitGrants,
       authentication: { verify: verifyAccessToken, findApiKey },
       login,
       refresh,

@@ -3,6 +3,7 @@ import { makeApiKeySecrets, makeFindApiKey } from './core/api-keys/api-keys.ts';
 import { makeAudit } from './core/audit/audit.ts';
 import { makeRecordConfigChanges } from './core/audit/config-changes.ts';
 import { makeRecordDeniedRequest } from './core/audit/denied-requests.ts';
+import { makeFitGrants } from './core/authorization/token-budget.ts';
 import { makeAuthorization } from './core/authorization/authorize.ts';
 import { makeEmailCipher } from './core/email/email-cipher.ts';
 import { makeEmailWorker } from './core/email/email-worker.ts';
@@ -17,7 +18,7 @@ import { makeSigningKeyWorker } from './core/signing-keys/signing-key-worker.ts'
 import { signingKeysChannel } from './core/signing-keys/signing-keys.sql.ts';
 import { makeReadAccessToken, makeVerifyAccessToken, ownAudienceOf } from './core/tokens/access-token.ts';
 import { makeTokens } from './core/tokens/issue-tokens.ts';
-import { makeSignAccessToken, maxIssuedGrantsLengthFor } from './core/tokens/sign-access-token.ts';
+import { makeSignAccessToken } from './core/tokens/sign-access-token.ts';
 import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.ts';
 import { makeConfirmPassword } from './core/users/confirm-password.ts';
 import { makeHashNewPassword } from './core/users/new-password.ts';
@@ -93,7 +94,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
 
   const ratchet = makeRatchet(masterKeys);
   const signAccessToken = makeSignAccessToken({ keyring, clock, issuer, audience, accessTtlSeconds });
-  const maxIssuedGrantsLength = maxIssuedGrantsLengthFor(issuer, audience);
+  const fitGrants = makeFitGrants({ issuer, audience, log });
   const requiresVerifiedEmail = config.emailVerification === 'required';
   const accessTokenReader = {
     keyring,
@@ -151,8 +152,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       cookiePartitioned,
     }),
     signAccessToken,
-    maxIssuedGrantsLength,
-    tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds, maxIssuedGrantsLength, log }),
+    fitGrants,
+    tokens: makeTokens({ sign: signAccessToken, keyring, accessTtlSeconds, fitGrants }),
     readAccessToken: makeReadAccessToken(accessTokenReader),
     verifyAccessToken: makeVerifyAccessToken({ ...accessTokenReader, audience: ownAudienceOf(issuer, audience) }),
     rateLimiter: makeRateLimiter({

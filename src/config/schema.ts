@@ -47,7 +47,7 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
       ? masterKeys
       : masterKeys.refine(([first]) => first?.some((byte) => byte !== 0), {
           error:
-            'must be random keys, not zeros: put a new one before the current one. .env.example shows how to generate one',
+            'must be random keys, not zeros. .env.example shows how to generate one, and docs/operating.md how to replace one',
         }),
     JWT_ALG: choice(...SigningAlg.options).default('ES256'),
     ACCESS_TTL: duration('15m', '1m', '1h'),

@@ -59,12 +59,20 @@ export class InsufficientScope extends defineError({
   detail: 'The access token does not have the required scope. Request the scope by name when you log in.',
   challenges: true,
 }) {
-  /** `missing` are the scopes that the request needs, separated by spaces; empty if no scope would be enough. */
-  constructor(missing: string, reason = missing) {
+  /** `missing` are the scopes that the request needs, separated by spaces. */
+  constructor(missing: string, reason = missing, detail?: string) {
     const scope = missing !== '' && missing.length <= maxScopeHeaderLength ? `, scope="${missing}"` : '';
     super(reason, {
       headers: { 'WWW-Authenticate': `Bearer realm="keyturn", error="insufficient_scope"${scope}` },
+      ...(detail !== undefined && { detail }),
     });
+  }
+}
+
+/** No scope would be enough. */
+export class AdminRoleRequired extends InsufficientScope {
+  constructor() {
+    super('', 'requires the role admin', 'Only a logged-in user with the role admin can do this.');
   }
 }
 

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { MIMEType } from 'node:util';
 import { ClientDisconnected } from '../core/request-info.ts';
-import { FormExpected, MalformedForm, MalformedJson, PayloadTooLarge, UnsupportedMediaType } from './errors.ts';
+import { MalformedJson, PayloadTooLarge, UnsupportedMediaType } from './errors.ts';
 
 const bodyLimitBytes = 16 * 1024;
 
-function readBytes(req: IncomingMessage): Promise<Buffer> {
+/** Reads a body of at most 16 KiB. @throws PayloadTooLarge, ClientDisconnected */
+export function readBytes(req: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(req.headers['content-length'] ?? 0) > bodyLimitBytes) return reject(new PayloadTooLarge());
     const chunks: Buffer[] = [];
@@ -21,7 +22,7 @@ function readBytes(req: IncomingMessage): Promise<Buffer> {
   });
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+export const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 interface MediaType {
   essence: string;
@@ -30,7 +31,7 @@ interface MediaType {
 }
 
 /** Parses `Content-Type` (RFC 9110 section 8.3.1), with empty parameters and quoted values; undefined if it is malformed. */
-function parseMediaType(text: string): MediaType | undefined {
+export function parseMediaType(text: string): MediaType | undefined {
   try {
     const { essence, params } = new MIMEType(text);
     const charset = params.get('charset')?.trim() || 'utf-8';
@@ -40,7 +41,7 @@ function parseMediaType(text: string): MediaType | undefined {
   }
 }
 
-const isEncoded = ({ headers }: IncomingMessage): boolean =>
+export const isEncoded = ({ headers }: IncomingMessage): boolean =>
   !/^(identity)?$/i.test((headers['content-encoding'] ?? '').trim());
 
 /** Whether the request has a body, which can turn out to be empty if it is chunked (RFC 9112 section 6.3). */
@@ -83,68 +84,4 @@ export async function readOptionalJson(req: IncomingMessage): Promise<unknown> {
   if (bytes.length === 0) return {};
   if (reason !== undefined) throw new UnsupportedMediaType(reason);
   return parseJson(bytes);
-}
-
-/** The parameters of a form, not validated. */
-export type Form = Readonly<Record<string, string>>;
-
-/** @throws URIError for incomplete escapes and invalid UTF-8 */
-export const decodeFormText = (text: string): string => decodeURIComponent(text.replaceAll('+', ' '));
-
-function pairsOf(bytes: Buffer): [name: string, value: string][] {
-  const parts = utf8.decode(bytes).split('&');
-  return parts
-    .filter((part) => part !== '')
-    .map((part) => {
-      const [name = '', ...value] = part.split('=');
-      return [decodeFormText(name), decodeFormText(value.join('='))];
-    });
-}
-
-function parsePairs(bytes: Buffer): [name: string, value: string][] {
-  try {
-    return pairsOf(bytes);
-  } catch {
-    throw new MalformedForm('syntax');
-  }
-}
-
-/** Whether ASCII characters are the same bytes in this charset. */
-function extendsAscii(charset: string): boolean {
-  try {
-    return !/^(utf-16|iso-2022)/.test(new TextDecoder(charset).encoding);
-  } catch {
-    return false;
-  }
-}
-
-const isAscii = (bytes: Buffer): boolean =>
-  bytes.every((byte) => byte < 0x80) && !/%[89a-f]/i.test(bytes.toString('latin1'));
-
-/** A form that was read. */
-export interface ReceivedForm {
-  form: Form;
-  /** The names of the parameters that were sent more than once. The form has one of their values. */
-  repeated: readonly string[];
-}
-
-/**
- * Reads a URL-encoded form of at most 16 KiB. A form in another charset than UTF-8 must contain only characters that are the same in
- * both. @throws FormExpected, PayloadTooLarge, MalformedForm, ClientDisconnected
- */
-export async function readForm(req: IncomingMessage): Promise<ReceivedForm> {
-  if (isEncoded(req)) throw new FormExpected('content encoding');
-  const type = parseMediaType(req.headers['content-type'] ?? '');
-  if (type?.essence !== 'application/x-www-form-urlencoded') throw new FormExpected('content type');
-  if (type.charset !== undefined && !extendsAscii(type.charset)) throw new FormExpected('charset');
-  const bytes = await readBytes(req);
-  if (type.charset !== undefined && !isAscii(bytes)) throw new FormExpected('charset');
-  const form = new Map<string, string>();
-  const repeated: string[] = [];
-  for (const [name, value] of parsePairs(bytes)) {
-    if (form.has(name)) repeated.push(name);
-    // RFC 6749 section 3.2: parameters without a value are treated as omitted, so they must not hide one that has a value.
-    if (value !== '' || !form.has(name)) form.set(name, value);
-  }
-  return { form: Object.fromEntries(form), repeated };
 }

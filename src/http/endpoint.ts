@@ -4,7 +4,7 @@ import type { Principal } from '../core/authorization/principal.ts';
 import { InsufficientScope, InvalidAccessToken, NotFound, RateLimited, ValidationFailed } from '../core/errors.ts';
 import type { RequestInfo } from '../core/request-info.ts';
 import type { Credentials } from './authenticate.ts';
-import type { Form } from './body.ts';
+import type { Form } from './form.ts';
 import type { BrowserHeaders } from './csrf.ts';
 import {
   FormExpected,

@@ -7,13 +7,14 @@ import { NotFound, ValidationFailed } from '../core/errors.ts';
 import { ApiError } from '../lib/errors.ts';
 import { fieldErrorsOf } from '../lib/field-errors.ts';
 import { authenticate, authenticateOptional, type Authentication, credentialsOf } from './authenticate.ts';
-import { readForm, readJson, readOptionalJson } from './body.ts';
+import { readJson, readOptionalJson } from './body.ts';
 import { browserHeadersOf } from './csrf.ts';
-import { type Endpoint, errorsOf } from './endpoint.ts';
-import { RepeatedParameter } from './errors.ts';
+import type { Endpoint } from './endpoint.ts';
+import { readForm, requireNoneRepeated } from './form.ts';
+import { checkedHandle } from './openapi/checked-handle.ts';
 import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
-import { returnedParts, schemaOf, send } from './response.ts';
+import { send } from './response.ts';
 
 export interface EndpointOptions extends Authentication {
   rateLimiter: RateLimiter;
@@ -85,44 +86,18 @@ function parseParams({ params }: Endpoint, req: Request): unknown {
 const mayBeEmpty = ({ headers }: Request): boolean =>
   headers['content-type'] === undefined || headers.cookie !== undefined || headers['x-csrf-token'] !== undefined;
 
-async function readBody(
-  { body, bodyType, optionalBody, refreshCookie }: Endpoint,
-  context: RequestContext,
-  req: Request,
-) {
+async function readBody(endpoint: Endpoint, context: RequestContext, req: Request): Promise<unknown> {
+  const { body, bodyType, optionalBody, refreshCookie } = endpoint;
   if (!body) return undefined;
   if (bodyType === 'form') return readFormBody(body, context, req);
-  return parsePart(
-    'body',
-    body,
-    await (optionalBody || (refreshCookie && mayBeEmpty(req)) ? readOptionalJson(req) : readJson(req)),
-  );
+  const isOptional = optionalBody || (refreshCookie && mayBeEmpty(req));
+  return parsePart('body', body, await (isOptional ? readOptionalJson(req) : readJson(req)));
 }
 
-/**
- * RFC 6749 section 3.2: "Request and response parameters MUST NOT be included more than once". Otherwise two parsers could use two
- * different values. Unknown parameters are ignored and can repeat, such as `resource` (RFC 8707 section 2). @throws RepeatedParameter
- */
 async function readFormBody(schema: z.ZodType, context: RequestContext, req: Request): Promise<unknown> {
-  const { form, repeated } = await readForm(req);
-  context.form = form;
-  const body = parsePart('body', schema, form);
-  const name = repeated.find((each) => Object.hasOwn(body ?? {}, each));
-  if (name === undefined) return body;
-  context.form = undefined;
-  throw new RepeatedParameter(name);
-}
-
-/** For tests: calls the handler and checks that its outcome is declared. */
-async function checkedHandle(endpoint: Endpoint, input: Parameters<Endpoint['handle']>[0]): Promise<unknown> {
-  try {
-    const returned = await endpoint.handle(input);
-    const { status, body } = returnedParts(endpoint, returned);
-    schemaOf(endpoint, status)?.parse(body);
-    return returned;
-  } catch (error) {
-    if (error instanceof ApiError && !errorsOf(endpoint).some(({ definition }) => definition === error.definition))
-      throw new Error(`${endpoint.operationId} does not declare ${error.message}`, { cause: error });
-    throw error;
-  }
+  const received = await readForm(req);
+  context.form = received.form;
+  const body = parsePart('body', schema, received.form);
+  requireNoneRepeated(body ?? {}, received);
+  return body;
 }

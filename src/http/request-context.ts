@@ -5,7 +5,7 @@ import { type Network, networkOf, parseAddress } from '../lib/network.ts';
 import type { Logger } from '../platform/log.ts';
 import { randomId } from '../lib/ids.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { Form } from './body.ts';
+import type { Form } from './form.ts';
 import type { RenderError } from './endpoint.ts';
 import { whenClosed } from './server/when-closed.ts';
 

@@ -22,13 +22,15 @@ export class LineWriter {
   #chunk: Buffer | undefined;
   #startedMs = 0;
   #reported = 0;
+  #endsWithProcess = false;
 
   constructor(fd: number) {
     this.#fd = fd;
-    process.once('exit', () => this.#end());
   }
 
   write(line: string): void {
+    if (!this.#endsWithProcess) process.once('exit', () => this.#end());
+    this.#endsWithProcess = true;
     if (this.#waitingChars + line.length > maxWaitingChars) return void (this.dropped += 1);
     this.#waiting.push(line);
     this.#waitingChars += line.length;
@@ -75,7 +77,7 @@ export class LineWriter {
     try {
       writeSync(this.#fd, this.#takeWaiting());
     } catch {
-      // The disk is full or the reader has gone: nothing can be told.
+      // The disk is full, or nobody reads.
     }
   }
 }

@@ -42,7 +42,8 @@ export function makeLogger({ level, pretty }: { level: string; pretty: boolean }
     serializers: { err: serializeError },
   };
   const log = pino(options, pretty ? prettyStdout : stdout);
-  stdout.onRecovered = (lines) =>
-    log.warn({ lines }, 'log lines were dropped while the standard output was full or blocked');
+  if (level !== 'silent')
+    stdout.onRecovered = (lines) =>
+      log.warn({ lines }, 'log lines were dropped while the standard output was full or blocked');
   return log;
 }

@@ -227,7 +227,7 @@ describe('create-admin', () => {
     ['a missing email address', [], {}, 2, /Usage/],
     ['a password', [freshEmail(), '--password', 'x'], {}, 2, /Usage/],
     ['two email addresses', [freshEmail(), freshEmail()], {}, 2, /Usage/],
-    ['an option that no longer exists', [freshEmail(), '--unverified'], {}, 2, /Usage/],
+    ['an unknown option', [freshEmail(), '--unverified'], {}, 2, /Usage/],
     ['an invalid email address', ['ada'], {}, 1, /must be an ASCII email address/],
     ['a blank name', [freshEmail(), '--name', ' '], {}, 1, /must have 1 to 100 characters/],
     ['a missing APP_URL', [freshEmail()], { APP_URL: '' }, 1, /ISSUER or APP_URL is required/],

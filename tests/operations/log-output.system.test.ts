@@ -84,7 +84,7 @@ test('lines that wait are written in order when the reader continues, and droppe
   const { path, fd } = openPipe();
   const writer = new LineWriter(fd);
   const recovered = new Promise<number>((resolve) => (writer.onRecovered = resolve));
-  for (let line = 0; line < 20_000; line += 1) {
+  for (let line = 0; line < 40_000; line += 1) {
     writer.write(`${line} ${'x'.repeat(100)}\n`);
     if (line % 1000 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -93,7 +93,7 @@ test('lines that wait are written in order when the reader continues, and droppe
   let read = 0;
   for await (const line of lines) {
     expect(line.startsWith(`${read} `)).toBe(true);
-    if ((read += 1) === 20_000 - writer.dropped) break;
+    if ((read += 1) === 40_000 - writer.dropped) break;
   }
   expect(await recovered).toBe(writer.dropped);
   closeSync(fd);

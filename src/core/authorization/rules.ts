@@ -1,5 +1,5 @@
 import { difference, sortedUnique } from '../../lib/sets.ts';
-import { InsufficientScope, InsufficientUserAuthentication, InvalidAccessToken } from '../errors.ts';
+import { AdminRoleRequired, InsufficientScope, InsufficientUserAuthentication, InvalidAccessToken } from '../errors.ts';
 import type { CurrentGrants, Grants } from './authorization.sql.ts';
 import type { Principal } from './principal.ts';
 import { isAdministrative } from './scopes.ts';
@@ -51,7 +51,7 @@ export function requireGrantable(authorized: AuthorizedPrincipal, scopes: readon
  * @throws InsufficientScope
  */
 export function requireAdminRole({ roles, apiKeyId }: AuthorizedPrincipal): void {
-  if (!roles.includes(adminRole) || apiKeyId !== undefined) throw new InsufficientScope('', 'requires the role admin');
+  if (!roles.includes(adminRole) || apiKeyId !== undefined) throw new AdminRoleRequired();
 }
 
 /**

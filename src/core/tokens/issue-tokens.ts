@@ -1,10 +1,9 @@
 import { grantScopes } from '../authorization/scopes.ts';
-import { fitGrants } from '../authorization/token-budget.ts';
+import type { FitGrants } from '../authorization/token-budget.ts';
 import type { SessionId } from '../../lib/ids.ts';
 import type { LiveSession } from '../sessions/live-session.sql.ts';
 import { formatToken, type RefreshToken } from '../sessions/refresh-token.ts';
 import type { Keyring } from '../signing-keys/keyring.ts';
-import type { Logger } from '../../platform/log.ts';
 import type { AccessClaims } from './sign-access-token.ts';
 
 /** The tokens of one session. */
@@ -22,9 +21,7 @@ export interface TokensDeps {
   sign: (claims: AccessClaims) => string;
   keyring: Pick<Keyring, 'active'>;
   accessTtlSeconds: number;
-  /** The length of the roles and scopes above which a token would be too long for verifiers and for this service. */
-  maxIssuedGrantsLength: number;
-  log: Pick<Logger, 'warn'>;
+  fitGrants: FitGrants;
 }
 
 export interface Tokens {
@@ -36,8 +33,7 @@ export interface Tokens {
   issue(session: LiveSession, refreshToken: RefreshToken, narrowedTo?: string | null): IssuedTokens;
 }
 
-export function makeTokens(deps: TokensDeps): Tokens {
-  const { sign, keyring, accessTtlSeconds, maxIssuedGrantsLength, log } = deps;
+export function makeTokens({ sign, keyring, accessTtlSeconds, fitGrants }: TokensDeps): Tokens {
   const grantedScopes = ({ heldScopes, requestedScope }: LiveSession) => grantScopes(heldScopes, requestedScope);
   return {
     requireKey: () => void keyring.active(),
@@ -47,12 +43,7 @@ export function makeTokens(deps: TokensDeps): Tokens {
       const granted = grantedScopes(session);
       const wanted = narrowedTo === null ? granted : grantScopes(granted, narrowedTo);
       const { id: sessionId, userId, clientId, authTime, amr, emailVerified } = session;
-      const { roles, scopes } = fitGrants({ roles: session.roles, scopes: wanted }, maxIssuedGrantsLength);
-      if (scopes.length < wanted.length)
-        log.warn(
-          { userId, omitted: wanted.length - scopes.length },
-          'an access token would be too long with every scope',
-        );
+      const { roles, scopes } = fitGrants(userId, { roles: session.roles, scopes: wanted });
       return {
         accessToken: sign({ userId, sessionId, clientId, scopes, roles, authTime, amr, emailVerified }),
         expiresInSeconds: accessTtlSeconds,

@@ -48,19 +48,6 @@ export function makeSignAccessToken({ keyring, clock, issuer, audience, accessTt
   };
 }
 
-/** The same as of `keyturn/verify`. Half of what this service accepts as the headers of a request. */
-const maxTokenLength = 8192;
-/** Header, dots and an RSA signature of 3072 bits. */
-const maxLengthBesidesPayload = 640;
-/** The payload without issuer, audience, roles and scopes. */
-const maxOtherClaimsLength = 400;
-
-/** The length that roles and scopes of one token can have, whatever the algorithm. */
-export const maxIssuedGrantsLengthFor = (issuer: string, audience: readonly string[]): number =>
-  Math.floor(((maxTokenLength - maxLengthBesidesPayload) * 3) / 4) -
-  maxOtherClaimsLength -
-  JSON.stringify([issuer, audience]).length;
-
 const encode = (text: string): string => Buffer.from(text).toString('base64url');
 
 /** The encoded header of each key, which never changes. */

@@ -7,7 +7,7 @@ import { findLiveApiKeys, type NamedApiKey } from '../api-keys/api-keys.sql.ts';
 import type { Audit } from '../audit/audit.ts';
 import { lockGrants } from '../authorization/authorization.sql.ts';
 import { adminRole } from '../authorization/rules.ts';
-import { exceedsTokenBudget, findGrantsOf } from '../authorization/token-budget.ts';
+import { exceedsTokenBudget, findGrantsOfRoles } from '../authorization/token-budget.ts';
 import type { Outbox } from '../email/outbox.ts';
 import type { IssuedToken, OneTimeTokens } from '../one-time-tokens/one-time-tokens.ts';
 import { revokeSessionsOf } from '../sessions/sessions.sql.ts';
@@ -81,7 +81,7 @@ export const makeCreateAdmin =
       const isAdmin = (await tx.userRole.findUnique({ where: { userId_role: grant } })) !== null;
       if (!isAdmin) {
         const held = await tx.userRole.findMany({ where: { userId } });
-        const grants = await findGrantsOf(tx, [...held.map(({ role }) => role), adminRole]);
+        const grants = await findGrantsOfRoles(tx, [...held.map(({ role }) => role), adminRole]);
         if (exceedsTokenBudget(grants)) return { kind: 'too_many_scopes' };
       }
       const strips = !isNew && !isAdmin && !keepsCredentials;

@@ -1,4 +1,4 @@
-import { decodeFormText } from '../../http/body.ts';
+import { decodeFormText } from '../../http/form.ts';
 
 export interface BasicCredentials {
   id: string;

@@ -56,7 +56,7 @@ export function oauthEndpoints(deps: OAuthDeps): Endpoint[] {
       authenticateClient,
       signAccessToken: deps.signAccessToken,
       accessTtlSeconds: deps.accessTtlSeconds,
-      maxIssuedGrantsLength: deps.maxIssuedGrantsLength,
+      fitGrants: deps.fitGrants,
     }),
   ];
   const requestToken = makeRequestToken(grants);

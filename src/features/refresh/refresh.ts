@@ -4,13 +4,14 @@ import type { RequestInfo } from '../../core/request-info.ts';
 import type { LiveSession } from '../../core/sessions/live-session.sql.ts';
 import { advance, hashToken, newSalt, next, type RefreshToken } from '../../core/sessions/refresh-token.ts';
 import { InvalidRefreshToken } from '../../core/sessions/sessions.errors.ts';
-import { lockUserOfSession, revokeSession } from '../../core/sessions/sessions.sql.ts';
+import { lockUserOfSession } from '../../core/sessions/sessions.sql.ts';
 import type { IssuedTokens, Tokens } from '../../core/tokens/issue-tokens.ts';
 import { NotReady } from '../../lib/errors.ts';
 import { secretsEqual } from '../../lib/secrets.ts';
 import type { Metrics, RefreshOutcome } from '../../platform/metrics.ts';
 import type { Database } from '../../platform/postgres.ts';
-import { findSessionState, markRefused, markReplayed, rotateSession, type SessionState } from './refresh.sql.ts';
+import { findSessionState, markReplayed, rotateSession, type SessionState } from './refresh.sql.ts';
+import { recordRefusedToken, revokeReused, revokeUnverified } from './refused-refresh.ts';
 
 export interface RefreshDeps {
   db: Database;
@@ -122,47 +123,6 @@ const recordReplay = ({ db, audit }: RefreshDeps, token: RefreshToken, state: Se
     if ((await markReplayed(tx, sessionId, token.generation)) === 0) return;
     await audit.record(tx, request, { type: 'refresh_token.replayed_elsewhere', userId, sessionId });
   });
-
-/** Revokes a session whose spent token was presented after its grace period: a thief may have one of its tokens. */
-const revokeReused = ({ db, audit }: RefreshDeps, { id: sessionId, userId }: SessionState, request: RequestInfo) =>
-  db.transaction(async (tx) => {
-    await lockUserOfSession(tx, sessionId);
-    if (!(await revokeSession(tx, sessionId, 'reuse_detected'))) return;
-    await audit.record(tx, request, { type: 'refresh_token.reused', outcome: 'failure', userId, sessionId });
-  });
-
-/**
- * Revokes a session from before EMAIL_VERIFICATION was `required`, or before an administrator marked the address as not verified.
- * The next login says why. @throws InvalidRefreshToken
- */
-async function revokeUnverified(
-  { db, audit }: RefreshDeps,
-  { id: sessionId, userId }: LiveSession,
-  request: RequestInfo,
-): Promise<never> {
-  const reason = 'email_not_verified';
-  await db.transaction(async (tx) => {
-    await lockUserOfSession(tx, sessionId);
-    if (!(await revokeSession(tx, sessionId, reason))) return;
-    await audit.record(tx, request, { type: 'session.ended', reason, userId, sessionId });
-  });
-  throw new InvalidRefreshToken(reason, 'revoked');
-}
-
-/** Audits the first refused token of an ended session and no later ones, which could fill the audit trail. */
-async function recordRefusedToken(
-  { db, audit }: RefreshDeps,
-  state: SessionState,
-  request: RequestInfo,
-): Promise<void> {
-  const { id: sessionId, userId, status: reason } = state;
-  if (state.wasRefused) return;
-  await db.transaction(async (tx) => {
-    await lockUserOfSession(tx, sessionId);
-    if ((await markRefused(tx, sessionId)) === 0) return;
-    await audit.record(tx, request, { type: 'refresh_token.refused', outcome: 'failure', reason, userId, sessionId });
-  });
-}
 
 /**
  * RFC 6749 section 6: the scope "MUST NOT include any scope not originally granted". Checked before the rotation, so that a refused

@@ -2,8 +2,8 @@ import type { Audit } from '../../core/audit/audit.ts';
 import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
 import { requireGrantable } from '../../core/authorization/rules.ts';
-import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
-import { Conflict, ValidationFailed } from '../../core/errors.ts';
+import { requireTokenBudget } from '../../core/authorization/token-budget.ts';
+import { Conflict } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { Database } from '../../platform/postgres.ts';
 import type { RoleRow } from './roles.sql.ts';
@@ -31,8 +31,7 @@ export const makeCreateRole =
         throw new Conflict('A role with this name already exists.', 'role exists');
       const created = await tx.role.create({ data: role });
       // Every account also needs the role `user`.
-      if (exceedsTokenBudget(await findGrantsOf(tx, ['user', role.name])))
-        throw new ValidationFailed([{ path: 'scopes', message: tokenBudgetError }]);
+      await requireTokenBudget(tx, ['user', role.name], 'scopes');
       await audit.record(tx, request, { type: 'role.created', actor: principal, role: role.name });
       return created;
     });

@@ -1,7 +1,7 @@
 import type { Principal } from '../../core/authorization/principal.ts';
 import { requireGrantable } from '../../core/authorization/rules.ts';
-import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
-import { Conflict, NotFound, ValidationFailed } from '../../core/errors.ts';
+import { exceedsTokenBudget, requireTokenBudget, tokenBudgetError } from '../../core/authorization/token-budget.ts';
+import { Conflict, NotFound } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { difference } from '../../lib/sets.ts';
 import type { Transaction } from '../../platform/postgres.ts';
@@ -14,13 +14,12 @@ export interface RoleChange {
 }
 
 /** @throws ValidationFailed, or Conflict if it is the other roles of a holder that leave too little room */
-async function requireTokenBudget(tx: Transaction, name: string): Promise<void> {
-  if (exceedsTokenBudget(await findGrantsOf(tx, ['user', name])))
-    throw new ValidationFailed([{ path: 'scopes', message: tokenBudgetError }]);
+async function requireRoleFits(tx: Transaction, name: string): Promise<void> {
+  await requireTokenBudget(tx, ['user', name], 'scopes');
   const largest = await findLargestGrantsOf(tx, name);
   if (largest && exceedsTokenBudget(largest))
     throw new Conflict(
-      `A user has this role together with ${difference(largest.roles, [name]).join(', ')}. The role ${tokenBudgetError}.`,
+      `A user has this role together with ${difference(largest.roles, [name]).join(', ')}. ${tokenBudgetError}`,
       'token budget',
     );
 }
@@ -41,7 +40,7 @@ export const makeUpdateRole =
       requireGrantable(admin, [...difference(scopes, role.scopes), ...difference(role.scopes, scopes)]);
       const { description = role.description } = change;
       const changed = await tx.role.update({ where: { name }, data: { description, scopes } });
-      if (difference(scopes, role.scopes).length > 0) await requireTokenBudget(tx, name);
+      if (difference(scopes, role.scopes).length > 0) await requireRoleFits(tx, name);
       await audit.record(tx, request, { type: 'role.changed', actor: principal, role: name });
       return changed;
     });

@@ -7,7 +7,7 @@ import {
   requireAdminRole,
   requireGrantable,
 } from '../../core/authorization/rules.ts';
-import { exceedsTokenBudget, findGrantsOf, tokenBudgetError } from '../../core/authorization/token-budget.ts';
+import { requireTokenBudget } from '../../core/authorization/token-budget.ts';
 import { NotFound, ValidationFailed } from '../../core/errors.ts';
 import { invalidateTokens } from '../../core/one-time-tokens/one-time-tokens.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
@@ -55,8 +55,7 @@ export const makeUpdateUser =
       const granted = difference(change.roles ?? user.roles, user.roles);
       const revoked = difference(user.roles, change.roles ?? user.roles);
       await requireGrantableRoles(tx, admin, [...granted, ...revoked]);
-      if (granted.length > 0 && exceedsTokenBudget(await findGrantsOf(tx, change.roles ?? [])))
-        throw new ValidationFailed([{ path: 'roles', message: tokenBudgetError }]);
+      if (granted.length > 0) await requireTokenBudget(tx, change.roles ?? [], 'roles');
       const losesAdmin = change.isActive === false || revoked.includes(adminRole);
       if (losesAdmin && (await isLastActiveAdmin(tx, id))) throw new LastAdmin();
 

@@ -1,5 +1,5 @@
 import type { Audit } from '../../../core/audit/audit.ts';
-import { fitGrants } from '../../../core/authorization/token-budget.ts';
+import type { FitGrants } from '../../../core/authorization/token-budget.ts';
 import type { ApiKeyClaims } from '../../../core/tokens/access-token.ts';
 import type { Database } from '../../../platform/postgres.ts';
 import type { AuthenticateClient } from '../clients.ts';
@@ -13,7 +13,7 @@ export interface ClientCredentialsDeps {
   signAccessToken: (claims: ApiKeyClaims) => string;
   accessTtlSeconds: number;
   /** Keys of earlier releases can have more scopes than fit into a token. */
-  maxIssuedGrantsLength: number;
+  fitGrants: FitGrants;
 }
 
 /**
@@ -24,11 +24,11 @@ export const clientCredentialsGrant = (deps: ClientCredentialsDeps): Grant => ({
   type: 'client_credentials',
   rateLimit: { group: 'login', counts: [InvalidClient], unguessable: true },
   async exchange({ scope }, client, request) {
-    const { db, authenticateClient, audit, signAccessToken, accessTtlSeconds } = deps;
+    const { db, authenticateClient, audit, signAccessToken, accessTtlSeconds, fitGrants } = deps;
     const { userId, apiKeyId, scopes: keyScopes, tokenEpochMs } = await authenticateClient(client, request);
     const requested = scope?.split(' ') ?? keyScopes;
     const granted = keyScopes.filter((name) => requested.includes(name));
-    const { scopes } = fitGrants({ roles: [], scopes: granted }, deps.maxIssuedGrantsLength);
+    const { scopes } = fitGrants(userId, { roles: [], scopes: granted });
     if (scopes.length === 0) throw new InvalidScope('no scope left');
     const accessToken = signAccessToken({ apiKeyId, scopes, tokenEpochMs });
     await audit.record(db, request, { type: 'client.authenticated', userId, apiKeyId });
