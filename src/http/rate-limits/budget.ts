@@ -4,7 +4,6 @@ import type { RequestInfo } from '../../core/request-info.ts';
 import { countedAddress, siteOf } from '../../lib/network.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Counters } from './counters.ts';
-import type { InFlight } from './in-flight.ts';
 
 /** The maximum number of events of one client in a window. */
 export interface RateLimit {
@@ -22,7 +21,6 @@ export interface Budget extends RateLimit {
   /** The name in the headers, the log and the metrics. */
   name: string;
   counters: Counters;
-  inFlight: InFlight;
   keyOf: (client: ClientAddress) => string;
   /** Returns the partition that a response names for a key. */
   partitionOf: (key: string) => string;

@@ -12,7 +12,6 @@ import {
   spend,
 } from './budget.ts';
 import type { Counters } from './counters.ts';
-import { makeInFlight } from './in-flight.ts';
 
 /** The limits of the configuration: `RATE_LIMIT_LOGIN` and so on. */
 export type RateLimitGroup = 'login' | 'register' | 'refresh' | 'mail' | 'default';
@@ -76,7 +75,6 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
     count: count * factor,
     windowSeconds,
     counters: openCounters(name, windowSeconds),
-    inFlight: makeInFlight(),
     keyOf,
     partitionOf,
   });
@@ -98,29 +96,14 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
     throw limited;
   };
 
-  /** Counts a request for all budgets, or for none and returns the one that is exhausted. */
-  const spendAll = async (budgets: readonly Budget[], client: ClientAddress, res: Response) => {
-    for (const [index, budget] of budgets.entries()) {
-      const limited = await spend(budget, client, res);
+  /** Counts a request before it is handled. Refused requests do not count. @throws RateLimited */
+  const reserve = async (budgets: readonly Budget[], client: ClientAddress, res: Response): Promise<void> => {
+    for (const [index, each] of budgets.entries()) {
+      const limited = await spend(each, client, res);
       if (!limited) continue;
       subtractEvent(budgets.slice(0, index + 1), client);
-      return { budget, limited };
+      refuse(limited);
     }
-    return undefined;
-  };
-
-  /**
-   * Counts a request before it is handled. If the requests that are being handled exhaust the limit, waits for their outcomes: they
-   * may not count. Refused requests do not count. @throws RateLimited
-   */
-  const reserve = async (budgets: readonly Budget[], client: ClientAddress, res: Response): Promise<void> => {
-    for (;;) {
-      const exhausted = await spendAll(budgets, client, res);
-      if (!exhausted) break;
-      const { budget, limited } = exhausted;
-      if (!(await budget.inFlight.wait(budget.keyOf(client)))) refuse(limited);
-    }
-    for (const { inFlight, keyOf } of budgets) inFlight.enter(keyOf(client));
   };
 
   const countWhileHandled: CountByRule = async (rule, client, res, handle) => {
@@ -133,8 +116,6 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
     } catch (error) {
       if (!isCounted(rule, error)) subtractEvent(budgets, client);
       throw error;
-    } finally {
-      for (const { inFlight, keyOf } of budgets) inFlight.leave(keyOf(client));
     }
   };
 
