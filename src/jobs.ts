@@ -40,13 +40,12 @@ export const makeJobs = ({ db, audit, config, metrics, log }: JobsDeps): readonl
   ),
   {
     name: 'purge_unused_accounts',
-    periodSeconds: 3600,
+    periodSeconds: 24 * 3600, // reads every unverified account
     run: makePurgeUnusedAccounts({
       db,
       audit,
       metrics,
       retentionSeconds: config.unverifiedAccountRetentionSeconds,
-      sessionTtlSeconds: config.sessionTtlSeconds,
     }),
   },
   purge('purge_sessions', (rows) => purgeSessions(db, rows)),

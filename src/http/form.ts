@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isEncoded, parseMediaType, readBytes, utf8 } from './body.ts';
-import { FormExpected, MalformedForm, RepeatedParameter } from './errors.ts';
+import { FormExpected, MalformedForm } from './errors.ts';
 
 /** The parameters of a form, not validated. */
 export type Form = Readonly<Record<string, string>>;
@@ -64,13 +64,4 @@ export async function readForm(req: IncomingMessage): Promise<ReceivedForm> {
     if (value !== '' || !form.has(name)) form.set(name, value);
   }
   return { form: Object.fromEntries(form), repeated };
-}
-
-/**
- * RFC 6749 section 3.2: "Request and response parameters MUST NOT be included more than once". Otherwise two parsers could use two
- * different values. Unknown parameters are ignored and can repeat, such as `resource` (RFC 8707 section 2). @throws RepeatedParameter
- */
-export function requireNoneRepeated(known: object, { repeated }: ReceivedForm): void {
-  const name = repeated.find((each) => Object.hasOwn(known, each));
-  if (name !== undefined) throw new RepeatedParameter(name);
 }

@@ -10,7 +10,8 @@ import { authenticate, authenticateOptional, type Authentication, credentialsOf 
 import { readJson, readOptionalJson } from './body.ts';
 import { browserHeadersOf } from './csrf.ts';
 import type { Endpoint } from './endpoint.ts';
-import { readForm, requireNoneRepeated } from './form.ts';
+import { RepeatedParameter } from './errors.ts';
+import { readForm } from './form.ts';
 import { checkedHandle } from './openapi/checked-handle.ts';
 import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
@@ -94,10 +95,16 @@ async function readBody(endpoint: Endpoint, context: RequestContext, req: Reques
   return parsePart('body', body, await (isOptional ? readOptionalJson(req) : readJson(req)));
 }
 
+/**
+ * RFC 6749 section 3.2: "Request and response parameters MUST NOT be included more than once". Otherwise two parsers could use two
+ * different values. Unknown parameters can repeat, such as `resource` (RFC 8707 section 2). @throws RepeatedParameter
+ */
 async function readFormBody(schema: z.ZodType, context: RequestContext, req: Request): Promise<unknown> {
   const received = await readForm(req);
   context.form = received.form;
   const body = parsePart('body', schema, received.form);
-  requireNoneRepeated(body ?? {}, received);
-  return body;
+  const name = received.repeated.find((each) => Object.hasOwn(body ?? {}, each));
+  if (name === undefined) return body;
+  context.form = undefined; // an error page must not choose one of the values
+  throw new RepeatedParameter(name);
 }

@@ -74,8 +74,9 @@ export class LineWriter {
     const isBlocked = this.#chunk !== undefined && monotonicMs() - this.#startedMs > blockedMs;
     // Node would wait for its thread that is blocked in write(2), and the process would never end.
     if (isBlocked) return void process.kill(process.pid, 'SIGKILL');
+    const failed = this.#startedMs === Infinity && this.#chunk ? [this.#chunk] : [];
     try {
-      writeSync(this.#fd, this.#takeWaiting());
+      writeSync(this.#fd, Buffer.concat([...failed, Buffer.from(this.#takeWaiting())]));
     } catch {
       // The disk is full, or nobody reads.
     }

@@ -381,6 +381,15 @@ describe('the remedies for a stolen account', () => {
     expect(text).toContain('revoked:');
   });
 
+  test('cannot be applied to API keys with an API key', async () => {
+    const { token } = await owner();
+    const [leaked, other] = [await newKey(token), await newKey(token)];
+    const headers = { 'x-api-key': leaked.client_secret };
+    const refused = await app.call('post', '/logout/all', { body: { revoke_api_keys: true }, headers });
+    expect([refused.status, refused.body.code]).toEqual([403, 'insufficient_scope']);
+    expect((await withKey(other.client_secret)).status).toBe(200);
+  });
+
   test('reject another body than the choice, but not an empty one', async () => {
     const { token } = await owner();
     for (const body of [{ revoke_api_keys: 'yes' }, { other: true }, [], 'text'])

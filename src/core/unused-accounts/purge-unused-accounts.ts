@@ -2,9 +2,9 @@ import type { UserId } from '../../lib/ids.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { Database } from '../../platform/postgres.ts';
 import type { Audit } from '../audit/audit.ts';
-import { deleteUnusedAccounts, findUnverifiedUsers, lockUnusedAccounts, type Unused } from './unused-accounts.sql.ts';
+import { deleteUnusedAccounts, findUnverifiedUsers, lockUnusedAccounts } from './unused-accounts.sql.ts';
 
-export interface PurgeUnusedAccountsDeps extends Omit<Unused, 'retentionSeconds'> {
+export interface PurgeUnusedAccountsDeps {
   db: Database;
   audit: Audit;
   metrics: Pick<Metrics, 'accountsPurged'>;
@@ -17,10 +17,10 @@ const firstId = '00000000-0000-0000-0000-000000000000';
 
 /** Deletes accounts that were registered, never verified and never used again, so that they neither fill the database nor keep an address. */
 export const makePurgeUnusedAccounts =
-  ({ db, audit, metrics, retentionSeconds, sessionTtlSeconds }: PurgeUnusedAccountsDeps) =>
+  ({ db, audit, metrics, retentionSeconds }: PurgeUnusedAccountsDeps) =>
   async (signal: AbortSignal): Promise<void> => {
     if (retentionSeconds === undefined) return;
-    const unused = { retentionSeconds, sessionTtlSeconds };
+    const unused = { retentionSeconds };
     const deleteUnused = (ids: readonly UserId[]) =>
       db.transaction(async (tx) => {
         const locked = await lockUnusedAccounts(tx, ids, unused);

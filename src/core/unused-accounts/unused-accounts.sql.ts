@@ -6,8 +6,6 @@ import { isLiveSession } from '../authorization/fragments.sql.ts';
 export interface Unused {
   /** How long an account must be unused. */
   retentionSeconds: number;
-  /** The maximum lifetime of a session. */
-  sessionTtlSeconds: number;
 }
 
 /** Successful events of an account that nobody uses: anyone can register an address and request emails for it. */
@@ -17,27 +15,25 @@ const isOlderThan = (time: SqlFragment, seconds: number) =>
   sql`${time} < clock_timestamp() - make_interval(secs => ${seconds})`;
 
 /**
- * Whether a user `u` registered, never verified the email address, never did anything else, and the session of the registration was
- * not used for `retentionSeconds`. The audit trail shows it: without its event of the registration, an account is not unused. A
- * session that is deleted already was used until its lifetime ended, or it was revoked, which is an event of its own.
+ * Whether a user `u` registered, never verified the email address and never did anything else, not even a refresh. The audit trail
+ * shows it: without its event of the registration, an account is not unused. If the session of the registration is deleted already,
+ * nobody can tell whether it was refreshed, and the account is kept.
  */
-const isUnused = ({ retentionSeconds, sessionTtlSeconds }: Unused): SqlFragment => sql`
+const isUnused = ({ retentionSeconds }: Unused): SqlFragment => sql`
   NOT u.email_verified AND u.is_active AND ${isOlderThan(sql`u.created_at`, retentionSeconds)}
   AND NOT EXISTS (SELECT FROM user_roles AS r WHERE r.user_id = u.id AND r.role <> 'user')
   AND NOT EXISTS (SELECT FROM api_keys AS k WHERE k.user_id = u.id)
   AND NOT EXISTS (SELECT FROM one_time_tokens AS t WHERE t.user_id = u.id AND clock_timestamp() < t.expires_at)
   AND NOT EXISTS (SELECT FROM mails AS m WHERE m.user_id = u.id AND m.sent_at IS NULL AND m.failed_at IS NULL)
   AND NOT EXISTS (
-    SELECT FROM sessions AS s WHERE s.user_id = u.id AND (${isLiveSession}
-      OR NOT ${isOlderThan(sql`GREATEST(s.created_at, s.turned_at[1])`, retentionSeconds)}))
+    SELECT FROM sessions AS s WHERE s.user_id = u.id AND (${isLiveSession} OR s.generation > 0))
   AND NOT EXISTS (
     SELECT FROM audit_events AS e
     WHERE e.user_id = u.id AND e.outcome = 'success' AND e.type <> ALL (${unusedTypes}::text[]))
   AND EXISTS (
     SELECT FROM audit_events AS e
     WHERE e.user_id = u.id AND e.outcome = 'success' AND e.type = 'account.registered'
-      AND (e.session_id IS NULL OR EXISTS (SELECT FROM sessions AS s WHERE s.id = e.session_id)
-        OR ${isOlderThan(sql`u.created_at`, retentionSeconds + sessionTtlSeconds)}))`;
+      AND (e.session_id IS NULL OR EXISTS (SELECT FROM sessions AS s WHERE s.id = e.session_id)))`;
 
 const idColumns = { id: column.uuid<UserId>() };
 type Ids = Promise<{ id: UserId }[]>;

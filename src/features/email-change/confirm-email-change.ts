@@ -37,8 +37,11 @@ export const makeConfirmEmailChange =
     // Only now is a concurrent change away from this address visible, which can still be undone. Nothing is written then.
     if (await isTaken(tx, newEmail, userId)) throw new InvalidToken('address reserved');
     await invalidateTokens(tx, userId);
-    await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
-    if (isCurrentEmailVerified) {
+    if (!isCurrentEmailVerified) {
+      // Earlier releases, which may still run beside this one, issued undo links for such addresses.
+      await tx.oneTimeToken.deleteMany({ where: { userId, purpose: 'email_undo', email: oldEmail } });
+    } else {
+      await extendUndoTokens(tx, userId, oldEmail, lifetimeSeconds.email_undo);
       const token = await oneTimeTokens.issue(tx, userId, 'email_undo', oldEmail, nowMs);
       const apiKeys = apiKeysNotice(await findLiveApiKeys(tx, userId), false);
       await outbox.enqueue(tx, userId, { kind: 'email_changed', to: oldEmail, name, token, newEmail, apiKeys });

@@ -2,6 +2,7 @@ import { revokeApiKeysOf } from '../../core/api-keys/api-keys.ts';
 import type { Audit } from '../../core/audit/audit.ts';
 import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
+import { InsufficientScope } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import type { RefreshToken } from '../../core/sessions/refresh-token.ts';
 import { lockUserOfSession, revokeSession, revokeSessionsOf } from '../../core/sessions/sessions.sql.ts';
@@ -39,7 +40,9 @@ export const makeLogout =
     if (token) await makeEndSession(deps)(token.sessionId, request);
   };
 
-/** Revokes every session of the principal's user, and optionally every API key. @throws InvalidAccessToken */
+const apiKeyDetail = 'API keys cannot revoke all API keys. Log in for that.';
+
+/** Revokes every session of the principal's user, and optionally every API key. @throws InvalidAccessToken, InsufficientScope */
 export const makeLogoutAll =
   ({ db, audit, authorize }: LogoutAllDeps) =>
   (principal: Principal, { revokesApiKeys }: { revokesApiKeys: boolean }, request: RequestInfo): Promise<void> =>
@@ -47,6 +50,8 @@ export const makeLogoutAll =
       // Requires no scope, so that users who lost a role can still log out.
       const { userId } = await authorize(tx, principal);
       const reason = 'logout_all';
+      // Otherwise a leaked API key could stop every other program of its owner.
+      if (revokesApiKeys && principal.apiKeyId !== undefined) throw new InsufficientScope('', 'API key', apiKeyDetail);
       await revokeSessionsOf(tx, userId, reason);
       if (revokesApiKeys) await revokeApiKeysOf(tx, audit, request, { userId, reason, actor: principal });
       await audit.record(tx, request, { type: 'logout.all', actor: principal, userId });

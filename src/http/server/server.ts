@@ -38,11 +38,13 @@ const securityHeaders = (baseUrl: string) =>
   });
 
 /** Express recognizes an address only without a port, but some proxies append theirs: `10.0.0.1:443`. */
-function trustFunction(trustProxy: ExpressOptions['trustProxy']): false | number | ((text: string) => boolean) {
+function trustFunction(
+  trustProxy: ExpressOptions['trustProxy'],
+): false | number | ((text: string | undefined) => boolean) {
   if (!Array.isArray(trustProxy)) return trustProxy;
   const isTrusted = makeIsInNetworks(trustProxy);
   return (text) => {
-    const address = parseAddress(text);
+    const address = parseAddress(text ?? ''); // the socket of a closed connection has no address
     return address !== undefined && isTrusted(address);
   };
 }

@@ -57,9 +57,12 @@ export function makeHasher(config: HasherConfig, onWait: (seconds: number) => vo
     async verify(hash, password, client) {
       const parsed = parseHash(hash);
       if (!parsed) return verifyDecoy(password, client);
-      for (const form of isOwn(hash) ? [normalizePassword(password)] : passwordForms(password))
-        if (await queue.run(client, () => parsed.matches(form))) return true;
-      return false;
+      const forms = isOwn(hash) ? [normalizePassword(password)] : passwordForms(password);
+      // One place in the queue: a client that disconnects between two forms would have guessed without being counted.
+      return queue.run(client, async () => {
+        for (const form of forms) if (await parsed.matches(form)) return true;
+        return false;
+      });
     },
     verifyDecoy,
     needsRehash(hash, password) {
