@@ -37,10 +37,10 @@ export interface Input<RequiredScopes extends Scopes, Body, Query, Params> {
 /** A response with its own headers, or with the status of an alternative. */
 export class ResponseWithHeaders<Body> {
   readonly body: Body;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
   readonly status: number | undefined;
 
-  constructor(body: Body, headers: Readonly<Record<string, string>>, status?: number) {
+  constructor(body: Body, headers: Readonly<Record<string, string | string[]>>, status?: number) {
     this.body = body;
     this.headers = headers;
     this.status = status;

@@ -59,10 +59,16 @@ export function makeTokenTransport(deps: TokenTransportDeps): TokenTransport {
     return pair?.trim().slice(cookieName.length + 1) || undefined;
   };
   const cookieToken = (browser: BrowserHeaders) => ratchet.parse(cookieOf(browser) ?? '');
-  const attributes = { path: '/', httpOnly: true, secure, sameSite, partitioned: cookiePartitioned } as const;
-  /** Browsers replace or delete a cookie only if its name, host, path and partition are the same. */
+  const line = (value: string, maxAge: number, partitioned: boolean) =>
+    stringifySetCookie({ name: cookieName, value, maxAge, path: '/', httpOnly: true, secure, sameSite, partitioned });
+  /** Only a cookie for other sites can have been set under the other value of COOKIE_PARTITIONED. */
+  const staleCookies = secure && sameSite === 'none' ? [line('', 0, !cookiePartitioned)] : [];
+  /**
+   * Browsers replace or delete a cookie only if its name, host, path and partition are the same. The other variant is deleted first,
+   * for browsers that ignore `Partitioned`: to them both are one cookie, and the last line decides.
+   */
   const setCookie = (value: string, maxAge: number) => ({
-    'Set-Cookie': stringifySetCookie({ name: cookieName, value, maxAge, ...attributes }),
+    'Set-Cookie': [...staleCookies, line(value, maxAge, cookiePartitioned)],
   });
 
   return {

@@ -12,18 +12,30 @@ export interface SetCookie {
   attributes: Record<string, string>;
 }
 
-/** The cookie that a response sets; undefined if it sets none. @throws if it sets more than one */
-export function setCookieOf({ headers }: Response, name = cookieName): SetCookie | undefined {
+/** The cookies of a name that a response sets, in order. @throws if it sets one of another name */
+export function setCookiesOf({ headers }: Response, name = cookieName): SetCookie[] {
   const all = (headers['set-cookie'] ?? []) as unknown as string[];
-  const [line, ...others] = all.filter((each) => each.startsWith(`${name}=`));
-  if (others.length > 0 || all.length > 1) throw new Error(`more than one cookie: ${all.join(' | ')}`);
-  if (line === undefined) return undefined;
-  const [pair = '', ...attributes] = line.split('; ');
-  const entries = attributes.map((attribute) => attribute.split('='));
-  return {
-    value: pair.slice(name.length + 1),
-    attributes: Object.fromEntries(entries.map(([key = '', value = '']) => [key.toLowerCase(), value])),
-  };
+  if (!all.every((each) => each.startsWith(`${name}=`))) throw new Error(`other cookies: ${all.join(' | ')}`);
+  return all.map((line) => {
+    const [pair = '', ...attributes] = line.split('; ');
+    const entries = attributes.map((attribute) => attribute.split('='));
+    return {
+      value: pair.slice(name.length + 1),
+      attributes: Object.fromEntries(entries.map(([key = '', value = '']) => [key.toLowerCase(), value])),
+    };
+  });
+}
+
+/**
+ * The cookie that a response sets; undefined if it sets none. With SameSite=None, the deletion of the other variant precedes it.
+ * @throws if there are other cookies
+ */
+export function setCookieOf(response: Response, name = cookieName): SetCookie | undefined {
+  const cookies = setCookiesOf(response, name);
+  const cookie = cookies.at(-1);
+  const expected = cookie?.attributes['samesite'] === 'None' ? 2 : 1;
+  if (cookie && cookies.length !== expected) throw new Error(`${cookies.length} cookies instead of ${expected}`);
+  return cookie;
 }
 
 export interface Page {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { freshEmail, password, startApp, type TestApp } from '../harness.ts';
 import { send } from '../http/wire.ts';
-import { cookieName, from, httpsSettings, openPage, type Page, setCookieOf, spa } from './browser.ts';
+import { cookieName, from, httpsSettings, openPage, type Page, setCookieOf, setCookiesOf, spa } from './browser.ts';
 
 jest.setTimeout(60_000);
 
@@ -370,6 +370,32 @@ test('COOKIE_SAMESITE=none allows an app on another site if its origin is listed
     await own.close();
   }
 });
+
+test.each(['on', 'off'])(
+  'with COOKIE_PARTITIONED=%s, a response that sets or deletes the cookie first deletes the other variant',
+  async (setting) => {
+    const own = await startApp({ ...httpsSettings, COOKIE_SAMESITE: 'none', COOKIE_PARTITIONED: setting });
+    try {
+      const page = await openPage(own);
+      const deleted = { path: '/', httponly: '', secure: '', samesite: 'None', 'max-age': '0' };
+      const stale = { value: '', attributes: setting === 'on' ? deleted : { ...deleted, partitioned: '' } };
+      const credentials = { email: page.email, password, transport: 'cookie' };
+      const responses = [
+        await own.call('post', '/login', { body: credentials, headers: { origin: spa } }),
+        await own.call('post', '/refresh', from(page)),
+        await own.call('post', '/logout', from(page)),
+      ];
+      for (const response of responses) {
+        const [first, second, ...others] = setCookiesOf(response);
+        expect([response.status < 300, first, others]).toEqual([true, stale, []]);
+        expect('partitioned' in (second?.attributes ?? {})).toBe(setting === 'on');
+        expect(second?.value).toMatch(response === responses[2] ? /^$/ : /^ktr_/);
+      }
+    } finally {
+      await own.close();
+    }
+  },
+);
 
 describe('COOKIE_PARTITIONED=on', () => {
   let own: TestApp;

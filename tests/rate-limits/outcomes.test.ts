@@ -314,11 +314,11 @@ describe('a mailbox', () => {
     expect(await receivedBy(emails)).toHaveLength(10);
   });
 
-  test('has one limit for password resets and one for all else that anyone can request for unverified addresses', async () => {
-    const emails = plusAliases(4);
+  test('has limits for resets, for password changes, and for all else that anyone can request for unverified addresses', async () => {
+    const emails = plusAliases(5);
     await registerAll(emails);
-    const [email = ''] = emails;
-    const { access_token: token } = (await own.login(email)).body as Account;
+    await own.emails();
+    const { access_token: token } = (await own.login(emails[4] ?? '')).body as Account;
     for (let round = 0; round < 4; round += 1) {
       for (const path of ['/forgot-password', '/verify-email/resend']) await own.post(path, { email: emails[round] });
       const body = { current_password: password, new_password: password };
@@ -327,7 +327,44 @@ describe('a mailbox', () => {
     }
     const subjects = (await receivedBy(emails)).map(({ subject }) => subject);
     expect(subjects.filter((subject) => subject === 'Reset your password')).toHaveLength(4);
-    expect(subjects).toHaveLength(14);
+    // Five registrations, and four each of the other emails.
+    expect(subjects).toHaveLength(17);
+  });
+
+  test.each([
+    ['password resets', '/forgot-password', 'Reset your password'],
+    ['verification links', '/verify-email/resend', 'Verify your email address'],
+  ])('reserves two %s for an address, whatever happens to its aliases', async (_, path, subject) => {
+    const [victim = '', ...others] = plusAliases(11);
+    await registerAll(others);
+    await own.emails();
+    await registerAll([victim]);
+    for (const email of others) await own.post(path, { email });
+    await own.emails();
+    for (let times = 0; times < 4; times += 1) {
+      await own.post(path, { email: victim });
+      await own.emails();
+    }
+    const subjects = (await receivedBy([victim])).map((email) => email.subject);
+    expect(subjects.filter((each) => each === subject)).toHaveLength(2);
+  });
+
+  test('does not lose the notice of a password change to the emails of its aliases', async () => {
+    const [victim = '', ...others] = plusAliases(11);
+    const { access_token: token } = await own.register({ email: victim });
+    await registerAll(others);
+    await own.emails();
+    for (const email of others) await own.post('/verify-email/resend', { email });
+    await own.emails();
+    // The aliases also use up the limit of these notices.
+    const body = { current_password: password, new_password: password };
+    for (const email of others) {
+      const { access_token: alias } = (await own.login(email)).body as Account;
+      expect((await own.call('post', '/me/password', { token: alias, body })).status).toBe(204);
+    }
+    for (let times = 0; times < 3; times += 1) await own.call('post', '/me/password', { token, body });
+    const subjects = (await receivedBy([victim])).map(({ subject }) => subject);
+    expect(subjects.filter((each) => each === 'Your password was changed')).toHaveLength(2);
   });
 
   test('has the limit for each verified address, whatever happens to its other addresses', async () => {
@@ -349,17 +386,20 @@ describe('a mailbox', () => {
   });
 
   test('has one limit for changes to its addresses, whether or not accounts have them', async () => {
-    const [taken = '', ...free] = plusAliases(12);
+    const [taken = '', unused = '', ...free] = plusAliases(12);
     await own.register({ email: taken });
     const changeTo = async (email: string) => {
       const { access_token: token } = await own.register();
       const body = { new_email: email, current_password: password };
       return (await own.call('post', '/me/email', { token, body })).status;
     };
-    expect(await statuses(9, async (index) => ({ status: await changeTo(free[index] ?? '') }))).toEqual(times(9, 202));
-    expect(await changeTo(taken)).toBe(202);
-    expect([await changeTo(taken), await changeTo(free[10] ?? '')]).toEqual([429, 429]);
-    expect(await receivedBy(free)).toHaveLength(9);
+    expect(await statuses(10, async (index) => ({ status: await changeTo(free[index] ?? '') }))).toEqual(
+      times(10, 202),
+    );
+    // Two are reserved for each address.
+    for (const email of [taken, unused])
+      expect([await changeTo(email), await changeTo(email), await changeTo(email)]).toEqual([202, 202, 429]);
+    expect(await receivedBy(free)).toHaveLength(10);
   });
 
   test('receives an email that its owner requested before those of waiting registrations', async () => {

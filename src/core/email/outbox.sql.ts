@@ -93,20 +93,22 @@ export const postponeEmail = (tx: Transaction, { id, attempts }: DueEmail, attem
 export const lockRecipient = (tx: Transaction, recipient: Uint8Array): Promise<number> =>
   execute(tx, sql`SELECT FROM pg_advisory_xact_lock(hashtextextended(encode(${recipient}::bytea, 'hex'), 5418219034))`);
 
-/** The number of emails of these kinds to a recipient in the past hour. SQL for the database's clock. */
+const recentColumns = { total: column.integer, toAddress: column.integer };
+
+/** The number of emails of these kinds to a recipient in the past hour, and to one of its addresses. SQL for the database's clock. */
 export async function countRecentEmails(
   tx: Transaction,
-  recipient: Uint8Array,
-  kinds: readonly string[],
-): Promise<number> {
+  { recipient, address, kinds }: { recipient: Uint8Array; address: Uint8Array; kinds: readonly string[] },
+): Promise<RowOf<typeof recentColumns>> {
   const row = await queryRow(
     tx,
-    { count: column.integer },
+    recentColumns,
     sql`
-    SELECT count(*)::int AS count FROM mails
+    SELECT count(*)::int AS total, (count(*) FILTER (WHERE recipient = ${address} OR address = ${address}))::int AS "toAddress"
+    FROM mails
     WHERE recipient = ${recipient} AND kind = ANY (${kinds}) AND created_at > statement_timestamp() - interval '1 hour'`,
   );
-  return row?.count ?? 0;
+  return row ?? { total: 0, toAddress: 0 };
 }
 
 const backlogColumns = { count: column.integer, oldestSeconds: column.double };

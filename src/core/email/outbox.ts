@@ -14,9 +14,10 @@ export interface Outbox {
   /**
    * Whether a recipient can receive another email of a kind this hour, whichever users request it. Check this before you issue a
    * token, because the new token invalidates the previous one. Do not show the result for an address that the user does not have,
-   * unless the kind is one of `newAddressKinds`: it can depend on whether an account has the address.
+   * unless the kind is one of `newAddressKinds`: it can depend on whether an account has the address. Emails that are not urgent
+   * cannot use `reservedPerHour`.
    */
-  hasCapacity(tx: Transaction, to: EmailAddress, kind: EmailKind): Promise<boolean>;
+  hasCapacity(tx: Transaction, to: EmailAddress, kind: EmailKind, options?: { isUrgent: boolean }): Promise<boolean>;
   /** Stores an email about a user. Emails that are not urgent are sent after all others. */
   enqueue(tx: Transaction, userId: UserId, message: EmailMessage, options?: { isUrgent: boolean }): Promise<void>;
   /** Stores a request with one statement, whatever the address. Registrations are not urgent: a flood of them can be waiting. */
@@ -27,12 +28,19 @@ export interface Outbox {
 const maxEmailsPerHour = 10;
 
 /**
+ * An address receives this many emails of a limit even if other addresses of its mailbox have used it up. Otherwise a stranger could
+ * keep a password reset from someone by requesting emails to aliases.
+ */
+const reservedPerHour = 2;
+
+/**
  * What anyone can send to an address that was never verified, by registering it. The limit is that of the mailbox, for all of its
  * addresses together. A verified address has a limit of its own, so that nobody else can use it up.
  */
 const unverifiedKinds: readonly (readonly EmailKind[])[] = [
-  ['verify_email', 'already_registered', 'password_changed'],
+  ['verify_email', 'already_registered'],
   ['reset_password'],
+  ['password_changed'],
 ];
 
 /** What any user can send to a new address. The limit is that of the mailbox, whether or not an account has the address. */
@@ -75,10 +83,11 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
       isUrgent: boolean;
       userId?: UserId;
       recipient?: Buffer;
+      address?: Buffer;
       tokenId?: string;
     },
   ) => {
-    const { stage, kind, isUrgent, userId = null, tokenId = null, recipient } = row;
+    const { stage, kind, isUrgent, userId = null, tokenId = null, recipient, address } = row;
     await tx.outboxEmail.create({
       data: {
         id,
@@ -87,6 +96,7 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
         isUrgent,
         userId,
         recipient: recipient ? new Uint8Array(recipient) : null,
+        address: address ? new Uint8Array(address) : null,
         tokenId,
         payload: new Uint8Array(sealed),
         masterKeyId,
@@ -98,10 +108,11 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
 
   return {
     isEnabled,
-    async hasCapacity(tx, to, kind) {
+    async hasCapacity(tx, to, kind, { isUrgent } = { isUrgent: true }) {
       const { recipient, kinds } = await limitOf(tx, to, kind);
       await lockRecipient(tx, recipient);
-      return (await countRecentEmails(tx, recipient, kinds)) < maxEmailsPerHour;
+      const { total, toAddress } = await countRecentEmails(tx, { recipient, address: addressKey(to), kinds });
+      return total < maxEmailsPerHour || (isUrgent && toAddress < reservedPerHour);
     },
     async enqueue(tx, userId, message, { isUrgent } = { isUrgent: true }) {
       if (!isEnabled) return;
@@ -114,6 +125,7 @@ export function makeOutbox({ emailCipher, recipientKey, clock, isEnabled, onEnqu
         isUrgent,
         userId,
         recipient,
+        address: addressKey(to),
         ...(token && { tokenId: token.id }),
       } as const;
       await insert(tx, email, row);

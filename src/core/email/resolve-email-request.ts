@@ -24,7 +24,7 @@ export function makeResolveEmailRequest(deps: ResolveEmailRequestDeps): ResolveE
     kind: 'verify_email' | 'reset_password' | 'already_registered',
     isUrgent: boolean,
   ): Promise<boolean> => {
-    if (!(await outbox.hasCapacity(tx, to, kind))) return false;
+    if (!(await outbox.hasCapacity(tx, to, kind, { isUrgent }))) return false;
     const purpose = kind === 'verify_email' ? 'verification' : 'password_reset';
     const token = await oneTimeTokens.issue(tx, id, purpose, to);
     await outbox.enqueue(tx, id, { kind, to, name, token }, { isUrgent });
