@@ -42,13 +42,12 @@ const withParameter = (url: string, name: string, value: string): string => {
 };
 
 /** Starts the service on two URLs of the same database: the first one counts as that of a pooler. */
-async function start(database: TestDatabase, parameters: Record<string, string> = {}) {
-  let pooled = withParameter(database.url, 'application_name', 'pooled');
-  for (const [name, value] of Object.entries(parameters)) pooled = withParameter(pooled, name, value);
+async function start({ url }: TestDatabase, schema = 'public') {
+  const direct = withParameter(url, 'schema', schema);
   const environment = {
     ...productionSettings(),
-    DATABASE_URL: pooled,
-    DATABASE_DIRECT_URL: database.url,
+    DATABASE_URL: withParameter(direct, 'application_name', 'pooled'),
+    DATABASE_DIRECT_URL: direct,
     MASTER_KEYS: randomBytes(32).toString('base64url'),
     LOG_LEVEL: 'silent',
   };
@@ -311,7 +310,7 @@ describe('a pooler, which passes no settings on', () => {
   test('stops the start if another schema is used', async () => {
     const database = await newDatabase({ created: 'TEMPLATE template0' });
     await applyMigrations(withParameter(database.url, 'schema', 'auth'));
-    expect(await start(database, { schema: 'auth' })).toContain('ALTER ROLE postgres SET search_path = "auth";');
+    expect(await start(database, 'auth')).toContain('ALTER ROLE postgres SET search_path = "auth";');
   });
 });
 

@@ -52,7 +52,7 @@ export function parseConnectionUrl(text: string): ConnectionUrl {
   const unknown = [...parameters.keys()].filter((name) => !knownNames.has(name));
   if (unknown.length > 0)
     throw new ConnectionUrlError(`has a parameter that the service does not support: ${unknown.join(', ')}. Remove it`);
-  const schema = parseSchema(parameters.get('schema') ?? 'public');
+  const schema = parseSchema(schemaOf(url));
   const ssl = tlsOptions(parameters, url);
   const options = parameters.get('options');
   for (const name of parameters.keys()) if (!passedOn.includes(name)) url.searchParams.delete(name);
@@ -69,6 +69,9 @@ export function parseConnectionUrl(text: string): ConnectionUrl {
     },
   };
 }
+
+/** The schema that a URL names, also if the service rejects the URL. */
+export const schemaOf = (url: URL): string => new Map(url.searchParams).get('schema') ?? 'public';
 
 /** Prisma writes the name between double quotes and does not escape it. */
 function parseSchema(schema: string): string {
