@@ -337,6 +337,26 @@ describe('combinations', () => {
     ]);
   });
 
+  test.each([
+    ['', '?schema=auth'],
+    ['?schema=auth', ''],
+    ['?schema=auth', '?schema=Auth'],
+  ])('DATABASE_URL with "%s" and DATABASE_DIRECT_URL with "%s" have different schemas', async (pooled, direct) => {
+    const urls = { DATABASE_URL: databaseUrl + pooled, DATABASE_DIRECT_URL: `postgres://direct/db${direct}` };
+    const error = 'DATABASE_URL and DATABASE_DIRECT_URL must have the same schema';
+    expect(await errorsOf(urls)).toEqual([error]);
+    expect(() => loadDirectUrl(urls)).toThrow(new ConfigError([error]));
+  });
+
+  test.each([
+    ['', '?schema=public'],
+    ['?schema=auth', '?schema=auth&application_name=direct'],
+  ])('DATABASE_URL with "%s" and DATABASE_DIRECT_URL with "%s" have the same schema', async (pooled, direct) => {
+    const urls = { DATABASE_URL: databaseUrl + pooled, DATABASE_DIRECT_URL: `postgres://direct/db${direct}` };
+    expect((await load(urls)).database.directUrl).toBe(urls.DATABASE_DIRECT_URL);
+    expect(loadDirectUrl(urls)).toBe(urls.DATABASE_DIRECT_URL);
+  });
+
   test('COOKIE_SAMESITE=none requires an https ISSUER', async () => {
     const settings = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, COOKIE_SAMESITE: 'none' };
     await expect(loadConfig('development', {}, settings)).rejects.toThrow(

@@ -1,5 +1,6 @@
 // What single values cannot show.
 import { isLoopback } from '../lib/network.ts';
+import { schemaOf } from '../platform/postgres/connection.ts';
 import type { Mode, Parsed } from './schema.ts';
 import { isRandom } from './values.ts';
 
@@ -20,9 +21,16 @@ export function emailErrors(mode: Mode, raw: Partial<Record<string, string>>): s
   return ['SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email'];
 }
 
+/** Migrations and commands would otherwise use other tables than the pool. A URL that cannot be parsed has an error of its own. */
+export function schemaErrors(url: string | undefined, directUrl: string | undefined): string[] {
+  const [pooled, direct] = [url, directUrl].map((text) => text !== undefined && URL.canParse(text) && new URL(text));
+  if (!pooled || !direct || schemaOf(pooled) === schemaOf(direct)) return [];
+  return ['DATABASE_URL and DATABASE_DIRECT_URL must have the same schema'];
+}
+
 /** Errors of values that are valid on their own but not together. */
 export function combinationErrors(parsed: Parsed, poolThreads: number): string[] {
-  const errors: string[] = [];
+  const errors = schemaErrors(parsed.DATABASE_URL, parsed.DATABASE_DIRECT_URL);
   const { ARGON2_MEMORY_KIB: memory, ARGON2_ITERATIONS: iterations } = parsed;
   if (!argon2Minimums.some(([m, t]) => memory >= m && iterations >= t))
     errors.push(

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { StartupError } from '../lib/errors.ts';
-import { combinationErrors, emailErrors, warningsOf } from './checks.ts';
+import { combinationErrors, emailErrors, schemaErrors, warningsOf } from './checks.ts';
 import { auditedNames, configSchema, emailConfigOf, type EmailConfig, type Mode, type Parsed } from './schema.ts';
 import { masterKeys, plainUrl, postgresUrl } from './values.ts';
 
@@ -165,6 +165,7 @@ export function loadDirectUrl(environment: Environment = process.env): string {
   const parsed = postgresUrl.safeParse(direct ?? pooled ?? '');
   const name = direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL';
   errors.push(...(parsed.error?.issues ?? []).map(({ message }) => `${name} ${message}`));
+  if (parsed.success) errors.push(...schemaErrors(pooled, direct));
   if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
   return parsed.data;
 }

@@ -74,7 +74,7 @@ export async function applyMigrations(
   client.on('error', () => {}); // the statement that is running fails as well
   try {
     await client.connect();
-    await prepareDatabase(client, schema);
+    await prepareDatabase(client, schema, names[0]);
     const applied: string[] = [];
     let name: string | undefined;
     while ((name = await inTransaction(client, () => applyNext(client, migrations)))) applied.push(name);
@@ -87,7 +87,7 @@ export async function applyMigrations(
 }
 
 /** Checks what migrations cannot change, and creates the schema of `DATABASE_URL` if it is missing. */
-async function prepareDatabase(client: pg.Client, schema: string): Promise<void> {
+async function prepareDatabase(client: pg.Client, schema: string, firstMigration: string | undefined): Promise<void> {
   const query = async <Row>(text: string, values: unknown[] = []) => (await client.query(text, values)).rows as Row[];
   const name = pg.escapeIdentifier(schema);
   const [found] = await query<{ role: string; canCreate: boolean }>(
@@ -95,7 +95,14 @@ async function prepareDatabase(client: pg.Client, schema: string): Promise<void>
      FROM pg_namespace WHERE nspname = $1`,
     [schema],
   );
-  if (!found) await client.query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
+  if (!found) {
+    if (await isInPublic(client, firstMigration))
+      throw new Error(
+        `The data is in the schema public: remove ?schema=… from the URL to keep using it, ` +
+          `or create the schema first (CREATE SCHEMA ${name}) to begin a new installation.`,
+      );
+    await client.query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
+  }
   const problem = await findProblem(query, schema);
   if (problem !== undefined) throw new Error(problem);
   if (found?.canCreate === false)
@@ -105,6 +112,21 @@ async function prepareDatabase(client: pg.Client, schema: string): Promise<void>
     );
   // Postgres 17 added it. A default of the role must not end a long migration.
   await client.query(`SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'`);
+}
+
+/** Whether `public` contains an installation. Earlier releases ignored the schema of the URL and created their tables there. */
+async function isInPublic(client: pg.Client, firstMigration: string | undefined): Promise<boolean> {
+  const { rows } = await client.query<{ isReadable: boolean }>(
+    `SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS "isReadable"
+     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE n.nspname = 'public' AND c.relname = '_prisma_migrations'`,
+  );
+  if (rows[0]?.isReadable !== true) return false; // a table that the role cannot read belongs to another service
+  const { rowCount } = await client.query(
+    'SELECT FROM public._prisma_migrations WHERE migration_name = $1 AND rolled_back_at IS NULL',
+    [firstMigration],
+  );
+  return rowCount !== 0;
 }
 
 async function readMigration(folder: string, name: string): Promise<Migration> {

@@ -1,7 +1,7 @@
 // Databases whose defaults, locale or schema differ from those of the other tests.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
@@ -42,13 +42,12 @@ const withParameter = (url: string, name: string, value: string): string => {
 };
 
 /** Starts the service on two URLs of the same database: the first one counts as that of a pooler. */
-async function start(database: TestDatabase, parameters: Record<string, string> = {}) {
-  let pooled = withParameter(database.url, 'application_name', 'pooled');
-  for (const [name, value] of Object.entries(parameters)) pooled = withParameter(pooled, name, value);
+async function start({ url }: TestDatabase, schema = 'public') {
+  const direct = withParameter(url, 'schema', schema);
   const environment = {
     ...productionSettings(),
-    DATABASE_URL: pooled,
-    DATABASE_DIRECT_URL: database.url,
+    DATABASE_URL: withParameter(direct, 'application_name', 'pooled'),
+    DATABASE_DIRECT_URL: direct,
     MASTER_KEYS: randomBytes(32).toString('base64url'),
     LOG_LEVEL: 'silent',
   };
@@ -235,9 +234,35 @@ describe('schema in DATABASE_URL', () => {
     expect(await schemas()).toEqual(new Set([schema]));
   });
 
+  test('that does not exist is not created beside an installation in public', async () => {
+    const database = await newDatabase({});
+    const url = withParameter(database.url, 'schema', 'auth');
+    expect(await runCli({ DATABASE_URL: url }, 'migrate')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'Error: The data is in the schema public: remove ?schema=… from the URL to keep using it, ' +
+        'or create the schema first (CREATE SCHEMA "auth") to begin a new installation.\n',
+    });
+    const found = await database.use((db) => db.select('pg_namespace', { nspname: 'auth' }));
+    expect(found).toEqual([]);
+  });
+
+  test('is created beside the tables of another service in public', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'keyturn-another-service-'));
+    cleanUp.push(() => rm(folder, { recursive: true }));
+    await mkdir(join(folder, '20200101000000_init'));
+    await writeFile(join(folder, '20200101000000_init', 'migration.sql'), 'CREATE TABLE products (id int)');
+    const { url } = await newDatabase({ created: 'TEMPLATE template0' });
+    await applyMigrations(url, folder);
+    expect(await applyMigrations(withParameter(url, 'schema', 'auth'))).toEqual(await knownMigrations());
+  });
+
   test('separates two installations in one database', async () => {
     const { url } = await newDatabase({});
     const other = withParameter(url, 'schema', 'staging');
+    await expect(applyMigrations(other)).rejects.toThrow('The data is in the schema public');
+    await useDatabase(url, (db) => db.server.run('CREATE SCHEMA staging'));
     await applyMigrations(other);
     const [app, staging] = [await startOn(url), await startOn(other)];
     const account = await app.register();
@@ -283,9 +308,9 @@ describe('a pooler, which passes no settings on', () => {
   });
 
   test('stops the start if another schema is used', async () => {
-    const database = await newDatabase({});
+    const database = await newDatabase({ created: 'TEMPLATE template0' });
     await applyMigrations(withParameter(database.url, 'schema', 'auth'));
-    expect(await start(database, { schema: 'auth' })).toContain('ALTER ROLE postgres SET search_path = "auth";');
+    expect(await start(database, 'auth')).toContain('ALTER ROLE postgres SET search_path = "auth";');
   });
 });
 

@@ -102,6 +102,7 @@ describe('sslmode has the meaning of libpq', () => {
     ['sslmode=verify-full&sslrootcert=stranger.pem', '127.0.0.1', /self-signed certificate/],
     ['sslmode=verify-full', '127.0.0.1', /self-signed certificate/],
     ['sslmode=verify-full&sslrootcert=system', '127.0.0.1', /self-signed certificate/],
+    ['sslmode=require&sslaccept=strict', '127.0.0.1', /self-signed certificate/],
     ['ssl=true', '127.0.0.1', /self-signed certificate/],
     ['sslmode=verify-full&sslrootcert=server.pem', 'localhost', /Host: localhost\. is not/],
     ['sslrootcert=server.pem', 'localhost', /Host: localhost\. is not/],
@@ -125,6 +126,34 @@ test.each([
   ['sslmode=verify-full', false],
 ])('%s is known to check no certificate: %s', (parameters, isUnverified) => {
   expect(parseConnectionUrl(urlWith(parameters)).isUnverified).toBe(isUnverified);
+});
+
+test.each([
+  'sslmode=verify-full',
+  'sslmode=verify-ca&sslrootcert=server.pem',
+  'sslmode=require&sslrootcert=server.pem',
+  'sslrootcert=server.pem',
+])('channel_binding=require is accepted with %s, which checks the certificate', (parameters) => {
+  const { client, isUnverified } = parseConnectionUrl(urlWith(`${parameters}&channel_binding=require`));
+  expect([client.enableChannelBinding, isUnverified]).toEqual([true, false]);
+});
+
+test('parameters that change nothing are ignored', () => {
+  const plain = parseConnectionUrl(urlWith('')).client;
+  const ignored = [
+    'gssencmode=disable',
+    'gssencmode=prefer',
+    'target_session_attrs=any',
+    'target_session_attrs=read-write',
+    'target_session_attrs=primary',
+    'sslnegotiation=postgres',
+    'sslnegotiation=direct',
+    'tcp_user_timeout=10000',
+    'sslaccept=strict',
+    'statement_timeout=1',
+    'query_timeout=1',
+  ];
+  for (const parameter of ignored) expect(parseConnectionUrl(urlWith(parameter)).client).toEqual(plain);
 });
 
 test('TLS does not apply to a Unix socket', () => {
@@ -161,16 +190,13 @@ test.each(['', '&sslcert=stranger.pem&sslkey=stranger.key'])(
 test.each([
   [
     'sslmode=prefer',
-    'must have the sslmode disable, require, verify-ca or verify-full. The modes allow and prefer accept a connection without TLS',
+    'must not have the sslmode prefer, which accepts a connection without TLS: use sslmode=require, or verify-full to check the certificate as well, or disable for a server without TLS',
   ],
   [
     'sslmode=allow',
-    'must have the sslmode disable, require, verify-ca or verify-full. The modes allow and prefer accept a connection without TLS',
+    'must not have the sslmode allow, which accepts a connection without TLS: use sslmode=require, or verify-full to check the certificate as well, or disable for a server without TLS',
   ],
-  [
-    'sslmode=Require',
-    'must have the sslmode disable, require, verify-ca or verify-full. The modes allow and prefer accept a connection without TLS',
-  ],
+  ['sslmode=Require', 'must have the sslmode disable, require, verify-ca or verify-full'],
   ['sslmode=verify-ca', 'needs sslrootcert with sslmode=verify-ca, or sslmode=verify-full'],
   [
     'sslmode=require&sslrootcert=system',
@@ -190,11 +216,19 @@ test.each([
     'sslmode=require&sslcert=garbage.pem&sslkey=client.key',
     'has an sslcert and an sslkey that do not belong together, are not in PEM format, or need another sslpassword',
   ],
-  ['sslaccept=strict', 'has a parameter that the service does not support: sslaccept. Remove it'],
-  [
-    'target_session_attrs=any&sslcrl=crl.pem',
-    'has a parameter that the service does not support: target_session_attrs, sslcrl. Remove it',
-  ],
+  ...['require', 'no-verify', 'disable', 'require&host=/run/postgresql'].map((mode) => [
+    `sslmode=${mode}&channel_binding=require`,
+    'needs sslmode=verify-full with channel_binding=require, which the service enforces only by checking the certificate',
+  ]),
+  ['channel_binding=require', 'needs sslmode=verify-full with channel_binding=require'],
+  ['sslmode=require&channel_binding=Require', 'must have no channel_binding or one of: disable, prefer, require'],
+  ['sslmode=require&sslaccept=accept_invalid_certs', 'must have no sslaccept or one of: strict'],
+  ['gssencmode=require', 'must have no gssencmode or one of: disable, prefer'],
+  ...['read-only', 'standby', 'prefer-standby', ''].map((value) => [
+    `target_session_attrs=${value}`,
+    'must have no target_session_attrs or one of: any, read-write, primary',
+  ]),
+  ['target_session_attrs=any&sslcrl=crl.pem', 'has a parameter that the service does not support: sslcrl. Remove it'],
   ['schema=', 'must have a schema of 1 to 63 bytes without double quotes'],
   ['schema=a%22b', 'must have a schema of 1 to 63 bytes without double quotes'],
   [`schema=${'é'.repeat(32)}`, 'must have a schema of 1 to 63 bytes without double quotes'],

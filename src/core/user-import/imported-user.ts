@@ -30,11 +30,12 @@ function fail(context: z.RefinementCtx, message: string): never {
 
 /**
  * An empty hash is accepted like null, because exports write accounts without a password either way. Columns of a fixed width are
- * padded with spaces.
+ * padded with spaces, also if they are empty.
  */
 const PasswordHash = z.string().transform((text, context) => {
-  if (text === '') return null;
-  const hash = parseHash(text.trim());
+  const trimmed = text.trim();
+  if (trimmed === '') return null;
+  const hash = parseHash(trimmed);
   if (!hash) return fail(context, 'must be an Argon2, bcrypt, scrypt or PBKDF2 hash in a supported format');
   return hash.costError === undefined ? hash.stored : fail(context, hash.costError);
 });

@@ -29,11 +29,29 @@ const ignored = [
   'keepalives_interval',
   'pgbouncer',
   'pool_timeout',
+  'query_timeout',
   'socket_timeout',
+  'sslnegotiation',
   'statement_cache_size',
+  'statement_timeout',
+  'tcp_user_timeout',
   'uselibpqcompat',
 ];
-const knownNames = new Set([...passedOn, ...tlsNames, ...ignored, 'schema', 'options', 'channel_binding']);
+/** The values of other parameters that the service satisfies. */
+const supportedValues = {
+  channel_binding: ['disable', 'prefer', 'require'],
+  gssencmode: ['disable', 'prefer'],
+  sslaccept: ['strict'],
+  target_session_attrs: ['any', 'read-write', 'primary'],
+};
+const knownNames = new Set([
+  ...passedOn,
+  ...tlsNames,
+  ...ignored,
+  ...Object.keys(supportedValues),
+  'schema',
+  'options',
+]);
 
 /** A parsed URL of Postgres. */
 export interface ConnectionUrl {
@@ -52,8 +70,17 @@ export function parseConnectionUrl(text: string): ConnectionUrl {
   const unknown = [...parameters.keys()].filter((name) => !knownNames.has(name));
   if (unknown.length > 0)
     throw new ConnectionUrlError(`has a parameter that the service does not support: ${unknown.join(', ')}. Remove it`);
-  const schema = parseSchema(parameters.get('schema') ?? 'public');
+  for (const [name, values] of Object.entries(supportedValues))
+    if (!values.includes(parameters.get(name) ?? values[0] ?? ''))
+      throw new ConnectionUrlError(`must have no ${name} or one of: ${values.join(', ')}`);
+  const schema = parseSchema(schemaOf(url));
   const ssl = tlsOptions(parameters, url);
+  const channelBinding = parameters.get('channel_binding') ?? 'disable';
+  // `pg` cannot insist on it. Without it, only the certificate shows who responds.
+  if (channelBinding === 'require' && (ssl === false || ssl.rejectUnauthorized === false))
+    throw new ConnectionUrlError(
+      'needs sslmode=verify-full with channel_binding=require, which the service enforces only by checking the certificate',
+    );
   const options = parameters.get('options');
   for (const name of parameters.keys()) if (!passedOn.includes(name)) url.searchParams.delete(name);
   const connectionString = parameters.size === 0 ? text : url.href;
@@ -63,12 +90,14 @@ export function parseConnectionUrl(text: string): ConnectionUrl {
     client: {
       connectionString,
       ssl,
-      // `pg` uses it if the server offers it, so that `require` is the same as `prefer`.
-      enableChannelBinding: ['prefer', 'require'].includes(parameters.get('channel_binding') ?? ''),
+      enableChannelBinding: channelBinding !== 'disable', // if the server offers it
       ...(options === undefined ? {} : { options }),
     },
   };
 }
+
+/** The schema that a URL names, also if the service rejects the URL. */
+export const schemaOf = (url: URL): string => new Map(url.searchParams).get('schema') ?? 'public';
 
 /** Prisma writes the name between double quotes and does not escape it. */
 function parseSchema(schema: string): string {

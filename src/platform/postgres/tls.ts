@@ -20,16 +20,20 @@ function tlsModeOf(parameters: ReadonlyMap<string, string>): TlsMode {
     }
     case 'no-verify':
       return 'require';
+    case 'require': // Prisma's sslaccept=strict adds the check of the certificate
+      return parameters.get('sslaccept') === 'strict' ? 'verify-full' : mode;
+    case 'allow':
+    case 'prefer':
+      throw new ConnectionUrlError(
+        `must not have the sslmode ${mode}, which accepts a connection without TLS: ` +
+          'use sslmode=require, or verify-full to check the certificate as well, or disable for a server without TLS',
+      );
     case 'disable':
-    case 'require':
     case 'verify-ca':
     case 'verify-full':
       return mode;
     default:
-      throw new ConnectionUrlError(
-        'must have the sslmode disable, require, verify-ca or verify-full. ' +
-          'The modes allow and prefer accept a connection without TLS',
-      );
+      throw new ConnectionUrlError('must have the sslmode disable, require, verify-ca or verify-full');
   }
 }
 
