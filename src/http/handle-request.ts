@@ -10,8 +10,7 @@ import { authenticate, authenticateOptional, type Authentication, credentialsOf 
 import { readJson, readOptionalJson } from './body.ts';
 import { browserHeadersOf } from './csrf.ts';
 import type { Endpoint } from './endpoint.ts';
-import { RepeatedParameter } from './errors.ts';
-import { readForm } from './form.ts';
+import { readFormBody } from './form.ts';
 import { checkedHandle } from './openapi/checked-handle.ts';
 import type { RateLimiter, RateLimitRule } from './rate-limits/rate-limit.ts';
 import { contextOf, type RequestContext } from './request-context.ts';
@@ -90,21 +89,7 @@ const mayBeEmpty = ({ headers }: Request): boolean =>
 async function readBody(endpoint: Endpoint, context: RequestContext, req: Request): Promise<unknown> {
   const { body, bodyType, optionalBody, refreshCookie } = endpoint;
   if (!body) return undefined;
-  if (bodyType === 'form') return readFormBody(body, context, req);
+  if (bodyType === 'form') return readFormBody(req, context, (form) => parsePart('body', body, form));
   const isOptional = optionalBody || (refreshCookie && mayBeEmpty(req));
   return parsePart('body', body, await (isOptional ? readOptionalJson(req) : readJson(req)));
-}
-
-/**
- * RFC 6749 section 3.2: "Request and response parameters MUST NOT be included more than once". Otherwise two parsers could use two
- * different values. Unknown parameters can repeat, such as `resource` (RFC 8707 section 2). @throws RepeatedParameter
- */
-async function readFormBody(schema: z.ZodType, context: RequestContext, req: Request): Promise<unknown> {
-  const received = await readForm(req);
-  context.form = received.form;
-  const body = parsePart('body', schema, received.form);
-  const name = received.repeated.find((each) => Object.hasOwn(body ?? {}, each));
-  if (name === undefined) return body;
-  context.form = undefined; // an error page must not choose one of the values
-  throw new RepeatedParameter(name);
 }

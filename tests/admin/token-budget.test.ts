@@ -191,7 +191,10 @@ describe.each(['ES256', 'PS256'])('with JWT_ALG=%s', (JWT_ALG) => {
     await writeFile(path, [line(['user', 'import-a']), line(['user', 'import-a', 'import-b'])].join('\n'));
     const output = await runCli({ DATABASE_URL: app.databaseUrl }, 'users', 'import', path, '--report', '-');
     expect(output.code).toBe(3);
-    expect(JSON.parse(output.stdout)).toMatchObject({ line: 2, reasons: [expect.stringMatching(/^roles: The role and scope names/)] });
+    expect(JSON.parse(output.stdout)).toMatchObject({
+      line: 2,
+      reasons: [expect.stringMatching(/^roles: The role and scope names/)],
+    });
   });
 
   test('create-admin refuses an account whose tokens would be too long with the role admin', async () => {
