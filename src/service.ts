@@ -15,7 +15,7 @@ import { serveMetrics } from './platform/metrics-server.ts';
 import { pendingMigrations } from './platform/migrations.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
 import { parseConnectionUrl } from './platform/postgres/connection.ts';
-import { findProblem } from './platform/postgres/requirements.ts';
+import { findUnmetRequirement } from './platform/postgres/requirements.ts';
 import { drain, portOf, waitAtMost } from './platform/process/lifecycle.ts';
 
 export interface Service {
@@ -112,8 +112,8 @@ async function tryToBecomeReady({
   readiness,
 }: Omit<Startup, 'log' | 'signal'>): Promise<Obstacle | undefined> {
   try {
-    const problem = await findProblem(queryText(db), schema);
-    if (problem !== undefined) throw new StartupError(problem);
+    const unmet = await findUnmetRequirement(queryText(db), schema);
+    if (unmet !== undefined) throw new StartupError(unmet);
     const pending = await pendingMigrations(queryText(db));
     if (pending.length > 0) {
       const reason = `migrations are not applied: ${pending.join(', ')}; run npm run db:migrate`;

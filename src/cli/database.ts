@@ -5,7 +5,7 @@ import { pendingMigrations } from '../platform/migrations.ts';
 import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
 import { parseConnectionUrl } from '../platform/postgres/connection.ts';
 import { openPool } from '../platform/postgres/pool.ts';
-import { findProblem } from '../platform/postgres/requirements.ts';
+import { findUnmetRequirement } from '../platform/postgres/requirements.ts';
 
 export interface CliDatabaseOptions {
   /** The maximum duration of a statement. */
@@ -33,8 +33,8 @@ export async function withDatabase<Result>(
   const pool = openPool(config, () => {});
   const db = openDatabase(config, pool, makeLogger({ level: 'silent', pretty: false }));
   try {
-    const problem = await findProblem(queryText(db), parseConnectionUrl(config.url).schema);
-    if (problem !== undefined) throw new StartupError(problem);
+    const unmet = await findUnmetRequirement(queryText(db), parseConnectionUrl(config.url).schema);
+    if (unmet !== undefined) throw new StartupError(unmet);
     const pending = await pendingMigrations(queryText(db));
     if (pending.length > 0)
       throw new StartupError(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);

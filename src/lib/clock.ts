@@ -17,7 +17,7 @@ export const systemClock: Clock = {
 const maxAheadMs = 3653 * 86_400_000;
 
 /**
- * Whether a time that someone states is at most ten years ahead. Later ones are mistakes, and RFC 3339 and the driver of Postgres
+ * Whether a time from a request is at most ten years ahead. Later ones are mistakes, and RFC 3339 and the driver of Postgres
  * end with the year 9999. False for an invalid time.
  */
 export const isWithinTenYears = (ms: number, nowMs: number): boolean => ms <= nowMs + maxAheadMs;

@@ -45,10 +45,10 @@ export function networkOf(address: string): Network {
  * The network that one customer can hold: an IPv4 /24 or an IPv6 /48. Providers assign a /48 to everyone who asks for it, and it has
  * 256 networks of `networkOf`.
  */
-export const siteOf = (network: Network): Network => network.replace(/:[^:]*::\/56$/, '::/48') as Network;
+export const customerNetworkOf = (network: Network): Network => network.replace(/:[^:]*::\/56$/, '::/48') as Network;
 
 /** The network of an IPv6 provider: a /32, which is the smallest that a provider receives. Undefined for IPv4. */
-export const providerOf = (network: Network): Network | undefined => {
+export const providerNetworkOf = (network: Network): Network | undefined => {
   const match = /^([^:]+:[^:]+):[^:]+:[^:]+::\/56$/.exec(network);
   return match ? (`${match[1]}::/32` as Network) : undefined;
 };

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { StartupError } from '../lib/errors.ts';
 import { directConnection, noTimeouts, parseConnectionUrl } from './postgres/connection.ts';
-import { findProblem } from './postgres/requirements.ts';
+import { findUnmetRequirement } from './postgres/requirements.ts';
 
 const migrationsFolder = new URL('../../prisma/migrations/', import.meta.url);
 /** The advisory lock of `prisma migrate`, so that the two never run concurrently. */
@@ -103,8 +103,8 @@ async function prepareDatabase(client: pg.Client, schema: string, firstMigration
       );
     await client.query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
   }
-  const problem = await findProblem(query, schema);
-  if (problem !== undefined) throw new Error(problem);
+  const unmet = await findUnmetRequirement(query, schema);
+  if (unmet !== undefined) throw new Error(unmet);
   if (found?.canCreate === false)
     throw new Error(
       `The role ${found.role} cannot create tables in the schema ${name}. ` +

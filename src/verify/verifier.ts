@@ -37,7 +37,7 @@ const compactForm = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const isLoopback = (host: string) => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(host);
 
-/** Whoever can change the keys on their way can forge tokens, so they travel over https or stay on this machine. */
+/** An attacker who can change the keys in transit can forge tokens. So they need https, except on this machine. */
 function parseSecureUrl(option: string, text: string): URL {
   if (!URL.canParse(text)) throw new TypeError(`${option} is not a URL: ${text}`);
   const url = new URL(text);

@@ -1,6 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { networkOf as networkOfAddress, parseAddress, providerOf, siteOf } from '../../src/lib/network.ts';
+import {
+  networkOf as networkOfAddress,
+  parseAddress,
+  providerNetworkOf,
+  customerNetworkOf,
+} from '../../src/lib/network.ts';
 
 const networkOf = (text: string) => networkOfAddress(parseAddress(text) ?? '');
 
@@ -35,7 +40,7 @@ test.each([
   ['2001:db8::1', '2001:db8:0::/48', '2001:db8::/32'],
   ['::1', '0:0:0::/48', '0:0::/32'],
 ])('%s belongs to the customer network %s and the provider network %s', (ip, site, provider) => {
-  expect([siteOf(networkOf(ip)), providerOf(networkOf(ip))]).toEqual([site, provider]);
+  expect([customerNetworkOf(networkOf(ip)), providerNetworkOf(networkOf(ip))]).toEqual([site, provider]);
 });
 
 test('text that is not an IP address has no network', () => {

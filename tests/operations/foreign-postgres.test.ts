@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { loadConfig } from '../../src/config/config.ts';
 import { applyMigrations, knownMigrations } from '../../src/platform/migrations.ts';
-import { type DatabaseFacts, describeProblem } from '../../src/platform/postgres/requirements.ts';
+import { type DatabaseFacts, describeUnmetRequirement } from '../../src/platform/postgres/requirements.ts';
 import { startService } from '../../src/service.ts';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type NewDatabase, type TestDatabase, useDatabase } from '../support/database.ts';
@@ -75,6 +75,7 @@ const hostileSettings = {
   statement_timeout: '1',
   lock_timeout: '1',
   idle_in_transaction_session_timeout: '1',
+  idle_session_timeout: '100',
 };
 
 describe('settings of the database', () => {
@@ -343,8 +344,10 @@ test('Postgres 13 is refused with one sentence', () => {
     readOnly: 'off',
     replicationRole: 'origin',
   };
-  expect(describeProblem(facts, 'public')).toBe('Postgres 13 is too old. Use Postgres 14 or later.');
-  expect(describeProblem({ ...facts, version: 140_000 }, 'public')).toBeUndefined();
+  expect(describeUnmetRequirement(facts, 'public')).toBe('Postgres 13 is too old. Use Postgres 14 or later.');
+  expect(describeUnmetRequirement({ ...facts, version: 140_000 }, 'public')).toBeUndefined();
   for (const timeZone of ['Europe/London', 'Africa/Abidjan', 'localtime', 'Etc/GMT+1'])
-    expect(describeProblem({ ...facts, version: 140_000, timeZone }, 'public')).toContain(`SET timezone = 'UTC'`);
+    expect(describeUnmetRequirement({ ...facts, version: 140_000, timeZone }, 'public')).toContain(
+      `SET timezone = 'UTC'`,
+    );
 });

@@ -99,7 +99,7 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
     ['tx', { leaseSeconds: 60, urgentOnly: true }],
     ['tx', { leaseSeconds: 60, urgentOnly: false }],
   ],
-  'core/email/outbox.sql.ts countRecentEmails': [['tx', bytes, ['verify_email']]],
+  'core/email/outbox.sql.ts countRecentEmails': [['tx', { recipient: bytes, address: bytes, kinds: ['verify_email'] }]],
   'core/email/outbox.sql.ts lockRecipient': [['tx', bytes]],
   'core/email/outbox.sql.ts markSent': [['tx', id]],
   'core/email/outbox.sql.ts postponeEmail': [

@@ -3,7 +3,7 @@ import { monotonicMs } from '../../lib/clock.ts';
 import { Overloaded } from '../../lib/errors.ts';
 import { parseId, type UserId } from '../../lib/ids.ts';
 import { makeKeyedMutex } from '../../lib/keyed-mutex.ts';
-import { type Network, providerOf, siteOf } from '../../lib/network.ts';
+import { type Network, providerNetworkOf, customerNetworkOf } from '../../lib/network.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { Database, Transaction } from '../../platform/postgres.ts';
@@ -57,17 +57,17 @@ export interface CheckPasswordDeps {
 const [maxWaitMs, waitIntervalMs] = [10_000, 50];
 
 /** The parts of `total` that one IPv6 /48 and one IPv6 /32 can use up, so that no single customer or provider locks an address everywhere. */
-const [siteShare, providerShare] = [1 / 5, 1 / 2];
+const [customerShare, providerShare] = [1 / 5, 1 / 2];
 
 /** The networks that an attempt counts for. An IPv4 client has only its own: the neighbors of a /24 belong to other people. */
 function scopesOf(network: Network, { attempts, total }: LockoutLimits): LockoutScope[] {
-  const provider = providerOf(network);
+  const provider = providerNetworkOf(network);
   const share = (part: number) => Math.max(attempts, Math.floor(total * part));
   return [
     { network, maxFailures: attempts },
     ...(provider
       ? [
-          { network: siteOf(network), maxFailures: share(siteShare) },
+          { network: customerNetworkOf(network), maxFailures: share(customerShare) },
           { network: provider, maxFailures: share(providerShare) },
         ]
       : []),

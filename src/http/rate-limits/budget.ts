@@ -1,7 +1,7 @@
 import type { Response } from 'express';
 import { RateLimited } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
-import { countedAddress, siteOf } from '../../lib/network.ts';
+import { countedAddress, customerNetworkOf } from '../../lib/network.ts';
 import { hmacSha256 } from '../../lib/secrets.ts';
 import type { Counters } from './counters.ts';
 
@@ -14,7 +14,7 @@ export interface RateLimit {
 export type ClientAddress = Pick<RequestInfo, 'ip' | 'network'>;
 
 export const byAddress = ({ ip }: ClientAddress): string => countedAddress(ip);
-export const bySite = ({ network }: ClientAddress): string => siteOf(network);
+export const byCustomerNetwork = ({ network }: ClientAddress): string => customerNetworkOf(network);
 
 /** One limit and its counters. */
 export interface Budget extends RateLimit {

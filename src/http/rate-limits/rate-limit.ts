@@ -4,7 +4,7 @@ import { ApiError, type ApiErrorClass } from '../../lib/errors.ts';
 import {
   type Budget,
   byAddress,
-  bySite,
+  byCustomerNetwork,
   type ClientAddress,
   makePartitionOf,
   subtractEvent,
@@ -86,7 +86,10 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
   const groups = {
     login: [budget('login', login)],
     // The network first, so that the headers describe the limit of the address.
-    register: [budget('register_network', register, registerNetworkFactor, bySite), budget('register', register)],
+    register: [
+      budget('register_network', register, registerNetworkFactor, byCustomerNetwork),
+      budget('register', register),
+    ],
     refresh: [budget('refresh', refresh)],
     mail: [budget('mail', mail)],
   };

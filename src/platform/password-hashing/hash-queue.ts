@@ -1,6 +1,6 @@
 import { monotonicMs } from '../../lib/clock.ts';
 import { Overloaded } from '../../lib/errors.ts';
-import { type Network, siteOf } from '../../lib/network.ts';
+import { type Network, customerNetworkOf } from '../../lib/network.ts';
 
 export interface HashQueueConfig {
   /** The maximum number of concurrent jobs, less than the size of the thread pool. */
@@ -127,7 +127,7 @@ export function makeHashQueue(
     async run({ network, signal }, job) {
       signal.throwIfAborted();
       const enqueuedMs = monotonicMs();
-      await enter(siteOf(network), signal);
+      await enter(customerNetworkOf(network), signal);
       const startedMs = monotonicMs();
       onWait((startedMs - enqueuedMs) / 1000);
       try {

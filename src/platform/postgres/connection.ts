@@ -125,6 +125,7 @@ const sessionSettings = {
   default_transaction_read_only: 'off',
   default_transaction_deferrable: 'off',
   lock_timeout: 0,
+  idle_session_timeout: 0,
 } as const;
 
 /** The parameters of a connection to Postgres itself, with the settings of the session. @throws ConnectionUrlError */

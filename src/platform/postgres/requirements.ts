@@ -32,7 +32,7 @@ const minVersion = 14;
 const utcNames = /^(Etc\/)?(UTC|UCT|GMT|Zulu|Universal|Greenwich)$/i;
 
 /** Returns what is wrong with the database and what to do, in one sentence each; undefined if nothing is. */
-export function describeProblem(facts: DatabaseFacts, schema: string): string | undefined {
+export function describeUnmetRequirement(facts: DatabaseFacts, schema: string): string | undefined {
   const { version, encoding, database, role } = facts;
   if (version < minVersion * 10_000)
     return `Postgres ${Math.floor(version / 10_000)} is too old. Use Postgres ${minVersion} or later.`;
@@ -64,11 +64,11 @@ function wrongSettings(facts: DatabaseFacts, schema: string): [name: string, val
   return checks.filter(([isRight]) => !isRight).map(([, name, value]) => [name, value]);
 }
 
-/** Reads what `describeProblem` judges. `query` runs a statement without parameters. */
-export async function findProblem(
+/** Reads what `describeUnmetRequirement` judges. `query` runs a statement without parameters. */
+export async function findUnmetRequirement(
   query: <Row>(sql: string) => Promise<Row[]>,
   schema: string,
 ): Promise<string | undefined> {
   const [facts] = await query<DatabaseFacts>(factsSql);
-  return facts && describeProblem(facts, schema);
+  return facts && describeUnmetRequirement(facts, schema);
 }

@@ -124,9 +124,7 @@ export const texts: Readonly<Record<EmailKind, (values: Values) => EmailText>> =
     ],
     action: undoEmailChange('cancel'),
     // An address that was never verified gets no link.
-    closing: hasLink
-      ? []
-      : [`If this wasn't you, reset your password at ${site} before that happens. This cancels the change.`],
+    closing: hasLink ? [] : [`If this wasn't you, reset your password at ${site} now. A reset cancels the change.`],
   }),
 
   email_changed: ({ hello, site, toNewEmail, apiKeys }) => ({
