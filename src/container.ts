@@ -1,4 +1,4 @@
-import type { Config } from './config/config.ts';
+import type { Config } from './config.ts';
 import { makeApiKeySecrets, makeFindApiKey } from './core/api-keys/api-keys.ts';
 import { makeAudit } from './core/audit/audit.ts';
 import { makeRecordConfigChanges } from './core/audit/config-changes.ts';

@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadConfig } from './config/config.ts';
+import { loadConfig } from './config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './dev/embedded-postgres.ts';
 import { welcomeText } from './dev/welcome.ts';
 import { randomSecret } from './lib/secrets.ts';

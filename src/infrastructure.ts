@@ -1,5 +1,5 @@
 import { apiInfo } from './api-info.ts';
-import type { Config } from './config/config.ts';
+import type { Config } from './config.ts';
 import type { Logger } from './platform/log.ts';
 import { type Mailer, openConsole, openSmtp } from './platform/mailer.ts';
 import { makeMetrics } from './platform/metrics.ts';

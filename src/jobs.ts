@@ -1,4 +1,4 @@
-import type { Config } from './config/config.ts';
+import type { Config } from './config.ts';
 import { purgeApiKeys } from './core/api-keys/api-keys.sql.ts';
 import type { Audit } from './core/audit/audit.ts';
 import { makeMaintainAuditPartitions, makePurgePersonalData } from './core/audit/audit-partitions.ts';

@@ -1,4 +1,4 @@
-import { loadConfig } from './config/config.ts';
+import { loadConfig } from './config.ts';
 import { runUntilSignaled } from './platform/process/lifecycle.ts';
 import { startService } from './service.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeApp } from './app.ts';
-import type { Config } from './config/config.ts';
+import type { Config } from './config.ts';
 import type { Keyring } from './core/signing-keys/keyring.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';

@@ -61,7 +61,7 @@ describe('the reader of source files', () => {
       expect.arrayContaining([
         { from: 'node:timers/promises', names: ['setTimeout'] },
         { from: 'app.ts', names: ['makeApp'] },
-        { from: 'config/config.ts', names: ['Config'] },
+        { from: 'config.ts', names: ['Config'] },
       ]),
     );
   });
@@ -191,8 +191,8 @@ describe('SQL', () => {
 });
 
 describe('access to the outside', () => {
-  test('only config/config.ts reads the environment', () => {
-    expect(nodesThat(uses(/^process\.env$/), isIn('config/config.ts'))).toEqual([]);
+  test('only config.ts reads the environment', () => {
+    expect(nodesThat(uses(/^process\.env$/), isIn('config.ts'))).toEqual([]);
     expect(importsThat((_, imported) => /^(node:)?process$/.test(imported))).toEqual([]);
   });
 

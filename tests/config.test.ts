@@ -1,12 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  type Config,
-  ConfigError,
-  loadConfig,
-  loadDirectUrl,
-  type Mode,
-  type VariableName,
-} from '../src/config/config.ts';
+import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type VariableName } from '../src/config.ts';
 
 type Environment = Record<string, string | undefined>;
 

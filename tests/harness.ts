@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
-import { type Config, loadConfig, type VariableName } from '../src/config/config.ts';
+import { type Config, loadConfig, type VariableName } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
 import type { EmailWorker } from '../src/core/email/email-worker.ts';
 import type { Keyring } from '../src/core/signing-keys/keyring.ts';

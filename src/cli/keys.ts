@@ -1,4 +1,4 @@
-import { loadMasterKeys } from '../config/config.ts';
+import { loadMasterKeys } from '../config.ts';
 import { makeAudit } from '../core/audit/audit.ts';
 import {
   commandLine,

@@ -1,4 +1,4 @@
-import { loadDirectUrl } from '../config/config.ts';
+import { loadDirectUrl } from '../config.ts';
 import { applyMigrations } from '../platform/migrations.ts';
 import { type Command, UsageError } from './command.ts';
 

@@ -1,5 +1,5 @@
 import { makeApp } from '../app.ts';
-import { loadConfig } from '../config/config.ts';
+import { loadConfig } from '../config.ts';
 import { toYaml } from '../features/openapi/openapi.endpoints.ts';
 import { openInfrastructure } from '../infrastructure.ts';
 import { systemClock } from '../lib/clock.ts';

@@ -93,6 +93,15 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
 
 export type Parsed = z.output<ReturnType<typeof configSchema>>;
 
+/** Each of these can also be read from the file in `NAME_FILE`. */
+export const secretNames: readonly string[] = [
+  'DATABASE_URL',
+  'DATABASE_DIRECT_URL',
+  'REDIS_URL',
+  'SMTP_URL',
+  'MASTER_KEYS',
+];
+
 /** The security-relevant variables, whose changes are audited. Locations, capacities and logging are not. */
 export const auditedNames = [
   'ISSUER',

@@ -78,7 +78,7 @@ export class LineWriter {
     try {
       writeSync(this.#fd, Buffer.concat([...failed, Buffer.from(this.#takeWaiting())]));
     } catch {
-      // The disk is full, or nobody reads.
+      // The disk is full, or the reader has gone.
     }
   }
 }

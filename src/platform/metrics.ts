@@ -52,7 +52,7 @@ export function makeMetrics(version: string) {
   const oldestWaiting = new Gauge(common('email_oldest_waiting_seconds', 'Age of the oldest email in the outbox'));
   const purgedAccounts = counter(
     'accounts_purged_total',
-    'Accounts that were deleted because nobody verified or used them',
+    'Accounts that were deleted because they were never verified or used',
   );
   const jobRuns = counter('job_runs_total', 'Runs of background jobs by outcome', 'job', 'outcome');
   const hashWaits = histogram('hash_wait_seconds', 'Time that passwords waited in the hash queue', waitSeconds);

@@ -475,11 +475,11 @@ describe('administrators', () => {
   test('get 404 for an unknown account, for a key of another account and for a malformed id', async () => {
     const [{ token }, account, other] = [await app.admin(), await owner(), await owner()];
     const { id, client_secret: secret } = await newKey(other.token);
-    const nobody = { ...account, user: { id: unknown } };
+    const absent = { ...account, user: { id: unknown } };
     for (const response of [
-      await keysOf(nobody, token),
+      await keysOf(absent, token),
       await keysOf({ ...account, user: { id: 'x' } }, token),
-      await revoke(nobody, id, token),
+      await revoke(absent, id, token),
       await revoke(account, id, token),
       await revoke(account, unknown, token),
       await revoke(account, 'x', token),

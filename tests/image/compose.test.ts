@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config.ts';
 import { parseDuration } from '../../src/config/values.ts';
 import { composeText, environmentOf, readCompose, requiredVariables, withVariables } from './compose-file.ts';
 import { parseDockerfile } from './dockerfile.ts';

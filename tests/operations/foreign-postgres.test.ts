@@ -5,7 +5,7 @@ import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config.ts';
 import { applyMigrations, knownMigrations } from '../../src/platform/migrations.ts';
 import { type DatabaseFacts, describeUnmetRequirement } from '../../src/platform/postgres/requirements.ts';
 import { startService } from '../../src/service.ts';

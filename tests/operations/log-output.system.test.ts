@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 let fifos = 0;
-/** A pipe that nobody reads. It can hold 64 KiB. */
+/** A pipe without a reader. It can hold 64 KiB. */
 function openPipe(): { path: string; fd: number } {
   const path = join(folder, `pipe.${(fifos += 1)}`);
   execFileSync('mkfifo', [path]);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { loadConfig, loadDirectUrl } from '../../src/config/config.ts';
+import { loadConfig, loadDirectUrl } from '../../src/config.ts';
 
 const masterKey = randomBytes(32).toString('base64url');
 const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { loadConfig, type Mode } from '../../src/config/config.ts';
+import { loadConfig, type Mode } from '../../src/config.ts';
 
 type Environment = Record<string, string | undefined>;
 

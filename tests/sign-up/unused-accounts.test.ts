@@ -6,7 +6,7 @@ import { type Infrastructure, openInfrastructure } from '../../src/infrastructur
 import { makeJobs } from '../../src/jobs.ts';
 import type { UserId } from '../../src/lib/ids.ts';
 import { makeLogger } from '../../src/platform/log.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config.ts';
 import { type Account, freshEmail, password, type Settings, startApp, type TestApp } from '../harness.ts';
 import { openRows } from '../support/rows/index.ts';
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { hasSmtp, loadAppUrl, loadMasterKeys } from '../../config/config.ts';
+import { hasSmtp, loadAppUrl, loadMasterKeys } from '../../config.ts';
 import { makeAudit } from '../../core/audit/audit.ts';
 import { makeEmailCipher } from '../../core/email/email-cipher.ts';
 import { makeOutbox } from '../../core/email/outbox.ts';

@@ -35,7 +35,7 @@ const reservedPerHour = 2;
 
 /**
  * What anyone can send to an address that was never verified, by registering it. The limit is that of the mailbox, for all of its
- * addresses together. A verified address has a limit of its own, so that nobody else can use it up.
+ * addresses together. A verified address has a limit of its own, so that others cannot use it up.
  */
 const unverifiedKinds: readonly (readonly EmailKind[])[] = [
   ['verify_email', 'already_registered'],

@@ -8,7 +8,7 @@ export interface Unused {
   retentionSeconds: number;
 }
 
-/** Successful events of an account that nobody uses: anyone can register an address and request emails for it. */
+/** Successful events of an unused account: anyone can register an address and request emails for it. */
 const unusedTypes = ['account.registered', 'email.verification_asked', 'password.reset_asked'];
 
 const isOlderThan = (time: SqlFragment, seconds: number) =>
@@ -17,7 +17,7 @@ const isOlderThan = (time: SqlFragment, seconds: number) =>
 /**
  * Whether a user `u` registered, never verified the email address and never did anything else, not even a refresh. The audit trail
  * shows it: without its event of the registration, an account is not unused. If the session of the registration is deleted already,
- * nobody can tell whether it was refreshed, and the account is kept.
+ * it is unknown whether it was refreshed, and the account is kept.
  */
 const isUnused = ({ retentionSeconds }: Unused): SqlFragment => sql`
   NOT u.email_verified AND u.is_active AND ${isOlderThan(sql`u.created_at`, retentionSeconds)}

@@ -27,7 +27,7 @@ export interface IntrospectDeps {
   findRotatableSession: (token: RefreshToken) => Promise<RotatableSession | undefined>;
 }
 
-/** Undefined if the key, its owner or the token is not valid any more. */
+/** Undefined if the key, its owner or the token is no longer valid. */
 async function findKeyScopes({ db, requiresVerifiedEmail }: IntrospectDeps, subject: ApiKeySubject) {
   const key = await findApiKeyScopes(db, subject);
   return requiresVerifiedEmail && !key?.emailVerified ? undefined : key?.scopes;

@@ -1,9 +1,17 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { StartupError } from '../lib/errors.ts';
-import { combinationErrors, emailErrors, schemaErrors, warningsOf } from './checks.ts';
-import { auditedNames, configSchema, emailConfigOf, type EmailConfig, type Mode, type Parsed } from './schema.ts';
-import { masterKeys, plainUrl, postgresUrl } from './values.ts';
+import { StartupError } from './lib/errors.ts';
+import { combinationErrors, emailErrors, schemaErrors, warningsOf } from './config/checks.ts';
+import {
+  auditedNames,
+  configSchema,
+  emailConfigOf,
+  type EmailConfig,
+  type Mode,
+  type Parsed,
+  secretNames,
+} from './config/schema.ts';
+import { masterKeys, plainUrl, postgresUrl } from './config/values.ts';
 
 export type { EmailConfig, Mode };
 
@@ -21,15 +29,6 @@ export class ConfigError extends StartupError {
     super(`The configuration is invalid:\n${errors.map((error) => `  - ${error}`).join('\n')}`);
   }
 }
-
-/** Each of these can also be read from the file in `NAME_FILE`. */
-const secretNames: readonly VariableName[] = [
-  'DATABASE_URL',
-  'DATABASE_DIRECT_URL',
-  'REDIS_URL',
-  'SMTP_URL',
-  'MASTER_KEYS',
-];
 
 const withoutSlash = (url: string): string => url.replace(/\/$/, '');
 
