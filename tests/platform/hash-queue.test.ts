@@ -2,6 +2,7 @@
 import { expect, test } from '@jest/globals';
 import { networkOf } from '../../src/lib/network.ts';
 import { makeHashQueue } from '../../src/platform/password-hashing/hash-queue.ts';
+import { makeHasher } from '../../src/platform/password-hashing/password-hasher.ts';
 
 /** A queue whose jobs end only on demand. Each job is named by its client address. */
 function openQueue(queueMax: number) {
@@ -99,4 +100,14 @@ test('jobs of disconnected clients leave their places to others', async () => {
   await queue.drain();
   expect(queue.started).toEqual(['192.0.2.1', '192.0.2.3', '192.0.2.4']);
   expect(queue.refused).toEqual(['gone']);
+});
+
+test('every form of a password is compared with an imported hash in one job, so that a disconnect cannot fall between two', async () => {
+  let jobs = 0;
+  const config = { concurrency: 1, queueMax: 1, memoryKib: 64, iterations: 1, parallelism: 1 };
+  const hasher = makeHasher(config, () => (jobs += 1));
+  const client = { network: networkOf('192.0.2.1'), signal: new AbortController().signal };
+  const imported = '$2b$04$vuAkiDv5GVsOCXnWVt453.g9.XA5z7bKoDrJemOgu6H9Ix5dKtQCu';
+  expect(await hasher.verify(imported, 'contrase\u00f1a \ufb01', client)).toBe(false);
+  expect(jobs).toBe(1);
 });
