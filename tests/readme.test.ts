@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
@@ -13,11 +14,13 @@ import { startService, waitUntilReady } from './support/service.ts';
 
 const run = promisify(execFile);
 const readme = await readFile('README.md', 'utf8');
+const gettingStarted = await readFile('docs/getting-started.md', 'utf8');
+const endpoints = await readFile('docs/endpoints.md', 'utf8');
 const manifest = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> };
 
 /** The code of a section's blocks in one language. */
-function blocks(section: string, language: string): string[] {
-  const text = readme.split(/^## /m).find((part) => part.startsWith(section)) ?? '';
+function blocks(page: string, section: string, language: string): string[] {
+  const text = page.split(/^## /m).find((part) => part.startsWith(section)) ?? '';
   return [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)]
     .filter(([, name]) => name === language)
     .map(([, , code]) => code ?? '');
@@ -29,18 +32,39 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-test("the README's curl session works, and its responses have the members that the README shows", async () => {
-  const script = blocks('Try it', 'sh').join("\nprintf '\\n'\n").replaceAll('http://localhost:3000', app.baseUrl);
+/** Runs the commands of a section and returns the JSON document that each of them prints. */
+async function jsonPrintedBy(page: string, section: string): Promise<object[]> {
+  const script = blocks(page, section, 'sh')
+    .join("\nprintf '\\n'\n")
+    .replaceAll('http://localhost:3000', app.baseUrl)
+    .replaceAll('ada@example.com', `${section.replaceAll(' ', '-')}@example.com`);
   const { stdout } = await run('sh', ['-c', script]);
-  const responses = stdout
+  return stdout
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line) as object);
-  const shown = blocks('Try it', 'json').map((json) => JSON.parse(json) as object);
-  expect(responses.map((response) => Object.keys(response))).toEqual(shown.map((response) => Object.keys(response)));
+}
+
+const keysOf = (documents: object[]) => documents.map((document) => Object.keys(document));
+
+test('the README fits on two pages', () => {
+  expect(readme.split('\n').length - 1).toBeLessThanOrEqual(120);
 });
 
-test("the README's account flows work as written, with a mailbox that a server of its own fills", async () => {
+test("the README's first token works, and the response has the members that it shows", async () => {
+  const [registration, account] = await jsonPrintedBy(readme, 'Try it');
+  expect(account).toMatchObject({ display_name: 'Ada Lovelace' });
+  const shown = blocks(readme, 'Try it', 'json').map((json) => JSON.parse(json) as object);
+  expect(keysOf([registration ?? {}])).toEqual(keysOf(shown));
+});
+
+test('the first commands of "Getting started" work, and the responses have the members that the page shows', async () => {
+  const responses = await jsonPrintedBy(gettingStarted, 'Tokens');
+  const shown = blocks(gettingStarted, 'Tokens', 'json').map((json) => JSON.parse(json) as object);
+  expect(keysOf(responses)).toEqual(keysOf(shown));
+});
+
+test('the account flows work as written, with a mailbox that a server of its own fills', async () => {
   const mails = await startMailServer();
   const database = await createDatabase();
   const service = await startService({
@@ -66,7 +90,7 @@ test("the README's account flows work as written, with a mailbox that a server o
   };
   let accessToken = '';
   const responses: string[] = [];
-  for (const block of blocks('Accounts', 'sh')) {
+  for (const block of blocks(gettingStarted, 'Accounts', 'sh')) {
     const token = block.includes('kto_…') ? await tokenFor(block) : '';
     used.add(token);
     const commands = block.replace('kto_…', token).replaceAll('http://localhost:3000', service.baseUrl);
@@ -83,13 +107,13 @@ test("the README's account flows work as written, with a mailbox that a server o
   await database.drop();
 });
 
-test("the README's verifier accepts a token of the service and no other", async () => {
+test("the verifiers of the README and of 'Getting started' accept a token of the service, and the first no other", async () => {
   const port = await freePort();
   const issuer = `http://127.0.0.1:${port}`;
   const service = await startApp({ ISSUER: issuer }, { port });
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-readme-'));
   await symlink(resolve('node_modules'), join(folder, 'node_modules'));
-  const verifier = blocks('Verify a token', 'js').join('').replaceAll('http://localhost:3000', issuer);
+  const verifier = blocks(readme, 'Verify a token', 'js').join('').replaceAll('http://localhost:3000', issuer);
   const call =
     'verifyAccessToken(process.argv[2]).then(({ sub }) => console.log(sub), ({ code }) => console.log(code));';
   await writeFile(join(folder, 'verify.mjs'), `${verifier}\n${call}\n`);
@@ -100,6 +124,9 @@ test("the README's verifier accepts a token of the service and no other", async 
   const foreign = await app.register();
   expect(await verify(foreign.access_token)).toBe('ERR_JWKS_NO_MATCHING_KEY');
   expect(await verify(`${good.access_token.slice(0, -4)}AAAA`)).toBe('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
+  const script = blocks(gettingStarted, 'Verification', 'sh').join('').replaceAll('http://localhost:3000', issuer);
+  const { stdout } = await run('sh', ['-c', `ACCESS_TOKEN=${good.access_token}\n${script}`], { cwd: folder });
+  expect(stdout).toContain(`sub: '${good.user.id}'`);
   await rm(folder, { recursive: true });
   await service.close();
 });
@@ -109,7 +136,7 @@ test('the table of endpoints is the API', async () => {
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  const listed = [...readme.matchAll(/^\| `((?:GET|POST|PATCH|DELETE) [^`]+)` +\|/gm)].map(([, call]) => call);
+  const listed = [...endpoints.matchAll(/^\| `((?:GET|POST|PATCH|DELETE) [^`]+)` +\|/gm)].map(([, call]) => call);
   expect(new Set(listed)).toEqual(new Set(operations));
   expect(listed).toHaveLength(operations.length);
 });
@@ -119,6 +146,35 @@ test('every npm command that the documents name exists, and CI runs the test com
   const named = [...[readme, ...others].join('\n').matchAll(/npm run ([\w:-]*\w)/g)].map(([, name]) => name ?? '');
   expect(named.filter((name) => !(name in manifest.scripts))).toEqual([]);
   const ci = await readFile('.ci/run', 'utf8');
-  expect(blocks('Run it', 'sh')).toContain('npm ci && npm test\n');
+  expect(blocks(readme, 'Run it', 'sh')).toContain('npm ci && npm test\n');
   expect(ci).toContain("suite 'npm ci && npm test'");
 });
+
+test('every link between the documents leads to a file, and to a heading of it', async () => {
+  const pages = (await readdir('docs', { recursive: true })).filter((file) => file.endsWith('.md'));
+  const files = ['README.md', 'CONTRIBUTING.md', ...pages.map((page) => join('docs', page))];
+  const broken: string[] = [];
+  for (const file of files)
+    for (const [, target = ''] of (await readFile(file, 'utf8')).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^\w+:/.test(target)) continue;
+      const [path = '', heading] = target.split('#');
+      const linked = path === '' ? file : join(dirname(file), path);
+      const text = existsSync(linked) && linked.endsWith('.md') ? await readFile(linked, 'utf8') : undefined;
+      const found = heading === undefined ? existsSync(linked) : text !== undefined && headingsOf(text).has(heading);
+      if (!found) broken.push(`${file}: ${target}`);
+    }
+  expect(broken).toEqual([]);
+});
+
+/** The anchors of a page's headings, as GitHub derives them. */
+function headingsOf(text: string): Set<string> {
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading);
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\w\s-]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
