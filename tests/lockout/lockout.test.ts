@@ -248,11 +248,11 @@ test('the audit log records each failure and the lockout, and the table contains
   expect(counters.join('\n')).not.toContain('example');
 });
 
-test('the statement in docs/operating.md ends every lockout', async () => {
+test('the statement in docs/limits.md ends every lockout', async () => {
   const { email } = await app.register();
   expect(await failFrom('192.0.2.14', email, 6)).toEqual([...failures(5), 423]);
   const [, statement = ''] =
-    /## Lockouts[\s\S]*?```sql\n([\s\S]*?)```/.exec(readFileSync('docs/operating.md', 'utf8')) ?? [];
+    /## Lockouts[\s\S]*?```sql\n([\s\S]*?)```/.exec(readFileSync('docs/limits.md', 'utf8')) ?? [];
   await app.sql.query(statement);
   expect((await loginFrom('192.0.2.14', email)).status).toBe(200);
 });
