@@ -9,7 +9,7 @@ export function fieldErrorsOf(part: string, error: z.ZodError): FieldError[] {
   return error.issues
     .flatMap(({ path, message, ...issue }): FieldError[] =>
       issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => ({ path: [...path, key.slice(0, 64) || '""'].join('.'), message: unknown }))
+        ? issue.keys.map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: unknown }))
         : [{ path: path.join('.') || part, message }],
     )
     .slice(0, maxFieldErrors);

@@ -222,7 +222,7 @@ describe('query parameters', () => {
     const { status, body } = await callWith(operation, `since=1&emial=a%40b&=x&since=2&__proto__=y&${'z'.repeat(99)}`);
     expect([status, body.code]).toEqual([400, 'validation_failed']);
     const paths = body.errors?.map(({ path }) => path).sort();
-    expect(paths).toEqual(['""', '__proto__', 'emial', 'since', 'z'.repeat(64)]);
+    expect(paths).toEqual(['', '__proto__', 'emial', 'since', 'z'.repeat(64)]);
   });
 
   test.each(strict.filter(({ id }) => id in types))('$path returns invalid_request for one', async (operation) => {
