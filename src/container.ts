@@ -63,7 +63,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     pollSeconds: timing.pollSeconds,
     listen: (onNotification) =>
       openListener({ url: config.database.directUrl, channel: signingKeysChannel, onNotification, log }),
-    runner: { log, countRun: metrics.jobRan },
+    runner: { log, metrics },
   });
   const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
 
@@ -161,7 +161,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       openCounters: (name, windowSeconds) =>
         redis ? makeSharedCounters(redis, `keyturn:limit:${name}:`, windowSeconds) : makeMemoryCounters(windowSeconds),
       partitionKey,
-      onLimited: metrics.limited,
+      metrics,
     }),
     recordDeniedRequest: makeRecordDeniedRequest({ db, audit, log }),
     recordConfigChanges: makeRecordConfigChanges({ db, audit, keys: masterKeys }),

@@ -52,7 +52,7 @@ export async function startService(config: Config): Promise<Service> {
   const ready = becomeReady({ db, schema, keyring, readiness, log, signal: stopping.signal }).then(() => {
     signingKeyWorker.start();
     emailWorker.start();
-    jobs = startJobs(makeJobs({ db, audit, config, metrics, log }), { log, countRun: metrics.jobRan });
+    jobs = startJobs(makeJobs({ db, audit, config, metrics, log }), { log, metrics });
     void recordConfigChanges(config.auditedSettings).catch((error: unknown) =>
       log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
     );

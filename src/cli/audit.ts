@@ -2,9 +2,10 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { findEvents } from '../core/audit/audit-events.sql.ts';
+import { type AuditEventFilter, findEvents, planForParameters } from '../core/audit/audit-events.sql.ts';
 import { toAuditEvent } from '../features/audit/audit-event.ts';
-import { isWithinTenYears, systemClock } from '../lib/clock.ts';
+import { EventTime, filters, toFilter } from '../features/audit/audit-filter.ts';
+import { systemClock } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
 import { type EventId, minId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
@@ -17,6 +18,8 @@ const usage = `Usage: npm run cli -- audit <command>
 
     --since TIME    export only events from this time on, such as 2026-11-01T00:00:00Z (default: all)
     --until TIME    export only events before this time (default: now)
+    --user-id ID, --type TYPE, --session-id ID, --request-id ID, --email ADDRESS, --ip NETWORK
+                    export only events that match, as in GET /admin/audit
     --out FILE      the file to write, readable only by you; - is the standard output (default: -)
 
 Requires DATABASE_DIRECT_URL or DATABASE_URL. docs/audit.md describes the events.
@@ -26,27 +29,28 @@ Requires DATABASE_DIRECT_URL or DATABASE_URL. docs/audit.md describes the events
 const pageSize = 1000;
 
 interface ExportOptions {
+  filter: AuditEventFilter;
   since: EventId;
   until: EventId;
   /** `-` is the standard output. */
   out: string;
 }
 
-const idAt = (time: string): EventId => {
-  const ms = z.iso.datetime({ offset: true }).safeParse(time).success ? Date.parse(time) : NaN;
-  if (!(ms >= 0) || !isWithinTenYears(ms, systemClock.nowMs())) throw new UsageError();
-  return minId(ms);
-};
+const EventTimeId = EventTime.transform((time) => minId<EventId>(time.getTime()));
+const Options = z.strictObject({
+  ...filters,
+  since: EventTimeId.default(minId(0)),
+  until: EventTimeId.optional(),
+  out: z.string().default('-'),
+});
 
 function parseOptions(args: string[]): ExportOptions {
-  const options = { since: { type: 'string' }, until: { type: 'string' }, out: { type: 'string' } } as const;
+  const names = Object.keys(Options.shape).map((name) => [name.replace('_', '-'), { type: 'string' }] as const);
   try {
-    const { since, until, out = '-' } = parseArgs({ args, options }).values;
-    return {
-      since: since === undefined ? minId(0) : idAt(since),
-      until: until === undefined ? minId(systemClock.nowMs() + 1) : idAt(until),
-      out,
-    };
+    const { values } = parseArgs({ args, options: Object.fromEntries(names) });
+    const members = Object.entries(values).map(([name, value]) => [name.replace('-', '_'), value]);
+    const { since, until = minId(systemClock.nowMs() + 1), out, ...rest } = Options.parse(Object.fromEntries(members));
+    return { filter: toFilter(rest), since, until, out };
   } catch {
     throw new UsageError();
   }
@@ -67,13 +71,18 @@ export const audit: Command = {
 };
 
 /** Writes page by page, no faster than the output accepts them. Returns the number of events. */
-async function exportTrail(db: Database, { since, until, out }: ExportOptions, { stdout }: Terminal): Promise<number> {
+async function exportTrail(db: Database, options: ExportOptions, { stdout }: Terminal): Promise<number> {
+  const { filter, since, until, out } = options;
   let count = 0;
   const lines = async function* () {
     let after: EventId | undefined;
     for (;;) {
       const start = after ? { after } : { from: since };
-      const page = await findEvents(db, { ...start, before: until, order: 'oldest first', limit: pageSize });
+      const query = { ...filter, ...start, before: until, order: 'oldest first', limit: pageSize } as const;
+      const page = await db.transaction(async (tx) => {
+        await planForParameters(tx);
+        return findEvents(tx, query);
+      });
       count += page.length;
       yield page.map((event) => `${JSON.stringify(toAuditEvent(event))}\n`).join('');
       if (page.length < pageSize) return;

@@ -1,7 +1,6 @@
 // Types of environment variables: zod schemas that parse text. An error message completes the sentence "NAME must be…".
-import { isIP } from 'node:net';
 import { z } from 'zod';
-import { isLoopback, isOrigin } from '../lib/network.ts';
+import { isLoopback, isNetwork, isOrigin } from '../lib/network.ts';
 import { fromBase64Url } from '../lib/secrets.ts';
 import type { Mailbox } from '../platform/mailer.ts';
 import { ConnectionUrlError, parseConnectionUrl } from '../platform/postgres/connection.ts';
@@ -173,12 +172,6 @@ export const masterKeys = z
 
 /** Whether a key can be random: 32 random bytes have about 30 different values, and practically never fewer than 16. */
 export const isRandom = (key: Uint8Array): boolean => new Set(key).size >= 16;
-
-const isNetwork = (text: string) => {
-  const [address = '', bits, ...rest] = text.split('/');
-  const maxBits = isIP(address) === 6 ? 128 : 32;
-  return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && +bits <= maxBits));
-};
 
 export const trustProxy = z.string().transform((text, context): false | number | string[] => {
   if (text === 'off') return false;

@@ -1,23 +1,14 @@
-import type { z } from 'zod';
-import { NotReady, type ApiError, type ApiErrorClass, type ErrorDefinition } from '../lib/errors.ts';
+import { z } from 'zod';
+import type { ApiError, ApiErrorClass, ErrorDefinition } from '../lib/errors.ts';
 import type { Principal } from '../core/authorization/principal.ts';
-import { InsufficientScope, InvalidAccessToken, NotFound, RateLimited, ValidationFailed } from '../core/errors.ts';
 import type { RequestInfo } from '../core/request-info.ts';
 import type { Credentials } from './authenticate.ts';
 import type { Form } from './form.ts';
 import type { BrowserHeaders } from './csrf.ts';
-import {
-  FormExpected,
-  InternalError,
-  MalformedForm,
-  MalformedJson,
-  PayloadTooLarge,
-  RepeatedParameter,
-  UnsupportedMediaType,
-} from './errors.ts';
 import type { Ceiling, RateLimitRule } from './rate-limits/rate-limit.ts';
 
 type Schema = z.ZodType | undefined;
+type QuerySchema = z.ZodObject | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.output<S> : undefined;
 type Scopes = readonly [string, ...string[]] | undefined;
 
@@ -93,7 +84,7 @@ interface ChooseRateLimit<Body> {
 interface Declaration<
   RequiredScopes extends Scopes,
   Body extends Schema,
-  Query extends Schema,
+  Query extends QuerySchema,
   Params extends Schema,
   Response extends Schema,
   Alternatives extends readonly AlternativeResponse[],
@@ -113,6 +104,7 @@ interface Declaration<
   ceiling?: Ceiling;
   /** Limits on certain outcomes, such as wrong passwords. */
   rateLimit?: RateLimitRules | ChooseRateLimit<Parsed<Body>>['choose'];
+  /** Without it a POST can have an empty body or `{}`. */
   body?: Body;
   /** Whether the body can be missing or empty, which is the same as `{}`. */
   optionalBody?: boolean;
@@ -121,6 +113,8 @@ interface Declaration<
   /** Whether the endpoint accepts the refresh cookie: instead of a body, or always. */
   refreshCookie?: 'alternative' | 'required';
   query?: Query;
+  /** Whether unknown query parameters are ignored: for URLs that other programs extend. Elsewhere they get 400. */
+  ignoresUnknownQuery?: boolean;
   params?: Params;
   /** Without it the response is 204 without a body. */
   response?: Response;
@@ -157,42 +151,25 @@ type Returned<Response extends Schema, Alternatives extends readonly Alternative
 
 /** A declaration without its type parameters. */
 export type Endpoint = Omit<
-  Declaration<Scopes, Schema, Schema, Schema, Schema, readonly AlternativeResponse[]>,
+  Declaration<Scopes, Schema, QuerySchema, Schema, Schema, readonly AlternativeResponse[]>,
   'handle' | 'rateLimit'
 > & {
   rateLimit?: RateLimitRules | ChooseRateLimit<unknown>['choose'];
   handle(input: Input<Scopes, unknown, unknown, unknown>): unknown;
 };
 
-/** Declares an endpoint. The declaration defines the route, the validation and the OpenAPI operation. */
+/**
+ * Declares an endpoint. The declaration defines the route, the validation and the OpenAPI operation. Unknown query parameters are
+ * errors: a filter that is ignored returns more than the client asked for.
+ */
 export function endpoint<
   const RequiredScopes extends Scopes = undefined,
   Body extends Schema = undefined,
-  Query extends Schema = undefined,
+  Query extends QuerySchema = undefined,
   Params extends Schema = undefined,
   Response extends Schema = undefined,
   Alternatives extends readonly AlternativeResponse[] = readonly [],
 >(declaration: Declaration<RequiredScopes, Body, Query, Params, Response, Alternatives>): Endpoint {
-  return declaration;
-}
-
-const bodyErrors = {
-  json: [MalformedJson, ValidationFailed, PayloadTooLarge, UnsupportedMediaType],
-  form: [MalformedForm, RepeatedParameter, ValidationFailed, PayloadTooLarge, FormExpected],
-};
-
-/** Every error that an endpoint can return: those that it declares and those that follow from its shape. */
-export function errorsOf(endpoint: Endpoint): readonly ApiErrorClass[] {
-  const { scopes, ceiling, body, bodyType = 'json', query, params, errors = [] } = endpoint;
-  return [
-    ...new Set([
-      ...(scopes ? [InvalidAccessToken, InsufficientScope, ValidationFailed, NotReady] : []),
-      ...(body ? bodyErrors[bodyType] : []),
-      ...(query ? [ValidationFailed] : []),
-      ...(params ? [NotFound] : []),
-      ...errors,
-      ...(ceiling === 'none' ? [] : [RateLimited]),
-      InternalError,
-    ]),
-  ];
+  const { query, ignoresUnknownQuery } = declaration;
+  return { ...declaration, query: ignoresUnknownQuery ? query : (query ?? z.object({})).strict() };
 }

@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { DeniedRequest } from '../core/audit/denied-requests.ts';
 import { requireTokenScopes } from '../core/authorization/rules.ts';
 import type { Principal } from '../core/authorization/principal.ts';
@@ -37,7 +37,7 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
     if (principal && endpoint.scopes) requireTokenScopes(principal, endpoint.scopes);
     const input = {
       params: parseParams(endpoint, req),
-      query: parsePart('query', endpoint.query, req.query),
+      query: parseQuery(endpoint, req),
       body: await readBody(endpoint, context, req),
       principal,
       request: context,
@@ -75,6 +75,16 @@ function parsePart(part: string, schema: z.ZodType | undefined, value: unknown):
   return result.data;
 }
 
+function parseQuery({ query }: Endpoint, { query: sent }: Request): unknown {
+  const result = query?.safeParse(sent);
+  if (!result || result.success) return result?.data;
+  const errors = fieldErrorsOf('query', result.error);
+  const isRepeated = (path: string) => query && path in query.shape && Array.isArray(sent[path]);
+  throw new ValidationFailed(
+    errors.map(({ path, message }) => ({ path, message: isRepeated(path) ? 'must be sent once' : message })),
+  );
+}
+
 /** A malformed id cannot belong to a resource, so it is a 404. */
 function parseParams({ params }: Endpoint, req: Request): unknown {
   const result = params?.safeParse(req.params);
@@ -86,9 +96,12 @@ function parseParams({ params }: Endpoint, req: Request): unknown {
 const mayBeEmpty = ({ headers }: Request): boolean =>
   headers['content-type'] === undefined || headers.cookie !== undefined || headers['x-csrf-token'] !== undefined;
 
+const noMembers = z.strictObject({});
+
 async function readBody(endpoint: Endpoint, context: RequestContext, req: Request): Promise<unknown> {
-  const { body, bodyType, optionalBody, refreshCookie } = endpoint;
-  if (!body) return undefined;
+  const { method, body, bodyType, optionalBody, refreshCookie } = endpoint;
+  // The body of a GET or DELETE has no meaning (RFC 9110 section 9.3).
+  if (!body) return method === 'post' ? parsePart('body', noMembers, await readOptionalJson(req)) : undefined;
   if (bodyType === 'form') return readFormBody(req, context, (form) => parsePart('body', body, form));
   const isOptional = optionalBody || (refreshCookie && mayBeEmpty(req));
   return parsePart('body', body, await (isOptional ? readOptionalJson(req) : readJson(req)));

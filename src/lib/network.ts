@@ -24,6 +24,31 @@ function parseNetwork(text: string): [address: ipaddr.IPv4 | ipaddr.IPv6, bits: 
   return isMapped ? [address.toIPv4Address(), bits - 96] : [address, bits];
 }
 
+/** Whether text is an IP address or a CIDR. */
+export function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const maxBits = isIP(address) === 6 ? 128 : 32;
+  const isAddress = isIP(address) > 0 && !address.includes('%');
+  return isAddress && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= maxBits));
+}
+
+/** The first and the last address of a network; they are equal for a single address. */
+export interface AddressRange {
+  first: string;
+  last: string;
+}
+
+/** The addresses of a network that `isNetwork` accepts, as `parseAddress` writes them. IPv4-mapped IPv6 becomes IPv4. */
+export function addressRangeOf(network: string): AddressRange {
+  const [address, bits] = parseNetwork(network);
+  const family = address instanceof ipaddr.IPv4 ? ipaddr.IPv4 : ipaddr.IPv6;
+  const cidr = `${address.toString()}/${bits}`;
+  return {
+    first: family.networkAddressFromCIDR(cidr).toString(),
+    last: family.broadcastAddressFromCIDR(cidr).toString(),
+  };
+}
+
 /** Returns a function that checks whether an address of `parseAddress` is in one of these networks: addresses and CIDRs. */
 export function makeIsInNetworks(networks: readonly string[]): (address: string) => boolean {
   const ranges = networks.map(parseNetwork);

@@ -2,6 +2,7 @@ import { jittered } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
 import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import { sentenceOf } from './postgres.ts';
 
 /** Work that a process repeats in the background. */
@@ -15,7 +16,7 @@ export interface Job {
 
 export interface JobRunnerDeps {
   log: Logger;
-  countRun: (job: string, outcome: 'succeeded' | 'failed') => void;
+  metrics: Pick<Metrics, 'startJob' | 'jobRan'>;
 }
 
 export interface RunningJob {
@@ -31,7 +32,8 @@ const minRetrySeconds = 1;
  * Runs a job immediately and then once per period. After failures it retries sooner: after 1 s, 2 s, 4 s and so on, up to the period.
  * The log contains one line per new reason of failure and one when the job succeeds again.
  */
-export function startJob(job: Job, { log, countRun }: JobRunnerDeps): RunningJob {
+export function startJob(job: Job, { log, metrics }: JobRunnerDeps): RunningJob {
+  metrics.startJob(job.name);
   const stopping = new AbortController();
   let failures = 0;
   let lastLogged: string | undefined;
@@ -41,13 +43,13 @@ export function startJob(job: Job, { log, countRun }: JobRunnerDeps): RunningJob
   const attempt = async () => {
     try {
       await job.run(stopping.signal);
-      countRun(job.name, 'succeeded');
+      metrics.jobRan(job.name, 'succeeded');
       if (lastLogged !== undefined) log.info({ job: job.name }, 'background job succeeded again');
       failures = 0;
       lastLogged = undefined;
     } catch (error) {
       if (stopping.signal.aborted) return;
-      countRun(job.name, 'failed');
+      metrics.jobRan(job.name, 'failed');
       failures += 1;
       const reason = sentenceOf(error);
       if (reason === lastLogged) return;

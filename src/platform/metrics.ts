@@ -1,7 +1,33 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { stdout } from './line-writer.ts';
 
-export type RefreshOutcome = 'rotated' | 'unchanged' | 'replayed' | 'replayed_elsewhere' | 'reused' | 'refused';
+const refreshOutcomes = ['rotated', 'unchanged', 'replayed', 'replayed_elsewhere', 'reused', 'refused'] as const;
+export type RefreshOutcome = (typeof refreshOutcomes)[number];
+
+/** The private reason if the password was rejected, otherwise the public code; `not_done` for everything else. */
+const loginOutcomes = [
+  'success',
+  'unknown_account',
+  'wrong_password',
+  'account_disabled',
+  'overtaken',
+  'account_locked',
+  'email_not_verified',
+  'validation_failed',
+  'overloaded',
+  'not_ready',
+  'not_done',
+] as const;
+export type LoginOutcome = (typeof loginOutcomes)[number];
+
+export const toLoginOutcome = (text: string): LoginOutcome =>
+  loginOutcomes.find((outcome) => outcome === text) ?? 'not_done';
+
+const lockoutScopes = ['network', 'anywhere'] as const;
+export type LockoutScope = (typeof lockoutScopes)[number];
+
+const deliveryOutcomes = ['sent', 'retried', 'failed'] as const;
+const runOutcomes = ['succeeded', 'failed'] as const;
 
 /** Values that are read when the metrics are scraped. */
 export interface Gauges {
@@ -13,7 +39,10 @@ export interface Gauges {
   redisIsUp: (() => boolean) | undefined;
 }
 
-/** The metrics of one process. Each label has a bounded set of values, so that no request can create a new series. */
+/**
+ * The metrics of one process. Each label has a bounded set of values, so that no request can create a new series. Every series of a
+ * counter starts at 0, here or with `start…`: `increase()` ignores a series that starts at 1, so an alert would miss the first event.
+ */
 export type Metrics = ReturnType<typeof makeMetrics>;
 
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -34,6 +63,10 @@ export function makeMetrics(version: string) {
         this.set(read());
       },
     });
+
+  const startAtZero = <Label extends string>(of: Counter<Label>, series: Record<Label, string>[]) => {
+    for (const labels of series) of.inc(labels, 0);
+  };
 
   const requests = histogram(
     'http_request_duration_seconds',
@@ -69,6 +102,18 @@ export function makeMetrics(version: string) {
       this.inc(stdout.dropped);
     },
   });
+  startAtZero(
+    refreshes,
+    refreshOutcomes.map((outcome) => ({ outcome })),
+  );
+  startAtZero(
+    logins,
+    loginOutcomes.map((outcome) => ({ outcome })),
+  );
+  startAtZero(
+    lockOuts,
+    lockoutScopes.map((scope) => ({ scope })),
+  );
   build.set({ version, node: process.version }, 1);
 
   return {
@@ -76,16 +121,27 @@ export function makeMetrics(version: string) {
     requestDone: (method: string, route: string, status: number, seconds: number): void =>
       requests.observe({ method, route, status }, seconds),
     refreshed: (outcome: RefreshOutcome): void => refreshes.inc({ outcome }),
-    loggedIn: (outcome: string): void => logins.inc({ outcome }),
-    lockedOut: (scope: 'network' | 'anywhere'): void => lockOuts.inc({ scope }),
+    loggedIn: (outcome: LoginOutcome): void => logins.inc({ outcome }),
+    lockedOut: (scope: LockoutScope): void => lockOuts.inc({ scope }),
+    startLimitGroup: (group: string): void => startAtZero(limited, [{ group }]),
     limited: (group: string): void => limited.inc({ group }),
-    emailAttempted: (kind: string, outcome: 'sent' | 'retried' | 'failed'): void => emails.inc({ kind, outcome }),
+    startEmailKind: (kind: string): void =>
+      startAtZero(
+        emails,
+        deliveryOutcomes.map((outcome) => ({ kind, outcome })),
+      ),
+    emailAttempted: (kind: string, outcome: (typeof deliveryOutcomes)[number]): void => emails.inc({ kind, outcome }),
     emailsWaiting({ count, oldestSeconds }: { count: number; oldestSeconds: number }): void {
       waiting.set(count);
       oldestWaiting.set(oldestSeconds);
     },
     accountsPurged: (count: number): void => purgedAccounts.inc(count),
-    jobRan: (job: string, outcome: 'succeeded' | 'failed'): void => jobRuns.inc({ job, outcome }),
+    startJob: (job: string): void =>
+      startAtZero(
+        jobRuns,
+        runOutcomes.map((outcome) => ({ job, outcome })),
+      ),
+    jobRan: (job: string, outcome: (typeof runOutcomes)[number]): void => jobRuns.inc({ job, outcome }),
     waitedForHash: (seconds: number): void => hashWaits.observe(seconds),
     waitedForConnection: (seconds: number): void => poolWaits.observe(seconds),
 

@@ -110,10 +110,11 @@ describe('a denied request of an authenticated principal is recorded', () => {
     const lock = await app.sql.connect();
     await lock.query('BEGIN');
     await lock.query('LOCK TABLE audit_events');
-    const startedMs = performance.now();
     const responses = await Promise.all(Array.from({ length: 80 }, () => app.get('/admin/audit', token)));
     expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([403]));
-    expect(performance.now() - startedMs).toBeLessThan(4000);
+    // The responses came while their events still wait.
+    const { rows } = await app.sql.query('SELECT FROM pg_locks WHERE NOT granted');
+    expect(rows.length).toBeGreaterThan(0);
     await lock.query('ROLLBACK');
     lock.release();
     // The others are only in the log.

@@ -75,6 +75,18 @@ test('consecutive intervals neither overlap nor leave a gap, and --out writes a 
   expect(parse(next.stdout).map(({ id }) => id)).toEqual([c]);
 });
 
+test('the export contains only events that match its filters', async () => {
+  const { email, user, session_id: session } = await app.register();
+  await app.login(email, 'wrong wrong wrong');
+  const typesOf = async (...filters: string[]) =>
+    parse((await run('export', ...filters)).stdout).map((event) => event['type']);
+  expect(await typesOf('--email', email.toUpperCase())).toEqual(['account.registered', 'login']);
+  expect(await typesOf('--user-id', user.id, '--type', 'login')).toEqual(['login']);
+  expect(await typesOf('--session-id', session, '--ip', '127.0.0.0/8')).toEqual(['account.registered']);
+  expect(await typesOf('--email', email, '--ip', '192.0.2.0/24')).toEqual([]);
+  expect(await typesOf('--email', email, '--since', '2026-01-01t00:00:00z')).toHaveLength(2);
+});
+
 test.each([
   [[]],
   [['list']],
@@ -86,6 +98,9 @@ test.each([
   [['export', '--until', '9999-12-31T23:59:59-14:00']],
   [['export', '--since', '+010000-01-01T00:00:00Z']],
   [['export', '--what']],
+  [['export', '--user_id', '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11']],
+  [['export', '--ip', '192.0.2.0/33']],
+  [['export', '--email', 'ada']],
 ])('%j prints the usage and no events', async (args) => {
   const { code, stdout, stderr } = await run(...args);
   expect([code, stdout]).toEqual([2, '']);

@@ -35,15 +35,21 @@ export async function createPartitionsSince(sql: pg.Pool, offset: number): Promi
     await sql.query('SELECT audit_open_month($1::date)', [monthAt(month).toISOString().slice(0, 10)]);
 }
 
-/** Inserts an event of that time with personal data, as a process does, and returns its id. */
-export async function addEvent(sql: pg.Pool, at: Date, type = 'login'): Promise<string> {
+/** Inserts an event of that time with personal data, as a process does, and returns its id. `at` is the time of the id. */
+export async function addEvent(
+  sql: pg.Pool,
+  at: Date,
+  type = 'login',
+  ip = '192.0.2.1',
+  occurredAt = at,
+): Promise<string> {
   const { rows } = await sql.query<{ id: string }>(
     `WITH event AS (
        INSERT INTO audit_events (id, occurred_at, type, outcome)
        VALUES ((left(lpad(to_hex($1::bigint), 12, '0'), 12) || substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid,
-               to_timestamp($1::bigint / 1000.0), $2, 'success') RETURNING id)
-     INSERT INTO audit_personal_data (event_id, ip) SELECT id, '192.0.2.1' FROM event RETURNING event_id AS id`,
-    [at.getTime(), type],
+               $4, $2, 'success') RETURNING id)
+     INSERT INTO audit_personal_data (event_id, ip) SELECT id, $3 FROM event RETURNING event_id AS id`,
+    [at.getTime(), type, ip, occurredAt],
   );
   return rows[0]?.id ?? '';
 }

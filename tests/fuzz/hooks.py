@@ -90,6 +90,13 @@ inexpressible = {
     "query": (not_text,),
     "cursor": ("must be the `next_cursor` of a page", "must be the `next_cursor` of the same list"),
     "description": (not_text,),
+    "ip": ("must be an IP address or a CIDR, such as 192.0.2.0/24",),
+    "since": ("must be a time from 1970 to ten years ahead", "must be an RFC 3339 date and time"),
+    "until": (
+        "must be a time from 1970 to ten years ahead",
+        "must be an RFC 3339 date and time",
+        "must be later than since",
+    ),
     "roles": ("must be existing roles",),
     "new_email": ("is already the email address of your account",),
     # Names are trimmed before they are validated, so a pattern for the untrimmed name would reject valid ones.

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startApp, type TestApp } from '../harness.ts';
-import { operations } from './operations.ts';
+import { adminScopes } from '../support/builders.ts';
+import { type Operation, operations } from './operations.ts';
 import { takeTour, type Tour } from './tour.ts';
 import { send } from './wire.ts';
 
@@ -14,6 +15,8 @@ beforeAll(async () => {
   tour = await takeTour(app, 'mark');
 });
 afterAll(() => app.close());
+
+const bodyless = ['unlockUser', 'mailPasswordReset', 'rotateSigningKeys', 'revokeSigningKey'];
 
 const json = (text: string) => JSON.parse(text) as Record<string, unknown>;
 
@@ -197,3 +200,76 @@ describe('problems', () => {
     },
   );
 });
+
+describe('query parameters', () => {
+  /** Probes and the pages that people open through links. */
+  const tolerant = ['getHealth', 'getReadiness', 'getDocs'];
+  const strict = operations.filter(({ id }) => !tolerant.includes(id));
+  const types = { requestToken: 'form', revokeToken: 'form', introspectToken: 'form' };
+  let token: string;
+  beforeAll(async () => {
+    token = (await app.admin({ scope: `profile sessions api-keys ${adminScopes}` })).token;
+  });
+
+  const callWith = async ({ id, method, path, needsToken }: Operation, query: string) => {
+    const type = id in types ? 'application/x-www-form-urlencoded' : 'application/json';
+    const headers = { ...(needsToken && { authorization: `Bearer ${token}` }), 'content-type': type };
+    const { status, text } = await send(app.baseUrl, `${path}?${query}`, { method, headers });
+    return { status, body: json(text) as { code?: string; errors?: { path: string }[]; error?: string } };
+  };
+
+  test.each(strict.filter(({ id }) => !(id in types)))('$method $path lists each unknown one', async (operation) => {
+    const { status, body } = await callWith(operation, `since=1&emial=a%40b&=x&since=2&__proto__=y&${'z'.repeat(99)}`);
+    expect([status, body.code]).toEqual([400, 'validation_failed']);
+    const paths = body.errors?.map(({ path }) => path).sort();
+    expect(paths).toEqual(['', '__proto__', 'emial', 'since', 'z'.repeat(64)]);
+  });
+
+  test.each(strict.filter(({ id }) => id in types))('$path returns invalid_request for one', async (operation) => {
+    const { status, body } = await callWith(operation, 'resource=https%3A%2F%2Fapi.example.com');
+    expect([status, body.error]).toEqual([400, 'invalid_request']);
+  });
+
+  test('each can be sent once', async () => {
+    for (const path of [
+      '/admin/users?limit=2&limit=3',
+      '/admin/audit?type=login&type=logout',
+      '/sessions?limit=1&limit=1',
+    ]) {
+      const response = await app.get(path, token);
+      expect([path, response.status, response.body.errors]).toEqual([
+        path,
+        400,
+        [{ path: expect.stringMatching(/^(limit|type)$/), message: 'must be sent once' }],
+      ]);
+    }
+  });
+
+  test('that are unknown change nothing for probes, the API reference and an empty query', async () => {
+    for (const path of [
+      '/healthz?x=1&x=2',
+      '/readyz?_=1',
+      '/docs?utm_source=chat',
+      '/docs/page.js?v=2',
+      '/openapi.json?',
+    ])
+      expect([path, (await app.get(path)).status]).toEqual([path, 200]);
+  });
+
+  test('that are unknown do not change the response to an invalid token', async () => {
+    const response = await app.get('/admin/audit?since=yesterday&x=1', `${token}x`);
+    expect([response.status, response.body.code]).toEqual([401, 'invalid_access_token']);
+  });
+});
+
+test.each(operations.filter(({ id }) => bodyless.includes(id)))(
+  '$method $path, which takes no members, rejects some and accepts an empty body',
+  async ({ method, path }) => {
+    const { token } = await app.admin({ scope: adminScopes });
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const { status, text } = await send(app.baseUrl, path, { method, headers, body: '{"reason":"x"}' });
+    expect([status, json(text)['errors']]).toEqual([400, [{ path: 'reason', message: 'is unknown' }]]);
+    for (const body of [undefined, '', '{}'])
+      expect((await send(app.baseUrl, path, { method, headers, body })).status).not.toBe(400);
+  },
+);

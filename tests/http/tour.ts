@@ -28,8 +28,12 @@ export async function takeTour(
   const secrets: string[] = [];
   const visit = async (operation: string, ...[method, path, options = {}]: Parameters<Client['call']>) => {
     const headers = { cookie: `session=${mark}`, 'user-agent': mark, ...options.headers };
-    const response = await call(method, `${path}?mark=${mark}&access_token=${mark}`, { ...options, headers });
+    const isFirst = !stops.some((stop) => stop.operation === operation);
+    const response = await call(method, path, { ...options, headers });
     stops.push({ operation, response });
+    // Refused before the handler, so it changes nothing.
+    const unknown = `${path}?unknown=${mark}&access_token=${mark}`;
+    if (isFirst) stops.push({ operation, response: await call(method, unknown, { ...options, headers }) });
     const body = response.body as Record<string, string | undefined>;
     for (const secret of [body['access_token'], body['refresh_token']]) if (secret) secrets.push(secret);
     return body;

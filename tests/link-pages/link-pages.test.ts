@@ -32,7 +32,8 @@ const actionOf = (page: string) => /<form method="post" action="([^"]*)"/.exec(p
 
 describe.each(links)('GET /%s', (link) => {
   test('returns the form with the token each time and spends nothing', async () => {
-    for (const path of [`/${link}?token=${tokens.good}`, `/${link}?utm_source=mail&token=${tokens.good}`])
+    const tracked = `/${link}?utm_source=mail&utm_source=app&=&token=${tokens.good}&fbclid=x`;
+    for (const path of [`/${link}?token=${tokens.good}`, tracked])
       for (let time = 0; time < 3; time += 1) {
         const { status, text } = await get(path);
         expect([status, tokenOf(text), actionOf(text)]).toEqual([200, tokens.good, `${link}/confirm`]);

@@ -100,10 +100,11 @@ test('longer and shorter passwords do not match a password of 128 code points', 
   expect((await app.login(email, 'z'.repeat(1025))).status).toBe(400);
 });
 
-test('credentials in the query or in HTTP Basic are ignored', async () => {
+test('credentials in the query or in HTTP Basic are not accepted', async () => {
   const { email } = account;
   const query = `/login?email=${encodeURIComponent(email)}&password=${encodeURIComponent(password)}`;
   expect((await app.post(query, {})).status).toBe(400);
+  expect((await app.post(query, { email, password })).status).toBe(400);
   const basic = `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`;
   expect((await app.call('post', '/login', { body: {}, headers: { authorization: basic } })).status).toBe(400);
 });

@@ -40,26 +40,22 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function timed<Result>(work: () => Promise<Result>): Promise<{ result: Result; ms: number }> {
-  const startedMs = performance.now();
-  const result = await work();
-  return { result, ms: performance.now() - startedMs };
-}
-
 describe('a queue of two behind one running hash', () => {
   test('accepts three of twenty logins and returns 503 with Retry-After for the others immediately', async () => {
-    const { ms: hashMs } = await timed(() => service.login(email));
-    const responses = await Promise.all(Array.from({ length: 20 }, () => timed(() => service.login(email))));
-    const statuses = responses.map(({ result }) => result.status);
+    const responses: Awaited<ReturnType<typeof service.login>>[] = []; // in the order in which they arrive
+    const login = async () => void responses.push(await service.login(email));
+    await Promise.all(Array.from({ length: 20 }, login));
+    const statuses = responses.map(({ status }) => status);
     expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
-    const shed = responses.filter(({ result }) => result.status === 503);
+    const shed = responses.filter(({ status }) => status === 503);
     expect(shed.length).toBeGreaterThanOrEqual(12);
     expect(shed.length).toBeLessThanOrEqual(17);
-    for (const { result, ms } of shed) {
-      expect(result.body).toMatchObject({ code: 'overloaded' });
-      expect(result.headers['retry-after']).toMatch(/^[1-9]\d*$/);
-      expect(ms).toBeLessThan(3 * hashMs + 500);
+    for (const { body, headers } of shed) {
+      expect(body).toMatchObject({ code: 'overloaded' });
+      expect(headers['retry-after']).toMatch(/^[1-9]\d*$/);
     }
+    // They do not wait for the logins in the queue.
+    expect(statuses.at(-1)).toBe(200);
   }, 20_000);
 
   test('removes logins whose clients hung up, and creates no session for them', async () => {
@@ -126,23 +122,19 @@ describe('a queue of two behind one running hash', () => {
 });
 
 test('requests without a hash do not wait for running hashes', async () => {
-  const { ms: hashMs } = await timed(() => service.login(email));
   let running = 3;
   const logins = Array.from({ length: 3 }, () => service.login(email).finally(() => (running -= 1)));
-  const waits: Record<string, number[]> = { healthz: [], me: [], refresh: [] };
+  let answered = 0;
   while (running > 0) {
-    waits['healthz']?.push((await timed(() => service.get('/healthz'))).ms);
-    waits['me']?.push((await timed(() => service.get('/me', accessToken))).ms);
-    const turned = await timed(() => service.refresh(refreshToken));
-    refreshToken = (turned.result.body as { refresh_token: string }).refresh_token;
-    waits['refresh']?.push(turned.ms);
+    expect((await service.get('/healthz')).status).toBe(200);
+    expect((await service.get('/me', accessToken)).status).toBe(200);
+    const rotated = await service.refresh(refreshToken);
+    refreshToken = (rotated.body as { refresh_token: string }).refresh_token;
+    answered += 3;
   }
   await Promise.all(logins);
-  for (const [name, all] of Object.entries(waits)) {
-    const median = all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? Infinity;
-    // On a thread used for hashing, each would wait for a complete hash.
-    expect([name, median < hashMs / 2 || `${median} of ${hashMs}`]).toEqual([name, true]);
-  }
+  // On a thread used for hashing, each would wait for one of the three hashes.
+  expect(answered).toBeGreaterThan(6);
 }, 30_000);
 
 test('a DNS lookup finds a free thread while hashes run', async () => {
@@ -159,19 +151,17 @@ test('a DNS lookup finds a free thread while hashes run', async () => {
   await waitUntilReady(other);
 
   await other.login(email); // replaces the lighter hash
-  const { ms: hashMs } = await timed(() => other.login(email));
   let running = 2;
   const logins = [1, 2].map(() => other.login(email).finally(() => (running -= 1)));
-  const waits: number[] = [];
+  let answered = 0;
   const body = { email: 'leaked@example.com', password: breached, display_name: 'Leaked' };
   while (running === 2) {
-    const { result, ms } = await timed(() => other.call('post', '/register', { body }));
-    expect([result.status, result.text]).toEqual([400, expect.stringContaining('data breach')]);
-    waits.push(ms);
+    const { status, text } = await other.call('post', '/register', { body });
+    expect([status, text]).toEqual([400, expect.stringContaining('data breach')]);
+    if (running === 2) answered += 1;
   }
   await Promise.all(logins);
   ranges.close();
-  // Without a free thread, the first would wait for a complete hash.
-  const slowest = Math.max(...waits);
-  expect(slowest < hashMs / 2 || `${slowest} of ${hashMs}`).toBe(true);
+  // Without a free thread, the first response would come after a hash.
+  expect(answered).toBeGreaterThan(0);
 }, 30_000);

@@ -13,6 +13,8 @@ const masterKeys = randomBytes(32).toString('base64url');
 let database: TestDatabase;
 let service: ServiceProcess;
 let metricsUrl: string;
+/** The first scrape, before any request. */
+let fresh: { types: Map<string, string>; series: Map<string, number> };
 
 beforeAll(async () => {
   database = await createDatabase();
@@ -29,6 +31,11 @@ beforeAll(async () => {
     RATE_LIMIT_LOGIN: '30/1m',
   });
   await waitUntilReady(service);
+  const text = await (await fetch(metricsUrl)).text();
+  const types = [...text.matchAll(/^# TYPE (keyturn_\w+) (\w+)$/gm)].map(
+    ([, name = '', type = '']) => [name, type] as const,
+  );
+  fresh = { types: new Map(types), series: await scrape() };
 });
 afterAll(async () => {
   await service.stop();
@@ -65,6 +72,29 @@ test('are served as Prometheus text on METRICS_PORT only', async () => {
   expect((await fetch(metricsUrl.replace('/metrics', '/login'))).status).toBe(404);
   expect((await fetch(`${metricsUrl}?job=keyturn`)).status).toBe(200);
   expect((await fetch(metricsUrl, { method: 'POST' })).status).toBe(405);
+});
+
+const counterOf = (series: string) => series.replace(/\{.*$/, '');
+const counterSeries = (all: Map<string, number>) =>
+  [...all.keys()].filter((series) => fresh.types.get(counterOf(series)) === 'counter');
+
+test('of a new process have a series for every counter', () => {
+  const present = new Set(counterSeries(fresh.series).map(counterOf));
+  const counters = [...fresh.types].flatMap(([name, type]) => (type === 'counter' ? [name] : []));
+  expect(counters.length).toBeGreaterThan(6);
+  expect(counters.filter((name) => !present.has(name))).toEqual([]);
+});
+
+test('of a new process are 0, except for jobs that have run', () => {
+  const counted = [...fresh.series].filter(
+    ([series, value]) => fresh.types.get(counterOf(series)) === 'counter' && value !== 0,
+  );
+  expect(counted.filter(([series]) => !series.startsWith('keyturn_job_runs_total'))).toEqual([]);
+  expect(fresh.series.get('keyturn_refreshes_total{outcome="reused"}')).toBe(0);
+  expect(fresh.series.get('keyturn_emails_total{kind="password_reset",outcome="failed"}')).toBe(0);
+  expect(fresh.series.get('keyturn_rate_limited_total{group="register_network"}')).toBe(0);
+  expect(fresh.series.has('keyturn_job_runs_total{job="signing_keys",outcome="failed"}')).toBe(true);
+  expect(fresh.series.has('keyturn_job_runs_total{job="purge_emails",outcome="failed"}')).toBe(true);
 });
 
 test('include the metrics that the alerts use', async () => {
@@ -149,6 +179,11 @@ test('count rate limited requests', async () => {
     for (let i = 0; i < 32; i += 1) await loginFrom('192.0.2.3', freshEmail(), 'not it');
   };
   expect(await added('keyturn_rate_limited_total{group="login"}', flood)).toBe(2);
+});
+
+test('no outcome creates a series of a counter that was not there from the start', async () => {
+  const series = counterSeries(await scrape());
+  expect(series.filter((name) => !fresh.series.has(name))).toEqual([]);
 });
 
 test('requests with unknown paths, methods and headers create one series', async () => {

@@ -8,7 +8,7 @@ let lines: { level: number; msg: string; reason?: string }[] = [];
 let outcomes: string[] = [];
 const runner = {
   log: pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
-  countRun: (_job: string, outcome: string) => void outcomes.push(outcome),
+  metrics: { startJob: () => {}, jobRan: (_job: string, outcome: string) => void outcomes.push(outcome) },
 };
 
 const started: Pick<RunningJob, 'stop'>[] = [];

@@ -39,7 +39,12 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/audit/audit-events.sql.ts findEvents': [
     ['tx', { order: 'oldest first', limit: 1 }],
     ['tx', { userId: id, type: 'login', from: id, after: id, before: id, order: 'newest first', limit: 1 }],
+    ['tx', { sessionId: id, since: new Date(), until: new Date(), order: 'newest first', limit: 1 }],
+    ['tx', { requestId: 'r', email: 'ada@example.com', since: new Date(), order: 'newest first', limit: 1 }],
+    ['tx', { network: { first: '192.0.2.1', last: '192.0.2.1' }, order: 'newest first', limit: 1 }],
+    ['tx', { requestId: 'r', network: { first: '192.0.2.0', last: '192.0.2.255' }, order: 'newest first', limit: 1 }],
   ],
+  'core/audit/audit-events.sql.ts planForParameters': [['tx']],
   'core/audit/audit-partitions.sql.ts createPartition': [['tx', 1]],
   'core/audit/audit-partitions.sql.ts deletePersonalData': [['tx', 60, 1]],
   'core/audit/audit-partitions.sql.ts dropOldestPartition': [['tx', 60]],

@@ -33,6 +33,7 @@ function fits(type: string, value: unknown): boolean {
     case 'uuid':
       return typeof value === 'string' && /^[\da-f-]{36}$/.test(value);
     case 'text':
+    case 'inet':
     case 'character varying':
       return typeof value === 'string';
     case 'json':

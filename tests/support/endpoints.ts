@@ -46,7 +46,7 @@ export async function serveEndpoints(
       rateLimits: { login: noLimit, register: noLimit, refresh: noLimit, mail, default: noLimit },
       openCounters: (_name, windowSeconds) => makeMemoryCounters(windowSeconds),
       partitionKey: Buffer.alloc(32),
-      onLimited: () => {},
+      metrics: { startLimitGroup: () => {}, limited: () => {} },
     }),
     findApiKey: { bySecret: async () => undefined, byToken: async () => undefined },
     verify: () => {

@@ -28,6 +28,7 @@ interface Plan {
 
 function literal(value: unknown): string {
   if (typeof value === 'number') return String(value);
+  if (value instanceof Date) return pg.escapeLiteral(value.toISOString());
   if (typeof value === 'string') return pg.escapeLiteral(value);
   throw new Error(`no literal for ${typeof value}`);
 }

@@ -39,7 +39,7 @@ describe('an imported account', () => {
       is_active: false,
       roles: ['user', 'editor', 'user'],
       password_hash: hash,
-      created_at: '2019-05-06T07:08:09.123456+02:00',
+      created_at: '2019-05-06t07:08:09.123456+02:00',
     };
     expect(await harness.run(await harness.write(line))).toEqual({
       code: 0,

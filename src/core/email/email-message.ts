@@ -29,6 +29,11 @@ export const linkPages = {
 
 export type EmailKind = keyof typeof linkPages;
 
+const requestKinds = ['registration', 'verification', 'password_reset'] as const;
+
+/** Every kind that can wait in the outbox: emails, and requests whose recipient is not looked up yet. */
+export const outboxKinds: readonly string[] = [...Object.keys(linkPages), ...requestKinds];
+
 /** The API keys that a security notice lists, newest first. */
 export interface ApiKeysNotice {
   /** Whether they were revoked; otherwise they still work. */
@@ -55,7 +60,7 @@ export interface EmailMessage {
  * whether or not an account has the address.
  */
 export interface EmailRequest {
-  kind: 'registration' | 'verification' | 'password_reset';
+  kind: (typeof requestKinds)[number];
   email: EmailAddress;
   /** For `registration`: the new account. If another account has the address, nothing was created. */
   userId?: UserId;

@@ -4,6 +4,7 @@ import type { Mailer } from '../../platform/mailer.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { sentenceOf } from '../../platform/postgres.ts';
 import { type DeliverEmailDeps, type DeliverNext, makeDeliverNext } from './deliver-email.ts';
+import { outboxKinds } from './email-message.ts';
 import { readBacklog } from './outbox.sql.ts';
 
 /** Empties the outbox, together with the workers of other processes. */
@@ -21,7 +22,7 @@ export interface EmailWorker {
 export interface EmailWorkerDeps extends Omit<DeliverEmailDeps, 'mailer' | 'metrics'> {
   /** Undefined if this service does not send email. */
   mailer: Mailer | undefined;
-  metrics: Pick<Metrics, 'emailAttempted' | 'emailsWaiting'>;
+  metrics: Pick<Metrics, 'startEmailKind' | 'emailAttempted' | 'emailsWaiting'>;
 }
 
 /** Concurrent deliveries, so that a slow one does not block the others. */
@@ -78,6 +79,7 @@ const disabledWorker: EmailWorker = {
 
 export function makeEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const { db, mailer, metrics, log } = deps;
+  for (const kind of outboxKinds) metrics.startEmailKind(kind);
   if (!mailer) return disabledWorker;
   const senders = makeSenders(makeDeliverNext({ ...deps, mailer }), log);
   let isStarted = false;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { fieldErrorsOf } from '../../lib/field-errors.ts';
 import { parseHash } from '../../platform/password-hashing/hash-formats.ts';
 import { sortedUnique } from '../../lib/sets.ts';
+import { Timestamp } from '../../lib/text.ts';
 import { exceedsTokenBudget, tokenBudgetError } from '../authorization/token-budget.ts';
 import { EmailAddress } from '../users/email-address.ts';
 import { DisplayName } from '../users/user.ts';
@@ -40,12 +41,11 @@ const PasswordHash = z.string().transform((text, context) => {
   return hash.costError === undefined ? hash.stored : fail(context, hash.costError);
 });
 
-const Rfc3339 = z.iso.datetime({ offset: true });
 const timeError = 'must be an RFC 3339 time from 1970 until now, such as 2026-11-22T09:00:00Z';
 
 /** Normalizes a time to milliseconds and UTC. */
 function parseTime(text: string, nowMs: number): string | undefined {
-  const ms = Rfc3339.safeParse(text).success ? Date.parse(text) : NaN;
+  const ms = Timestamp.safeParse(text).data?.getTime() ?? NaN;
   return ms >= 0 && ms <= nowMs ? new Date(ms).toISOString() : undefined;
 }
 

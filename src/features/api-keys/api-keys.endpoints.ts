@@ -8,6 +8,7 @@ import { nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
 import type { ApiKeyId, UserId } from '../../lib/ids.ts';
 import type { Page } from '../../lib/page.ts';
 import { sortedUnique } from '../../lib/sets.ts';
+import { Timestamp } from '../../lib/text.ts';
 import { type CreateApiKeyDeps, makeCreateApiKey } from './create-api-key.ts';
 import { type ApiKeyDetails, type ListApiKeysDeps, makeListApiKeys } from './list-api-keys.ts';
 import { makeListUserApiKeys } from './list-user-api-keys.ts';
@@ -75,15 +76,10 @@ const CreateApiKeyRequest = z
       .max(100, { error: 'must contain at most 100 scopes' })
       .transform(sortedUnique)
       .meta({ description: 'Only scopes of the access token of this request' }),
-    expires_at: z.iso
-      .datetime({ offset: true, error: 'must be an RFC 3339 date and time' })
-      .transform((text) => new Date(text))
-      .nullable()
-      .default(null)
-      .meta({
-        description:
-          'When the key expires, at most ten years ahead. If omitted or null, the key is valid until it is revoked',
-      }),
+    expires_at: Timestamp.nullable().default(null).meta({
+      description:
+        'When the key expires, at most ten years ahead. If omitted or null, the key is valid until it is revoked',
+    }),
   })
   .meta({ id: 'CreateApiKeyRequest', examples: [{ name: 'Nightly report', scopes: ['profile'] }] });
 

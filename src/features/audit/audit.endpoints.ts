@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { nextCursor, pageQuery, uuidOf } from '../../http/schemas/paging.ts';
-import type { EventId, UserId } from '../../lib/ids.ts';
+import type { EventId } from '../../lib/ids.ts';
 import { AuditEvent, toAuditEvent } from './audit-event.ts';
+import { EventTime, filters, toFilter } from './audit-filter.ts';
 import { type ListAuditEventsDeps, makeListAuditEvents } from './list-audit-events.ts';
 
 const example: AuditEvent = {
@@ -35,13 +36,12 @@ const AuditEventList = z
     examples: [{ events: [example], next_cursor: null }],
   });
 
+const plus = 'Write the `+` of an offset as `%2B`';
+
 const listQuery = pageQuery(uuidOf<EventId>()).extend({
-  user_id: uuidOf<UserId>().optional().meta({ description: 'Only events that concern the account of this user' }),
-  type: z
-    .string()
-    .regex(/^[a-z_.]{1,64}$/, { error: 'must be an event type, such as login' })
-    .optional()
-    .meta({ description: 'Only events of this type, such as `login`' }),
+  ...filters,
+  since: EventTime.optional().meta({ description: `Only events that occurred at this time or later. ${plus}` }),
+  until: EventTime.optional().meta({ description: `Only events that occurred before this time. ${plus}` }),
 });
 
 export function auditEndpoints(deps: ListAuditEventsDeps): Endpoint[] {
@@ -53,12 +53,14 @@ export function auditEndpoints(deps: ListAuditEventsDeps): Endpoint[] {
       operationId: 'listAuditEvents',
       tag: 'Administration',
       summary: 'List events of the audit trail, newest first',
-      description: 'New events do not shift pages.',
+      description:
+        'Returns the events that match every filter. New events do not shift pages. For a wide network, add a time range.',
       scopes: ['audit:read'],
       query: listQuery,
       response: AuditEventList,
-      async handle({ query: { user_id: userId, type, cursor, limit }, principal }) {
-        const { rows, next } = await listAuditEvents(principal, { userId, type }, cursor, limit);
+      async handle({ query: { cursor, limit, since, until, ...values }, principal }) {
+        const filter = { ...toFilter(values), since, until };
+        const { rows, next } = await listAuditEvents(principal, filter, cursor, limit);
         return { events: rows.map(toAuditEvent), next_cursor: next?.id ?? null };
       },
     }),

@@ -1,7 +1,13 @@
-import { type AuditEventRow, findEvents } from '../../core/audit/audit-events.sql.ts';
+import {
+  type AuditEventFilter,
+  type AuditEventRow,
+  findEvents,
+  planForParameters,
+} from '../../core/audit/audit-events.sql.ts';
 import type { Authorization } from '../../core/authorization/authorize.ts';
 import type { Principal } from '../../core/authorization/principal.ts';
-import type { EventId, UserId } from '../../lib/ids.ts';
+import { ValidationFailed } from '../../core/errors.ts';
+import type { EventId } from '../../lib/ids.ts';
 import { type Page, toPage } from '../../lib/page.ts';
 import type { Database } from '../../platform/postgres.ts';
 
@@ -10,22 +16,25 @@ export interface ListAuditEventsDeps {
   authorizeRead: Authorization['authorizeRead'];
 }
 
-export interface AuditEventFilter {
-  /** The user whose account the event concerns. */
-  userId: UserId | undefined;
-  type: string | undefined;
-}
-
-/** Lists events of the audit trail, newest first, beginning after `cursor`. @throws InvalidAccessToken, InsufficientScope */
+/**
+ * Lists events of the audit trail, newest first, beginning after `cursor`.
+ * @throws InvalidAccessToken, InsufficientScope, ValidationFailed
+ */
 export const makeListAuditEvents =
   ({ db, authorizeRead }: ListAuditEventsDeps) =>
   async (
     principal: Principal,
-    { userId, type }: AuditEventFilter,
+    filter: AuditEventFilter,
     cursor: EventId | undefined,
     limit: number,
   ): Promise<Page<AuditEventRow>> => {
     await authorizeRead(db, principal, { scopes: ['audit:read'] });
-    const events = await findEvents(db, { userId, type, before: cursor, order: 'newest first', limit: limit + 1 });
+    const { since, until } = filter;
+    if (since && until && since >= until)
+      throw new ValidationFailed([{ path: 'until', message: 'must be later than since' }]);
+    const events = await db.transaction(async (tx) => {
+      await planForParameters(tx);
+      return findEvents(tx, { ...filter, before: cursor, order: 'newest first', limit: limit + 1 });
+    });
     return toPage(events, limit);
   };

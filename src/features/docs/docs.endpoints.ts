@@ -17,33 +17,30 @@ const contentSecurityPolicy = [
 ].join(';');
 
 const headers = { 'Cache-Control': 'public, max-age=300' };
-const tag = 'Operations';
+/** People open the page through links, to which chats and trackers add parameters. */
+const common = { method: 'get', tag: 'Operations', ignoresUnknownQuery: true, cacheable: true } as const;
 
 export const docsEndpoints: Endpoint[] = [
   endpoint({
-    method: 'get',
+    ...common,
     path: '/docs',
     operationId: 'getDocs',
-    tag,
     summary: 'Browse and try this API',
     response: z.string().meta({ description: 'An HTML page', examples: ['<!doctype html>'] }),
     contentType: 'text/html; charset=utf-8',
     headers: { ...headers, 'Content-Security-Policy': contentSecurityPolicy },
-    cacheable: true,
     handle: () => html,
   }),
   ...assets.map(({ name, type, bytes }) =>
     endpoint({
-      method: 'get',
+      ...common,
       path: `/docs/${name}`,
       operationId: 'getDocsAsset',
-      tag,
       summary: 'Get a file of the page',
       undocumented: true,
       response: z.instanceof(StaticBytes),
       contentType: type,
       headers,
-      cacheable: true,
       handle: bytes,
     }),
   ),

@@ -19,6 +19,8 @@ const Token = z.string().regex(/^kto_[\w-]{86}$/);
 
 const page = {
   tag: 'Pages',
+  // Email programs add parameters to links.
+  ignoresUnknownQuery: true,
   undocumented: true,
   response: z.string(),
   contentType: pageType,
@@ -62,7 +64,6 @@ function pagesOf(link: Link, { baseUrl, passwordMinLength: minLength }: LinkPage
       path: pagePath,
       operationId: 'getLinkPage',
       summary: link.title,
-      // Not strict: email programs add parameters.
       query: z.object({ token: Token }),
       renderError,
       handle: ({ query: { token } }) =>

@@ -11,7 +11,7 @@ import { replacePasswordHash } from '../../core/users/new-password.ts';
 import { type Credentials, findCredentials } from '../../core/users/users.sql.ts';
 import { ApiError } from '../../lib/errors.ts';
 import type { SessionId, UserId } from '../../lib/ids.ts';
-import type { Metrics } from '../../platform/metrics.ts';
+import { type LoginOutcome, type Metrics, toLoginOutcome } from '../../platform/metrics.ts';
 import type { Hasher } from '../../platform/password-hashing/password-hasher.ts';
 import type { Database } from '../../platform/postgres.ts';
 
@@ -77,11 +77,10 @@ export const makeLogin = (deps: LoginDeps): Login => {
   };
 };
 
-/** The metric label: the private reason if the password was rejected, otherwise the public code. */
-function outcomeOf(error: unknown): string {
-  if (error instanceof InvalidCredentials) return error.reason;
-  return error instanceof ApiError ? error.definition.code : 'not_done';
-}
+const outcomeOf = (error: unknown): LoginOutcome => {
+  if (error instanceof InvalidCredentials) return toLoginOutcome(error.reason);
+  return error instanceof ApiError ? toLoginOutcome(error.definition.code) : 'not_done';
+};
 
 /** Returns the user with this password. Does the same work and throws the same error for every cause of failure. */
 const verifyPassword = (
@@ -101,13 +100,13 @@ const verifyPassword = (
   });
 
 /** The audit event of a failed login. `checkPassword` records it in the transaction that counts the failed attempt. */
-const failedLogin = (reason: string, userId: UserId | undefined) =>
+const failedLogin = (reason: LoginOutcome | 'no_scope_held', userId: UserId | undefined) =>
   ({ type: 'login', outcome: 'failure', reason, userId }) as const;
 
 const recordFailedLogin = (
   { db, audit }: LoginDeps,
   user: Credentials,
-  reason: string,
+  reason: LoginOutcome | 'no_scope_held',
   request: RequestInfo,
 ): Promise<void> => audit.record(db, request, failedLogin(reason, user.id));
 

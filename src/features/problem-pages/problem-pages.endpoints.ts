@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { NotFound } from '../../core/errors.ts';
-import { type Endpoint, endpoint, errorsOf } from '../../http/endpoint.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { MethodNotAllowed } from '../../http/errors.ts';
+import { errorsOf } from '../../http/openapi/responses.ts';
 import { problemUrl } from '../../http/problem.ts';
 
 const ProblemType = z

@@ -1,5 +1,6 @@
 import { ApiError } from '../../lib/errors.ts';
-import { type Endpoint, errorsOf } from '../endpoint.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { errorsOf } from './responses.ts';
 import { returnedParts, schemaOf } from '../response.ts';
 
 /** For tests: calls the handler and checks that its outcome is declared. */

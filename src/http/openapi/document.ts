@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { type Endpoint, errorsOf } from '../endpoint.ts';
+import type { Endpoint } from '../endpoint.ts';
 import { Problem } from '../schemas/problem.ts';
 import { headers, type PasswordFlow, securitySchemes } from './components.ts';
-import { customErrorResponses, problemResponses, successResponses } from './responses.ts';
+import { customErrorResponses, errorsOf, problemResponses, successResponses } from './responses.ts';
 import { Components, exampleOf, type Json } from './schemas.ts';
 
 export interface ApiInfo {

@@ -1,6 +1,16 @@
 import type { z } from 'zod';
-import type { ApiErrorClass } from '../../lib/errors.ts';
+import { InsufficientScope, InvalidAccessToken, NotFound, RateLimited, ValidationFailed } from '../../core/errors.ts';
+import { type ApiErrorClass, NotReady } from '../../lib/errors.ts';
 import type { Endpoint, ErrorFormat } from '../endpoint.ts';
+import {
+  FormExpected,
+  InternalError,
+  MalformedForm,
+  MalformedJson,
+  PayloadTooLarge,
+  RepeatedParameter,
+  UnsupportedMediaType,
+} from '../errors.ts';
 import { problemUrl } from '../problem.ts';
 import { statusOf } from '../response.ts';
 import { type Components, exampleOf, type Json } from './schemas.ts';
@@ -105,4 +115,25 @@ export function customErrorResponses(
 ): Record<string, Json> {
   const outcomes = errors.map((error) => ({ error, ...outcomeOf(error.definition) }));
   return errorResponses(outcomes, type, codeMember, components.add(schema, 'output'));
+}
+
+const bodyErrors = {
+  json: [MalformedJson, ValidationFailed, PayloadTooLarge, UnsupportedMediaType],
+  form: [MalformedForm, RepeatedParameter, ValidationFailed, PayloadTooLarge, FormExpected],
+};
+
+/** Every error that an endpoint can return: those that it declares and those that follow from its shape. */
+export function errorsOf(endpoint: Endpoint): readonly ApiErrorClass[] {
+  const { method, scopes, ceiling, body, bodyType = 'json', query, params, errors = [] } = endpoint;
+  return [
+    ...new Set([
+      ...(scopes ? [InvalidAccessToken, InsufficientScope, ValidationFailed, NotReady] : []),
+      ...(body || method === 'post' ? bodyErrors[bodyType] : []),
+      ...(query ? [ValidationFailed] : []),
+      ...(params ? [NotFound] : []),
+      ...errors,
+      ...(ceiling === 'none' ? [] : [RateLimited]),
+      InternalError,
+    ]),
+  ];
 }

@@ -11,6 +11,7 @@ import {
   type RateLimit,
   spend,
 } from './budget.ts';
+import type { Metrics } from '../../platform/metrics.ts';
 import type { Counters } from './counters.ts';
 
 /** The limits of the configuration: `RATE_LIMIT_LOGIN` and so on. */
@@ -64,11 +65,11 @@ export interface RateLimiterOptions {
   openCounters: (name: string, windowSeconds: number) => Counters;
   /** Keys the names of partitions in responses. */
   partitionKey: Uint8Array;
-  onLimited: (name: string) => void;
+  metrics: Pick<Metrics, 'startLimitGroup' | 'limited'>;
 }
 
 export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
-  const { rateLimits, openCounters, onLimited } = options;
+  const { rateLimits, openCounters, metrics } = options;
   const partitionOf = makePartitionOf(options.partitionKey);
   const budget = (name: string, { count, windowSeconds }: RateLimit, factor = 1, keyOf = byAddress): Budget => ({
     name,
@@ -94,8 +95,10 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
     mail: [budget('mail', mail)],
   };
 
+  for (const { name } of [...Object.values(ceilings), ...Object.values(groups).flat()]) metrics.startLimitGroup(name);
+
   const refuse = (limited: RateLimited): never => {
-    onLimited(limited.reason);
+    metrics.limited(limited.reason);
     throw limited;
   };
 
