@@ -118,6 +118,19 @@ test('the tables list every code of the client and every sign-out reason', async
   expect(reasons).toEqual(expect.arrayContaining(reasonsOfService));
 });
 
+test('the table of lost responses lists every operation of openapi.yaml, and no other', async () => {
+  const { paths } = parse(await readFile('openapi.yaml', 'utf8')) as { paths: Record<string, Record<string, unknown>> };
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  const [, section = ''] = /^## After a lost response$([\s\S]*?)^## /m.exec(page) ?? [];
+  const cells = section.split('\n').flatMap((line) => (line.startsWith('| ') ? [line.split('|')[1] ?? ''] : []));
+  const listed = cells.flatMap((cell) => [...cell.matchAll(/`([A-Z]+ \/[^`]*)`/g)].map(([, name = '']) => name));
+  expect(new Set(listed)).toEqual(new Set(operations));
+  // Only `/token` has several rows, one for each grant type.
+  expect(listed.filter((name, index) => listed.indexOf(name) !== index)).toEqual(['POST /token']);
+});
+
 test('the example app is short, works with a strict Content-Security-Policy and labels every field', async () => {
   const names = await readdir('examples/spa');
   const files = await Promise.all(names.map((name) => readFile(join('examples/spa', name), 'utf8')));

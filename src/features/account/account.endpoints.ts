@@ -88,6 +88,8 @@ export function accountEndpoints(deps: AccountDeps): Endpoint[] {
       operationId: 'deleteMe',
       tag: 'Accounts',
       summary: 'Delete your account and all its data',
+      description:
+        'If a repeated request returns 401 `invalid_access_token` after a lost response, the account is deleted.',
       rateLimit: { group: 'login', counts: [InvalidCredentials, AccountLocked] },
       scopes: ['profile'],
       body: DeleteMeRequest,
