@@ -1,4 +1,4 @@
-// Copy the client next to this file first: cp -r node_modules/keyturn/dist/client keyturn-client
+// In your app: import { createClient } from 'keyturn/client';
 import { createClient } from './keyturn-client/index.js';
 import { service } from './config.js';
 
@@ -17,6 +17,7 @@ const signedOutMessages = {
 const client = createClient({
   baseUrl: service,
   transport: 'cookie',
+  retryTimeoutMs: 3000, // then the app shows what is wrong
   onSignedIn: showAccount,
   onSignedOut: (reason) => showLogin(signedOutMessages[reason]),
 });
@@ -25,12 +26,13 @@ function showLogin(message) {
   element('user').textContent = '';
   showMessage(message);
   form.hidden = false;
-  element('account').hidden = true;
+  element('account').hidden = element('problem').hidden = true;
 }
 
 async function showAccount() {
   await run(async () => {
     const response = await client.fetch('/me');
+    if (!response.ok) throw new Error(`GET /me returned ${response.status}`);
     const { display_name: name, email } = await response.json();
     element('user').textContent = `${name} (${email})`;
     showMessage(`Welcome, ${name}.`);
@@ -45,18 +47,47 @@ function showMessage(message) {
 
 /** Runs an action and shows its error, if any. */
 async function run(action) {
+  element('problem').hidden = true;
   showMessage('One moment…');
   try {
     await action();
   } catch (error) {
-    if (error.code !== 'signed_out') showMessage(describe(error)); // `onSignedOut` has shown the reason
+    if (error.code === 'signed_out') return; // `onSignedOut` has shown the reason
+    if (['network', 'timeout', 'invalid_response'].includes(error.code)) return showProblem(await diagnose(), action);
+    if (error.isTemporary) return showProblem(['The service is unavailable', 'Please try again in a moment.'], action);
+    const fieldErrors = (error.errors ?? []).map(({ path, message }) => `${path} ${message}`);
+    showMessage([error.detail ?? String(error), ...fieldErrors].join(' '));
   }
 }
 
-function describe(error) {
-  if (error.isTemporary) return 'The service is unavailable. Please try again.';
-  const fieldErrors = (error.errors ?? []).map(({ path, message }) => `${path} ${message}`);
-  return [error.detail ?? String(error), ...fieldErrors].join(' ');
+function showProblem([title, explanation], action) {
+  const [heading, text] = element('problem').children;
+  [heading.textContent, text.textContent] = [title, explanation];
+  showMessage('');
+  element('problem').hidden = false;
+  element('retry').onclick = () => run(action);
+}
+
+/** Browsers do not tell a page why a request failed. Pages of every origin can read the keys of a Keyturn service. */
+async function diagnose() {
+  const { origin } = location;
+  const load = () =>
+    fetch(`${service}/.well-known/jwks.json`, { cache: 'no-store', signal: AbortSignal.timeout(5000) });
+  const response = await load().catch(() => undefined);
+  if (!response)
+    return [
+      'The service does not respond',
+      `Nothing answers at ${service}. Start the service, or correct its address.`,
+    ];
+  const keys = response.ok ? await response.json().catch(() => undefined) : undefined;
+  if (response.ok && !keys?.keys)
+    return ['This is not a Keyturn service', `Something else answers at ${service}. Correct the address.`];
+  const isAllowed = await fetch(`${service}/healthz`, { cache: 'no-store' }).then(
+    () => true,
+    () => false,
+  );
+  if (isAllowed) return ['The service is unavailable', 'Please try again in a moment.'];
+  return ['The service does not allow this page', `Add ${origin} to CORS_ORIGINS of ${service}, and restart it.`];
 }
 
 function updateForm() {

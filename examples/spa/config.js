@@ -1,2 +1,2 @@
-/** The URL of the service. The origin of this page must be on the same site and in the service's `CORS_ORIGINS`. */
+/** The URL of the service. `serve.js` replaces this file with the URL that you pass to it. */
 export const service = 'http://localhost:3000';

@@ -21,9 +21,11 @@ export interface AccessToken extends Session {
 const refreshMarginSeconds = 60;
 const usableMarginSeconds = 10;
 
-/** @throws KeyturnError if the response contains no access token */
+/** @throws KeyturnError if the response contains no access token, for example because the address must be verified first */
 export function parseAccessToken(body: ResponseBody, requestedAtMs: number): AccessToken {
   const { access_token: token, expires_in: seconds, session_id: sessionId, scope } = body;
+  if (token === undefined && typeof body['message'] === 'string')
+    throw new KeyturnError('email_not_verified', { detail: body['message'] });
   if (typeof token !== 'string' || typeof seconds !== 'number' || typeof sessionId !== 'string')
     throw new KeyturnError('invalid_response');
   const lifetimeWithoutMs = (marginSeconds: number) => (seconds - Math.min(marginSeconds, seconds / 4)) * 1000;

@@ -14,25 +14,62 @@ export interface AuthorizedFetchDeps {
 const isStream = (body: unknown): boolean =>
   typeof body === 'object' && body !== null && ('getReader' in body || Symbol.asyncIterator in body);
 
-/** Makes a `fetch` that adds the access token, and on a 401 retries once with another token. */
+/** Runs code that throws only if the app passed invalid arguments. */
+function prepare<T>(build: () => T): T {
+  try {
+    return build();
+  } catch (cause) {
+    throw new KeyturnError('invalid_request', { detail: 'The arguments of `fetch` are invalid.', cause });
+  }
+}
+
+/** Rejects as soon as the app aborts the call, also while it waits for a refresh. Passes only `KeyturnError`s on. */
+function settle<T>(pending: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+  const abortError = () => {
+    const cause: unknown = signal?.reason;
+    return new KeyturnError(cause instanceof Error && cause.name === 'TimeoutError' ? 'timeout' : 'aborted', { cause });
+  };
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(abortError());
+    signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
+    pending
+      .then(resolve, (error: unknown) => {
+        if (error instanceof KeyturnError) reject(error);
+        else reject(signal?.aborted ? abortError() : new KeyturnError('network', { cause: error }));
+      })
+      .finally(() => signal?.removeEventListener('abort', abort));
+  });
+}
+
+/**
+ * Makes a `fetch` that adds the access token, and on a 401 retries once with another token. It rejects only with `KeyturnError`s, and
+ * a failed request never signs the user out.
+ */
 export function makeAuthorizedFetch({ fetch, baseUrl, apis, accessToken, rejectToken }: AuthorizedFetchDeps): Fetch {
   // Compares strings: a URL that only matches after parsing gets no token.
   const isAllowed = (url: string) => [baseUrl, ...apis].some((base) => url === base || url.startsWith(`${base}/`));
   return async (input, init = {}) => {
-    const request = typeof input === 'object' && 'clone' in input ? input : undefined;
-    const target = typeof input === 'string' ? input : 'href' in input ? input.href : input.url;
-    const url = target.startsWith('/') ? `${baseUrl}${target}` : target;
+    const { request, url } = prepare(() => {
+      const request = typeof input === 'object' && 'clone' in input ? input : undefined;
+      const target = typeof input === 'string' ? input : 'href' in input ? input.href : input.url;
+      return { request, url: target.startsWith('/') ? `${baseUrl}${target}` : target };
+    });
     if (!isAllowed(url))
       throw new KeyturnError('url_not_allowed', { detail: 'The URL does not start with `baseUrl` or one of `apis`.' });
+    const signal = init.signal === undefined ? request?.signal : init.signal;
     const sendWith = (token: string) => {
-      const headers = new Headers(init.headers ?? request?.headers);
+      const { target, headers } = prepare(() => ({
+        target: request ? request.clone() : url,
+        headers: new Headers(init.headers ?? request?.headers),
+      }));
       headers.set('authorization', `Bearer ${token}`);
-      return fetch(request ? request.clone() : url, { ...init, headers });
+      return settle(fetch(target, { ...init, headers }), signal);
     };
-    const token = await accessToken();
+    const token = await settle(accessToken(), signal);
     const response = await sendWith(token);
     if (response.status !== 401 || !rejectToken(token) || isStream(init.body)) return response;
-    void response.body?.cancel();
-    return sendWith(await accessToken());
+    response.body?.cancel().catch(() => {});
+    return sendWith(await settle(accessToken(), signal));
   };
 }

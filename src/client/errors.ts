@@ -15,6 +15,8 @@ export type ClientErrorCode =
   | 'storage_failed' // the app's `TokenStorage` threw
   | 'signed_out' // no user is signed in
   | 'superseded' // a logout canceled the call
+  | 'aborted' // the app aborted the call with its own signal
+  | 'invalid_request' // `fetch` was called with arguments that it does not accept, such as an invalid header
   | 'url_not_allowed'; // `fetch` was called with a URL that is not below `baseUrl` or one of `apis`
 
 export interface ErrorMembers {
@@ -72,3 +74,10 @@ export function withRetryAfter(error: KeyturnError, retryAfterSeconds: number): 
   const { code, status, detail, errors, reason, requestId } = error;
   return new KeyturnError(code, { status, detail, errors, reason, requestId, retryAfterSeconds });
 }
+
+export const signedOutError = (reason: SignedOutReason) =>
+  new KeyturnError('signed_out', { detail: 'No user is signed in. Log in again.', reason });
+
+export const throwIfAborted = (signal: AbortSignal): void => {
+  if (signal.aborted) throw new KeyturnError('superseded');
+};

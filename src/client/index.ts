@@ -3,11 +3,12 @@
 import type { Session } from './access-token.ts';
 import { makeAuthorizedFetch } from './authorized-fetch.ts';
 import { hasCode, type SignedOutReason } from './errors.ts';
+import { makeLogoutAll, makeRegister, type Registration, type User } from './repeatable.ts';
 import { type Fetch, makeSendRequest } from './request.ts';
-import { retry } from './retry.ts';
 import { makeSession } from './session.ts';
 import { makeBodyTransport, makeCookieTransport, type TokenStorage } from './token-transport.ts';
 
+export type { Registration, User } from './repeatable.ts';
 export type { Session } from './access-token.ts';
 export { type ClientErrorCode, type FieldError, KeyturnError, type SignedOutReason } from './errors.ts';
 export type { TokenStorage } from './token-transport.ts';
@@ -55,41 +56,26 @@ export interface Credentials {
   scope?: string;
 }
 
-export interface Registration {
-  email: string;
-  password: string;
-  display_name: string;
-}
-
-/** An account, as returned by `GET /me`. */
-export interface User {
-  id: string;
-  email: string;
-  email_verified: boolean;
-  display_name: string;
-  roles: string[];
-  scopes: string[];
-  mfa_enabled: boolean;
-  created_at: string;
-  updated_at: string;
-}
-
 /** Every promise rejects with a `KeyturnError`. */
 export interface Client {
-  /** Creates an account and signs the user in. */
+  /**
+   * Creates an account and signs the user in. After a lost response, call it again with the same address and password: if the first
+   * call created the account, this one logs in.
+   */
   register(registration: Registration): Promise<User>;
   login(credentials: Credentials): Promise<Session>;
   /** Restores the session after a reload or restart. Returns null if no user is signed in. */
   resume(): Promise<Session | null>;
   /** Signs out here immediately. Rejects if the service is unreachable: the session then still exists there. */
   logout(): Promise<void>;
-  /** Revokes every session of the user, on all devices. If it rejects, none is revoked. */
+  /** Revokes every session of the user, on all devices. If it rejects, the user is still signed in here and can repeat it. */
   logoutAll(): Promise<void>;
   /** Returns a valid access token, after a refresh if necessary. Do not keep it. */
   accessToken(): Promise<string>;
   /**
    * Works like `fetch` and adds the access token. Takes a path of the service, such as `/me`, or a URL below `apis`.
-   * After a 401 it refreshes and retries once, unless the body is a stream.
+   * After a 401 it refreshes and retries once, unless the body is a stream. It does not repeat a request whose response was lost.
+   * Reading the body of the response can fail with the errors of `fetch`.
    */
   fetch: Fetch;
   /** The current session as this page knows it. */
@@ -127,7 +113,7 @@ export function createClient(options: ClientOptions): Client {
   return {
     accessToken,
     fetch,
-    register: async (registration) => (await session.signIn('/register', { ...registration, transport })).user as User,
+    register: makeRegister({ session, sendAuthorized, transport }),
     login: async (login) => (await session.signIn('/login', { ...login, transport })).session,
     async resume() {
       try {
@@ -139,10 +125,7 @@ export function createClient(options: ClientOptions): Client {
       }
     },
     logout: () => session.signOut(),
-    async logoutAll() {
-      await retry(() => sendAuthorized('/logout/all', {}), { retryTimeoutMs });
-      await session.signOut({ isRevoked: true });
-    },
+    logoutAll: makeLogoutAll({ session, sendAuthorized, retryTimeoutMs }),
     get session() {
       return session.session();
     },

@@ -40,7 +40,7 @@ export const makeSendRequest =
       });
       return parseResponse(response, await response.text());
     } catch (error) {
-      if (error instanceof KeyturnError) throw error;
+      if (error instanceof KeyturnError && error.code !== 'aborted') throw error; // aborted: by this timer or `signal`
       if (signal?.aborted) throw new KeyturnError('superseded');
       throw new KeyturnError(controller.signal.aborted ? 'timeout' : 'network', { cause: error });
     } finally {
@@ -65,16 +65,24 @@ function parseResponse(response: Response, text: string): ResponseBody {
 function parseObject(text: string): ResponseBody | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as ResponseBody) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as ResponseBody) : undefined;
   } catch {
     return undefined;
   }
 }
 
+const isFieldError = (value: unknown): value is FieldError => {
+  const { path, message } = (value ?? {}) as Partial<Record<keyof FieldError, unknown>>;
+  return typeof path === 'string' && typeof message === 'string';
+};
+
+/** The reasons of the service. The app has a message for each, and none for a reason of a later release. */
+const reasons: readonly SignedOutReason[] = ['expired', 'revoked', 'reused', 'unknown_session'];
+
 const parseProblem = ({ detail, errors, reason, instance }: ResponseBody): ErrorMembers => ({
   detail: typeof detail === 'string' ? detail : undefined,
-  errors: Array.isArray(errors) ? (errors as FieldError[]) : undefined,
-  reason: typeof reason === 'string' ? (reason as SignedOutReason) : undefined,
+  errors: Array.isArray(errors) ? errors.filter(isFieldError) : undefined,
+  reason: reasons.find((known) => known === reason),
   requestId: typeof instance === 'string' ? instance : undefined,
 });
 

@@ -7,7 +7,14 @@ import {
   type Session,
   sessionOf,
 } from './access-token.ts';
-import { hasCode, KeyturnError, type SignedOutReason, withRetryAfter } from './errors.ts';
+import {
+  hasCode,
+  KeyturnError,
+  signedOutError,
+  type SignedOutReason,
+  throwIfAborted,
+  withRetryAfter,
+} from './errors.ts';
 import type { ResponseBody, SendRequest } from './request.ts';
 import { retry } from './retry.ts';
 import { makeTabSync, type TabMessage } from './tab-sync.ts';
@@ -26,13 +33,6 @@ export interface SessionDeps {
 /** Limits refreshes after a 401: if a new token does not help, the 401 has another reason. */
 const minForcedRefreshIntervalMs = 30_000;
 
-const signedOutError = (reason: SignedOutReason) =>
-  new KeyturnError('signed_out', { detail: 'No user is signed in. Log in again.', reason });
-
-const throwIfAborted = (signal: AbortSignal): void => {
-  if (signal.aborted) throw new KeyturnError('superseded');
-};
-
 /** Holds the state of one session: its access token, how to refresh it, and why the user is signed out. */
 export function makeSession(deps: SessionDeps) {
   const { sendRequest, transport, channelName, timeoutMs, retryTimeoutMs, onSignedIn, onSignedOut } = deps;
@@ -43,6 +43,7 @@ export function makeSession(deps: SessionDeps) {
   let announcedId: string | undefined;
   let refreshing: Promise<AccessToken> | undefined;
   let lastForcedRefreshAtMs = -Infinity;
+  let expectsRevocation = false; // while a logout everywhere is repeated: a revoked session is then its success
   /** The last error with a Retry-After. */
   let throttled: { sinceMs: number; error: KeyturnError } | undefined;
   /** Aborted by a sign-out, so that late responses to earlier requests are discarded. */
@@ -87,9 +88,9 @@ export function makeSession(deps: SessionDeps) {
   /** Ends the session if the service rejected the refresh token; otherwise only throws. */
   const handleRefreshError = async (error: unknown, credential: string, signal: AbortSignal): Promise<never> => {
     if (!(error instanceof KeyturnError)) throw error;
-    const { code, status, reason = 'invalid', retryAfterSeconds } = error;
-    if (retryAfterSeconds > 0) throttled = { sinceMs: Date.now(), error };
-    if (status !== 401 || code !== 'invalid_refresh_token') throw error;
+    const reason = expectsRevocation && error.reason === 'revoked' ? 'logged_out' : (error.reason ?? 'invalid');
+    if (error.retryAfterSeconds > 0) throttled = { sinceMs: Date.now(), error };
+    if (error.status !== 401 || error.code !== 'invalid_refresh_token') throw error;
     const isRemoved = await transport.removeRejected(credential);
     throwIfAborted(signal);
     if (!isRemoved) throw new KeyturnError('superseded'); // a newer token is stored: try again with it
@@ -155,6 +156,7 @@ export function makeSession(deps: SessionDeps) {
     accessToken,
     session: (): Session | null => (current ? sessionOf(current) : null),
     close: () => tabs.close(),
+    expectRevocation: (isExpected: boolean): void => void (expectsRevocation = isExpected),
 
     /** Marks a token as rejected by a service. Returns whether a retry with another token is worthwhile. */
     rejectToken: (token: string): boolean => {

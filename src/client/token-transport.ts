@@ -72,8 +72,11 @@ export function makeBodyTransport(storage: TokenStorage, sendRequest: SendReques
 /** The browser sends the refresh token in a cookie. This client sends the CSRF token that belongs to the cookie. */
 export function makeCookieTransport(sendRequest: SendRequest): TokenTransport {
   let csrfToken: string | undefined;
-  const fetchCsrfToken = async (signal?: AbortSignal) =>
-    (csrfToken = String((await sendRequest('/csrf', { method: 'GET', signal }))['csrf_token']));
+  const fetchCsrfToken = async (signal?: AbortSignal): Promise<string> => {
+    const { csrf_token: token } = await sendRequest('/csrf', { method: 'GET', signal });
+    if (typeof token !== 'string') throw new KeyturnError('invalid_response');
+    return (csrfToken = token);
+  };
   const sendWith = (token: string, path: string, signal?: AbortSignal) =>
     sendRequest(path, { headers: { 'X-CSRF-Token': token }, signal });
   return {

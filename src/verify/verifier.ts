@@ -1,6 +1,6 @@
 import { type CryptoKey, errors, type JWSHeaderParameters, jwtVerify } from 'jose';
 import { type AccessClaims, parseClaims, requiredClaims } from './claims.ts';
-import { InvalidTokenError } from './errors.ts';
+import { InvalidTokenError, KeysUnavailableError } from './errors.ts';
 import { type Fetch, fetchKeys, type VerificationKey } from './fetch-keys.ts';
 import { makeKeySet } from './key-set.ts';
 
@@ -24,7 +24,7 @@ export interface VerifierOptions {
 
 export interface Verifier {
   readonly issuer: string;
-  /** Returns the claims of a valid access token. @throws InvalidTokenError, KeysUnavailableError */
+  /** Returns the claims of a valid access token. @throws InvalidTokenError, KeysUnavailableError, and no other error */
   readonly verify: (token: string) => Promise<AccessClaims>;
 }
 
@@ -83,13 +83,16 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return {
     issuer,
     async verify(token) {
+      if (typeof token !== 'string') throw new InvalidTokenError('not a string'); // JavaScript passes undefined for a missing one
       if (token.length > maxTokenLength) throw new InvalidTokenError('too long');
       if (!compactForm.test(token)) throw new InvalidTokenError('not a compact JWS');
       try {
         return parseClaims((await jwtVerify(token, keyFor, expectedNow())).payload);
       } catch (error) {
-        if (error instanceof errors.JOSEError) throw new InvalidTokenError(error.message, { cause: error });
-        throw error;
+        if (error instanceof InvalidTokenError || error instanceof KeysUnavailableError) throw error;
+        // An error of the runtime's cryptography also depends only on the token and the key.
+        const reason = error instanceof errors.JOSEError ? error.message : 'cannot be verified';
+        throw new InvalidTokenError(reason, { cause: error });
       }
     },
   };

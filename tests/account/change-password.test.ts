@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { password, startApp, type Account, type TestApp } from '../harness.ts';
 
 jest.setTimeout(30_000);
@@ -43,7 +43,7 @@ test('after a change, only the new password works', async () => {
   await change(account);
   expect((await app.login(account.email)).status).toBe(401);
   expect((await app.login(account.email, next)).status).toBe(200);
-  expect((await change(account)).status).toBe(401);
+  expect((await change(account, password, 'some other new password')).status).toBe(401);
   expect(await passwordEvents(account)).toEqual([
     { type: 'password.changed', outcome: 'success', reason: null, session_id: account.session_id },
     { type: 'password.checked', outcome: 'failure', reason: 'wrong_password', session_id: account.session_id },
@@ -133,4 +133,41 @@ test('logins with the old password that are concurrent with a change leave no li
   const opened = responses.filter(({ status }) => status === 200).map(({ body }) => body as Account);
   expect(responses.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
   expect(await Promise.all(opened.map(statusOf))).toEqual(opened.map(() => 401));
+});
+
+describe('a change that is repeated after a lost response', () => {
+  test('returns 204, counts no failure, sends no second email and leaves the password and the session', async () => {
+    const account = await app.register();
+    expect((await change(account)).status).toBe(204);
+    const emails = async () => (await app.emails(account.email)).length;
+    const sent = await emails();
+    expect((await change(account)).status).toBe(204);
+    expect(await passwordEvents(account)).toEqual([
+      { type: 'password.changed', outcome: 'success', reason: null, session_id: account.session_id },
+      { type: 'password.changed', outcome: 'success', reason: 'repeated', session_id: account.session_id },
+    ]);
+    expect(await emails()).toBe(sent);
+    expect(await statusOf(account)).toBe(200);
+    expect((await app.refresh(account.refresh_token)).status).toBe(200);
+    expect((await app.login(account.email, next)).status).toBe(200);
+    expect((await app.login(account.email)).status).toBe(401);
+  });
+
+  test('returns 204 if the first request is still in progress', async () => {
+    for (let round = 0; round < 4; round += 1) {
+      const account = await app.register();
+      const responses = await Promise.all([change(account), change(account)]);
+      expect(responses.map(({ status }) => status)).toEqual([204, 204]);
+      expect((await app.emails(account.email)).filter(({ subject }) => /changed/.test(subject))).toHaveLength(1);
+      expect((await app.login(account.email, next)).status).toBe(200);
+    }
+  });
+
+  test('revokes sessions and API keys that the first request would have revoked', async () => {
+    const account = await app.register();
+    const other = (await app.login(account.email)).body;
+    const body = { current_password: 'not the one', new_password: password, revoke_api_keys: true };
+    expect((await app.post('/me/password', body, account.access_token)).status).toBe(204);
+    expect([await statusOf(account), await statusOf(other)]).toEqual([200, 401]);
+  });
 });

@@ -1,6 +1,8 @@
 // examples/spa/ with the built keyturn/client, in a real browser over TLS.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { freshEmail, password } from '../harness.ts';
@@ -187,4 +189,85 @@ test('a wrong password shows an error and creates no session', async () => {
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.getByText('The email address or the password is incorrect.').waitFor();
   expect(await context.cookies(origins.auth)).toEqual([]);
+});
+
+const problem = (page: Page) => page.locator('#problem');
+
+test('while the service is down the app says so, and "Try again" continues when it is back', async () => {
+  await register(await openApp());
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  await page.route(`${origins.auth}/**`, (route) => route.abort('connectionrefused'));
+  await page.goto(origins.app);
+  await problem(page).getByText('The service does not respond').waitFor();
+  await problem(page).getByText(origins.auth).waitFor();
+  expect(await page.locator('#message').textContent()).toBe('');
+  await screenshot(page, 'spa-service-down');
+  await page.unroute(`${origins.auth}/**`);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await shownSignedIn(page);
+  expect(await problem(page).isVisible()).toBe(false);
+});
+
+test('a login during an outage keeps the form, and "Try again" repeats the login', async () => {
+  const page = await openApp();
+  const email = await register(page);
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await page.route(`${origins.auth}/**`, (route) => route.abort('connectionrefused'));
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await problem(page).getByText('The service does not respond').waitFor();
+  expect(await page.getByLabel('Email').inputValue()).toBe(email);
+  await page.unroute(`${origins.auth}/**`);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await shownSignedIn(page);
+});
+
+test('if something else answers at the address, the app says so', async () => {
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const headers = { 'access-control-allow-origin': origins.app, 'access-control-allow-credentials': 'true' };
+  await page.route(`${origins.auth}/**`, (route) =>
+    route.fulfill({ headers, contentType: 'text/html', body: '<h1>It works!</h1>' }),
+  );
+  await page.goto(origins.app);
+  await problem(page).getByText('This is not a Keyturn service').waitFor();
+  await screenshot(page, 'spa-other-service');
+  expect(await problem(page).locator('p').textContent()).toContain(origins.auth);
+});
+
+describe('served by its command', () => {
+  const serve = async (...args: string[]) => {
+    const server = spawn(process.execPath, ['examples/spa/serve.js', ...args], {
+      env: { ...process.env, PORT: '0' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [output] = (await Promise.race([once(server.stdout, 'data'), once(server.stderr, 'data')])) as [Buffer];
+    return { server, output: String(output), origin: /Open (\S+?)\. /.exec(String(output))?.[1] ?? '' };
+  };
+
+  test('the app names its origin and CORS_ORIGINS if the service does not allow it', async () => {
+    const { server, origin } = await serve(service.baseUrl);
+    try {
+      const page = await context.newPage();
+      page.setDefaultTimeout(15_000);
+      await page.goto(origin);
+      await problem(page).getByText('The service does not allow this page').waitFor();
+      await problem(page).getByText(`Add ${origin} to CORS_ORIGINS`).waitFor();
+      expect(await page.locator('#message').textContent()).toBe('');
+      await screenshot(page, 'spa-cors-refused');
+      const paths = ['/serve.js', '/README.md', '/keyturn-client/..%2fmain.js', '/../../package.json'];
+      for (const path of paths) expect((await fetch(`${origin}${path}`)).status).toBe(404);
+    } finally {
+      server.kill();
+      await once(server, 'exit');
+    }
+  });
+
+  test('an address that is not a URL is rejected with a sentence', async () => {
+    const { server, output } = await serve('localhost');
+    if (server.exitCode === null) await once(server, 'exit');
+    expect([server.exitCode, output]).toEqual([1, expect.stringContaining('Not a URL: localhost.')]);
+  });
 });

@@ -97,6 +97,13 @@ test.each<[string, Fault]>([
   expect(await backend.revokedReason(sessionId)).toBeNull();
 });
 
+test('GET /csrf without a token is not from the service', async () => {
+  const { jar, sessionId } = await signUp();
+  backend.failNext('/csrf', { status: 200, headers: { 'content-type': 'application/json' }, body: '{}' });
+  expect(await openTab(jar).client.resume()).toMatchObject({ sessionId });
+  expect(backend.requestsTo('/refresh').map(({ headers }) => headers['x-csrf-token'])).not.toContain('undefined');
+});
+
 test('retries GET /csrf after a lost response', async () => {
   const { jar, sessionId } = await signUp();
   backend.failNext('/csrf', 'loseResponse', 'portal');

@@ -1,6 +1,6 @@
 // The code in docs/clients.md and the example app runs or type-checks, and the tables are complete.
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -118,16 +118,27 @@ test('the tables list every code of the client and every sign-out reason', async
   expect(reasons).toEqual(expect.arrayContaining(reasonsOfService));
 });
 
+test('the table of lost responses lists every operation of openapi.yaml, and no other', async () => {
+  const { paths } = parse(await readFile('openapi.yaml', 'utf8')) as { paths: Record<string, Record<string, unknown>> };
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  const [, section = ''] = /^## After a lost response$([\s\S]*?)^## /m.exec(page) ?? [];
+  const cells = section.split('\n').flatMap((line) => (line.startsWith('| ') ? [line.split('|')[1] ?? ''] : []));
+  const listed = cells.flatMap((cell) => [...cell.matchAll(/`([A-Z]+ \/[^`]*)`/g)].map(([, name = '']) => name));
+  expect(new Set(listed)).toEqual(new Set(operations));
+  // Only `/token` has several rows, one for each grant type.
+  expect(listed.filter((name, index) => listed.indexOf(name) !== index)).toEqual(['POST /token']);
+});
+
 test('the example app is short, works with a strict Content-Security-Policy and labels every field', async () => {
-  const names = await readdir('examples/spa');
-  const files = await Promise.all(names.map((name) => readFile(join('examples/spa', name), 'utf8')));
-  expect(files.join('').split('\n').length).toBeLessThan(150);
+  const script = await readFile('examples/spa/app.js', 'utf8');
+  expect(script.split('\n').length).toBeLessThan(150);
   const html = await readFile('examples/spa/index.html', 'utf8');
   expect(html).not.toMatch(/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|javascript:/i);
   const fields = html.match(/<input\b/g) ?? [];
   expect(fields).toHaveLength(4);
   expect(html.match(/<label[^>]*>[^<]*<input\b[^>]*>[^<]*<\/label>/g)).toHaveLength(fields.length);
-  const script = await readFile('examples/spa/app.js', 'utf8');
   expect(script).not.toMatch(/innerHTML|insertAdjacentHTML|document\.write|eval\(/);
   const [, messages = ''] = /const signedOutMessages = {([\s\S]*?)};/.exec(script) ?? [];
   expect(new Set([...messages.matchAll(/^\s*(\w+):/gm)].map(([, reason]) => reason))).toEqual(

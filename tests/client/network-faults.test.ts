@@ -1,10 +1,20 @@
-// Refreshes while the network or the service fails.
+// Calls while the network or the service fails.
 import { describe, expect, test } from '@jest/globals';
 import { createClient } from '../../src/client/index.ts';
 import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
+import { freshEmail, password } from '../harness.ts';
 import { generationOf } from '../support/refresh-tokens.ts';
 import { passTime, readSession } from '../support/session-rows.ts';
-import { errorOf, flushCallbacks, makeStorage, restart, signUp, useBackend } from './support.ts';
+import {
+  displayName,
+  errorOf,
+  flushCallbacks,
+  makeStorage,
+  makeTestClient,
+  restart,
+  signUp,
+  useBackend,
+} from './support.ts';
 
 const backend = useBackend();
 
@@ -193,6 +203,181 @@ test('without a stored token, resume returns null without an event or a request'
   expect(await app.resume()).toBeNull();
   expect(app.events).toEqual([]);
   expect(backend.proxy.requests).toEqual([]);
+});
+
+/** What the network can do to a request, with the code of the error. */
+const faults: [name: string, fault: Fault, code: string][] = [
+  ['a lost request', 'loseRequest', 'network'],
+  ['a lost response', 'loseResponse', 'network'],
+  ['a truncated response', 'cutResponse', 'network'],
+  ['half a response with a matching content length', 'halveResponse', 'invalid_response'],
+  ['a response that never arrives', 'withholdResponse', 'timeout'],
+  ['a captive portal', 'portal', 'invalid_response'],
+  [
+    'a 502 with HTML',
+    { status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>Bad Gateway</h1>' },
+    'invalid_response',
+  ],
+  [
+    'a 401 with HTML',
+    { status: 401, headers: { 'content-type': 'text/html' }, body: '<h1>Who?</h1>' },
+    'invalid_response',
+  ],
+  ['an empty 200', { status: 200 }, 'invalid_response'],
+  [
+    'JSON of another service',
+    { status: 200, headers: { 'content-type': 'application/json' }, body: '[1]' },
+    'invalid_response',
+  ],
+  [
+    'JSON with a wrong type',
+    { status: 403, headers: { 'content-type': 'application/json' }, body: '{"code":"x"}' },
+    'invalid_response',
+  ],
+  ['a redirect', { status: 302, headers: { location: 'http://127.0.0.1:1/' } }, 'network'],
+];
+
+describe('every call rejects with a KeyturnError and keeps the session after', () => {
+  const short = { retryTimeoutMs: 100, timeoutMs: 250 };
+
+  test.each(faults)('%s', async (_, fault, code) => {
+    const { client, email, sessionId } = await signUp(backend);
+    const app = restart(backend, client, short);
+    const registration = { email: freshEmail(), password, display_name: displayName };
+    backend.failAll(fault);
+    const calls = {
+      accessToken: () => app.accessToken(),
+      resume: () => app.resume(),
+      fetch: () => app.fetch('/me'),
+      login: () => app.login({ email, password }),
+      register: () => app.register(registration),
+    };
+    for (const [name, call] of Object.entries(calls))
+      expect([name, await errorOf(call())]).toEqual([name, expect.objectContaining({ code, isTemporary: true })]);
+    expect([app.events, app.storage.writes]).toEqual([[], client.storage.writes]);
+    backend.recover();
+    expect(await app.resume()).toMatchObject({ sessionId });
+    if (fault === 'halveResponse') return; // a 204 has no half
+    backend.failAll(fault);
+    expect(await errorOf(app.logoutAll())).toMatchObject({ code, isTemporary: true });
+    expect(app.events).toEqual([sessionId]);
+    expect(await errorOf(app.logout())).toMatchObject({ code, isTemporary: true });
+    await flushCallbacks();
+    expect(app.events).toEqual([sessionId, 'logged_out']);
+  });
+
+  test.each(faults.filter(([, fault]) => typeof fault === 'string' && /lose|withhold/.test(fault)))(
+    '%s of a call of fetch with an access token',
+    async (_, fault, code) => {
+      const { client } = await signUp(backend);
+      backend.failAll(fault);
+      const signal = fault === 'withholdResponse' ? AbortSignal.timeout(50) : null;
+      expect(await errorOf(client.fetch('/me', { signal }))).toMatchObject({ code, isTemporary: true });
+      expect(client.events).toHaveLength(1);
+    },
+  );
+});
+
+describe('fetch', () => {
+  test('rejects with aborted if the app aborts the request, also while it waits for a refresh', async () => {
+    const { client } = await signUp(backend);
+    for (const app of [client, restart(backend, client)]) {
+      backend.failAll('withholdResponse');
+      const controller = new AbortController();
+      const pending = errorOf(app.fetch('/me', { signal: controller.signal }));
+      controller.abort();
+      expect(await pending).toMatchObject({ code: 'aborted', isTemporary: false });
+      expect(
+        await errorOf(app.fetch(new Request(`${backend.proxy.baseUrl}/me`, { signal: controller.signal }))),
+      ).toMatchObject({
+        code: 'aborted',
+      });
+      backend.recover();
+      expect((await app.fetch('/me')).status).toBe(200);
+    }
+  });
+
+  test('rejects with invalid_request for invalid arguments', async () => {
+    const { client } = await signUp(backend);
+    const used = new Request(`${backend.proxy.baseUrl}/me`, { method: 'PATCH', body: '{}' });
+    await used.text();
+    const calls = [
+      () => client.fetch('/me', { headers: { 'not a header': 'x' } }),
+      () => client.fetch(undefined as unknown as string),
+      () => client.fetch(used),
+    ];
+    for (const call of calls) expect((await errorOf(call())).code).toBe('invalid_request');
+  });
+});
+
+test('a problem document with unexpected members is parsed without an exception', async () => {
+  const { client } = await signUp(backend);
+  const body = JSON.stringify({
+    code: 'new_code',
+    detail: 7,
+    errors: [null, 1, { path: 'a', message: 'b' }],
+    reason: 'new',
+    instance: {},
+  });
+  backend.failAll({ status: 418, headers: { 'content-type': 'application/problem+json' }, body });
+  const error = await errorOf(restart(backend, client).accessToken());
+  expect(error).toMatchObject({
+    code: 'new_code',
+    status: 418,
+    detail: 'new_code',
+    errors: [{ path: 'a', message: 'b' }],
+  });
+  expect([error.reason, error.requestId]).toEqual([undefined, undefined]);
+});
+
+describe('after a lost response', () => {
+  const registrationOf = (email: string) => ({ email, password, display_name: displayName });
+
+  test('of a registration, the next call with the same credentials logs in', async () => {
+    const client = makeTestClient(backend);
+    const email = freshEmail();
+    backend.failNext('/register', 'loseResponse');
+    expect((await errorOf(client.register(registrationOf(email)))).code).toBe('network');
+    expect(await client.register(registrationOf(email))).toMatchObject({ email, display_name: displayName });
+    expect(client.session).not.toBeNull();
+    expect((await client.fetch('/me')).status).toBe(200);
+  });
+
+  test("of a registration, the address of someone else's account stays taken", async () => {
+    const { email } = await backend.app.register();
+    const client = makeTestClient(backend);
+    const registration = { ...registrationOf(email), password: 'the password of someone else' };
+    backend.failNext('/register', 'loseResponse');
+    expect((await errorOf(client.register(registration))).code).toBe('network');
+    expect(await errorOf(client.register(registration))).toMatchObject({ code: 'email_taken', status: 409 });
+    expect(client.session).toBeNull();
+  });
+
+  test('only a registration without a response is followed by a login', async () => {
+    const { email } = await backend.app.register();
+    const client = makeTestClient(backend);
+    for (let calls = 0; calls < 2; calls += 1)
+      expect((await errorOf(client.register(registrationOf(email)))).code).toBe('email_taken');
+    expect(backend.requestsTo('/login')).toEqual([]);
+  });
+
+  test('of a logout everywhere, the retry succeeds and the app sees a logout', async () => {
+    const { client, sessionId } = await signUp(backend);
+    backend.failNext('/logout/all', 'loseResponse', 'loseResponse');
+    await client.logoutAll();
+    await flushCallbacks();
+    expect(client.events).toEqual([sessionId, 'logged_out']);
+    expect(client.storage.token).toBeUndefined();
+    expect(await backend.revokedReason(sessionId)).toBe('logout_all');
+  });
+});
+
+test('a logout everywhere of a session that was revoked before rejects with that reason', async () => {
+  const { client, sessionId } = await signUp(backend);
+  await backend.app.post('/logout', { refresh_token: client.storage.token });
+  expect(await errorOf(client.logoutAll())).toMatchObject({ code: 'signed_out', reason: 'revoked' });
+  await flushCallbacks();
+  expect(client.events).toEqual([sessionId, 'revoked']);
 });
 
 test('rejects a timeoutMs that leaves no time for a retry within the grace period', () => {

@@ -28,6 +28,18 @@ describe('login and registration', () => {
     expect(error.requestId).toMatch(/./);
   });
 
+  test('a registration whose address must be verified first rejects with email_not_verified', async () => {
+    const client = makeTestClient(backend);
+    const body = JSON.stringify({ message: 'Open the link that we sent to your email address.' });
+    backend.failNext('/register', { status: 202, headers: { 'content-type': 'application/json' }, body });
+    const error = await errorOf(client.register({ email: freshEmail(), password, display_name: displayName }));
+    expect(error).toMatchObject({
+      code: 'email_not_verified',
+      isTemporary: false,
+      detail: expect.stringContaining('link'),
+    });
+  });
+
   test('a failed login keeps the current session', async () => {
     const { client, email, sessionId } = await signUp(backend);
     expect(await errorOf(client.login({ email, password: 'wrong' }))).toMatchObject({

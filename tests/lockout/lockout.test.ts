@@ -169,6 +169,35 @@ describe('every endpoint that checks a password counts failures:', () => {
     expect((await app.get('/me', token)).status).toBe(200);
   });
 
+  test('the new password of a change is one more guess in a series, not one more in each attempt', async () => {
+    const { access_token: token } = await app.register();
+    const headers = { 'x-forwarded-for': '192.0.2.10' };
+    const change = async (wanted: string) =>
+      (
+        await app.call('post', '/me/password', {
+          token,
+          headers,
+          body: { current_password: 'not it', new_password: wanted },
+        })
+      ).status;
+    expect(await change('a quieter mare and no battery')).toBe(401);
+    // The correct guess is not confirmed, and counts.
+    for (let i = 0; i < 4; i += 1) expect(await change(password)).toBe(401);
+    expect(await change(password)).toBe(423);
+  });
+
+  test('of concurrent changes whose new password is a guess, one at most is a guess of two passwords', async () => {
+    const { access_token: token } = await app.register();
+    const headers = { 'x-forwarded-for': '192.0.2.11' };
+    const wanted = ['first wrong guess', 'second wrong guess', 'third wrong guess', password, password];
+    const bodies = wanted.map((guess) => ({ current_password: 'not it', new_password: guess }));
+    const [first, ...others] = bodies;
+    const call = async (body: unknown) => (await app.call('post', '/me/password', { token, headers, body })).status;
+    expect(await call(first)).toBe(401);
+    expect(await Promise.all(others.map(call))).toEqual(failures(4));
+    expect(await call(first)).toBe(423);
+  });
+
   test('a correct password there resets the count', async () => {
     const { email, access_token: token } = await app.register();
     const headers = { 'x-forwarded-for': '192.0.2.8' };

@@ -111,3 +111,16 @@ test('every form of a password is compared with an imported hash in one job, so 
   expect(await hasher.verify(imported, 'contrase\u00f1a \ufb01', client)).toBe(false);
   expect(jobs).toBe(1);
 });
+
+test('several passwords are compared with a hash in one job, and the first that matches is returned', async () => {
+  let jobs = 0;
+  const config = { concurrency: 1, queueMax: 1, memoryKib: 64, iterations: 1, parallelism: 1 };
+  const hasher = makeHasher(config, () => (jobs += 1));
+  const client = { network: networkOf('192.0.2.1'), signal: new AbortController().signal };
+  const hash = await hasher.hash('the second one', client);
+  jobs = 0;
+  expect(await hasher.findMatch(hash, ['the first one', 'the second one'], client)).toBe('the second one');
+  expect(await hasher.findMatch(hash, ['the first one', 'the third one'], client)).toBeUndefined();
+  expect(await hasher.findMatch('!unusable', ['the first one', 'the second one'], client)).toBeUndefined();
+  expect(jobs).toBe(3);
+});

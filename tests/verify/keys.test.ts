@@ -158,6 +158,21 @@ describe('cached keys', () => {
   });
 });
 
+test.each([undefined, null, 7, {}, [], Symbol('token')])(
+  'a token that is not a string is invalid: %p',
+  async (token) => {
+    const fake = makeFakeIssuer(publicKeys(first));
+    expect(await verdict(fake.verifier, token as string)).toBe('rejected');
+    expect(fake.fetched).toEqual([]);
+  },
+);
+
+test('a key that the runtime cannot use makes the token invalid, not the process fail', async () => {
+  const [key] = publicKeys(first);
+  const fake = makeFakeIssuer([{ ...key, key_ops: [] }]);
+  expect(await verdict(fake.verifier, await first.sign(longLived))).not.toBe('accepted');
+});
+
 describe('createVerifier', () => {
   const audience = 'https://api.example.com';
   test.each([
@@ -265,6 +280,13 @@ describe('a real HTTP issuer', () => {
     ['it responds with HTML', (_req, res) => void res.end('<html>')],
     ['it responds without keys', (_req, res) => void res.end('{"keys":[]}')],
     ['it responds with null', (_req, res) => void res.end('null')],
+    ['its keys are not objects', (_req, res) => void res.end('{"keys":[null,1,"x",[]]}')],
+    ['its response is empty', (_req, res) => void res.end()],
+    [
+      'its response breaks off',
+      (_req, res) => void res.writeHead(200, { 'content-length': 99 }).write('{"k', () => res.destroy()),
+    ],
+    ['it closes the connection', (req) => void req.destroy()],
   ] satisfies [string, RequestListener][])('counts as down if %s', async (_case, listener) => {
     expect(await verdictWith(await serve(listener))).toBe('unavailable');
   });

@@ -27,12 +27,13 @@ export type PasswordCheck<Account> = { account: Account } | { refused: AuditEven
 
 /**
  * All password checks go through this function, which counts failures for the lockout, whether or not an account has the address.
- * `verify` compares the password once. @throws AccountLocked, InvalidCredentials, Overloaded, ClientDisconnected
+ * `verify` compares the password once. If the attempt is the first one since the last success, `verify` may compare a second
+ * password: it adds one guess to those that the limits allow, not one to each attempt. @throws AccountLocked, InvalidCredentials, Overloaded, ClientDisconnected
  */
 export type CheckPassword = <Account>(
   email: string,
   request: RequestInfo,
-  verify: () => Promise<PasswordCheck<Account>>,
+  verify: (attempt: { isFirst: boolean }) => Promise<PasswordCheck<Account>>,
 ) => Promise<Account>;
 
 export interface LockoutLimits {
@@ -93,14 +94,15 @@ export function makeCheckPassword({ db, audit, limits, lockoutKey, metrics }: Ch
   };
 
   /** Counts the attempt before its outcome is known, so that concurrent attempts cannot exceed the limit. */
-  const begin = (email: string, key: LockoutKey, request: RequestInfo): Promise<void> => {
+  const begin = (email: string, key: LockoutKey, request: RequestInfo): Promise<{ isFirst: boolean }> => {
     const deadlineMs = monotonicMs() + maxWaitMs;
     return withMutex(`${Buffer.from(key.emailHmac).toString('base64')} ${request.network}`, async () => {
       for (;;) {
         request.signal.throwIfAborted();
         const started = await startAttempt(db, key);
-        if (started.length === key.scopes.length) return;
-        if (started.length > 0) await undoAttempt(db, key, started);
+        if (started.length === key.scopes.length) return { isFirst: started.every(({ attempts }) => attempts === 1) };
+        const counted = started.map(({ network }) => network);
+        if (counted.length > 0) await undoAttempt(db, key, counted);
         const retryAfterSeconds = await findLockoutSeconds(db, key);
         if (retryAfterSeconds !== undefined) {
           await recordLockedAttempt(email, request);
@@ -131,8 +133,8 @@ export function makeCheckPassword({ db, audit, limits, lockoutKey, metrics }: Ch
   return async (email, request, verify) => {
     const { durationSeconds } = limits;
     const key = { emailHmac: hmacOf(lockoutKey, email), scopes: scopesOf(request.network, limits), durationSeconds };
-    await begin(email, key, request);
-    const check = await verify().catch(async (error: unknown) => {
+    const attempt = await begin(email, key, request);
+    const check = await verify(attempt).catch(async (error: unknown) => {
       // The password was not compared, so the attempt does not count. An error of this cleanup must not hide the first one.
       const networks = key.scopes.map(({ network }) => network);
       await undoAttempt(db, key, networks).catch(() => {});

@@ -38,16 +38,19 @@ const lockRows = ({ emailHmac }: LockoutKey, networks: readonly string[]): SqlFr
   WHERE l.email_hmac = ${emailHmac} AND l.network = ANY (${networks}::text[])
   ORDER BY array_position(${networks}::text[], l.network) FOR UPDATE`;
 
+const attemptColumns = { network: column.text(), attempts: column.integer };
+
 /**
  * Counts an attempt for each network that is not at its limit, or for none if one of them was at its limit before. Returns the
- * networks that counted it. SQL because one execution decides which concurrent attempts start.
+ * networks that counted it, and which attempt since the last success it is there. SQL because one execution decides which concurrent
+ * attempts start.
  */
-export async function startAttempt(tx: Transaction, key: LockoutKey): Promise<string[]> {
+export function startAttempt(tx: Transaction, key: LockoutKey): Promise<RowOf<typeof attemptColumns>[]> {
   const { emailHmac } = key;
   const networks = networksOf(key);
-  const started = await queryRows(
+  return queryRows(
     tx,
-    { network: column.text() },
+    attemptColumns,
     sql`
     INSERT INTO lockouts AS l (email_hmac, network, attempts, failures, last_attempt_at)
     SELECT ${emailHmac}::bytea, network, 1, 0, clock_timestamp()
@@ -62,9 +65,8 @@ export async function startAttempt(tx: Transaction, key: LockoutKey): Promise<st
       failures = CASE WHEN ${isExpired(key)} THEN 0 ELSE l.failures END,
       last_attempt_at = clock_timestamp()
     WHERE l.attempts < ${maxFailures(key)} OR ${isExpired(key)}
-    RETURNING l.network`,
+    RETURNING l.network, l.attempts`,
   );
-  return started.map(({ network }) => network);
 }
 
 /** Takes back an attempt that never compared a password. SQL because each row decides whether its failures allow it. */

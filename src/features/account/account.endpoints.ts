@@ -72,7 +72,7 @@ export function accountEndpoints(deps: AccountDeps): Endpoint[] {
       summary: 'Change your password',
       description:
         'Revokes all your sessions except the current one. API keys keep working unless `revoke_api_keys` is true; the emailed notice ' +
-        'lists them.',
+        'lists them. You can repeat the request after a lost response: if the new password is already in force, the response is 204.',
       rateLimit: { group: 'login', counts: [InvalidCredentials, AccountLocked] },
       scopes: ['profile'],
       body: changePasswordRequest(deps.passwordPolicy),
@@ -88,6 +88,8 @@ export function accountEndpoints(deps: AccountDeps): Endpoint[] {
       operationId: 'deleteMe',
       tag: 'Accounts',
       summary: 'Delete your account and all its data',
+      description:
+        'If a repeated request returns 401 `invalid_access_token` after a lost response, the account is deleted.',
       rateLimit: { group: 'login', counts: [InvalidCredentials, AccountLocked] },
       scopes: ['profile'],
       body: DeleteMeRequest,

@@ -128,7 +128,8 @@ export function apiKeyEndpoints(deps: ListApiKeysDeps & CreateApiKeyDeps & Revok
       operationId: 'createApiKey',
       summary: 'Create an API key',
       description:
-        'Requires an access token of a login in the last 10 minutes (RFC 9470). The secret is returned only in this response.',
+        'Requires an access token of a login in the last 10 minutes (RFC 9470). The secret is returned only in this response. If ' +
+        'it is lost, find the key in `GET /api-keys`, revoke it and create another one.',
       body: CreateApiKeyRequest,
       response: CreatedApiKey,
       status: 201,

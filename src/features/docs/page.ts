@@ -24,6 +24,30 @@ export const html = `<!doctype html>
 /** Tokens stay in the memory of the page, and the query cannot name another document. */
 export const script = `const reference = document.getElementById('reference');
 
+/** The dialog of the button Authorize. */
+const dialog = ({ React }) => ({
+  statePlugins: {
+    auth: {
+      wrapSelectors: {
+        // Scripts cannot set this cookie. The browser sends it after a login with the cookie transport.
+        definitionsToAuthorize: (original) => (...args) => original(...args).filter((one) => !one.has('refreshCookie')),
+      },
+    },
+  },
+  wrapComponents: {
+    // Each field takes the focus when it appears, so the dialog would be scrolled to the last one.
+    authorizationPopup: (Popup) =>
+      function AuthorizationPopup(props) {
+        React.useEffect(() => {
+          const popup = document.querySelector('.dialog-ux');
+          popup.querySelector('input')?.focus();
+          popup.querySelector('.modal-ux-content').scrollTop = 0;
+        }, []);
+        return React.createElement(Popup, props);
+      },
+  },
+});
+
 async function show() {
   const response = await fetch('openapi.json');
   if (!response.ok) throw new Error('openapi.json returned ' + response.status);
@@ -42,8 +66,9 @@ async function show() {
     deepLinking: true,
     tryItOutEnabled: true,
     displayRequestDuration: true,
+    plugins: [dialog],
   });
-  ui.initOAuth({ clientId: 'first-party' });
+  ui.initOAuth({ clientId: 'first-party', scopes: ['profile', 'sessions'] });
 }
 
 document.documentElement.classList.toggle('dark-mode', matchMedia('(prefers-color-scheme: dark)').matches);

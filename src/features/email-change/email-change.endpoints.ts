@@ -36,7 +36,7 @@ export function emailChangeEndpoints(deps: EmailChangeDeps): Endpoint[] {
       description:
         'Sends a link to the new address. The change takes effect when `POST /verify-email` receives the token of the link. The old ' +
         'address receives a notice. If it was verified, the notice contains a link that undoes the change for 72 hours, and no other ' +
-        'account can use the address until then.',
+        'account can use the address until then. A repeated request replaces the link.',
       rateLimit: [
         { group: 'login', counts: [InvalidCredentials, AccountLocked] },
         { group: 'mail', counts: ['success'] },

@@ -30,7 +30,9 @@ export function emailVerificationEndpoints(deps: EmailVerificationDeps): Endpoin
       operationId: 'verifyEmail',
       tag: 'Accounts',
       summary: 'Verify an email address with the token of an emailed link',
-      description: 'Also completes an email change that `POST /me/email` started.',
+      description:
+        'Also completes an email change that `POST /me/email` started. If a repeated request returns 400 after a lost response, ' +
+        '`GET /me` shows whether the address is verified.',
       rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       body: VerifyEmailRequest,
       errors: [InvalidToken, NotReady],

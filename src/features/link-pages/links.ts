@@ -55,7 +55,10 @@ export const linksOf = ({ verifyEmail, resetPassword, undoEmailChange }: LinkDep
       'You were logged out on all devices.',
       'You can close this page, go back to the app and log in with your new password.',
     ],
-    ifInvalid: ['Go back to the app, request another password reset, and open the link in the newest email.'],
+    ifInvalid: [
+      'If you already set a new password with this link, go back to the app and log in with it.',
+      'Otherwise, request another password reset in the app, and open the link in the newest email.',
+    ],
     follow: resetPassword,
   },
   {

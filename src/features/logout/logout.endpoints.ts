@@ -36,7 +36,9 @@ export function logoutEndpoints({ tokenTransport, ...deps }: LogoutEndpointDeps)
       operationId: 'logoutAll',
       tag: 'Sessions',
       summary: 'Revoke all of your sessions',
-      description: 'API keys keep working unless `revoke_api_keys` is true. The body is optional.',
+      description:
+        'API keys keep working unless `revoke_api_keys` is true. The body is optional. If a repeated request returns 401 ' +
+        '`invalid_access_token` after a lost response, all sessions are revoked.',
       scopes: ['sessions'],
       body: LogoutAllRequest,
       optionalBody: true,

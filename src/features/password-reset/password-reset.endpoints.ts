@@ -59,7 +59,8 @@ export function passwordResetEndpoints(deps: PasswordResetDeps): Endpoint[] {
       summary: 'Set a new password with the token of an emailed link',
       description:
         'Revokes all sessions and API keys of the account, lifts its lockout and verifies its email address. Does not log ' +
-        'in. If the new password is rejected, the token stays valid.',
+        'in. If the new password is rejected, the token stays valid. If a repeated request returns 400 after a lost response, log in ' +
+        'with the new password.',
       rateLimit: { group: 'mail', counts: [InvalidToken], unguessable: true },
       body: resetPasswordRequest(passwordPolicy),
       errors: [InvalidToken, Overloaded, NotReady],

@@ -95,7 +95,8 @@ export function roleEndpoints(deps: ListRolesDeps & ChangeRolesDeps): Endpoint[]
       summary: 'Create a role',
       description:
         'Holders of the role `admin` can use any scope, others only scopes that they hold. The names of the roles and scopes of an ' +
-        `account can have ${maxGrantsLength} characters in total, because access tokens contain them.`,
+        `account can have ${maxGrantsLength} characters in total, because access tokens contain them. If a repeated request returns 409 ` +
+        'after a lost response, `GET /admin/roles` shows the role.',
       body: CreateRoleRequest,
       response: Role,
       status: 201,

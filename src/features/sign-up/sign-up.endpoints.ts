@@ -47,7 +47,8 @@ export function signUpEndpoints({ passwordPolicy, tokenTransport, ...deps }: Sig
       summary: 'Create an account and log in',
       description:
         'Sends an email with a link that verifies the email address. If the service requires verified addresses, the response ' +
-        'is 202, the same for every address, and no session is created.',
+        'is 202, the same for every address, and no session is created. After a lost response, repeat the request; after a 409, log in ' +
+        'with the same password.',
       // A taken address counts because the response shows that it has an account.
       rateLimit: { group: 'register', counts: ['success', EmailTaken] },
       body: registerRequest(passwordPolicy),

@@ -83,7 +83,8 @@ export function signingKeyEndpoints(deps: ListSigningKeysDeps & ChangeSigningKey
       path: '/admin/keys/rotate',
       operationId: 'rotateSigningKeys',
       summary: 'Rotate the signing keys',
-      description: 'The next key becomes active as soon as every verifier can have it in its cache.',
+      description:
+        'The next key becomes active as soon as every verifier can have it in its cache. A repeated request starts no second rotation.',
       response: Rotation,
       handle: async ({ principal, request }) => ({
         keys: (await rotateSigningKeys(principal, request)).map(toRotation),

@@ -6,12 +6,19 @@ export interface PasswordFlow {
   scopes: Readonly<Record<string, string>>;
 }
 
+/** Swagger UI shows them in this order: first what a newcomer has, an email address and a password, last what browsers do themselves. */
 export const securitySchemes = (passwordFlow: PasswordFlow | undefined): Json => ({
+  ...(passwordFlow
+    ? {
+        oauth2: { type: 'oauth2', description: 'An email address and its password', flows: { password: passwordFlow } },
+      }
+    : {}),
   bearer: {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description: 'An access token (RFC 9068) with the scopes of the operation',
+    description:
+      'An access token (RFC 9068) with the scopes of the operation, such as the `access_token` of `POST /login`',
   },
   apiKey: {
     type: 'apiKey',
@@ -25,11 +32,6 @@ export const securitySchemes = (passwordFlow: PasswordFlow | undefined): Json =>
     description:
       "An API key's `client_id` and `client_secret` (RFC 6749 section 2.3.1). The form can contain them instead",
   },
-  ...(passwordFlow
-    ? {
-        oauth2: { type: 'oauth2', description: 'An email address and its password', flows: { password: passwordFlow } },
-      }
-    : {}),
   refreshCookie: {
     type: 'apiKey',
     in: 'cookie',

@@ -20,6 +20,8 @@ export interface Hasher {
    * the password, so an imported hash is compared with each of its forms. @throws like `hash`
    */
   verify(hash: string, password: string, client: HashClient): Promise<boolean>;
+  /** Returns the first of several passwords that matches a hash, like `verify`. */
+  findMatch(hash: string, passwords: readonly string[], client: HashClient): Promise<string | undefined>;
   /** Takes the same time as `verify` and never matches, so that unknown accounts cannot be recognized. @throws like `hash` */
   verifyDecoy(password: string, client: HashClient): Promise<false>;
   /** Whether to replace a hash after a login, because it was imported or is weaker than configured. */
@@ -51,19 +53,25 @@ export function makeHasher(config: HasherConfig, onWait: (seconds: number) => vo
     return false;
   };
 
+  const findMatch: Hasher['findMatch'] = async (hash, passwords, client) => {
+    const parsed = parseHash(hash);
+    const formsOf = isOwn(hash) || !parsed ? (password: string) => [normalizePassword(password)] : passwordForms;
+    // One place in the queue: a client that disconnects between two comparisons would have guessed without being counted.
+    return queue.run(client, async () => {
+      for (const password of passwords)
+        for (const form of formsOf(password)) {
+          if (!parsed) await argon2Verify(decoy, form);
+          else if (await parsed.matches(form)) return password;
+        }
+      return undefined;
+    });
+  };
+
   return {
     queue: queue.size,
     hash: (password, client) => queue.run(client, () => argon2Hash(normalizePassword(password), options)),
-    async verify(hash, password, client) {
-      const parsed = parseHash(hash);
-      if (!parsed) return verifyDecoy(password, client);
-      const forms = isOwn(hash) ? [normalizePassword(password)] : passwordForms(password);
-      // One place in the queue: a client that disconnects between two forms would have guessed without being counted.
-      return queue.run(client, async () => {
-        for (const form of forms) if (await parsed.matches(form)) return true;
-        return false;
-      });
-    },
+    verify: async (hash, password, client) => (await findMatch(hash, [password], client)) !== undefined,
+    findMatch,
     verifyDecoy,
     needsRehash(hash, password) {
       // bcrypt ignores the bytes after the 72nd, so the user may have typed another password. Its hash would reject the right one.
