@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type VariableName } from '../src/config.ts';
+import { type Config, ConfigError, loadConfig, type Mode, type VariableName } from '../src/config.ts';
+import { loadDirectUrl } from '../src/config/environment.ts';
 
 type Environment = Record<string, string | undefined>;
 
@@ -409,5 +410,5 @@ test('migrations require only DATABASE_DIRECT_URL or DATABASE_URL, in that order
   expect(loadDirectUrl({ DATABASE_URL: databaseUrl, DATABASE_DIRECT_URL: 'postgres://direct/db' })).toBe(
     'postgres://direct/db',
   );
-  expect(() => loadDirectUrl({})).toThrow('DATABASE_URL must be a URL that starts with postgresql://');
+  expect(() => loadDirectUrl({})).toThrow('DATABASE_URL is required');
 });

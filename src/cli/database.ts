@@ -1,4 +1,4 @@
-import { type Environment, loadDirectUrl } from '../config.ts';
+import { type Environment, loadDirectUrl } from '../config/environment.ts';
 import { StartupError } from '../lib/errors.ts';
 import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';

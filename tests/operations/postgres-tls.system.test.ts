@@ -3,7 +3,7 @@ import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { loadDirectUrl } from '../../src/config.ts';
+import { loadDirectUrl } from '../../src/config/environment.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { postgresAccount } from '../../src/dev/postgres-binaries.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
