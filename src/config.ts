@@ -82,6 +82,8 @@ function toConfig(mode: Mode, parsed: Parsed) {
     /** Undefined: events are kept forever. */
     auditRetentionSeconds: parsed.AUDIT_RETENTION,
     corsOrigins: parsed.CORS_ORIGINS ?? [],
+    /** Whether pages of every origin on this machine are allowed too. */
+    allowsLocalOrigins: mode === 'development',
     corsAllowedHeaders: parsed.CORS_ALLOWED_HEADERS ?? [],
     cookieSameSite: parsed.COOKIE_SAMESITE,
     cookiePartitioned: parsed.COOKIE_PARTITIONED === 'on',

@@ -83,6 +83,7 @@ test('the defaults are the documented ones', async () => {
     auditedSettings: expect.objectContaining({ JWT_ALG: '"ES256"', ACCESS_TTL: '900' }),
     auditRetentionSeconds: 34_560_000,
     corsOrigins: [],
+    allowsLocalOrigins: false,
     corsAllowedHeaders: [],
     cookieSameSite: 'lax',
     cookiePartitioned: false,
@@ -369,7 +370,8 @@ describe('combinations', () => {
 
   test('development accepts http origins in CORS_ORIGINS', async () => {
     const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, CORS_ORIGINS: 'http://10.0.2.2:5173' };
-    expect((await loadConfig('development', {}, environment)).corsOrigins).toEqual(['http://10.0.2.2:5173']);
+    const config = await loadConfig('development', {}, environment);
+    expect([config.corsOrigins, config.allowsLocalOrigins]).toEqual([['http://10.0.2.2:5173'], true]);
   });
 
   test('ISSUER and AUDIENCE must leave room in access tokens', async () => {
