@@ -5,6 +5,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './dev/embedded-pos
 import { dataFolder, publishInstance } from './dev/instance.ts';
 import { welcomeText } from './dev/welcome.ts';
 import { randomSecret } from './lib/secrets.ts';
+import { stdout } from './platform/line-writer.ts';
 import { applyMigrations } from './platform/migrations.ts';
 import { runUntilSignaled } from './platform/process/lifecycle.ts';
 import { startService } from './service.ts';
@@ -35,7 +36,7 @@ await runUntilSignaled(async () => {
     let withdraw = async () => {};
     const ready = service.ready.then(async () => {
       withdraw = await publishInstance(config);
-      process.stdout.write(welcomeText(config.issuer));
+      stdout.write(welcomeText(config.issuer));
     });
     return {
       ready,
