@@ -95,6 +95,9 @@ function toConfig(mode: Mode, parsed: Parsed) {
   };
 }
 
+const adviceFor = ({ DATABASE_URL: url, MASTER_KEYS: keys }: Environment): string | undefined =>
+  url === undefined && keys === undefined ? 'For development, run npm run dev, which needs no settings.' : undefined;
+
 /**
  * Reads the configuration from the environment. Only this file reads the environment.
  * @throws ConfigError with all errors, and without the values of secrets
@@ -123,6 +126,6 @@ export async function loadConfig(
   }
   errors.push(...emailErrors(mode, raw));
   if (parsed.success) errors.push(...combinationErrors(parsed.data, poolThreads));
-  if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
+  if (!parsed.success || errors.length > 0) throw new ConfigError(errors, adviceFor(raw));
   return toConfig(mode, parsed.data);
 }

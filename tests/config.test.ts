@@ -32,6 +32,13 @@ async function errorsOf(environment: Environment, mode: Mode = 'production'): Pr
   return errors.map((line) => line.replace(/^ {2}- /, ''));
 }
 
+test('production without a database and keys names the command for development', async () => {
+  await expect(loadConfig('production', {}, {})).rejects.toThrow(
+    /\nFor development, run npm run dev, which needs no settings\.$/,
+  );
+  await expect(loadConfig('production', {}, { DATABASE_URL: databaseUrl })).rejects.toThrow(/^[^]+(?<!settings\.)$/);
+});
+
 test('the defaults are the documented ones', async () => {
   expect(await load()).toEqual({
     host: '0.0.0.0',

@@ -229,6 +229,7 @@ test.each([
     'must have no target_session_attrs or one of: any, read-write, primary',
   ]),
   ['target_session_attrs=any&sslcrl=crl.pem', 'has a parameter that the service does not support: sslcrl. Remove it'],
+  ['options=-csearch_path%3Dauth', 'must not set search_path in options. Use schema=… instead'],
   ['schema=', 'must have a schema of 1 to 63 bytes without double quotes'],
   ['schema=a%22b', 'must have a schema of 1 to 63 bytes without double quotes'],
   [`schema=${'é'.repeat(32)}`, 'must have a schema of 1 to 63 bytes without double quotes'],
