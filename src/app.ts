@@ -138,8 +138,16 @@ export interface AppDeps extends ContainerDeps {
 /** The Express app, its OpenAPI document and the container behind both. */
 export function makeApp({ checkResponses = false, ...deps }: AppDeps) {
   const container = makeContainer(deps);
-  const { config, metrics, verifyAccessToken: verify, findApiKey, rateLimiter, recordDeniedRequest } = container;
-  const { baseUrl, trustProxy, corsOrigins, corsAllowedHeaders } = config;
+  const {
+    config,
+    metrics,
+    allowedOrigins,
+    verifyAccessToken: verify,
+    findApiKey,
+    rateLimiter,
+    recordDeniedRequest,
+  } = container;
+  const { baseUrl, trustProxy, corsAllowedHeaders } = config;
   const passwordFlow = config.passwordGrant ? { tokenUrl: `${baseUrl}/token`, scopes: ownScopes } : undefined;
   const openApi = () => makeOpenApi(endpoints, { ...apiInfo, serverUrl: baseUrl, passwordFlow });
   const endpoints = makeEndpoints(container, openApi);
@@ -147,7 +155,7 @@ export function makeApp({ checkResponses = false, ...deps }: AppDeps) {
     log: container.log,
     baseUrl,
     trustProxy,
-    cors: { origins: corsOrigins, moreHeaders: corsAllowedHeaders },
+    cors: { allowedOrigins, ownOrigin: new URL(baseUrl).origin, moreHeaders: corsAllowedHeaders },
     metrics,
     verify,
     findApiKey,

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import type { z } from 'zod';
-import { StartupError } from './lib/errors.ts';
-import { combinationErrors, emailErrors, schemaErrors, warningsOf } from './config/checks.ts';
+import { combinationErrors, emailErrors, warningsOf } from './config/checks.ts';
+import { ConfigError, type Environment, readVariable, type VariableName, withoutSlash } from './config/environment.ts';
 import {
   auditedNames,
   configSchema,
@@ -9,28 +7,15 @@ import {
   type EmailConfig,
   type Mode,
   type Parsed,
-  secretNames,
 } from './config/schema.ts';
-import { masterKeys, plainUrl, postgresUrl } from './config/values.ts';
 
-export type { EmailConfig, Mode };
-
-/** The names of the environment variables in `.env.example`. */
-export type VariableName = keyof z.input<ReturnType<typeof configSchema>>;
+export { ConfigError, type EmailConfig, type Environment, type Mode, type VariableName };
 
 /** Durations are in seconds, memory in KiB, lengths in code points. */
 export type Config = ReturnType<typeof toConfig>;
 
 /** Values of missing variables. A function is called only if its variable is missing. */
 export type Defaults = Partial<Record<VariableName, () => string | Promise<string>>>;
-
-export class ConfigError extends StartupError {
-  constructor(errors: readonly string[]) {
-    super(`The configuration is invalid:\n${errors.map((error) => `  - ${error}`).join('\n')}`);
-  }
-}
-
-const withoutSlash = (url: string): string => url.replace(/\/$/, '');
 
 function toConfig(mode: Mode, parsed: Parsed) {
   return {
@@ -97,6 +82,8 @@ function toConfig(mode: Mode, parsed: Parsed) {
     /** Undefined: events are kept forever. */
     auditRetentionSeconds: parsed.AUDIT_RETENTION,
     corsOrigins: parsed.CORS_ORIGINS ?? [],
+    /** Whether pages of every origin on this machine are allowed too. */
+    allowsLocalOrigins: mode === 'development',
     corsAllowedHeaders: parsed.CORS_ALLOWED_HEADERS ?? [],
     cookieSameSite: parsed.COOKIE_SAMESITE,
     cookiePartitioned: parsed.COOKIE_PARTITIONED === 'on',
@@ -108,20 +95,8 @@ function toConfig(mode: Mode, parsed: Parsed) {
   };
 }
 
-export type Environment = Record<string, string | undefined>;
-
-/** Reads `NAME` or, for secrets, the file in `NAME_FILE`. An empty value counts as missing. Adds to `errors`. */
-function readVariable(environment: Environment, name: VariableName, errors: string[]): string | undefined {
-  const [value, file] = [environment[name] || undefined, environment[`${name}_FILE`] || undefined];
-  if (!file || !secretNames.includes(name)) return value;
-  if (value) errors.push(`${name} and ${name}_FILE are both set; remove one of them`);
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    errors.push(`${name}_FILE names a file that cannot be read`);
-    return value;
-  }
-}
+const adviceFor = ({ DATABASE_URL: url, MASTER_KEYS: keys }: Environment): string | undefined =>
+  url === undefined && keys === undefined ? 'For development, run npm run dev, which needs no settings.' : undefined;
 
 /**
  * Reads the configuration from the environment. Only this file reads the environment.
@@ -151,44 +126,6 @@ export async function loadConfig(
   }
   errors.push(...emailErrors(mode, raw));
   if (parsed.success) errors.push(...combinationErrors(parsed.data, poolThreads));
-  if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
+  if (!parsed.success || errors.length > 0) throw new ConfigError(errors, adviceFor(raw));
   return toConfig(mode, parsed.data);
-}
-
-/** Reads the URL of Postgres itself, for migrations and the command line. Requires no other variable. @throws ConfigError */
-export function loadDirectUrl(environment: Environment = process.env): string {
-  const errors: string[] = [];
-  const [direct, pooled] = (['DATABASE_DIRECT_URL', 'DATABASE_URL'] as const).map((name) =>
-    readVariable(environment, name, errors),
-  );
-  const parsed = postgresUrl.safeParse(direct ?? pooled ?? '');
-  const name = direct ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL';
-  errors.push(...(parsed.error?.issues ?? []).map(({ message }) => `${name} ${message}`));
-  if (parsed.success) errors.push(...schemaErrors(pooled, direct));
-  if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
-  return parsed.data;
-}
-
-/** Reads MASTER_KEYS. Requires no other variable. @throws ConfigError */
-export function loadMasterKeys(environment: Environment = process.env): Buffer[] {
-  const errors: string[] = [];
-  const text = readVariable(environment, 'MASTER_KEYS', errors);
-  const parsed = masterKeys.safeParse(text);
-  if (text === undefined) errors.push('MASTER_KEYS is required');
-  else errors.push(...(parsed.error?.issues ?? []).map(({ message }) => `MASTER_KEYS ${message}`));
-  if (!parsed.success || errors.length > 0) throw new ConfigError(errors);
-  return parsed.data;
-}
-
-/** Whether processes with this environment send email over SMTP. */
-export const hasSmtp = ({ SMTP_URL: url, SMTP_URL_FILE: file }: Environment): boolean => Boolean(url || file);
-
-/** Reads the start of links in emails, like the service. Requires no other variable. @throws ConfigError */
-export function loadAppUrl(environment: Environment = process.env): string {
-  const name = environment['APP_URL'] ? 'APP_URL' : 'ISSUER';
-  const text = environment[name] || undefined;
-  const parsed = plainUrl.safeParse(text);
-  if (text === undefined) throw new ConfigError(['ISSUER or APP_URL is required']);
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.map(({ message }) => `${name} ${message}`));
-  return withoutSlash(parsed.data);
 }

@@ -24,6 +24,7 @@ import { makeConfirmPassword } from './core/users/confirm-password.ts';
 import { makeHashNewPassword } from './core/users/new-password.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
 import type { Readiness } from './features/health/readiness.ts';
+import { makeAllowedOrigins } from './http/server/allowed-origins.ts';
 import { makeMemoryCounters, makeSharedCounters } from './http/rate-limits/counters.ts';
 import { makeRateLimiter } from './http/rate-limits/rate-limit.ts';
 import { makeTokenTransport } from './http/token-transport.ts';
@@ -104,7 +105,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     requiresVerifiedEmail,
     onUnknownKey: signingKeyWorker.reloadSoon,
   };
-  const { corsOrigins, cookieSameSite, cookiePartitioned } = config;
+  const { cookieSameSite, cookiePartitioned } = config;
+  const allowedOrigins = makeAllowedOrigins(config, log);
 
   metrics.watch({
     hashQueue: hasher.queue,
@@ -141,13 +143,14 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     findApiKey: makeFindApiKey({ db, secrets: apiKeySecrets, requiresVerifiedEmail }),
     oneTimeTokens,
     outbox,
+    allowedOrigins,
     ratchet,
     createSession: makeCreateSession({ ratchet, clock, refreshTtlSeconds, sessionTtlSeconds }),
     tokenTransport: makeTokenTransport({
       ratchet,
       masterKeys,
       baseUrl,
-      corsOrigins,
+      allowedOrigins,
       cookieSameSite,
       cookiePartitioned,
     }),

@@ -2,18 +2,18 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from './config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './dev/embedded-postgres.ts';
+import { dataFolder, publishInstance } from './dev/instance.ts';
 import { welcomeText } from './dev/welcome.ts';
 import { randomSecret } from './lib/secrets.ts';
+import { stdout } from './platform/line-writer.ts';
 import { applyMigrations } from './platform/migrations.ts';
 import { runUntilSignaled } from './platform/process/lifecycle.ts';
 import { startService } from './service.ts';
 
-const dataFolder = '.data';
-
 /** Reads the master key, or creates it at the first start, so that sessions and signing keys survive restarts. */
 async function loadOrCreateMasterKey(): Promise<string> {
   const file = join(dataFolder, 'master-key');
-  await mkdir(dataFolder, { recursive: true });
+  await mkdir(dataFolder, { recursive: true, mode: 0o700 });
   const stored = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
@@ -33,10 +33,15 @@ await runUntilSignaled(async () => {
     const config = await loadConfig('development', { DATABASE_URL: startPostgres, MASTER_KEYS: loadOrCreateMasterKey });
     await applyMigrations(config.database.directUrl);
     const service = await startService(config);
-    const ready = service.ready.then(() => process.stdout.write(welcomeText(config.issuer)));
+    let withdraw = async () => {};
+    const ready = service.ready.then(async () => {
+      withdraw = await publishInstance(config);
+      stdout.write(welcomeText(config.issuer));
+    });
     return {
-      ready: ready.then(() => {}),
+      ready,
       stop: async () => {
+        await withdraw();
         await service.stop();
         await postgres?.stop();
       },

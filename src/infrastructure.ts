@@ -1,5 +1,6 @@
 import { apiInfo } from './api-info.ts';
 import type { Config } from './config.ts';
+import { stdout } from './platform/line-writer.ts';
 import type { Logger } from './platform/log.ts';
 import { type Mailer, openConsole, openSmtp } from './platform/mailer.ts';
 import { makeMetrics } from './platform/metrics.ts';
@@ -11,7 +12,7 @@ export type Infrastructure = ReturnType<typeof openInfrastructure>;
 
 function openMailer({ mail }: Config): Mailer | undefined {
   if (mail?.kind === 'smtp') return openSmtp(mail);
-  return mail && openConsole((text) => process.stdout.write(text));
+  return mail && openConsole((text) => stdout.write(text));
 }
 
 /** Opens the resources of one process. Redis connects immediately; everything else connects when it is used. */

@@ -15,6 +15,7 @@ import { serveMetrics } from './platform/metrics-server.ts';
 import { pendingMigrations } from './platform/migrations.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
 import { parseConnectionUrl } from './platform/postgres/connection.ts';
+import { permissionErrorOf, requireConnection } from './platform/postgres/connection-errors.ts';
 import { findUnmetRequirement } from './platform/postgres/requirements.ts';
 import { drain, portOf, waitAtMost } from './platform/process/lifecycle.ts';
 
@@ -35,7 +36,7 @@ export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
   for (const warning of config.warnings) log.warn(warning);
   const infrastructure = openInfrastructure(config, log);
-  const { db, metrics } = infrastructure;
+  const { db, pool, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const deps = { config, infrastructure, log, clock: systemClock, blocklist };
   const { express, container } = makeApp(deps);
@@ -49,7 +50,8 @@ export async function startService(config: Config): Promise<Service> {
   const { schema, isUnverified } = parseConnectionUrl(config.database.url);
   if (isUnverified)
     log.warn('the certificate of Postgres is not checked; set sslmode=verify-full and sslrootcert in DATABASE_URL');
-  const ready = becomeReady({ db, schema, keyring, readiness, log, signal: stopping.signal }).then(() => {
+  const connect = () => requireConnection(pool, config.database.url);
+  const ready = becomeReady({ db, connect, schema, keyring, readiness, log, signal: stopping.signal }).then(() => {
     signingKeyWorker.start();
     emailWorker.start();
     jobs = startJobs(makeJobs({ db, audit, config, metrics, log }), { log, metrics });
@@ -77,6 +79,8 @@ export async function startService(config: Config): Promise<Service> {
 
 interface Startup {
   db: Database;
+  /** Connects once. @throws StartupError if waiting cannot help */
+  connect: () => Promise<void>;
   schema: string;
   keyring: Keyring;
   readiness: Readiness;
@@ -107,11 +111,13 @@ interface Obstacle {
 /** Returns why the service is not ready yet; undefined if it is ready. @throws on failures that a retry cannot fix */
 async function tryToBecomeReady({
   db,
+  connect,
   schema,
   keyring,
   readiness,
 }: Omit<Startup, 'log' | 'signal'>): Promise<Obstacle | undefined> {
   try {
+    await connect();
     const unmet = await findUnmetRequirement(queryText(db), schema);
     if (unmet !== undefined) throw new StartupError(unmet);
     const pending = await pendingMigrations(queryText(db));
@@ -123,7 +129,7 @@ async function tryToBecomeReady({
     await keyring.load();
     return undefined;
   } catch (error) {
-    if (!(error instanceof DatabaseUnavailable)) throw error;
+    if (!(error instanceof DatabaseUnavailable)) throw permissionErrorOf(error) ?? error;
     const reason = `the database is unavailable: ${sentenceOf(error)}`;
     return { key: reason, reason };
   }

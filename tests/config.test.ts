@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Config, ConfigError, loadConfig, loadDirectUrl, type Mode, type VariableName } from '../src/config.ts';
+import { type Config, ConfigError, loadConfig, type Mode, type VariableName } from '../src/config.ts';
+import { loadDirectUrl } from '../src/config/environment.ts';
 
 type Environment = Record<string, string | undefined>;
 
@@ -30,6 +31,13 @@ async function errorsOf(environment: Environment, mode: Mode = 'production'): Pr
   expect(head).toBe('The configuration is invalid:');
   return errors.map((line) => line.replace(/^ {2}- /, ''));
 }
+
+test('production without a database and keys names the command for development', async () => {
+  await expect(loadConfig('production', {}, {})).rejects.toThrow(
+    /\nFor development, run npm run dev, which needs no settings\.$/,
+  );
+  await expect(loadConfig('production', {}, { DATABASE_URL: databaseUrl })).rejects.toThrow(/^[^]+(?<!settings\.)$/);
+});
 
 test('the defaults are the documented ones', async () => {
   expect(await load()).toEqual({
@@ -82,6 +90,7 @@ test('the defaults are the documented ones', async () => {
     auditedSettings: expect.objectContaining({ JWT_ALG: '"ES256"', ACCESS_TTL: '900' }),
     auditRetentionSeconds: 34_560_000,
     corsOrigins: [],
+    allowsLocalOrigins: false,
     corsAllowedHeaders: [],
     cookieSameSite: 'lax',
     cookiePartitioned: false,
@@ -368,7 +377,8 @@ describe('combinations', () => {
 
   test('development accepts http origins in CORS_ORIGINS', async () => {
     const environment = { DATABASE_URL: databaseUrl, MASTER_KEYS: masterKey, CORS_ORIGINS: 'http://10.0.2.2:5173' };
-    expect((await loadConfig('development', {}, environment)).corsOrigins).toEqual(['http://10.0.2.2:5173']);
+    const config = await loadConfig('development', {}, environment);
+    expect([config.corsOrigins, config.allowsLocalOrigins]).toEqual([['http://10.0.2.2:5173'], true]);
   });
 
   test('ISSUER and AUDIENCE must leave room in access tokens', async () => {
@@ -409,5 +419,5 @@ test('migrations require only DATABASE_DIRECT_URL or DATABASE_URL, in that order
   expect(loadDirectUrl({ DATABASE_URL: databaseUrl, DATABASE_DIRECT_URL: 'postgres://direct/db' })).toBe(
     'postgres://direct/db',
   );
-  expect(() => loadDirectUrl({})).toThrow('DATABASE_URL must be a URL that starts with postgresql://');
+  expect(() => loadDirectUrl({})).toThrow('DATABASE_URL is required');
 });

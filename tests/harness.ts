@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import request, { type Response } from 'supertest';
 import { makeApp } from '../src/app.ts';
-import { type Config, loadConfig, type VariableName } from '../src/config.ts';
+import { type Config, loadConfig, type Mode, type VariableName } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
 import type { EmailWorker } from '../src/core/email/email-worker.ts';
 import type { Keyring } from '../src/core/signing-keys/keyring.ts';
@@ -135,6 +135,8 @@ export interface TestApp extends Client, Builders {
 }
 
 export interface StartOptions {
+  /** Default: development. */
+  mode?: Mode;
   log?: Logger;
   databaseUrl?: string;
   port?: number;
@@ -161,7 +163,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     ...generousLimits,
     ...settings,
   };
-  const loaded = await loadConfig('development', {}, environment);
+  const loaded = await loadConfig(options.mode ?? 'development', {}, environment);
   const isAboutHashes = Object.keys(settings).some((name) => name.startsWith('ARGON2_'));
   const config = isAboutHashes ? loaded : { ...loaded, hashing: { ...loaded.hashing, ...tinyHashes } };
   const log = options.log ?? makeLogger({ level: 'silent', pretty: false });

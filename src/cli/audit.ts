@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { loadDirectUrl } from '../config/environment.ts';
 import { type AuditEventFilter, findEvents, planForParameters } from '../core/audit/audit-events.sql.ts';
 import { toAuditEvent } from '../features/audit/audit-event.ts';
 import { EventTime, filters, toFilter } from '../features/audit/audit-filter.ts';
@@ -11,6 +12,7 @@ import { type EventId, minId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { type Command, type Terminal, UsageError } from './command.ts';
+import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- audit <command>
 
@@ -62,7 +64,8 @@ export const audit: Command = {
   async run([command, ...args], terminal) {
     if (command !== 'export') throw new UsageError();
     const options = parseOptions(args);
-    const count = await withDatabase(terminal.env, { timeoutSeconds: 60, namedStatements: true }, (db) =>
+    const env = await environmentOf(terminal, loadDirectUrl);
+    const count = await withDatabase(env, { timeoutSeconds: 60, namedStatements: true }, (db) =>
       exportTrail(db, options, terminal),
     );
     const summary = `${count} ${count === 1 ? 'event' : 'events'}.\n`;

@@ -10,6 +10,8 @@ const usage = `Usage: npm run cli -- <command>
   sessions   log out every user; see sessions --help
   audit      export the audit trail; see audit --help
   openapi    print the OpenAPI document as YAML
+
+While npm run dev runs, commands in the same folder use its database and keys, unless the environment contains settings of a service.
 `;
 
 /** Each command loads only what it needs, which halves the time of a start. */

@@ -3,6 +3,8 @@ import type { Writable } from 'node:stream';
 /** What a command reads and writes: the process, or a test. */
 export interface Terminal {
   env: Record<string, string | undefined>;
+  /** Returns the folder in which the command runs. */
+  cwd: () => string;
   stdout: Writable;
   stderr: Writable & { isTTY?: boolean; columns?: number };
 }

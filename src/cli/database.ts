@@ -1,9 +1,10 @@
-import { type Environment, loadDirectUrl } from '../config.ts';
+import { type Environment, loadDirectUrl } from '../config/environment.ts';
 import { StartupError } from '../lib/errors.ts';
 import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
 import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
 import { parseConnectionUrl } from '../platform/postgres/connection.ts';
+import { permissionErrorOf, requireConnection } from '../platform/postgres/connection-errors.ts';
 import { openPool } from '../platform/postgres/pool.ts';
 import { findUnmetRequirement } from '../platform/postgres/requirements.ts';
 
@@ -33,6 +34,7 @@ export async function withDatabase<Result>(
   const pool = openPool(config, () => {});
   const db = openDatabase(config, pool, makeLogger({ level: 'silent', pretty: false }));
   try {
+    await requireConnection(pool, config.url);
     const unmet = await findUnmetRequirement(queryText(db), parseConnectionUrl(config.url).schema);
     if (unmet !== undefined) throw new StartupError(unmet);
     const pending = await pendingMigrations(queryText(db));
@@ -40,7 +42,7 @@ export async function withDatabase<Result>(
       throw new StartupError(`Migrations are not applied: ${pending.join(', ')}. Run npm run db:migrate.`);
     return await work(db);
   } catch (cause) {
-    if (!(cause instanceof DatabaseUnavailable)) throw cause;
+    if (!(cause instanceof DatabaseUnavailable)) throw permissionErrorOf(cause) ?? cause;
     throw new StartupError(`The database is unavailable: ${sentenceOf(cause)}`, { cause });
   } finally {
     await db.$disconnect();

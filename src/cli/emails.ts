@@ -1,8 +1,10 @@
+import { loadDirectUrl } from '../config/environment.ts';
 import { retryFailedEmails } from '../core/email/outbox.sql.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { type Command, table, UsageError } from './command.ts';
+import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- emails <command>
 
@@ -17,11 +19,12 @@ const maxListed = 1000;
 /** Lists or retries unsent emails. */
 export const emails: Command = {
   usage,
-  async run([command = '', ...rest], { env, stdout }) {
+  async run([command = '', ...rest], terminal) {
     const commands: Record<string, (db: Database) => Promise<string>> = { list, retry };
     const run = Object.hasOwn(commands, command) ? commands[command] : undefined;
     if (!run || rest.length > 0) throw new UsageError();
-    stdout.write(`${await withDatabase(env, { timeoutSeconds: 10, namedStatements: false }, run)}\n`);
+    const env = await environmentOf(terminal, loadDirectUrl);
+    terminal.stdout.write(`${await withDatabase(env, { timeoutSeconds: 10, namedStatements: false }, run)}\n`);
   },
 };
 

@@ -1,4 +1,4 @@
-import { loadMasterKeys } from '../config.ts';
+import { type Environment, loadDirectUrl, loadMasterKeys } from '../config/environment.ts';
 import { makeAudit } from '../core/audit/audit.ts';
 import {
   commandLine,
@@ -10,10 +10,11 @@ import {
 import { rewrapKeys } from '../core/signing-keys/rewrap-keys.ts';
 import { systemClock } from '../lib/clock.ts';
 import { StartupError } from '../lib/errors.ts';
-import { deriveMasterKeys, type MasterKeys } from '../lib/master-keys.ts';
+import { deriveMasterKeys } from '../lib/master-keys.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { type Command, table, type Terminal, UsageError } from './command.ts';
+import { type Command, table, UsageError } from './command.ts';
+import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- keys <command>
 
@@ -26,20 +27,17 @@ Requires DATABASE_DIRECT_URL or DATABASE_URL. rewrap also requires MASTER_KEYS.
 `;
 
 /** Runs against the database and returns the text to print. */
-type KeysCommand = (db: Database) => Promise<string>;
+type KeysCommand = (db: Database, env: Environment) => Promise<string>;
 
 const audit = makeAudit({ clock: systemClock });
 
 /** Parses all arguments before anything changes. @throws UsageError */
-function parseCommand([command, kid, ...rest]: string[], { env }: Terminal): KeysCommand {
+function parseCommand([command, kid, ...rest]: string[]): KeysCommand {
   if (rest.length > 0 || (kid !== undefined) !== (command === 'revoke')) throw new UsageError();
   if (command === 'list') return list;
   if (command === 'rotate') return rotate;
   if (command === 'revoke' && kid) return (db) => revoke(db, kid);
-  if (command === 'rewrap') {
-    const masterKeys = deriveMasterKeys(loadMasterKeys(env));
-    return (db) => rewrap(db, masterKeys);
-  }
+  if (command === 'rewrap') return rewrap;
   throw new UsageError();
 }
 
@@ -47,8 +45,10 @@ function parseCommand([command, kid, ...rest]: string[], { env }: Terminal): Key
 export const keys: Command = {
   usage,
   async run(args, terminal) {
-    const command = parseCommand(args, terminal);
-    const text = await withDatabase(terminal.env, { timeoutSeconds: 10, namedStatements: false }, command);
+    const command = parseCommand(args);
+    const loaders = command === rewrap ? [loadDirectUrl, loadMasterKeys] : [loadDirectUrl];
+    const env = await environmentOf(terminal, ...loaders);
+    const text = await withDatabase(env, { timeoutSeconds: 10, namedStatements: false }, (db) => command(db, env));
     terminal.stdout.write(`${text}\n`);
   },
 };
@@ -96,9 +96,10 @@ async function revoke(db: Database, kid: string): Promise<string> {
   return lines.join('\n');
 }
 
-async function rewrap(db: Database, masterKeys: MasterKeys): Promise<string> {
+const rewrap: KeysCommand = async (db, env) => {
+  const masterKeys = deriveMasterKeys(loadMasterKeys(env));
   const kids = await rewrapKeys(db, audit, masterKeys);
   const masterKey = `master key ${masterKeys[0].id}`;
   if (kids.length === 0) return `Every signing key is already encrypted with ${masterKey}.`;
   return kids.map((kid) => `${kid} is now encrypted with ${masterKey}.`).join('\n');
-}
+};

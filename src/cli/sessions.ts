@@ -1,3 +1,4 @@
+import { loadDirectUrl } from '../config/environment.ts';
 import { makeAudit } from '../core/audit/audit.ts';
 import { revokeSessionBatch } from '../core/sessions/sessions.sql.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -5,6 +6,7 @@ import type { SessionId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
 import { type Command, UsageError } from './command.ts';
+import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- sessions <command>
 
@@ -21,10 +23,13 @@ const sessionsPerBatch = 1000;
 /** Revokes the sessions of all users. */
 export const sessions: Command = {
   usage,
-  async run(args, { env, stdout }) {
+  async run(args, terminal) {
     if (args.join(' ') !== 'revoke --all') throw new UsageError();
+    const env = await environmentOf(terminal, loadDirectUrl);
     const count = await withDatabase(env, { timeoutSeconds: 60, namedStatements: true }, revokeAll);
-    stdout.write(`Revoked ${count} ${count === 1 ? 'session' : 'sessions'}. Every user has to log in again.\n`);
+    terminal.stdout.write(
+      `Revoked ${count} ${count === 1 ? 'session' : 'sessions'}. Every user has to log in again.\n`,
+    );
   },
 };
 

@@ -16,6 +16,10 @@ TOKENS=$(curl -s ${baseUrl}/refresh -H 'content-type: application/json' -d "{\\"
 # Read your account.
 curl -s ${baseUrl}/me -H "authorization: Bearer $(echo "$TOKENS" | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')"; echo
 
+Make yourself an administrator, in a second terminal in the same folder:
+
+npm run cli -- users create-admin admin@example.com
+
 Read the API documentation and try it at ${baseUrl}/docs. Press Ctrl-C to stop. The data is kept in .data/.
 
 `;

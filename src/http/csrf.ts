@@ -2,6 +2,7 @@ import type { Request } from 'express';
 import { idToBytes, type SessionId } from '../lib/ids.ts';
 import type { MasterKey, MasterKeys } from '../lib/master-keys.ts';
 import { fromBase64Url, hmacSha256, secretsEqual } from '../lib/secrets.ts';
+import type { AllowedOrigins } from './server/allowed-origins.ts';
 import { CsrfFailed } from './errors.ts';
 
 export type SameSite = 'lax' | 'strict' | 'none';
@@ -30,8 +31,10 @@ export const browserHeadersOf = ({ method, headers }: Request): BrowserHeaders =
 const textOf = (header: string | string[] | undefined) => (typeof header === 'string' ? header : undefined);
 
 export interface CsrfDeps {
-  /** Origins whose pages can use the cookie: this service and `CORS_ORIGINS`. */
-  origins: readonly string[];
+  /** The origin of this service, whose pages can use the cookie. */
+  ownOrigin: string;
+  /** Other origins whose pages can use it. */
+  allowedOrigins: AllowedOrigins;
   sameSite: SameSite;
   masterKeys: MasterKeys;
 }
@@ -50,15 +53,19 @@ export interface Csrf {
 /** OWASP CSRF Prevention Cheat Sheet, "Signed Double-Submit Cookie". */
 const macOf = (sessionId: SessionId, key: MasterKey): Buffer => hmacSha256(key.csrf, idToBytes(sessionId));
 
-export function makeCsrf({ origins, sameSite, masterKeys }: CsrfDeps): Csrf {
-  const foreignReason = ({ origin, fetchSite }: BrowserHeaders): string | undefined => {
-    if (origin !== undefined && !origins.includes(origin)) return 'origin';
+const crossSiteDetail =
+  'Pages on another site than the service cannot use the cookie. Use the same host name for both, or COOKIE_SAMESITE=none.';
+
+export function makeCsrf({ ownOrigin, allowedOrigins, sameSite, masterKeys }: CsrfDeps): Csrf {
+  const refuseForeignOrigin = ({ origin, fetchSite }: BrowserHeaders): void => {
+    if (origin !== undefined && origin !== ownOrigin && !allowedOrigins.has(origin)) {
+      allowedOrigins.warnOfOrigin(origin);
+      throw new CsrfFailed('origin');
+    }
     // SameSite=None declares that the app is on another site.
-    return fetchSite === 'cross-site' && sameSite !== 'none' ? 'cross-site' : undefined;
-  };
-  const refuseForeignOrigin = (browser: BrowserHeaders): void => {
-    const reason = foreignReason(browser);
-    if (reason !== undefined) throw new CsrfFailed(reason);
+    if (fetchSite !== 'cross-site' || sameSite === 'none') return;
+    if (origin !== undefined) allowedOrigins.warnOfSite(origin);
+    throw new CsrfFailed('cross-site', { detail: crossSiteDetail });
   };
   return {
     refuseForeignOrigin,

@@ -5,6 +5,7 @@ import type { Ratchet, RefreshToken } from '../core/sessions/refresh-token.ts';
 import type { IssuedTokens } from '../core/tokens/issue-tokens.ts';
 import type { SessionId } from '../lib/ids.ts';
 import type { MasterKeys } from '../lib/master-keys.ts';
+import type { AllowedOrigins } from './server/allowed-origins.ts';
 import { type BrowserHeaders, makeCsrf, type SameSite } from './csrf.ts';
 import type { RefreshTokenRequest } from './schemas/refresh-token-request.ts';
 import { type TokenResponse, toTokenResponse, type Transport } from './schemas/token-response.ts';
@@ -38,17 +39,17 @@ export interface TokenTransportDeps {
   masterKeys: MasterKeys;
   /** The issuer without a trailing slash. */
   baseUrl: string;
-  corsOrigins: readonly string[];
+  allowedOrigins: AllowedOrigins;
   cookieSameSite: SameSite;
   cookiePartitioned: boolean;
 }
 
 export function makeTokenTransport(deps: TokenTransportDeps): TokenTransport {
-  const { ratchet, masterKeys, baseUrl, corsOrigins, cookieSameSite: sameSite, cookiePartitioned } = deps;
+  const { ratchet, masterKeys, baseUrl, allowedOrigins, cookieSameSite: sameSite, cookiePartitioned } = deps;
   const secure = baseUrl.startsWith('https:');
   // RFC 6265bis section 4.1.3.2: browsers accept `__Host-` only over https, from this host and for every path.
   const cookieName = secure ? '__Host-refresh_token' : 'refresh_token';
-  const csrf = makeCsrf({ origins: [new URL(baseUrl).origin, ...corsOrigins], sameSite, masterKeys });
+  const csrf = makeCsrf({ ownOrigin: new URL(baseUrl).origin, allowedOrigins, sameSite, masterKeys });
 
   /**
    * The raw value: decoding would give one token several encodings. The last one: after COOKIE_PARTITIONED changed, browsers send two

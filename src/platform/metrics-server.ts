@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import type { Logger } from './log.ts';
 import { portOf } from './process/lifecycle.ts';
@@ -21,12 +21,19 @@ export async function serveMetrics(
   log: Logger,
 ): Promise<MetricsServer> {
   collectDefaultMetrics({ register: registry });
-  const server = createServer(async (req, res) => {
+  const handle = async (req: IncomingMessage, res: ServerResponse) => {
     res.setHeader('X-Content-Type-Options', 'nosniff');
     if (req.url?.split('?')[0] !== '/metrics') return void res.writeHead(404).end();
     if (req.method !== 'GET') return void res.writeHead(405, { Allow: 'GET' }).end();
     const text = await registry.metrics();
     res.writeHead(200, { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' }).end(text);
+  };
+  const server = createServer((req, res) => {
+    handle(req, res).catch((err: unknown) => {
+      log.error({ err }, 'the metrics could not be collected');
+      if (res.headersSent) res.destroy();
+      else res.writeHead(500).end();
+    });
   });
   server.maxConnections = 100;
   try {
@@ -37,6 +44,8 @@ export async function serveMetrics(
     log.error({ port, reason: code }, 'metrics are disabled because the port is unavailable; set METRICS_PORT');
     return { port: 0, close: () => {} };
   }
+  // Without a listener, a failed accept would end the process.
+  server.on('error', (err) => log.warn({ err }, 'a connection of the metrics port could not be accepted'));
   return {
     port: portOf(server),
     close() {

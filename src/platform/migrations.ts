@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { StartupError } from '../lib/errors.ts';
 import { directConnection, noTimeouts, parseConnectionUrl } from './postgres/connection.ts';
+import { describeConnectionError } from './postgres/connection-errors.ts';
 import { findUnmetRequirement } from './postgres/requirements.ts';
 
 const migrationsFolder = new URL('../../prisma/migrations/', import.meta.url);
@@ -73,7 +74,9 @@ export async function applyMigrations(
   const client = new pg.Client(connection);
   client.on('error', () => {}); // the statement that is running fails as well
   try {
-    await client.connect();
+    await client.connect().catch((cause: unknown) => {
+      throw new Error(describeConnectionError(cause, databaseUrl).sentence, { cause });
+    });
     await prepareDatabase(client, schema, names[0]);
     const applied: string[] = [];
     let name: string | undefined;
@@ -103,13 +106,13 @@ async function prepareDatabase(client: pg.Client, schema: string, firstMigration
       );
     await client.query(`CREATE SCHEMA IF NOT EXISTS ${name}`);
   }
-  const unmet = await findUnmetRequirement(query, schema);
-  if (unmet !== undefined) throw new Error(unmet);
   if (found?.canCreate === false)
     throw new Error(
       `The role ${found.role} cannot create tables in the schema ${name}. ` +
         `Run GRANT USAGE, CREATE ON SCHEMA ${name} TO ${found.role} as the owner of the database.`,
     );
+  const unmet = await findUnmetRequirement(query, schema);
+  if (unmet !== undefined) throw new Error(unmet);
   // Postgres 17 added it. A default of the role must not end a long migration.
   await client.query(`SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'`);
 }

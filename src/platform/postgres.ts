@@ -104,11 +104,11 @@ const unavailableKinds = new Set([
   'TooManyConnections',
 ]);
 /**
- * Connection exception, rejected login (a rule of pg_hba.conf, a missing client certificate), insufficient resources, operator
+ * Connection exception, rejected login (a rule of pg_hba.conf, a missing client certificate), missing database (while it is restored), insufficient resources, operator
  * intervention (shutdown, cancel, read-only standby), deadlock, lock timeout, and a missing table, because the migrations are not
  * applied yet. ERR_SSL: the server ended the TLS handshake.
  */
-const unavailableStates = /^(08|28|53|57P|57014|25006|25P03|40|55P03|42P01|ERR_SSL)/;
+const unavailableStates = /^(08|28|3D000|53|57P|57014|25006|25P03|40|55P03|42P01|ERR_SSL)/;
 const unavailableMessages =
   /connection terminated|timeout exceeded|query read timeout|connection timeout|client has encountered a connection error|econnre|etimedout|epipe|enotfound|eai_again/i;
 

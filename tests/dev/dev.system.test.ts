@@ -1,13 +1,15 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { makeClient, password } from '../harness.ts';
+import { adminScopes } from '../support/builders.ts';
 import { createDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
+import { runCliIn } from '../support/run-cli.ts';
 
 const run = promisify(execFile);
 let folder = '';
@@ -51,6 +53,13 @@ async function startDev(environment: Record<string, string> = {}) {
   return { output: () => output, signal, ...makeClient(`http://localhost:${port}`) };
 }
 
+/** The permissions of the files in a folder, in octal. */
+async function modesIn(path: string): Promise<Record<string, string>> {
+  const names = (await readdir(path)).sort();
+  const modes = await Promise.all(names.map(async (name) => (await stat(join(path, name))).mode & 0o777));
+  return Object.fromEntries(names.map((name, index) => [name, (modes[index] ?? 0).toString(8)]));
+}
+
 const postgresPid = async () =>
   Number((await readFile(join(folder, '.data/postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0]);
 
@@ -83,8 +92,23 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
   expect(refreshed?.['session_id']).toBe(loggedIn?.['session_id']);
   expect(refreshed?.['refresh_token']).not.toBe(loggedIn?.['refresh_token']);
   expect(me).toEqual(registered?.['user']);
+
+  const [, args = ''] = /^npm run cli -- (.+)$/m.exec(first.output()) ?? [];
+  const created = await runCliIn(folder, {}, ...args.split(' '));
+  expect([created.code, created.stderr]).toEqual([0, `Using the development instance at http://localhost:${port}.\n`]);
+  const [, token] = /^http:\/\/localhost:\d+\/reset-password\?token=(kto_[\w-]+)$/m.exec(created.stdout) ?? [];
+  expect((await first.post('/reset-password', { token, new_password: password })).status).toBe(204);
+  const [admin = ''] = args.split(' ').slice(-1);
+  const { body } = await first.call('post', '/login', { body: { email: admin, password, scope: adminScopes } });
+  expect((await first.get('/admin/users', body.access_token)).status).toBe(200);
+  expect(await modesIn(join(folder, '.data'))).toEqual({
+    'instance.json': '600',
+    'master-key': '600',
+    postgres: '700',
+  });
   const [firstPostgres, email] = [await postgresPid(), String(me?.['email'])];
   expect(await first.signal('SIGINT')).toBe(0);
+  expect(Object.keys(await modesIn(join(folder, '.data')))).toEqual(['master-key', 'postgres']);
   await waitUntilEnded(firstPostgres);
 
   const second = await startDev();
@@ -95,6 +119,7 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
     /^Error: Postgres did not start in \S+: another Keyturn development server \(pid \d+\) uses this folder\. [^\n]+\n$/,
   );
   await second.signal('SIGKILL');
+  expect((await runCliIn(folder, {}, 'keys', 'list')).stderr).toContain('run npm run dev in another terminal');
 
   const third = await startDev();
   await waitUntilEnded(secondPostgres);
@@ -107,6 +132,7 @@ test('DATABASE_URL replaces the embedded database', async () => {
   const dev = await startDev({ DATABASE_URL: database.url });
   const { email } = await dev.register();
   expect((await dev.login(email)).status).toBe(200);
+  expect((await runCliIn(folder, {}, 'keys', 'list')).stdout).toContain('active');
   expect(await dev.signal('SIGINT')).toBe(0);
   await database.drop();
 }, 30_000);

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startApp, type TestApp } from '../harness.ts';
+import { pino } from 'pino';
+import { password, startApp, type TestApp } from '../harness.ts';
+import { productionSettings } from '../support/service.ts';
 
 const [spa, other] = ['https://app.example.com', 'https://admin.example.com:8443'];
 const webViews = ['capacitor://localhost', 'ionic://localhost', 'tauri://localhost'];
@@ -143,12 +145,138 @@ test.each(publicPaths)('%s is readable for every origin, without credentials', a
   expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([204, '*']);
 });
 
-test('without CORS_ORIGINS no origin is allowed', async () => {
-  const closed = await startApp();
+test('in production, no origin is allowed without CORS_ORIGINS', async () => {
+  const closed = await startApp(productionSettings(), { mode: 'production' });
   const headers = { origin: closed.config.issuer };
-  expect(corsOf((await closed.call('post', '/login', { headers, body: {} })).headers)).toEqual({});
+  for (const each of [headers, { origin: 'http://localhost:5173' }, { origin: 'http://127.0.0.1' }])
+    expect(corsOf((await closed.call('post', '/login', { headers: each, body: {} })).headers)).toEqual({});
   expect(corsOf((await closed.call('get', '/.well-known/jwks.json', { headers })).headers)).toMatchObject({
     'access-control-allow-origin': '*',
   });
   await closed.close();
+});
+
+describe('in development, a page on this machine', () => {
+  test.each([
+    'http://localhost:5173',
+    'http://localhost',
+    'http://127.0.0.1:8080',
+    'http://[::1]:4200',
+    'https://localhost:5173',
+    'http://app.localhost:3000',
+  ])('%s can call with credentials', async (origin) => {
+    const { cors } = await requestFrom('/me', origin);
+    expect(cors).toMatchObject({
+      'access-control-allow-origin': origin,
+      'access-control-allow-credentials': 'true',
+    });
+    expect((await preflight('/login', origin)).headers.get('access-control-allow-origin')).toBe(origin);
+  });
+
+  test.each([
+    'http://localhost.evil.example',
+    'http://evil.example:5173',
+    'http://localhost:5173.evil.example',
+    'http://127.0.0.1.evil.example',
+    'http://evillocalhost:5173',
+    'http://localhost:5173/',
+    'http://localhost:99999',
+    'http://user@localhost:5173',
+    'HTTP://localhost:5173',
+    'ftp://localhost',
+    'http://0.0.0.0:5173',
+    'http://10.0.0.1:5173',
+    'null',
+  ])('is not %s', async (origin) => {
+    expect((await requestFrom('/me', origin)).cors).toEqual({});
+  });
+
+  test('can log in, refresh and log out with the cookie', async () => {
+    const { email } = await app.register();
+    const origin = 'http://localhost:5173';
+    const page = { origin, 'sec-fetch-site': 'same-site' };
+    const body = { email, password, transport: 'cookie' };
+    const login = await app.call('post', '/login', { headers: page, body });
+    const withCookie = { ...page, 'x-csrf-token': login.body.csrf_token, cookie: cookieOf(login) };
+    const refreshed = await app.call('post', '/refresh', { headers: withCookie });
+    expect([refreshed.status, corsOf(refreshed.headers)['access-control-allow-origin']]).toEqual([200, origin]);
+    const logout = { headers: { ...withCookie, cookie: cookieOf(refreshed) } };
+    expect((await app.call('post', '/logout', logout)).status).toBe(204);
+  });
+});
+
+const cookieOf = ({ headers }: { headers: Record<string, string> }): string =>
+  String(headers['set-cookie']).split(';')[0] ?? '';
+
+describe('the log', () => {
+  const lines: Record<string, unknown>[] = [];
+  let logged: TestApp;
+  beforeAll(async () => {
+    const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    logged = await startApp({ ...productionSettings(), CORS_ORIGINS: spa }, { mode: 'production', log });
+  });
+  afterAll(() => logged.close());
+
+  const warnings = () =>
+    lines.filter(({ level }) => level === 40).map(({ origin, header, msg }) => [origin, header, msg].filter(Boolean));
+
+  /** The warnings that a request causes. */
+  async function warningsOf(headers: Record<string, string>, method: 'OPTIONS' | 'POST' = 'POST') {
+    lines.length = 0;
+    await fetch(`${logged.baseUrl}/refresh`, { method, headers });
+    return warnings();
+  }
+
+  test('names a refused origin once, and the setting that allows it', async () => {
+    const origin = 'https://new.example.com';
+    const message = 'refused a page of another origin; to allow it, add the origin to CORS_ORIGINS';
+    expect(await warningsOf({ origin }, 'OPTIONS')).toEqual([[origin, message]]);
+    expect(await warningsOf({ origin }, 'OPTIONS')).toEqual([]);
+    expect(await warningsOf({ origin })).toEqual([]);
+    expect(await warningsOf({ origin: 'null' })).toEqual([
+      ['null', 'refused a page without an origin, such as a file: serve it over http'],
+    ]);
+  });
+
+  test('names a page that is refused the cookie because it is on another site', async () => {
+    const headers = { origin: spa, 'sec-fetch-site': 'cross-site', cookie: '__Host-refresh_token=ktr_x' };
+    expect(await warningsOf(headers)).toEqual([[spa, expect.stringContaining('set COOKIE_SAMESITE=none')]]);
+    const { body } = await logged.call('post', '/refresh', { headers });
+    expect(body).toMatchObject({ code: 'csrf_failed', detail: expect.stringContaining('COOKIE_SAMESITE=none') });
+  });
+
+  test('names a header that a page cannot send, and the setting that allows it', async () => {
+    const requested = {
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'x-app,x-csrf-token',
+    };
+    const message =
+      'refused a page that sends another request header; to allow it, add the header to CORS_ALLOWED_HEADERS';
+    expect(await warningsOf({ origin: spa, ...requested }, 'OPTIONS')).toEqual([[spa, 'x-app', message]]);
+    expect(await warningsOf({ origin: spa, ...requested }, 'OPTIONS')).toEqual([]);
+  });
+
+  test('does not name allowed pages, pages of the service, programs, or text that no browser sends', async () => {
+    const own = logged.config.baseUrl;
+    for (const headers of [
+      { origin: spa },
+      { origin: own },
+      { origin: 'https://alias.example.com', 'sec-fetch-site': 'same-origin' },
+      { origin: 'null', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate' },
+      {},
+      { origin: 'https://evil.example\u0085forged line' },
+      { origin: `https://${'a'.repeat(300)}.example` },
+      { origin: 'evil' },
+      { origin: '' },
+    ])
+      expect(await warningsOf(headers as Record<string, string>)).toEqual([]);
+  });
+
+  test('is not filled by invented origins', async () => {
+    for (let number = 0; number < 150; number += 1) await warningsOf({ origin: `https://o${number}.example` });
+    lines.length = 0;
+    for (let number = 150; number < 160; number += 1)
+      await fetch(`${logged.baseUrl}/me`, { headers: { origin: `https://o${number}.example` } });
+    expect(warnings()).toEqual([]);
+  });
 });

@@ -336,6 +336,7 @@ test('Postgres 13 is refused with one sentence', () => {
     role: 'keyturn',
     encoding: 'UTF8',
     schema: 'public',
+    hiddenSchema: null,
     timeZone: 'UTC',
     dateStyle: 'ISO, MDY',
     clientEncoding: 'UTF8',

@@ -1,5 +1,5 @@
 // A log that cannot be written must not stop the service.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, createReadStream, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,15 +35,15 @@ function openPipe(): { path: string; fd: number } {
 let child: ChildProcess | undefined;
 afterEach(() => void child?.kill('SIGKILL'));
 
-/** Starts the service with this file descriptor as its standard output. */
-async function startLoggingTo(fd: number) {
+/** Starts the service with this file descriptor as its standard output, or with pipes as its standard output and error. */
+async function startLoggingTo(fd: number | 'pipe') {
   const [port, metricsPort] = [await freePort(), await freePort()];
   const ports = { PORT: String(port), METRICS_PORT: String(metricsPort) };
   child = spawn(process.execPath, ['bin/keyturn.cjs', 'main'], {
     env: { PATH: process.env['PATH'] ?? '', ...common, DATABASE_URL: database.url, ...ports },
-    stdio: ['ignore', fd, 'inherit'],
+    stdio: ['ignore', fd, fd === 'pipe' ? 'pipe' : 'inherit'],
   });
-  closeSync(fd);
+  if (fd !== 'pipe') closeSync(fd);
   const service = makeClient(`http://127.0.0.1:${port}`);
   const isListening = () => service.get('/healthz').then(Boolean, () => false);
   for (let tries = 0; tries < 200 && !(await isListening()); tries += 1)
@@ -79,6 +79,26 @@ test('a service whose log reader has stalled serves every request and stops on S
   // Node cannot end a thread that is blocked in write(2), so such a process kills itself. On a non-blocking pipe there is none.
   expect([0, 'SIGKILL']).toContain(await stop());
 }, 30_000);
+
+test('a service whose log reader has gone serves every request and stops on SIGTERM', async () => {
+  const service = await startLoggingTo('pipe');
+  child?.stdout?.destroy();
+  child?.stderr?.destroy();
+  const { access_token: token } = await service.register();
+  for (let count = 0; count < 20; count += 1) expect((await service.get('/me', token)).status).toBe(200);
+  expect(await service.scrape()).toMatch(/^keyturn_log_lines_dropped_total 0$/m);
+  expect(await stop()).toBe(0);
+}, 30_000);
+
+test('the last lines of a process are written before it exits', () => {
+  const script = `
+    const { stdout } = await import('./dist/platform/line-writer.js');
+    for (let line = 0; line < 5000; line += 1) stdout.write(line + '\\n');
+    process.exit(3);`;
+  const args = ['--input-type=module', '-e', script];
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect([status, stdout]).toEqual([3, Array.from({ length: 5000 }, (_, line) => `${line}\n`).join('')]);
+});
 
 test('lines that wait are written in order when the reader continues, and dropped ones are counted', async () => {
   const { path, fd } = openPipe();

@@ -2,6 +2,9 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
+import { Gauge, Registry } from 'prom-client';
+import { makeLogger } from '../../src/platform/log.ts';
+import { serveMetrics } from '../../src/platform/metrics-server.ts';
 import { freshEmail, password } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort } from '../support/free-port.ts';
@@ -252,4 +255,22 @@ test('a process whose metrics port is in use logs it and serves requests', async
     await second.stop();
     holder.close();
   }
+});
+
+test('a metric that cannot be collected is 500 and logged, and the process continues', async () => {
+  const registry = new Registry();
+  let isBroken = true;
+  const collect = () => {
+    if (isBroken) throw new Error('broken');
+  };
+  registry.registerMetric(new Gauge({ name: 'sometimes', help: 'sometimes', registers: [], collect }));
+  const log = makeLogger({ level: 'silent', pretty: false });
+  const errors: string[] = [];
+  log.error = (_facts: unknown, message?: string) => void errors.push(message ?? '');
+  const server = await serveMetrics(registry, '127.0.0.1', 0, log);
+  const status = async () => (await fetch(`http://127.0.0.1:${server.port}/metrics`)).status;
+  expect([await status(), errors]).toEqual([500, ['the metrics could not be collected']]);
+  isBroken = false;
+  expect(await status()).toBe(200);
+  server.close();
 });

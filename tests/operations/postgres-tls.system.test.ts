@@ -3,7 +3,7 @@ import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { loadDirectUrl } from '../../src/config.ts';
+import { loadDirectUrl } from '../../src/config/environment.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/embedded-postgres.ts';
 import { postgresAccount } from '../../src/dev/postgres-binaries.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
@@ -229,6 +229,7 @@ test.each([
     'must have no target_session_attrs or one of: any, read-write, primary',
   ]),
   ['target_session_attrs=any&sslcrl=crl.pem', 'has a parameter that the service does not support: sslcrl. Remove it'],
+  ['options=-csearch_path%3Dauth', 'must not set search_path in options. Use schema=… instead'],
   ['schema=', 'must have a schema of 1 to 63 bytes without double quotes'],
   ['schema=a%22b', 'must have a schema of 1 to 63 bytes without double quotes'],
   [`schema=${'é'.repeat(32)}`, 'must have a schema of 1 to 63 bytes without double quotes'],

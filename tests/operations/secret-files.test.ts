@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { loadConfig, loadDirectUrl } from '../../src/config.ts';
+import { loadConfig } from '../../src/config.ts';
+import { loadDirectUrl } from '../../src/config/environment.ts';
 
 const masterKey = randomBytes(32).toString('base64url');
 const databaseUrl = 'postgresql://keyturn:hunter2@db.internal/keyturn';

@@ -55,3 +55,12 @@ test('an event that was counted in memory is not subtracted in Redis', async () 
     await server.kill();
   }
 });
+
+test.each(['OK', 'PONG', 0, ['OK', 'OK'], [3, -1], []])(
+  'a server that responds with %j to a count is no Redis, and limits still apply',
+  async (reply) => {
+    const counters = makeSharedCounters({ isUp: () => true, send: async () => reply, close() {} }, 'test:', 60);
+    const counted = [await counters.add('ada'), await counters.add('ada')];
+    expect(counted.map(({ count }) => count)).toEqual([1, 2]);
+  },
+);

@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
+import { makeAllowedOrigins } from '../../src/http/server/allowed-origins.ts';
 import type { Endpoint } from '../../src/http/endpoint.ts';
 import type { RateLimit } from '../../src/http/rate-limits/budget.ts';
 import { makeMemoryCounters } from '../../src/http/rate-limits/counters.ts';
@@ -40,7 +41,11 @@ export async function serveEndpoints(
     baseUrl: 'https://auth.example.com',
     trustProxy: false,
     metrics: { requestDone: () => {} },
-    cors: { origins: [], moreHeaders: [] },
+    cors: {
+      allowedOrigins: makeAllowedOrigins({ corsOrigins: [], allowsLocalOrigins: false }, log),
+      ownOrigin: 'https://auth.example.com',
+      moreHeaders: [],
+    },
     checkResponses: true,
     rateLimiter: makeRateLimiter({
       rateLimits: { login: noLimit, register: noLimit, refresh: noLimit, mail, default: noLimit },

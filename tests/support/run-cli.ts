@@ -7,8 +7,11 @@ export interface Output {
   stderr: string;
 }
 
-/** Runs `npm run cli -- …` with exactly these environment variables, in this process. */
-export async function runCli(env: Record<string, string>, ...args: string[]): Promise<Output> {
+/** Runs `npm run cli -- …` with exactly these environment variables, in this process and in a folder without a development instance. */
+export const runCli = (env: Record<string, string>, ...args: string[]): Promise<Output> => runCliIn('/', env, ...args);
+
+/** Like `runCli`, in another folder. */
+export async function runCliIn(folder: string, env: Record<string, string>, ...args: string[]): Promise<Output> {
   const output = { stdout: '', stderr: '' };
   const collect = (name: 'stdout' | 'stderr') =>
     new Writable({
@@ -18,6 +21,11 @@ export async function runCli(env: Record<string, string>, ...args: string[]): Pr
         done();
       },
     });
-  const code = await runCommandLine(args, { env, stdout: collect('stdout'), stderr: collect('stderr') });
+  const code = await runCommandLine(args, {
+    env,
+    cwd: () => folder,
+    stdout: collect('stdout'),
+    stderr: collect('stderr'),
+  });
   return { code, ...output };
 }

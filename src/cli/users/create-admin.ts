@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { hasSmtp, loadAppUrl, loadMasterKeys } from '../../config.ts';
+import { hasSmtp, loadAppUrl, loadDirectUrl, loadMasterKeys } from '../../config/environment.ts';
 import { makeAudit } from '../../core/audit/audit.ts';
 import { makeEmailCipher } from '../../core/email/email-cipher.ts';
 import { makeOutbox } from '../../core/email/outbox.ts';
@@ -17,6 +17,7 @@ import { StartupError } from '../../lib/errors.ts';
 import { deriveMasterKeys } from '../../lib/master-keys.ts';
 import { withDatabase } from '../database.ts';
 import { type Terminal, UsageError } from '../command.ts';
+import { environmentOf } from '../environment.ts';
 
 function splitArgs(args: string[]): { address: string; name: string; keepsCredentials: boolean } {
   try {
@@ -48,8 +49,9 @@ function parseAdmin(args: string[]): NewAdmin {
  * Creates an administrator and prints a link to set the password of an account that has none or has lost it. With SMTP_URL, the owner
  * of an existing account is notified by email. @throws UsageError, StartupError
  */
-export async function createAdmin(args: string[], { env, stdout }: Terminal): Promise<void> {
+export async function createAdmin(args: string[], terminal: Terminal): Promise<void> {
   const admin = parseAdmin(args);
+  const env = await environmentOf(terminal, loadDirectUrl, loadMasterKeys, loadAppUrl);
   const [appUrl, masterKeys] = [loadAppUrl(env), deriveMasterKeys(loadMasterKeys(env))];
   const [{ recipient: recipientKey }] = masterKeys;
   const outcome = await withDatabase(env, { timeoutSeconds: 10, namedStatements: false }, (db) => {
@@ -70,7 +72,7 @@ export async function createAdmin(args: string[], { env, stdout }: Terminal): Pr
     lines.push('Set the password within an hour with this link, which works once:');
     lines.push(`${appUrl}/reset-password?token=${encodeURIComponent(outcome.token.text)}`);
   }
-  stdout.write(`${lines.join('\n')}\n`);
+  terminal.stdout.write(`${lines.join('\n')}\n`);
 }
 
 function describeOutcome(outcome: AdminOutcome, email: EmailAddress): string[] {

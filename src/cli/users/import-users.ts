@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
+import { loadDirectUrl } from '../../config/environment.ts';
 import { makeAudit } from '../../core/audit/audit.ts';
 import { forgetImport, refusedLines } from '../../core/user-import/import-progress.ts';
 import { type ImportOutcome, makeImportUsers } from '../../core/user-import/import-users.ts';
@@ -12,6 +13,7 @@ import type { Database } from '../../platform/postgres.ts';
 import { withDatabase } from '../database.ts';
 import { makeProgressBar } from './progress-bar.ts';
 import { type Terminal, UsageError } from '../command.ts';
+import { environmentOf } from '../environment.ts';
 
 /** Some lines were refused and all others were imported. */
 const exitCodeRefused = 3;
@@ -41,9 +43,10 @@ function parseImportArgs(args: string[]): ImportArgs {
 /** Imports the accounts of a file and prints a summary. Returns the exit code. @throws UsageError, StartupError */
 export async function importFile(args: string[], terminal: Terminal): Promise<number> {
   const { path, report, again } = parseImportArgs(args);
+  const env = await environmentOf(terminal, loadDirectUrl);
   const file = await openLineFile(path);
   try {
-    return await withDatabase(terminal.env, { timeoutSeconds: 60, namedStatements: true }, async (db) => {
+    return await withDatabase(env, { timeoutSeconds: 60, namedStatements: true }, async (db) => {
       if (again) await forgetImport(db, file.sha256);
       const outcome = await runImport(db, file, terminal);
       requireFinished(outcome, path);

@@ -68,7 +68,8 @@ export function makeSharedCounters(redis: Redis, prefix: string, windowSeconds: 
       try {
         const reply = await redis.send('EVAL', addScript, '1', prefix + key, windowMs);
         const [count = 0, endsInMs = 0] = [reply].flat().map(Number);
-        return { count, endsInMs };
+        if (count >= 1 && endsInMs >= 0) return { count, endsInMs };
+        return memory.add(key); // not a Redis: no limit would apply
       } catch {
         return memory.add(key); // the Redis adapter has logged the failure
       }

@@ -1,5 +1,7 @@
 import cors, { type CorsOptions } from 'cors';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { RequestHandler } from 'express';
+import type { AllowedOrigins } from './allowed-origins.ts';
 import type { Endpoint } from '../endpoint.ts';
 
 /** How long browsers cache a preflight response. Chromium's maximum. */
@@ -24,11 +26,21 @@ const allowedHeaders = [
 ].flatMap((names) => names.split(' '));
 
 export interface CorsConfig {
-  /** `CORS_ORIGINS` */
-  origins: readonly string[];
+  allowedOrigins: AllowedOrigins;
+  /** The origin of the service itself, whose pages need no permission. */
+  ownOrigin: string;
   /** `CORS_ALLOWED_HEADERS` */
   moreHeaders: readonly string[];
 }
+
+/** The request headers that need no permission (Fetch standard section 2.2.2). */
+const safelistedHeaders = ['Accept', 'Accept-Language', 'Content-Language', 'Range'];
+
+const isToken = (name: string): boolean => /^[\w!#$%&'*+.^`|~-]+$/.test(name);
+
+/** Requests that browsers send with `Origin` but that CORS does not concern: of pages of this service, and forms. */
+const needsNoPermission = (headers: IncomingHttpHeaders): boolean =>
+  headers['sec-fetch-site'] === 'same-origin' || headers['sec-fetch-mode'] === 'navigate';
 
 const common: CorsOptions = {
   exposedHeaders,
@@ -37,22 +49,36 @@ const common: CorsOptions = {
 };
 
 /**
- * CORS (Fetch standard section 3.2). Pages of the listed origins can call every endpoint with credentials. Pages of any origin can
+ * CORS (Fetch standard section 3.2). Pages of allowed origins can call every endpoint with credentials. Pages of any origin can
  * call endpoints that are declared `publicCors`, without credentials.
  */
-export function allowOrigins(endpoints: readonly Endpoint[], { origins, moreHeaders }: CorsConfig): RequestHandler {
+export function allowOrigins(endpoints: readonly Endpoint[], config: CorsConfig): RequestHandler {
+  const { allowedOrigins, ownOrigin, moreHeaders } = config;
   const open = new Set(endpoints.filter(({ publicCors }) => publicCors).map(({ path }) => path));
   const forAnyOrigin = cors({ ...common, origin: '*', methods: ['GET', 'HEAD'] });
+  const headerNames = [...allowedHeaders, ...moreHeaders];
+  const canBeSent = new Set([...headerNames, ...safelistedHeaders].map((name) => name.toLowerCase()));
+  const warnOfHeaders = (origin: string, requested: string | string[] = '') => {
+    for (const name of String(requested).toLowerCase().split(','))
+      if (isToken(name.trim()) && !canBeSent.has(name.trim())) allowedOrigins.warnOfHeader(origin, name.trim());
+  };
   const forAllowedOrigins = cors({
     ...common,
     origin: true,
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: [...allowedHeaders, ...moreHeaders],
+    allowedHeaders: headerNames,
   });
   return (req, res, next) => {
     if (open.has(req.path)) return forAnyOrigin(req, res, next);
     res.vary('Origin');
-    return origins.includes(req.headers.origin ?? '') ? forAllowedOrigins(req, res, next) : next();
+    const { origin } = req.headers;
+    if (origin === undefined) return next();
+    if (allowedOrigins.has(origin)) {
+      if (req.method === 'OPTIONS') warnOfHeaders(origin, req.headers['access-control-request-headers']);
+      return forAllowedOrigins(req, res, next);
+    }
+    if (origin !== ownOrigin && !needsNoPermission(req.headers)) allowedOrigins.warnOfOrigin(origin);
+    next();
   };
 }

@@ -82,6 +82,9 @@ export function parseConnectionUrl(text: string): ConnectionUrl {
       'needs sslmode=verify-full with channel_binding=require, which the service enforces only by checking the certificate',
     );
   const options = parameters.get('options');
+  if (options?.includes('search_path'))
+    // the service sets its own
+    throw new ConnectionUrlError('must not set search_path in options. Use schema=… instead');
   for (const name of parameters.keys()) if (!passedOn.includes(name)) url.searchParams.delete(name);
   const connectionString = parameters.size === 0 ? text : url.href;
   return {

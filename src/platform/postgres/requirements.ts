@@ -9,6 +9,8 @@ export interface DatabaseFacts {
   encoding: string;
   /** The schema in which new tables are created; null if it does not exist. */
   schema: string | null;
+  /** The schema of the service if the role cannot use it, quoted for SQL where necessary; null if it can or if there is none. */
+  hiddenSchema: string | null;
   timeZone: string;
   dateStyle: string;
   clientEncoding: string;
@@ -21,7 +23,9 @@ export interface DatabaseFacts {
 const factsSql = `
   SELECT current_setting('server_version_num')::int AS version, quote_ident(current_database()) AS database,
          quote_ident(current_user) AS role, current_setting('server_encoding') AS encoding,
-         current_schema()::text AS schema, current_setting('TimeZone') AS "timeZone",
+         current_schema()::text AS schema,
+         (SELECT quote_ident(nspname) FROM pg_namespace
+          WHERE nspname = replace(current_setting('search_path'), '"', '') AND NOT has_schema_privilege(oid, 'USAGE')) AS "hiddenSchema", current_setting('TimeZone') AS "timeZone",
          current_setting('DateStyle') AS "dateStyle", current_setting('client_encoding') AS "clientEncoding",
          current_setting('standard_conforming_strings') AS "conformingStrings",
          current_setting('default_transaction_isolation') AS isolation,
@@ -40,6 +44,11 @@ export function describeUnmetRequirement(facts: DatabaseFacts, schema: string): 
     return (
       `The database ${database} has the encoding ${encoding}, but names need UTF8. Create another one with ` +
       `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 and move the data with pg_dump.`
+    );
+  if (facts.hiddenSchema !== null)
+    return (
+      `The role ${role} cannot use the schema ${facts.hiddenSchema}. ` +
+      `Run GRANT USAGE ON SCHEMA ${facts.hiddenSchema} TO ${role} as the owner of the database.`
     );
   const wrong = wrongSettings(facts, schema);
   if (wrong.length === 0) return undefined;
