@@ -23,8 +23,11 @@ export interface Service {
   log: Logger;
   /** Resolves when migrations are applied and signing keys are loaded. Rejects if that can never happen, or after `stop`. */
   ready: Promise<void>;
-  /** Finishes the requests in flight and closes everything, within SHUTDOWN_GRACE. */
-  stop(): Promise<void>;
+  /**
+   * Turns `/readyz` to 503, serves for SHUTDOWN_DELAY or until `hurry` aborts, then finishes the requests in flight and closes
+   * everything, within SHUTDOWN_GRACE.
+   */
+  stop(hurry: AbortSignal): Promise<void>;
 }
 
 /** The part of SHUTDOWN_GRACE that remains for closing connections, which can hang. */
@@ -49,7 +52,9 @@ export async function startService(config: Config): Promise<Service> {
   const { schema, isUnverified } = parseConnectionUrl(config.database.url);
   if (isUnverified)
     log.warn('the certificate of Postgres is not checked; set sslmode=verify-full and sslrootcert in DATABASE_URL');
+  let isReady = false;
   const ready = becomeReady({ db, schema, keyring, readiness, log, signal: stopping.signal }).then(() => {
+    isReady = true;
     signingKeyWorker.start();
     emailWorker.start();
     jobs = startJobs(makeJobs({ db, audit, config, metrics, log }), { log, countRun: metrics.jobRan });
@@ -61,8 +66,10 @@ export async function startService(config: Config): Promise<Service> {
     port: portOf(server),
     log,
     ready,
-    async stop() {
+    async stop(hurry) {
       readiness.draining = true;
+      // No balancer sends requests to a process that was never ready.
+      if (isReady) await sleep(config.shutdownDelaySeconds * 1000, undefined, { signal: hurry }).catch(() => {});
       stopping.abort();
       const graceSeconds = config.shutdownGraceSeconds - closeSeconds;
       await Promise.all([drain(server, graceSeconds), waitAtMost(graceSeconds, emailWorker.stop())]);

@@ -52,7 +52,7 @@ async function start({ url }: TestDatabase, schema = 'public') {
     LOG_LEVEL: 'silent',
   };
   const service = await startService(await loadConfig('production', {}, { UV_THREADPOOL_SIZE: '16', ...environment }));
-  cleanUp.push(() => service.stop());
+  cleanUp.push(() => service.stop(AbortSignal.abort()));
   return service.ready.then(
     () => 'ready',
     (error: Error) => error.message,
