@@ -185,4 +185,11 @@ describe('the check of the schema', () => {
     await app.sql.query(`DELETE FROM _prisma_migrations WHERE id = 'new'`);
     expect(await app.checkSchema()).toMatchObject({ state: 'damaged' });
   });
+
+  test('no signing key is created while the index that allows only one is missing', async () => {
+    await app.sql.query('DROP INDEX signing_keys_one_active');
+    await app.db.signingKeys.remove();
+    await expect(app.keyring.maintain()).rejects.toThrow(/ON CONFLICT/);
+    expect(await app.db.signingKeys.all()).toEqual([]);
+  });
 });
