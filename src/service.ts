@@ -15,7 +15,7 @@ import { serveMetrics } from './platform/metrics-server.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
 import { parseConnectionUrl } from './platform/postgres/connection.ts';
 import { findUnmetRequirement } from './platform/postgres/requirements.ts';
-import { drain, portOf, waitAtMost } from './platform/process/lifecycle.ts';
+import { drain, portOf, requireFreePort, waitAtMost } from './platform/process/lifecycle.ts';
 
 export interface Service {
   port: number;
@@ -42,6 +42,7 @@ const listenAfterSeconds = 2;
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
   for (const warning of config.warnings) log.warn(warning);
+  await requireFreePort(config.host, config.port);
   const infrastructure = openInfrastructure(config, log);
   const { db, metrics } = infrastructure;
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);

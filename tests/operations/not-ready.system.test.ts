@@ -7,9 +7,9 @@ import { newId } from '../../src/lib/ids.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { openRows } from '../support/rows/index.ts';
-import { waitUntilNotReady, waitUntilReady } from '../support/service.ts';
+import { productionSettings, waitUntilNotReady, waitUntilReady } from '../support/service.ts';
 import type { Settings } from '../harness.ts';
-import { startForTest } from './processes.ts';
+import { run, startForTest } from './processes.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -17,15 +17,12 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-/** What a process prints, except log lines, that exits with 1 before it listens. */
+/** What a process prints, except log lines, that fails to start. */
 async function printedAtFailedStart(settings: Settings): Promise<string[]> {
-  const failure = await startForTest(settings).then(
-    () => 'it listens',
-    (error: Error) => error.message,
-  );
-  const [exit, ...lines] = failure.split('\n');
-  expect(exit).toBe('the service exited with 1:');
-  return lines.filter((line) => !line.startsWith('{'));
+  const environment = { ...productionSettings(), ...settings };
+  const { code, stdout, stderr } = await run(process.execPath, ['bin/keyturn.cjs', 'main'], environment);
+  expect(code).toBe(1);
+  return `${stdout}${stderr}`.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
 }
 
 const withLevel = (lines: string[], level: string) => lines.filter((line) => line.includes(`"level":"${level}"`));
@@ -81,7 +78,7 @@ test('a running service notices a damaged schema, logs what to do, and is ready 
   const errors = withLevel(service.lines, 'error');
   expect(errors).toHaveLength(1);
   expect(errors[0]).toMatch(
-    /the database lacks the trigger audit_events_append_only of audit_events, .*stop every process/,
+    /The database lacks the trigger audit_events_append_only of audit_events\. .*stop every process/,
   );
 }, 40_000);
 

@@ -149,7 +149,7 @@ describe('the check of the schema', () => {
     await app.sql.query(damage);
     expect(await app.checkSchema()).toMatchObject({
       state: 'damaged',
-      reason: expect.stringMatching(/^the database lacks/),
+      reason: expect.stringMatching(/^The database lacks/),
     });
     expect(await readinessOf(app)).toMatchObject({ status: 503, checks: { migrations: 'damaged' } });
     expect((await app.get('/healthz')).status).toBe(200);

@@ -63,7 +63,7 @@ export async function findSchemaProblem(query: Query): Promise<SchemaProblem | u
   return {
     state: 'damaged',
     reason:
-      `the database lacks the ${listed(missing)}, probably because a backup was restored while processes were running; ` +
-      'stop every process and restore it again (docs/operating.md, "Restoring a backup")',
+      `The database lacks the ${listed(missing)}. Probably a backup is being restored, or was restored while processes were ` +
+      'running: stop every process and restore it again (docs/operating.md, "Restoring a backup").',
   };
 }

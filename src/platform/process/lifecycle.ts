@@ -1,10 +1,19 @@
+import { once } from 'node:events';
 import type { Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server as TcpServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartupError } from '../../lib/errors.ts';
 
 /** The TCP port that a server listens on. */
 export const portOf = (server: TcpServer): number => (server.address() as AddressInfo).port;
+
+/** Reports a port that is in use at once, although the server listens later. @throws if the port is unavailable */
+export async function requireFreePort(host: string, port: number): Promise<void> {
+  const probe = createServer().listen(port, host);
+  await once(probe, 'listening');
+  probe.close();
+  await once(probe, 'close');
+}
 
 interface Traffic {
   sockets: Set<Socket>;
