@@ -60,10 +60,13 @@ test('a service on an unmigrated database logs the command to run, and becomes r
   expect(service.lines.filter((line) => line.includes('"reason":"starting"'))).not.toEqual([]);
 }, 20_000);
 
-test('a service that can become ready listens only when it is', async () => {
+test('a service listens only when it is ready, unless that takes longer than two seconds', async () => {
+  await database.use((db) => db.signingKeys.remove());
+  const startedMs = performance.now();
   const service = await startForTest({ DATABASE_URL: database.url });
-  const paths = ['/readyz', '/.well-known/jwks.json'];
-  expect(await Promise.all(paths.map((path) => service.get(path).then(({ status }) => status)))).toEqual([200, 200]);
+  const isSlow = performance.now() - startedMs > 2000;
+  const { status } = await service.get('/readyz');
+  expect([200, ...(isSlow ? [503] : [])]).toContain(status);
   expect(await service.stop()).toBe(0);
 }, 20_000);
 
