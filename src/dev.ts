@@ -40,9 +40,9 @@ await runUntilSignaled(async () => {
     });
     return {
       ready,
-      stop: async () => {
+      stop: async (hurry) => {
         await withdraw();
-        await service.stop();
+        await service.stop(hurry);
         await postgres?.stop();
       },
     };

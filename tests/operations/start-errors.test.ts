@@ -42,13 +42,13 @@ async function startError(databaseUrl: string): Promise<string> {
     LOG_LEVEL: 'silent',
     UV_THREADPOOL_SIZE: '16',
   };
-  const service = await startService(await loadConfig('production', {}, settings));
-  const error = await service.ready.then(
-    () => 'ready',
-    (reason: Error) => `Error: ${reason.message}\n`,
-  );
-  await service.stop();
-  return error;
+  try {
+    const service = await startService(await loadConfig('production', {}, settings));
+    await service.ready.finally(() => service.stop(AbortSignal.abort()));
+    return 'ready';
+  } catch (error) {
+    return `Error: ${(error as Error).message}\n`;
+  }
 }
 
 const commands = [
@@ -211,7 +211,7 @@ test('a database that is down is waited for', async () => {
   const service = await startService(await loadConfig('production', {}, settings));
   const outcome = service.ready.catch((error: Error) => error.name);
   expect((await fetch(`http://127.0.0.1:${service.port}/readyz`)).status).toBe(503);
-  await service.stop();
+  await service.stop(AbortSignal.abort());
   expect(await outcome).toBe('AbortError'); // it still waited
 });
 

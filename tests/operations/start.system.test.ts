@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -7,24 +6,13 @@ import { knownMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { runCli } from '../support/run-cli.ts';
 import { productionSettings, waitUntilReady } from '../support/service.ts';
-import { startForTest } from './processes.ts';
+import { run, startForTest } from './processes.ts';
 
 let database: TestDatabase;
 beforeEach(async () => {
   database = await createDatabase();
 });
 afterEach(() => database.drop());
-
-/** Runs a command until it exits. */
-async function run(command: string, args: string[], environment: Record<string, string>) {
-  const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...environment };
-  const child: ChildProcess = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const)
-    child[name]?.setEncoding('utf8').on('data', (text: string) => (output[name] += text));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, ...output };
-}
 
 const migrate = () => run(process.execPath, ['bin/keyturn.cjs', 'cli', 'migrate'], { DATABASE_URL: database.url });
 
@@ -76,6 +64,15 @@ describe('migrate', () => {
     expect(down.stderr).toMatch(/^[^\n]*ECONNREFUSED[^\n]*\n$/);
     expect(down.stderr).not.toContain(nowhere.password);
   }, 30_000);
+});
+
+test('migrate fails with one sentence if something that the migrations created is missing', async () => {
+  await database.use((db) => db.server.run('DROP INDEX users_email_key'));
+  const { code, stdout, stderr } = await migrate();
+  expect([code, stdout]).toEqual([1, 'nothing to apply\n']);
+  expect(stderr).toMatch(
+    /^Error: The database lacks the unique index users_email_key of users\. .*restore it again.*\n$/,
+  );
 });
 
 test('startup fails with one sentence if the port is in use', async () => {

@@ -23,6 +23,7 @@ export interface Keyring {
   published: () => PublicJwk[];
   /** The algorithms of the published keys; before the first load, the configured one. */
   algs: () => SigningAlg[];
+  /** Whether `load` has finished, so that the JWKS also contains the next key. */
   isLoaded: () => boolean;
   /** Prepares a process that starts: rewraps the keys and maintains them. @throws like `maintain` */
   load(): Promise<void>;
@@ -51,6 +52,7 @@ export function makeKeyring({ db, audit, masterKeys, alg, timing, log }: Keyring
   let keys = new Map<string, SigningKey>();
   let running: Promise<void> | undefined;
   let queued: Promise<void> | undefined;
+  let isLoaded = false;
 
   const requireSigner = (): SigningKey => {
     if (!signer) throw new NotReady('no signing key yet');
@@ -108,10 +110,11 @@ export function makeKeyring({ db, audit, masterKeys, alg, timing, log }: Keyring
       return Array.from(keys.values(), ({ publicJwk }) => publicJwk);
     },
     algs: () => (signer ? [...new Set(Array.from(keys.values(), (key) => key.alg))] : [alg]),
-    isLoaded: () => signer !== undefined,
+    isLoaded: () => isLoaded,
     async load() {
       await rewrapKeys(db, audit, masterKeys);
       await maintain();
+      isLoaded = true;
     },
     maintain,
   };
