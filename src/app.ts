@@ -120,7 +120,7 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
     }),
     ...healthEndpoints({
       readiness,
-      isDatabaseResponding: container.isDatabaseResponding,
+      databaseIsUp: container.databaseMonitor.isUp,
       redisIsUp: container.redisIsUp,
     }),
     ...openApiEndpoints(describe),

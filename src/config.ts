@@ -103,6 +103,7 @@ function toConfig(mode: Mode, parsed: Parsed) {
     trustProxy: parsed.TRUST_PROXY,
     logLevel: parsed.LOG_LEVEL,
     logPretty: parsed.LOG_FORMAT === 'pretty',
+    shutdownDelaySeconds: parsed.SHUTDOWN_DELAY,
     shutdownGraceSeconds: parsed.SHUTDOWN_GRACE,
     warnings: warningsOf(mode, parsed),
   };

@@ -23,7 +23,7 @@ import { makeCheckPassword, makeLiftLockout } from './core/users/check-password.
 import { makeConfirmPassword } from './core/users/confirm-password.ts';
 import { makeHashNewPassword } from './core/users/new-password.ts';
 import { makePasswordPolicy } from './core/users/password-policy.ts';
-import type { Readiness } from './features/health/readiness.ts';
+import { makeCheckSchema, type Readiness } from './features/health/readiness.ts';
 import { makeMemoryCounters, makeSharedCounters } from './http/rate-limits/counters.ts';
 import { makeRateLimiter } from './http/rate-limits/rate-limit.ts';
 import { makeTokenTransport } from './http/token-transport.ts';
@@ -33,8 +33,8 @@ import { deriveMasterKeys } from './lib/master-keys.ts';
 import { makeBreachLookup } from './platform/breached-passwords.ts';
 import type { Logger } from './platform/log.ts';
 import { makeHasher } from './platform/password-hashing/password-hasher.ts';
-import { isResponding } from './platform/postgres.ts';
 import { openListener } from './platform/postgres/listener.ts';
+import { makeDatabaseMonitor } from './platform/postgres/monitor.ts';
 
 export interface ContainerDeps {
   config: Config;
@@ -65,7 +65,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       openListener({ url: config.database.directUrl, channel: signingKeysChannel, onNotification, log }),
     runner: { log, countRun: metrics.jobRan },
   });
-  const readiness: Readiness = { migrated: false, keysLoaded: keyring.isLoaded, draining: false };
+  const readiness: Readiness = { migrations: 'pending', keysLoaded: keyring.isLoaded, draining: false };
+  const databaseMonitor = makeDatabaseMonitor(config.database);
 
   const hasher = makeHasher(config.hashing, metrics.waitedForHash);
   const breached = config.hibpUrl === undefined ? undefined : makeBreachLookup(config.hibpUrl, log);
@@ -113,6 +114,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
       const since = keyring.activeSince();
       return since && { kid: keyring.active().kid, ageSeconds: Math.max(0, (clock.nowMs() - since.getTime()) / 1000) };
     },
+    databaseIsUp: databaseMonitor.isUp,
     redisIsUp: redis?.isUp,
   });
 
@@ -129,7 +131,8 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     signingKeyWorker,
     emailWorker,
     readiness,
-    isDatabaseResponding: () => isResponding(db),
+    checkSchema: makeCheckSchema({ db, readiness }),
+    databaseMonitor,
     redisIsUp: redis?.isUp,
     hasher,
     passwordPolicy,

@@ -36,8 +36,8 @@ await runUntilSignaled(async () => {
     const ready = service.ready.then(() => process.stdout.write(welcomeText(config.issuer)));
     return {
       ready: ready.then(() => {}),
-      stop: async () => {
-        await service.stop();
+      stop: async (hurry) => {
+        await service.stop(hurry);
         await postgres?.stop();
       },
     };

@@ -3,16 +3,15 @@ import { makeApp } from './app.ts';
 import type { Config } from './config.ts';
 import type { Keyring } from './core/signing-keys/keyring.ts';
 import { loadBlocklist } from './core/users/password-policy.ts';
-import type { Readiness } from './features/health/readiness.ts';
+import type { CheckSchema } from './features/health/readiness.ts';
 import { listen } from './http/server/server.ts';
 import { openInfrastructure } from './infrastructure.ts';
 import { makeJobs } from './jobs.ts';
 import { systemClock } from './lib/clock.ts';
 import { StartupError } from './lib/errors.ts';
-import { type RunningJob, startJobs } from './platform/job-runner.ts';
+import { type Job, type RunningJob, startJob, startJobs } from './platform/job-runner.ts';
 import { type Logger, makeLogger } from './platform/log.ts';
 import { serveMetrics } from './platform/metrics-server.ts';
-import { pendingMigrations } from './platform/migrations.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
 import { parseConnectionUrl } from './platform/postgres/connection.ts';
 import { findUnmetRequirement } from './platform/postgres/requirements.ts';
@@ -23,14 +22,23 @@ export interface Service {
   log: Logger;
   /** Resolves when migrations are applied and signing keys are loaded. Rejects if that can never happen, or after `stop`. */
   ready: Promise<void>;
-  /** Finishes the requests in flight and closes everything, within SHUTDOWN_GRACE. */
-  stop(): Promise<void>;
+  /**
+   * Turns `/readyz` to 503, serves for SHUTDOWN_DELAY or until `hurry` aborts, then finishes the requests in flight and closes
+   * everything, within SHUTDOWN_GRACE.
+   */
+  stop(hurry: AbortSignal): Promise<void>;
 }
 
 /** The part of SHUTDOWN_GRACE that remains for closing connections, which can hang. */
 const closeSeconds = 0.5;
+/** How long the start can postpone listening. */
+const listenAfterSeconds = 2;
 
-/** Starts the service. It listens before it is ready, so that `/healthz` and `/readyz` respond during startup. */
+/**
+ * Starts the service. It listens when it is ready, so that a restarted process receives no requests that it cannot serve; but if it
+ * cannot become ready soon, it listens before that, so that `/healthz` and `/readyz` respond while it waits for its database.
+ * @throws if it can never become ready
+ */
 export async function startService(config: Config): Promise<Service> {
   const log = makeLogger({ level: config.logLevel, pretty: config.logPretty });
   for (const warning of config.warnings) log.warn(warning);
@@ -39,47 +47,78 @@ export async function startService(config: Config): Promise<Service> {
   const blocklist = await loadBlocklist(config.passwordBlocklistFile);
   const deps = { config, infrastructure, log, clock: systemClock, blocklist };
   const { express, container } = makeApp(deps);
-  const { keyring, signingKeyWorker, emailWorker, readiness, audit, recordConfigChanges } = container;
+  const { keyring, signingKeyWorker, emailWorker, databaseMonitor, checkSchema, readiness, audit } = container;
+  const { schema, isUnverified } = parseConnectionUrl(config.database.url);
+  if (isUnverified)
+    log.warn('the certificate of Postgres is not checked; set sslmode=verify-full and sslrootcert in DATABASE_URL');
+  const stopping = new AbortController();
+  const startup = { db, schema, keyring, checkSchema, log, signal: stopping.signal };
+  const firstAttempt = tryToBecomeReady(startup);
+  try {
+    await waitAtMost(listenAfterSeconds, Promise.all([firstAttempt, databaseMonitor.start()]));
+  } catch (error) {
+    databaseMonitor.stop();
+    await infrastructure.close();
+    throw error;
+  }
   const server = await listen(express, config.host, config.port, { log });
   const { metricsHost, metricsPort } = config;
   const metricsServer =
     metricsPort === 0 ? undefined : await serveMetrics(metrics.registry, metricsHost, metricsPort, log);
-  const stopping = new AbortController();
-  let jobs: Pick<RunningJob, 'stop'> | undefined;
-  const { schema, isUnverified } = parseConnectionUrl(config.database.url);
-  if (isUnverified)
-    log.warn('the certificate of Postgres is not checked; set sslmode=verify-full and sslrootcert in DATABASE_URL');
-  const ready = becomeReady({ db, schema, keyring, readiness, log, signal: stopping.signal }).then(() => {
+  const jobs: Pick<RunningJob, 'stop'>[] = [];
+  let isReady = false;
+  const ready = becomeReady(startup, firstAttempt).then(() => {
+    isReady = true;
     signingKeyWorker.start();
     emailWorker.start();
-    jobs = startJobs(makeJobs({ db, audit, config, metrics, log }), { log, countRun: metrics.jobRan });
-    void recordConfigChanges(config.auditedSettings).catch((error: unknown) =>
-      log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
-    );
+    const runner = { log, countRun: metrics.jobRan };
+    jobs.push(startJobs(makeJobs({ db, audit, config, metrics, log }), runner));
+    // Not one of the jobs above, which wait for each other.
+    jobs.push(startJob(schemaJob(checkSchema), runner));
+    void container
+      .recordConfigChanges(config.auditedSettings)
+      .catch((error: unknown) =>
+        log.warn({ reason: sentenceOf(error) }, 'configuration changes may be missing from the audit trail'),
+      );
   });
   return {
     port: portOf(server),
     log,
     ready,
-    async stop() {
+    async stop(hurry) {
       readiness.draining = true;
+      // No balancer sends requests to a process that was never ready.
+      if (isReady) await sleep(config.shutdownDelaySeconds * 1000, undefined, { signal: hurry }).catch(() => {});
       stopping.abort();
       const graceSeconds = config.shutdownGraceSeconds - closeSeconds;
       await Promise.all([drain(server, graceSeconds), waitAtMost(graceSeconds, emailWorker.stop())]);
       metricsServer?.close();
+      databaseMonitor.stop();
+      const workers = [...jobs, signingKeyWorker];
+      const stopped = Promise.all(workers.map((worker) => worker.stop()));
       await waitAtMost(
         closeSeconds,
-        Promise.all([jobs?.stop(), signingKeyWorker.stop()]).then(() => infrastructure.close()),
+        stopped.then(() => infrastructure.close()),
       );
     },
   };
 }
 
+/** Notices a restored backup. The log contains what the operator must do. */
+const schemaJob = (checkSchema: CheckSchema): Job => ({
+  name: 'check_schema',
+  periodSeconds: 10,
+  async run() {
+    const problem = await checkSchema();
+    if (problem) throw new StartupError(problem.reason);
+  },
+});
+
 interface Startup {
   db: Database;
   schema: string;
   keyring: Keyring;
-  readiness: Readiness;
+  checkSchema: CheckSchema;
   log: Logger;
   signal: AbortSignal;
 }
@@ -87,10 +126,11 @@ interface Startup {
 const retryMs = 1000;
 
 /** Waits for the database and its migrations and loads the signing keys. Retries until `signal` aborts. */
-async function becomeReady({ log, signal, ...startup }: Startup): Promise<void> {
+async function becomeReady(startup: Startup, firstAttempt: Promise<Obstacle | undefined>): Promise<void> {
+  const { log, signal } = startup;
   let lastLogged = '';
-  for (;;) {
-    const obstacle = await tryToBecomeReady(startup);
+  for (let attempt = firstAttempt; ; attempt = tryToBecomeReady(startup)) {
+    const obstacle = await attempt;
     if (obstacle === undefined) return;
     if (obstacle.key !== lastLogged) log.warn({ reason: obstacle.reason }, 'not ready; retrying every second');
     lastLogged = obstacle.key;
@@ -105,21 +145,13 @@ interface Obstacle {
 }
 
 /** Returns why the service is not ready yet; undefined if it is ready. @throws on failures that a retry cannot fix */
-async function tryToBecomeReady({
-  db,
-  schema,
-  keyring,
-  readiness,
-}: Omit<Startup, 'log' | 'signal'>): Promise<Obstacle | undefined> {
+async function tryToBecomeReady({ db, schema, keyring, checkSchema }: Startup): Promise<Obstacle | undefined> {
   try {
     const unmet = await findUnmetRequirement(queryText(db), schema);
     if (unmet !== undefined) throw new StartupError(unmet);
-    const pending = await pendingMigrations(queryText(db));
-    if (pending.length > 0) {
-      const reason = `migrations are not applied: ${pending.join(', ')}; run npm run db:migrate`;
-      return { key: 'migrations', reason }; // the list gets shorter while they are applied
-    }
-    readiness.migrated = true;
+    const problem = await checkSchema();
+    // The list of migrations gets shorter while they are applied.
+    if (problem) return { key: problem.state, reason: problem.reason };
     await keyring.load();
     return undefined;
   } catch (error) {

@@ -88,6 +88,7 @@ test('the defaults are the documented ones', async () => {
     trustProxy: false,
     logLevel: 'info',
     logPretty: false,
+    shutdownDelaySeconds: 0,
     shutdownGraceSeconds: 10,
     warnings: [],
   });
@@ -191,6 +192,7 @@ describe('values', () => {
     ['AUDIT_RETENTION', '30d', { auditRetentionSeconds: 2_592_000 }],
     ['UNVERIFIED_ACCOUNT_RETENTION', 'off', { unverifiedAccountRetentionSeconds: undefined }],
     ['UNVERIFIED_ACCOUNT_RETENTION', '1d', { unverifiedAccountRetentionSeconds: 86_400 }],
+    ['SHUTDOWN_DELAY', '20s', { shutdownDelaySeconds: 20 }],
     ['SHUTDOWN_GRACE', '90s', { shutdownGraceSeconds: 90 }],
     ['AUDIENCE', 'https://a.example, b', { audience: ['https://a.example', 'b'] }],
     ['TRUST_PROXY', '2', { trustProxy: 2 }],

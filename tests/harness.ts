@@ -9,6 +9,7 @@ import { type Config, loadConfig, type VariableName } from '../src/config.ts';
 import { loadBlocklist } from '../src/core/users/password-policy.ts';
 import type { EmailWorker } from '../src/core/email/email-worker.ts';
 import type { Keyring } from '../src/core/signing-keys/keyring.ts';
+import type { CheckSchema } from '../src/features/health/readiness.ts';
 import type { ConnectionLimits } from '../src/http/server/connections.ts';
 import { listen } from '../src/http/server/server.ts';
 import { type Clock, systemClock } from '../src/lib/clock.ts';
@@ -122,6 +123,8 @@ export interface TestApp extends Client, Builders {
   clock: SteppedClock;
   keyring: Keyring;
   emailWorker: EmailWorker;
+  /** Checks the schema, as the service does every ten seconds. */
+  checkSchema: CheckSchema;
   /** Delivers due emails, and returns all emails so far, or those to `address`. */
   emails(address?: string): Promise<SentEmail[]>;
   /** Delivers due emails, and returns the newest to `address`. @throws if none was sent since the last call */
@@ -141,6 +144,8 @@ export interface StartOptions {
   limits?: Partial<ConnectionLimits>;
   /** Runs the signing key worker; otherwise keys change only at the start. */
   runsSigningKeyWorker?: boolean;
+  /** Checks Postgres every second for `/readyz`; otherwise it is reported as down. */
+  runsDatabaseMonitor?: boolean;
   /** Runs the email worker; otherwise `emails` and `nextEmail` deliver. */
   runsEmailWorker?: boolean;
   /** Replaces the mailbox; null: emails are disabled. */
@@ -177,11 +182,12 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     blocklist,
     checkResponses: true,
   });
-  const { keyring, signingKeyWorker, emailWorker, readiness } = container;
-  readiness.migrated = true;
+  const { keyring, signingKeyWorker, emailWorker, databaseMonitor, checkSchema, readiness } = container;
+  readiness.migrations = 'applied';
   await keyring.load();
   if (options.runsSigningKeyWorker) signingKeyWorker.start();
   if (options.runsEmailWorker) emailWorker.start();
+  if (options.runsDatabaseMonitor) await databaseMonitor.start();
   const server = await listen(express, '127.0.0.1', options.port ?? 0, { limits: options.limits ?? {} });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
@@ -197,6 +203,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
     clock,
     keyring,
     emailWorker,
+    checkSchema,
     async emails(address) {
       await emailWorker.deliverDue();
       return mailbox.sent.filter(({ to }) => address === undefined || to === address);
@@ -213,6 +220,7 @@ export async function startApp(settings: Settings = {}, options: StartOptions = 
       await new Promise((resolve) => server.close(resolve));
       await sql.end();
       await emailWorker.stop();
+      databaseMonitor.stop();
       await signingKeyWorker.stop();
       await infrastructure.close();
       await database?.drop();

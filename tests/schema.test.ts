@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { NOTHING_PENDING, pendingSql } from '../scripts/schema-engine.ts';
+import { intactObjects } from '../src/platform/postgres/schema-check.ts';
+import { schemaObjects } from '../src/platform/postgres/schema-objects.ts';
 import { startApp, type TestApp } from './harness.ts';
 
 let app: TestApp;
@@ -14,6 +16,10 @@ const rows = async <Row>(sql: string, ...values: unknown[]): Promise<Row[]> =>
 test('the migrations create the schema of prisma/schema.prisma', async () => {
   expect(await pendingSql(app.databaseUrl, 'prisma/schema.prisma', 'prisma/migrations')).toBe(NOTHING_PENDING);
 }, 30_000);
+
+test('schema-objects.ts lists what the migrations create: npm run schema-objects', async () => {
+  expect(await intactObjects(rows)).toEqual(schemaObjects);
+});
 
 describe('the audit trail', () => {
   test.each([

@@ -87,6 +87,7 @@ export const configSchema = (mode: Mode, poolThreads: number) => {
     TRUST_PROXY: development ? trustProxy.prefault('off') : trustProxy,
     LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
     LOG_FORMAT: choice('json', 'pretty').default(development ? 'pretty' : 'json'),
+    SHUTDOWN_DELAY: duration('0s', '0', '5m'),
     SHUTDOWN_GRACE: duration('10s', '1s', '10m'),
   });
 };

@@ -9,6 +9,7 @@ export interface Gauges {
   pool: { totalCount: number; idleCount: number; waitingCount: number };
   /** The active signing key and how long it has signed; undefined before the keys are loaded. */
   activeKey: () => { kid: string; ageSeconds: number } | undefined;
+  databaseIsUp: () => boolean;
   /** Undefined without `REDIS_URL`. */
   redisIsUp: (() => boolean) | undefined;
 }
@@ -89,12 +90,13 @@ export function makeMetrics(version: string) {
     waitedForHash: (seconds: number): void => hashWaits.observe(seconds),
     waitedForConnection: (seconds: number): void => poolWaits.observe(seconds),
 
-    watch({ hashQueue, pool, activeKey, redisIsUp }: Gauges): void {
+    watch({ hashQueue, pool, activeKey, databaseIsUp, redisIsUp }: Gauges): void {
       gauge('hash_running', 'Password hashes that are being computed', () => hashQueue().running);
       gauge('hash_queue_depth', 'Passwords that wait in the hash queue', () => hashQueue().waiting);
       gauge('database_pool_connections', 'Database connections of this process', () => pool.totalCount);
       gauge('database_pool_busy', 'Database connections in use', () => pool.totalCount - pool.idleCount);
       gauge('database_pool_waiting', 'Statements that wait for a connection', () => pool.waitingCount);
+      gauge('database_up', 'Whether Postgres responds and accepts writes', () => (databaseIsUp() ? 1 : 0));
       if (redisIsUp)
         gauge('redis_up', 'Whether Redis is available; if 0, this process counts rate limits alone', () =>
           redisIsUp() ? 1 : 0,

@@ -45,19 +45,23 @@ export async function knownMigrations(directory: URL | string = migrationsFolder
   return folders.map((folder) => folder.name).sort();
 }
 
+/** The names of the migrations that a database has, also those of a newer release. */
+export async function appliedMigrations(query: <T>(sql: string) => Promise<T[]>): Promise<ReadonlySet<string>> {
+  const [table] = await query<{ exists: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "exists"`);
+  if (!table?.exists) return new Set();
+  const finished = await query<{ migration_name: string }>(
+    'SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
+  );
+  return new Set(finished.map((row) => row.migration_name));
+}
+
 /** The migrations that a database lacks. Migrations of a newer release in the database are ignored. */
 export async function pendingMigrations(
   query: <T>(sql: string) => Promise<T[]>,
   directory: URL | string = migrationsFolder,
 ): Promise<string[]> {
-  const known = await knownMigrations(directory);
-  const [table] = await query<{ exists: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "exists"`);
-  if (!table?.exists) return known;
-  const finished = await query<{ migration_name: string }>(
-    'SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
-  );
-  const names = new Set(finished.map((row) => row.migration_name));
-  return known.filter((name) => !names.has(name));
+  const applied = await appliedMigrations(query);
+  return (await knownMigrations(directory)).filter((name) => !applied.has(name));
 }
 
 /** Applies the pending migrations and returns their names. Safe to run in several processes concurrently. @throws StartupError */

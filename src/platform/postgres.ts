@@ -174,13 +174,3 @@ export const queryText =
       throw translateDatabaseError(error);
     }
   };
-
-/** Whether Postgres responds within a second. Never throws. */
-export async function isResponding(db: Database): Promise<boolean> {
-  const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), 1000).unref());
-  const responded = db.$queryRaw`SELECT 1 AS one`.then(
-    () => true,
-    () => false,
-  );
-  return Promise.race([responded, late]);
-}

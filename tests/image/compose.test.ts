@@ -97,10 +97,11 @@ describe('the image of the service', () => {
     expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] });
   });
 
-  test('has a stop timeout longer than SHUTDOWN_GRACE', () => {
-    const grace = settings.get('SHUTDOWN_GRACE') ?? '';
+  test('has a stop timeout longer than SHUTDOWN_DELAY and SHUTDOWN_GRACE together', () => {
+    const seconds = (name: string) => parseDuration(settings.get(name) ?? '') ?? Infinity;
     const stopTimeout = services['keyturn']?.stop_grace_period ?? '';
-    expect(parseDuration(stopTimeout)).toBeGreaterThan(parseDuration(grace) ?? Infinity);
+    expect(parseDuration(stopTimeout)).toBeGreaterThan(seconds('SHUTDOWN_DELAY') + seconds('SHUTDOWN_GRACE'));
+    expect(services['keyturn']?.environment).not.toHaveProperty('SHUTDOWN_DELAY');
     expect(services['keyturn']?.environment).not.toHaveProperty('SHUTDOWN_GRACE');
   });
 

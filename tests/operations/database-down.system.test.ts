@@ -87,11 +87,11 @@ async function callEach(): Promise<{ id: string; response: Response; ms: number 
 
 const statusOf = (service: ServiceProcess, path: string) => service.get(path).then(({ status }) => status);
 
-/** The response of `/readyz` once it contains `text`, at most two seconds later: it is up to a second old. */
+/** The response of `/readyz` once it contains `text`, at most five seconds later: a Postgres that hangs is down after three. */
 async function readinessWith(text: string): Promise<Response> {
   for (let tries = 0; ; tries += 1) {
     const response = await service.get('/readyz');
-    if (response.text.includes(text) || tries === 20) return response;
+    if (response.text.includes(text) || tries === 50) return response;
     await sleep(100);
   }
 }

@@ -51,12 +51,15 @@ async function start({ url }: TestDatabase, schema = 'public') {
     MASTER_KEYS: randomBytes(32).toString('base64url'),
     LOG_LEVEL: 'silent',
   };
-  const service = await startService(await loadConfig('production', {}, { UV_THREADPOOL_SIZE: '16', ...environment }));
-  cleanUp.push(() => service.stop());
-  return service.ready.then(
-    () => 'ready',
-    (error: Error) => error.message,
-  );
+  const config = await loadConfig('production', {}, { UV_THREADPOOL_SIZE: '16', ...environment });
+  try {
+    const service = await startService(config);
+    cleanUp.push(() => service.stop(AbortSignal.abort()));
+    await service.ready;
+    return 'ready';
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** Defaults that each break the service if it relies on them. */

@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { deriveMasterKeys } from '../../src/lib/master-keys.ts';
 import { formatToken, makeRatchet } from '../../src/core/sessions/refresh-token.ts';
 import { newId } from '../../src/lib/ids.ts';
-import { makeCheckReadiness } from '../../src/features/health/readiness.ts';
 import { applyMigrations } from '../../src/platform/migrations.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { openRows } from '../support/rows/index.ts';
-import { waitUntilReady } from '../support/service.ts';
+import { waitUntilNotReady, waitUntilReady } from '../support/service.ts';
+import type { Settings } from '../harness.ts';
 import { startForTest } from './processes.ts';
 
 let database: TestDatabase;
@@ -17,6 +16,17 @@ beforeAll(async () => {
   database = await createDatabase();
 });
 afterAll(() => database.drop());
+
+/** What a process prints, except log lines, that exits with 1 before it listens. */
+async function printedAtFailedStart(settings: Settings): Promise<string[]> {
+  const failure = await startForTest(settings).then(
+    () => 'it listens',
+    (error: Error) => error.message,
+  );
+  const [exit, ...lines] = failure.split('\n');
+  expect(exit).toBe('the service exited with 1:');
+  return lines.filter((line) => !line.startsWith('{'));
+}
 
 const withLevel = (lines: string[], level: string) => lines.filter((line) => line.includes(`"level":"${level}"`));
 
@@ -53,16 +63,36 @@ test('a service on an unmigrated database logs the command to run, and becomes r
   expect(service.lines.filter((line) => line.includes('"reason":"starting"'))).not.toEqual([]);
 }, 20_000);
 
+test('a service that can become ready listens only when it is', async () => {
+  const service = await startForTest({ DATABASE_URL: database.url });
+  const paths = ['/readyz', '/.well-known/jwks.json'];
+  expect(await Promise.all(paths.map((path) => service.get(path).then(({ status }) => status)))).toEqual([200, 200]);
+  expect(await service.stop()).toBe(0);
+}, 20_000);
+
+test('a running service notices a damaged schema, logs what to do, and is ready again after it is repaired', async () => {
+  await database.use((db) => db.signingKeys.remove());
+  const service = await startForTest({ DATABASE_URL: database.url });
+  await database.use((db) => db.server.run('ALTER TABLE audit_events DISABLE TRIGGER audit_events_append_only'));
+  await waitUntilNotReady(service);
+  await database.use((db) => db.server.run('ALTER TABLE audit_events ENABLE TRIGGER audit_events_append_only'));
+  await waitUntilReady(service);
+  expect(await service.stop()).toBe(0);
+  const errors = withLevel(service.lines, 'error');
+  expect(errors).toHaveLength(1);
+  expect(errors[0]).toMatch(
+    /the database lacks the trigger audit_events_append_only of audit_events, .*stop every process/,
+  );
+}, 40_000);
+
 test('startup fails with one sentence if no master key decrypts the signing key', async () => {
+  await database.use((db) => db.signingKeys.remove());
   const first = await startForTest({ DATABASE_URL: database.url });
   await waitUntilReady(first);
   expect(await first.stop()).toBe(0);
 
   const wrong = randomBytes(32).toString('base64url');
-  const second = await startForTest({ DATABASE_URL: database.url, MASTER_KEYS: wrong });
-  await once(second.child, 'exit');
-  expect(second.child.exitCode).toBe(1);
-  const printed = second.lines.filter((line) => !line.startsWith('{'));
+  const printed = await printedAtFailedStart({ DATABASE_URL: database.url, MASTER_KEYS: wrong });
   expect(printed).toHaveLength(1);
   expect(printed[0]).toMatch(
     /^Error: MASTER_KEYS does not contain master key [\da-f]{16}, which encrypts signing key [\w-]{43}\. Append /,
@@ -78,11 +108,7 @@ test('startup fails with one sentence if a signing key in the database is damage
   expect(await first.stop()).toBe(0);
 
   await database.use((db) => db.signingKeys.corrupt());
-  const second = await startForTest(settings);
-  await once(second.child, 'exit');
-  expect(second.child.exitCode).toBe(1);
-  const printed = second.lines.filter((line) => !line.startsWith('{'));
-  expect(printed).toEqual([
+  expect(await printedAtFailedStart(settings)).toEqual([
     expect.stringMatching(/^Error: Signing key [\w-]{43} is damaged in the database\. Restore /),
   ]);
 }, 20_000);
@@ -117,25 +143,3 @@ test('requests get 503 in time while every connection waits for a lock, and succ
   expect((await service.get('/me', account.access_token)).status).toBe(200);
   expect(await service.stop()).toBe(0);
 }, 20_000);
-
-test('/readyz asks Postgres once per second, however often it is called', async () => {
-  const realNow = performance.now.bind(performance);
-  let [nowMs, queries, isUp] = [0, 0, true];
-  performance.now = () => nowMs;
-  const check = makeCheckReadiness({
-    readiness: { migrated: true, keysLoaded: () => true, draining: false },
-    isDatabaseResponding: async () => ((queries += 1), isUp),
-    redisIsUp: undefined,
-  });
-  const states = async () => (await Promise.all(Array.from({ length: 20 }, check))).map(({ postgres }) => postgres);
-  try {
-    expect(new Set(await states())).toEqual(new Set(['up']));
-    isUp = false;
-    nowMs = 999;
-    expect([new Set(await states()), queries]).toEqual([new Set(['up']), 1]);
-    nowMs = 1000;
-    expect([new Set(await states()), queries]).toEqual([new Set(['down']), 2]);
-  } finally {
-    performance.now = realNow;
-  }
-});

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { Agent, get } from 'node:http';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { password, type Settings } from '../harness.ts';
 import { startAttack, stopAttacks, unlimited } from '../http/attack.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { type ServiceProcess, waitUntilReady } from '../support/service.ts';
+import { type ServiceProcess, waitUntilNotReady, waitUntilReady } from '../support/service.ts';
 import { startGate } from './gate.ts';
 import { startForTest } from './processes.ts';
 
@@ -44,6 +44,20 @@ async function connected(service: ServiceProcess, text: string) {
   await once(socket, 'connect');
   if (text) socket.write(text);
   return socket;
+}
+
+/** Resolves when the service accepts no connections anymore. */
+async function untilRefused(service: ServiceProcess): Promise<void> {
+  for (;;) {
+    const socket = connect({ host: '127.0.0.1', port: portOf(service) });
+    const isAccepted = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (!isAccepted) return;
+    await sleep(20);
+  }
 }
 
 const unfinished =
@@ -128,6 +142,57 @@ describe('SIGTERM', () => {
     await responses;
     await gate.close();
   }, 20_000);
+
+  test('turns /readyz to 503 and serves for SHUTDOWN_DELAY, which a second signal ends', async () => {
+    service = await start({ SHUTDOWN_DELAY: '5m' });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const connectionOf = async () => {
+      const [response] = (await once(get(`${service.baseUrl}/healthz`, { agent }), 'response')) as [IncomingMessage];
+      const { statusCode, headers, socket } = response;
+      await once(response.resume(), 'end');
+      return { statusCode, connection: headers.connection, port: socket.localPort };
+    };
+    const before = await connectionOf();
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    await waitUntilNotReady(service);
+    expect((await service.get('/readyz')).body).toMatchObject({ code: 'not_ready', checks: { migrations: 'applied' } });
+    expect(await connectionOf()).toEqual({ statusCode: 200, connection: 'keep-alive', port: before.port });
+    await service.register();
+    service.child.kill('SIGTERM');
+    expect(await ended).toMatchObject({ code: 0, signal: null });
+    agent.destroy();
+  }, 40_000);
+
+  test('ends after SHUTDOWN_DELAY without a second signal', async () => {
+    service = await start({ SHUTDOWN_DELAY: '1s' });
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    const { code, ms } = await ended;
+    expect(code).toBe(0);
+    expect(ms).toBeGreaterThan(990);
+  }, 20_000);
+
+  test('does not delay the end of a service that was never ready', async () => {
+    service = await startForTest({ DATABASE_URL: 'postgresql://127.0.0.1:1/none', SHUTDOWN_DELAY: '5m' });
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    expect(await ended).toMatchObject({ code: 0 });
+  }, 20_000);
+
+  test('announces in the last response of a connection that it closes', async () => {
+    service = await start({ SHUTDOWN_GRACE: '30s' });
+    const socket = await connected(service, unfinished);
+    const [chunks, closed] = [socket.setEncoding('utf8').toArray(), once(socket, 'close')];
+    await sleep(100);
+    const ended = ending(service);
+    service.child.kill('SIGTERM');
+    await expect(untilRefused(service)).resolves.toBeUndefined();
+    socket.write('a'.repeat(1000));
+    await closed;
+    expect((await chunks).join('')).toMatch(/^HTTP\/1\.1 400 .*\r\nConnection: close\r\n/s);
+    expect(await ended).toMatchObject({ code: 0 });
+  }, 40_000);
 
   test('sent twice, or with SIGINT, cuts no request', async () => {
     service = await start({ ...heavyHashes, HASH_CONCURRENCY: '1', SHUTDOWN_GRACE: '30s' });

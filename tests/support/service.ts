@@ -77,11 +77,16 @@ export async function startService(settings: Settings, launch: Launch = {}): Pro
   };
 }
 
-/** Resolves when `/readyz` returns 200. */
-export async function waitUntilReady({ get }: Pick<Client, 'get'>): Promise<void> {
-  for (let tries = 0; tries < 200; tries += 1) {
-    if ((await get('/readyz')).status === 200) return;
+async function waitForReadiness({ get }: Pick<Client, 'get'>, status: 200 | 503): Promise<void> {
+  for (let tries = 0; tries < 400; tries += 1) {
+    if ((await get('/readyz')).status === status) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error('the service did not become ready in 10 s');
+  throw new Error(`/readyz did not return ${status} in 20 s`);
 }
+
+/** Resolves when `/readyz` returns 200. */
+export const waitUntilReady = (service: Pick<Client, 'get'>): Promise<void> => waitForReadiness(service, 200);
+
+/** Resolves when `/readyz` returns 503. */
+export const waitUntilNotReady = (service: Pick<Client, 'get'>): Promise<void> => waitForReadiness(service, 503);

@@ -69,7 +69,10 @@ export const storeRequirements = (tx: Transaction, alg: SigningAlg, timing: KeyT
     WHERE status IN ('next', 'active')`,
   );
 
-/** Inserts a key; an active one is ready immediately. SQL for the clock. */
+/**
+ * Inserts a key; an active one is ready immediately. Fails if the unique index of its status is missing: while a backup is restored,
+ * the table is empty before it has its indexes, and a key that is created then is one too many. SQL for the clock and the index.
+ */
 export function insertKey(tx: Transaction, key: NewSealedKey, status: 'next' | 'active', timing: KeyTiming) {
   const { kid, alg, publicJwk, sealedKey, masterKeyId } = key;
   const isActive = status === 'active';
@@ -81,7 +84,8 @@ export function insertKey(tx: Transaction, key: NewSealedKey, status: 'next' | '
     SELECT ${kid}, ${alg}, ${status}, ${JSON.stringify(publicJwk)}::jsonb, ${sealedKey}, ${masterKeyId}, now,
            ${isActive ? sql`now` : sql`NULL`},
            ${isActive ? sql`now` : sql`now + ${intervalOf(timing.publicationSeconds)}`}, ${timing.accessTtlSeconds}::int
-    FROM clock_timestamp() AS now`,
+    FROM clock_timestamp() AS now
+    ON CONFLICT (alg) WHERE ${isActive ? sql`status = 'active'` : sql`status = 'next'`} DO NOTHING`,
   );
 }
 

@@ -41,7 +41,7 @@ async function applyStep(
 ): Promise<void> {
   const create = async (status: 'next' | 'active') => {
     if (!newKey) throw new Error(`the step ${step.kind} requires a new key`);
-    await insertKey(tx, newKey, status, timing);
+    if ((await insertKey(tx, newKey, status, timing)) !== 1) throw new Error(`another ${status} signing key exists`);
     await audit.record(tx, 'system', { type: 'signing_key.made', kid: newKey.kid, reason: status });
   };
   switch (step.kind) {

@@ -1,15 +1,17 @@
-import { monotonicMs } from '../../lib/clock.ts';
 import { NotReady } from '../../lib/errors.ts';
+import { type Database, queryText } from '../../platform/postgres.ts';
+import { findSchemaProblem, type SchemaProblem } from '../../platform/postgres/schema-check.ts';
 
 /** The state that decides whether a process receives requests. */
 export interface Readiness {
-  migrated: boolean;
+  /** `damaged`: something that the migrations created is missing. */
+  migrations: 'applied' | 'pending' | 'damaged';
   keysLoaded: () => boolean;
   draining: boolean;
 }
 
 export interface Checks {
-  migrations: 'applied' | 'pending';
+  migrations: Readiness['migrations'];
   signing_key: 'loaded' | 'missing';
   postgres: 'up' | 'down';
   redis: 'up' | 'down' | 'off';
@@ -17,41 +19,38 @@ export interface Checks {
 
 export interface ReadinessDeps {
   readiness: Readiness;
-  /** Whether Postgres responds within a second. Never rejects. */
-  isDatabaseResponding: () => Promise<boolean>;
+  /** The result of the last check, so that `/readyz`, which is public and has no limit, causes no queries and never waits. */
+  databaseIsUp: () => boolean;
   /** Undefined if Redis is not configured. */
   redisIsUp: (() => boolean) | undefined;
-}
-
-/** How long the state of Postgres is known. `/readyz` is public and has no limit, so requests must not become queries. */
-const knownMs = 1000;
-
-/** Remembers the result for a second. Concurrent calls share one check. */
-function rememberForASecond(check: () => Promise<boolean>): () => Promise<boolean> {
-  let latest: { result: Promise<boolean>; endsMs: number } | undefined;
-  return () => {
-    if (latest && monotonicMs() < latest.endsMs) return latest.result;
-    const result = check();
-    latest = { result, endsMs: monotonicMs() + knownMs };
-    return result;
-  };
 }
 
 /**
  * Checks whether the process can serve requests. The state of Postgres and Redis is reported but does not decide: the JWKS must stay
  * available while they are down. @throws NotReady with the checks
  */
-export const makeCheckReadiness = ({ readiness, isDatabaseResponding, redisIsUp }: ReadinessDeps) => {
-  const isResponding = rememberForASecond(isDatabaseResponding);
-  return async (): Promise<Checks> => {
+export const makeCheckReadiness =
+  ({ readiness, databaseIsUp, redisIsUp }: ReadinessDeps) =>
+  (): Checks => {
     const checks: Checks = {
-      migrations: readiness.migrated ? 'applied' : 'pending',
+      migrations: readiness.migrations,
       signing_key: readiness.keysLoaded() ? 'loaded' : 'missing',
-      postgres: (await isResponding()) ? 'up' : 'down',
+      postgres: databaseIsUp() ? 'up' : 'down',
       redis: !redisIsUp ? 'off' : redisIsUp() ? 'up' : 'down',
     };
     if (readiness.draining) throw new NotReady('draining', { checks });
-    if (!readiness.migrated || !readiness.keysLoaded()) throw new NotReady('starting', { checks });
+    if (readiness.migrations === 'damaged') throw new NotReady('the schema is damaged', { checks });
+    if (readiness.migrations === 'pending' || !readiness.keysLoaded()) throw new NotReady('starting', { checks });
     return checks;
   };
-};
+
+/** Checks the schema and updates the readiness, which stays as it is if the database is unavailable. @throws DatabaseUnavailable */
+export const makeCheckSchema =
+  ({ db, readiness }: { db: Database; readiness: Readiness }) =>
+  async (): Promise<SchemaProblem | undefined> => {
+    const problem = await findSchemaProblem(queryText(db));
+    readiness.migrations = problem?.state ?? 'applied';
+    return problem;
+  };
+
+export type CheckSchema = ReturnType<typeof makeCheckSchema>;

@@ -5,7 +5,7 @@ import helmet from 'helmet';
 import { makeIsInNetworks, parseAddress } from '../../lib/network.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Metrics } from '../../platform/metrics.ts';
-import { watchConnections } from '../../platform/process/lifecycle.ts';
+import { watchTraffic } from '../../platform/process/lifecycle.ts';
 import { type ConnectionLimits, defaultLimits, limitConnections, serverOptions } from './connections.ts';
 import { trackRequests } from '../request-context.ts';
 import { allowOrigins, type CorsConfig } from './cors.ts';
@@ -76,7 +76,7 @@ export async function listen(
   { log, limits: given }: ListenOptions = {},
 ): Promise<Server> {
   const limits = { ...defaultLimits, ...given };
-  const server = watchConnections(createServer(serverOptions(limits)));
+  const server = watchTraffic(createServer(serverOptions(limits)));
   const connections = limitConnections(server, limits, log);
   server.on('clientError', (error, socket) => {
     const connection = connections.of(socket);

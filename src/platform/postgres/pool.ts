@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { monotonicMs } from '../../lib/clock.ts';
-import { directConnection, pooledConnection } from './connection.ts';
+import { directConnection, pooledConnection, type ServerTimeouts } from './connection.ts';
 
 export interface PoolConfig {
   url: string;
@@ -16,6 +16,10 @@ type Connected = (
   release: (error?: unknown) => void,
 ) => void;
 
+/** The parameters of a connection to `DATABASE_URL`. @throws ConnectionUrlError */
+export const sessionOf = ({ url, pooled }: PoolConfig, timeouts: ServerTimeouts): pg.ClientConfig =>
+  pooled ? pooledConnection(url) : directConnection(url, timeouts);
+
 /**
  * Opens the connection pool of one process. It connects at the first query. `onWait` receives the seconds that each query or transaction
  * waited for a connection. Waits and queries end after DATABASE_TIMEOUT: in Postgres by statement_timeout, and here in case Postgres
@@ -25,7 +29,7 @@ export function openPool(config: PoolConfig, onWait: (seconds: number) => void):
   const timeoutMs = config.timeoutSeconds * 1000;
   const serverTimeouts = { statementMs: timeoutMs, idleInTransactionMs: timeoutMs + 1000 };
   const pool = new pg.Pool({
-    ...(config.pooled ? pooledConnection(config.url) : directConnection(config.url, serverTimeouts)),
+    ...sessionOf(config, serverTimeouts),
     max: config.poolMax,
     connectionTimeoutMillis: timeoutMs,
     query_timeout: timeoutMs + 500,

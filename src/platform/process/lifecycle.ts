@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartupError } from '../../lib/errors.ts';
@@ -6,28 +6,50 @@ import { StartupError } from '../../lib/errors.ts';
 /** The TCP port that a server listens on. */
 export const portOf = (server: TcpServer): number => (server.address() as AddressInfo).port;
 
-const connections = new WeakMap<Server, Set<Socket>>();
-
-/** Tracks connections, so that `drain` can close those that were never used. Node waits for a first request on them. */
-export function watchConnections(server: Server): Server {
-  const sockets = new Set<Socket>();
-  connections.set(server, sockets);
-  return server.on('connection', (socket) => sockets.add(socket.once('close', () => sockets.delete(socket))));
+interface Traffic {
+  sockets: Set<Socket>;
+  responses: Set<ServerResponse>;
+  isDraining: boolean;
 }
 
+const traffic = new WeakMap<Server, Traffic>();
+
+/** Tracks connections and responses, so that `drain` can close the former and announce it in the latter. */
+export function watchTraffic(server: Server): Server {
+  const watched: Traffic = { sockets: new Set(), responses: new Set(), isDraining: false };
+  const { sockets, responses } = watched;
+  traffic.set(server, watched);
+  return server
+    .on('connection', (socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
+    .on('request', (_, response) => {
+      responses.add(response.once('close', () => responses.delete(response)));
+      if (watched.isDraining) response.shouldKeepAlive = false;
+    });
+}
+
+/** Closes idle connections, also those that were never used: Node waits for a first request on them. */
 function closeUnused(server: Server): void {
   server.closeIdleConnections();
-  for (const socket of connections.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy();
+  for (const socket of traffic.get(server)?.sockets ?? []) if (socket.bytesRead === 0) socket.destroy();
+}
+
+/** Adds `Connection: close` to the responses from now on, so that clients send no further request on their connections. */
+function announceClose(server: Server): void {
+  const watched = traffic.get(server);
+  if (!watched) return;
+  watched.isDraining = true;
+  for (const response of watched.responses) response.shouldKeepAlive = false;
 }
 
 /**
- * Stops a server: accepts no new connections, closes idle ones, finishes the requests in flight, and closes all connections after
+ * Stops a server: accepts no new connections, closes idle ones, finishes the requests in flight with `Connection: close`, and closes all connections after
  * `graceSeconds`. (`server.close()` alone waits until idle connections time out.)
  */
 export function drain(server: Server, graceSeconds: number): Promise<void> {
   return new Promise((resolve) => {
     const sweep = setInterval(() => closeUnused(server), 50);
     const cut = setTimeout(() => server.closeAllConnections(), graceSeconds * 1000);
+    announceClose(server);
     server.close(() => {
       clearInterval(sweep);
       clearTimeout(cut);
@@ -45,17 +67,27 @@ export async function waitAtMost(seconds: number, work: Promise<unknown>): Promi
 export interface RunningProcess {
   /** Rejects if the process can never become ready. */
   ready: Promise<void>;
-  stop(): Promise<void>;
+  /** `hurry` aborts at the second signal. */
+  stop(hurry: AbortSignal): Promise<void>;
 }
 
 /** Starts, waits for SIGTERM or SIGINT, stops and exits with 0. Prints one message and exits with 1 if the start fails. */
 export async function runUntilSignaled(start: () => Promise<RunningProcess>): Promise<never> {
+  const hurry = new AbortController();
   // The handlers stay, because the terminal and npm both send SIGINT on Ctrl-C and the second one must not interrupt the shutdown.
-  const signaled = new Promise<void>((resolve) => process.on('SIGTERM', resolve).on('SIGINT', resolve));
+  const signaled = new Promise<void>((resolve) => {
+    let isFirst = true;
+    const receive = () => {
+      if (!isFirst) hurry.abort();
+      isFirst = false;
+      resolve();
+    };
+    process.on('SIGTERM', receive).on('SIGINT', receive);
+  });
   try {
     const running = await start();
     await Promise.race([signaled, running.ready.then(() => signaled)]);
-    await running.stop();
+    await running.stop(hurry.signal);
     process.exit(0);
   } catch (error) {
     process.stderr.write(`${describeFatalError(error)}\n`);

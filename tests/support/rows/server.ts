@@ -30,6 +30,20 @@ export const serverRows = (sql: Sql) => {
           [applicationName, query],
         )
       ).length,
+    /** Process ids of the connections to this database with that application name. */
+    processIds: async (applicationName: string): Promise<number[]> =>
+      (
+        await sql.rows<{ pid: number }>(
+          'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1',
+          [applicationName],
+        )
+      ).map(({ pid }) => pid),
+    /** Ends the connections to this database with that application name. */
+    endConnections: (applicationName: string) =>
+      sql.run(
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1',
+        [applicationName],
+      ),
     /** Creates a role that can log in and has no other rights. */
     createRole: (name: string, password: string) =>
       sql.run(`CREATE ROLE ${quoted(name)} LOGIN PASSWORD '${password.replaceAll("'", "''")}'`),
