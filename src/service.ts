@@ -15,7 +15,7 @@ import { serveMetrics } from './platform/metrics-server.ts';
 import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './platform/postgres.ts';
 import { parseConnectionUrl } from './platform/postgres/connection.ts';
 import { findUnmetRequirement } from './platform/postgres/requirements.ts';
-import { drain, portOf, waitAtMost } from './platform/process/lifecycle.ts';
+import { announceClose, drain, portOf, waitAtMost } from './platform/process/lifecycle.ts';
 
 export interface Service {
   port: number;
@@ -87,6 +87,7 @@ export async function startService(config: Config): Promise<Service> {
     ready,
     async stop(hurry) {
       readiness.draining = true;
+      announceClose(server);
       // No balancer sends requests to a process that was never ready.
       if (isReady) await sleep(config.shutdownDelaySeconds * 1000, undefined, { signal: hurry }).catch(() => {});
       stopping.abort();
