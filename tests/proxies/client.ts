@@ -15,6 +15,7 @@ export interface ProxyRequest {
   method?: string;
   body?: object | string;
   headers?: Record<string, string>;
+  signal?: AbortSignal;
 }
 
 export interface ProxyClient {
@@ -48,7 +49,7 @@ export function http1Client({ port }: Proxy, localAddress = '127.0.0.1'): ProxyC
           method,
           agent,
           localAddress,
-          signal: AbortSignal.timeout(timeoutMs),
+          signal: sent.signal ?? AbortSignal.timeout(timeoutMs),
         };
         const outgoing = request({ ...options, headers: { host: hostName, ...headers } }, (incoming) => {
           const chunks: Buffer[] = [];

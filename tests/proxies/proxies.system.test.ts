@@ -17,6 +17,7 @@ const settings: Settings = {
   MASTER_KEYS: randomBytes(32).toString('base64url'),
   TRUST_PROXY: '1',
   CORS_ORIGINS: appOrigin,
+  SHUTDOWN_DELAY: '5s', // as README.md of deploy/proxies says
 };
 
 let database: TestDatabase;
@@ -189,3 +190,43 @@ describe.each(proxyNames)('%s, if a connection breaks', (name) => {
     silent.close();
   });
 });
+
+/** Refreshes a session again and again until `isOver`, and returns the unexpected outcomes. */
+async function refreshUntil(
+  isOver: () => boolean,
+  client: ProxyClient,
+): Promise<{ count: number; failures: string[] }> {
+  let { refresh_token: token } = await register();
+  let count = 0;
+  const failures: string[] = [];
+  while (!isOver()) {
+    count += 1;
+    const answer = await client.send('/refresh', { body: { refresh_token: token } }).catch((error: Error) => error);
+    if (answer instanceof Error) failures.push(answer.message);
+    else if (answer.status !== 200) failures.push(`${answer.status} ${answer.text.slice(0, 300)}`);
+    else token = String(json(answer)['refresh_token']);
+    await sleep(50);
+  }
+  return { count, failures };
+}
+
+test('restarting the processes in turn fails no refresh behind any proxy', async () => {
+  let isOver = false;
+  const running = [...proxies.values()].map(async (proxy) => {
+    const clients = [http1Client(proxy), http1Client(proxy), await http2Client(proxy), await http2Client(proxy)];
+    const outcomes = await Promise.all(clients.map((client) => refreshUntil(() => isOver, client)));
+    for (const client of clients) client.close();
+    return {
+      name: proxy.name,
+      isEnough: outcomes.reduce((sum, { count }) => sum + count, 0) > 200,
+      failures: outcomes.flatMap(({ failures }) => failures),
+    };
+  });
+  for (const [index, port] of ports.entries()) {
+    expect(await services[index]?.stop()).toBe(0);
+    services[index] = await startProcess(port);
+    await sleep(3000); // the checks of the proxies notice it before the next process stops
+  }
+  isOver = true;
+  expect(await Promise.all(running)).toEqual(proxyNames.map((name) => ({ name, isEnough: true, failures: [] })));
+}, 300_000);
