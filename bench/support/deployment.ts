@@ -150,9 +150,8 @@ export async function startDeployment(clients: number) {
     },
     'each process restarted in turn': async () => {
       for (const index of services.keys()) {
-        const { port, stop } = serviceAt(index);
-        await stop();
-        services[index] = await start(port);
+        await serviceAt(index).stop();
+        services[index] = await start(serviceAt(index).port);
         await sleep(noticeMs);
       }
     },
@@ -170,7 +169,7 @@ export async function startDeployment(clients: number) {
     faults,
     async stop() {
       await proxy.stop();
-      await Promise.all(services.map(({ stop }) => stop()));
+      await Promise.all(services.map((service) => service.stop()));
       await redis.stop();
       await postgres.close();
     },

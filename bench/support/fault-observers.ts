@@ -1,4 +1,5 @@
 // What is observed during the faults: clients that refresh, probes, and the checks of HAProxy.
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +9,6 @@ import { retry } from '../../src/client/retry.ts';
 import type { Ratchet } from '../../src/core/sessions/refresh-token.ts';
 import { http1Client, type ProxyRequest } from '../../tests/proxies/client.ts';
 import type { Proxy } from '../../tests/proxies/proxies.ts';
-import { countConnections } from './replicated-postgres.ts';
 
 /** One response, or one failed probe, and when it came. */
 export interface Observation {
@@ -35,7 +35,7 @@ function fetchThrough(proxy: Proxy): typeof fetch {
   return async (url, { method = 'GET', headers, body, signal } = {}) => {
     const request: ProxyRequest = { method, headers: headers as Record<string, string>, ...(signal ? { signal } : {}) };
     const answer = await client.send(
-      new URL(String(url)).pathname,
+      new URL(url instanceof Request ? url.url : url).pathname,
       typeof body === 'string' ? { ...request, body } : request,
     );
     return new Response(answer.text, {
@@ -159,4 +159,15 @@ async function countDowns({ folder }: Proxy): Promise<number> {
     .map((line) => line.split(','))
     .filter(([, name]) => name?.startsWith('keyturn'))
     .reduce((sum, fields) => sum + Number(fields[column]), 0);
+}
+
+/** Connections to a port that the server has not closed. Works also while Postgres hangs. */
+function countConnections(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const [established, closeWait] = ['01', '08'];
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, address, , state]) => address?.endsWith(local) && (state === established || state === closeWait))
+    .length;
 }

@@ -162,11 +162,19 @@ export async function startReplicatedPostgres(
   ];
   const login = `user=postgres password=${url.password}`;
   const primary = makeServer({
-    ...{ data, account, program, port: ports[0], url: primaryUrl },
+    data,
+    account,
+    program,
+    port: ports[0],
+    url: primaryUrl,
     settings: { ...common, synchronous_standby_names: '*' },
   });
   const standby = makeServer({
-    ...{ data: copy, account, program, port: ports[1], url: standbyUrl },
+    data: copy,
+    account,
+    program,
+    port: ports[1],
+    url: standbyUrl,
     settings: { ...common, primary_conninfo: `host=127.0.0.1 port=${ports[0]} ${login}` },
   });
   await primary.start();
@@ -180,15 +188,4 @@ export async function startReplicatedPostgres(
       for (const lock of locks) await lock.release();
     },
   };
-}
-
-/** Connections to a port that the server has not closed. Works also while Postgres hangs. */
-export function countConnections(port: number): number {
-  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const [established, closeWait] = ['01', '08'];
-  return readFileSync('/proc/net/tcp', 'utf8')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, address, , state]) => address?.endsWith(local) && (state === established || state === closeWait))
-    .length;
 }
