@@ -82,8 +82,8 @@ export type Deployment = Awaited<ReturnType<typeof startDeployment>>;
 /** Starts everything, and creates one session per client. */
 export async function startDeployment(clients: number) {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-availability-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const hasSmallDisk = mountSmallDisk(folder);
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true })); // after the disk was unmounted
   const masterKey = randomBytes(32);
   const ratchet = makeRatchet(deriveMasterKeys([masterKey]));
   let tokens: string[] = [];
