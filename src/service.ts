@@ -16,7 +16,7 @@ import { type Database, DatabaseUnavailable, queryText, sentenceOf } from './pla
 import { parseConnectionUrl } from './platform/postgres/connection.ts';
 import { permissionErrorOf, requireConnection } from './platform/postgres/connection-errors.ts';
 import { findUnmetRequirement } from './platform/postgres/requirements.ts';
-import { drain, portOf, requireFreePort, waitAtMost } from './platform/process/lifecycle.ts';
+import { announceClose, drain, portOf, requireFreePort, waitAtMost } from './platform/process/lifecycle.ts';
 
 export interface Service {
   port: number;
@@ -90,6 +90,7 @@ export async function startService(config: Config): Promise<Service> {
     ready,
     async stop(hurry) {
       readiness.draining = true;
+      announceClose(server);
       // No balancer sends requests to a process that was never ready.
       if (isReady) await sleep(config.shutdownDelaySeconds * 1000, undefined, { signal: hurry }).catch(() => {});
       stopping.abort();

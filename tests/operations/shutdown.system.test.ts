@@ -157,7 +157,7 @@ describe('SIGTERM', () => {
     service.child.kill('SIGTERM');
     await waitUntilNotReady(service);
     expect((await service.get('/readyz')).body).toMatchObject({ code: 'not_ready', checks: { migrations: 'applied' } });
-    expect(await connectionOf()).toEqual({ statusCode: 200, connection: 'keep-alive', port: before.port });
+    expect(await connectionOf()).toEqual({ statusCode: 200, connection: 'close', port: before.port });
     await service.register();
     service.child.kill('SIGTERM');
     expect(await ended).toMatchObject({ code: 0, signal: null });

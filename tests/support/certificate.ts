@@ -1,4 +1,4 @@
-// Creates a self-signed certificate for 127.0.0.1 that is valid for a day (RFC 5280 section 4.1). Node can only create keys.
+// Creates a self-signed certificate for 127.0.0.1 and host names that is valid for a day (RFC 5280 section 4.1). Node can only create keys.
 import { generateKeyPairSync, sign } from 'node:crypto';
 
 const tagged = (tag: number, ...parts: Uint8Array[]): Buffer => {
@@ -11,6 +11,7 @@ const sequence = (...parts: Uint8Array[]) => tagged(0x30, ...parts);
 const bits = (content: Uint8Array) => tagged(0x03, Buffer.from([0]), content);
 const time = (ms: number) =>
   tagged(0x17, Buffer.from(`${new Date(ms).toISOString().replace(/\D/g, '').slice(2, 14)}Z`));
+const dnsName = (name: string) => tagged(0x82, Buffer.from(name));
 const oid = (hex: string) => tagged(0x06, Buffer.from(hex, 'hex'));
 const extension = (id: string, value: Uint8Array) => sequence(oid(id), tagged(0x04, value));
 
@@ -21,7 +22,7 @@ const [ecdsaWithSha256, commonName, subjectAltName, basicConstraints] = [
   '551d13',
 ];
 
-export function makeCertificate(): { key: string; cert: string } {
+export function makeCertificate(...hostNames: string[]): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = sequence(oid(ecdsaWithSha256));
   const name = sequence(tagged(0x31, sequence(oid(commonName), tagged(0x0c, Buffer.from('keyturn tests')))));
@@ -37,7 +38,7 @@ export function makeCertificate(): { key: string; cert: string } {
     tagged(
       0xa3,
       sequence(
-        extension(subjectAltName, sequence(tagged(0x87, Buffer.from([127, 0, 0, 1])))),
+        extension(subjectAltName, sequence(tagged(0x87, Buffer.from([127, 0, 0, 1])), ...hostNames.map(dnsName))),
         extension(basicConstraints, sequence(tagged(0x01, Buffer.from([255])))),
       ),
     ),

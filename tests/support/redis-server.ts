@@ -5,7 +5,8 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { findRedis, type RedisBinary } from './redis-binary.ts';
+import type { InstalledProgram } from './debian-program.ts';
+import { findRedis } from './redis-binary.ts';
 import { withRedis } from './redis-client.ts';
 
 export interface RedisServer {
@@ -52,7 +53,7 @@ exec 9<&0
 { read -r _ <&9 || kill -KILL $$; } >/dev/null 2>&1 &
 exec "$@" </dev/null 2>&1 9<&-`;
 
-async function startOn(port: number, { program, env }: RedisBinary): Promise<RedisServer> {
+async function startOn(port: number, { program, env }: InstalledProgram): Promise<RedisServer> {
   const flags = { port, bind: '127.0.0.1', save: '', appendonly: 'no', databases: 1000 };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const child = spawn('/bin/sh', ['-c', GUARDED, 'sh', program, ...args], {

@@ -42,8 +42,11 @@ function closeUnused(server: Server): void {
   for (const socket of traffic.get(server)?.sockets ?? []) if (socket.bytesRead === 0) socket.destroy();
 }
 
-/** Adds `Connection: close` to the responses from now on, so that clients send no further request on their connections. */
-function announceClose(server: Server): void {
+/**
+ * Adds `Connection: close` to the responses from now on, so that clients send no further request on their connections. A proxy without
+ * health checks otherwise still uses them in the instant in which they are closed.
+ */
+export function announceClose(server: Server): void {
   const watched = traffic.get(server);
   if (!watched) return;
   watched.isDraining = true;
