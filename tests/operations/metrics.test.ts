@@ -110,6 +110,7 @@ test('include the metrics that the alerts use', async () => {
       'keyturn_hash_running',
       'keyturn_hash_queue_depth',
       'keyturn_hash_wait_seconds_count',
+      'keyturn_database_up',
       'keyturn_database_pool_connections',
       'keyturn_database_pool_busy',
       'keyturn_database_pool_waiting',
@@ -247,7 +248,11 @@ test('a process whose metrics port is in use logs it and serves requests', async
   const holder = createServer().listen(await freePort(), '127.0.0.1');
   await once(holder, 'listening');
   const { port } = holder.address() as { port: number };
-  const second = await startService({ DATABASE_URL: database.url, METRICS_PORT: String(port) });
+  const second = await startService({
+    DATABASE_URL: database.url,
+    MASTER_KEYS: masterKeys,
+    METRICS_PORT: String(port),
+  });
   try {
     expect(second.lines.filter((line) => line.includes('metrics are disabled'))).toHaveLength(1);
     expect((await second.get('/healthz')).status).toBe(200);
