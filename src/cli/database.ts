@@ -1,6 +1,5 @@
 import { type Environment, loadDirectUrl } from '../config.ts';
 import { StartupError } from '../lib/errors.ts';
-import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
 import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
 import { parseConnectionUrl } from '../platform/postgres/connection.ts';
@@ -30,8 +29,7 @@ export async function withDatabase<Result>(
     pooled: false,
     statementNames: namedStatements,
   };
-  const pool = openPool(config, () => {});
-  const db = openDatabase(config, pool, makeLogger({ level: 'silent', pretty: false }));
+  const db = openDatabase(config, openPool(config));
   try {
     const unmet = await findUnmetRequirement(queryText(db), parseConnectionUrl(config.url).schema);
     if (unmet !== undefined) throw new StartupError(unmet);
