@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface Gate {
   /** URL of the database through the proxy. */
   url: string;
+  /** The number of connections that were refused. */
+  refused(): number;
   /** Forwards everything. Closes all existing connections. */
   open(): void;
   /** Closes existing and new connections. */
@@ -21,6 +23,7 @@ type State = 'open' | 'refusing' | 'silent';
 export async function startGate(databaseUrl: string): Promise<Gate> {
   let target = new URL(databaseUrl);
   let state: State = 'open';
+  let refused = 0;
   const sockets = new Set<Socket>();
   const cut = () => {
     for (const socket of sockets) socket.destroy();
@@ -35,7 +38,10 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
     });
   };
   const server = createServer((client) => {
-    if (state === 'refusing') return void client.destroy();
+    if (state === 'refusing') {
+      refused += 1;
+      return void client.destroy();
+    }
     const database = connect(Number(target.port), target.hostname);
     forward(client, database);
     forward(database, client);
@@ -50,6 +56,7 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
   };
   return {
     url: url.href,
+    refused: () => refused,
     open: () => become('open'),
     refuse: () => become('refusing'),
     hang: () => become('silent'),
