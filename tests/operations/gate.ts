@@ -13,6 +13,8 @@ export interface Gate {
   refuse(): void;
   /** Keeps connections and accepts new ones, but forwards nothing. */
   hang(): void;
+  /** Keeps existing connections silent on both sides, as a firewall does that has forgotten them. Forwards new ones. */
+  loseExisting(): void;
   /** Forwards to another server from now on. */
   redirectTo(databaseUrl: string): void;
   close(): Promise<void>;
@@ -25,16 +27,17 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
   let state: State = 'open';
   let refused = 0;
   const sockets = new Set<Socket>();
+  const lost = new WeakSet<Socket>();
   const cut = () => {
     for (const socket of sockets) socket.destroy();
   };
   const forward = (from: Socket, to: Socket) => {
     sockets.add(from);
-    from.on('data', (chunk) => state === 'open' && to.write(chunk));
+    from.on('data', (chunk) => state === 'open' && !lost.has(from) && to.write(chunk));
     from.on('error', () => {});
     from.on('close', () => {
       sockets.delete(from);
-      to.destroy();
+      if (!lost.has(from)) to.destroy();
     });
   };
   const server = createServer((client) => {
@@ -60,6 +63,9 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
     open: () => become('open'),
     refuse: () => become('refusing'),
     hang: () => become('silent'),
+    loseExisting() {
+      for (const socket of sockets) lost.add(socket);
+    },
     redirectTo: (other) => void (target = new URL(other)),
     async close() {
       cut();

@@ -30,6 +30,14 @@ export const serverRows = (sql: Sql) => {
           [applicationName, query],
         )
       ).length,
+    /** The processes of the connections to this database with that application name. */
+    pids: async (applicationName: string): Promise<number[]> =>
+      (
+        await sql.rows<{ pid: number }>(
+          'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1',
+          [applicationName],
+        )
+      ).map(({ pid }) => pid),
     /** Creates a role that can log in and has no other rights. */
     createRole: (name: string, password: string) =>
       sql.run(`CREATE ROLE ${quoted(name)} LOGIN PASSWORD '${password.replaceAll("'", "''")}'`),
