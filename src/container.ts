@@ -50,7 +50,7 @@ export type Container = ReturnType<typeof makeContainer>;
 
 /** The composition root: constructs what the features share. */
 export function makeContainer({ config, infrastructure, log, clock, blocklist }: ContainerDeps) {
-  const { db, metrics, redis, mailer, pool } = infrastructure;
+  const { databaseAvailability, db, metrics, redis, mailer, pool } = infrastructure;
   const { issuer, audience, baseUrl, accessTtlSeconds, refreshTtlSeconds, sessionTtlSeconds } = config;
   const masterKeys = deriveMasterKeys(config.masterKeys);
   const [{ lockout: lockoutKey, recipient: recipientKey, partition: partitionKey }] = masterKeys;
@@ -63,7 +63,13 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
     maintain: keyring.maintain,
     pollSeconds: timing.pollSeconds,
     listen: (onNotification) =>
-      openListener({ url: config.database.directUrl, channel: signingKeysChannel, onNotification, log }),
+      openListener({
+        url: config.database.directUrl,
+        channel: signingKeysChannel,
+        onNotification,
+        onError: databaseAvailability.failed,
+        log,
+      }),
     runner: { log, metrics },
   });
   const readiness: Readiness = { migrations: 'pending', keysLoaded: keyring.isLoaded, draining: false };
@@ -111,7 +117,7 @@ export function makeContainer({ config, infrastructure, log, clock, blocklist }:
 
   metrics.watch({
     hashQueue: hasher.queue,
-    pool,
+    connections: pool.connections,
     activeKey() {
       const since = keyring.activeSince();
       return since && { kid: keyring.active().kid, ageSeconds: Math.max(0, (clock.nowMs() - since.getTime()) / 1000) };

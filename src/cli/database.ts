@@ -1,6 +1,5 @@
 import { type Environment, loadDirectUrl } from '../config/environment.ts';
 import { StartupError } from '../lib/errors.ts';
-import { makeLogger } from '../platform/log.ts';
 import { pendingMigrations } from '../platform/migrations.ts';
 import { type Database, DatabaseUnavailable, openDatabase, queryText, sentenceOf } from '../platform/postgres.ts';
 import { parseConnectionUrl } from '../platform/postgres/connection.ts';
@@ -31,8 +30,8 @@ export async function withDatabase<Result>(
     pooled: false,
     statementNames: namedStatements,
   };
-  const pool = openPool(config, () => {});
-  const db = openDatabase(config, pool, makeLogger({ level: 'silent', pretty: false }));
+  const pool = openPool(config);
+  const db = openDatabase(config, pool);
   try {
     await requireConnection(pool, config.url);
     const unmet = await findUnmetRequirement(queryText(db), parseConnectionUrl(config.url).schema);

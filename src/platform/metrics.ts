@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { stdout } from './line-writer.ts';
+import { type Cause, causes } from './postgres/pool/causes.ts';
+import type { Connections } from './postgres/pool/connections.ts';
 
 const refreshOutcomes = ['rotated', 'unchanged', 'replayed', 'replayed_elsewhere', 'reused', 'refused'] as const;
 export type RefreshOutcome = (typeof refreshOutcomes)[number];
@@ -32,7 +34,7 @@ const runOutcomes = ['succeeded', 'failed'] as const;
 /** Values that are read when the metrics are scraped. */
 export interface Gauges {
   hashQueue: () => { running: number; waiting: number };
-  pool: { totalCount: number; idleCount: number; waitingCount: number };
+  connections: Pick<Connections, 'current' | 'counts'>;
   /** The active signing key and how long it has signed; undefined before the keys are loaded. */
   activeKey: () => { kid: string; ageSeconds: number } | undefined;
   databaseIsUp: () => boolean;
@@ -95,6 +97,12 @@ export function makeMetrics(version: string) {
     'Time that statements waited for a connection',
     waitSeconds,
   );
+  const databaseErrors = counter(
+    'database_errors_total',
+    'Errors of Postgres that made it unavailable to a statement or connection, by cause',
+    'cause',
+  );
+  for (const cause of causes) databaseErrors.inc({ cause }, 0);
   const build = new Gauge({ ...common('build_info', 'Always 1'), labelNames: ['version', 'node'] });
   new Counter({
     ...common('log_lines_dropped_total', 'Log lines that were dropped because the standard output was full or blocked'),
@@ -146,12 +154,44 @@ export function makeMetrics(version: string) {
     waitedForHash: (seconds: number): void => hashWaits.observe(seconds),
     waitedForConnection: (seconds: number): void => poolWaits.observe(seconds),
 
-    watch({ hashQueue, pool, activeKey, databaseIsUp, redisIsUp }: Gauges): void {
+    databaseFailed: (cause: Cause): void => databaseErrors.inc({ cause }),
+
+    watch({ hashQueue, connections, activeKey, databaseIsUp, redisIsUp }: Gauges): void {
       gauge('hash_running', 'Password hashes that are being computed', () => hashQueue().running);
       gauge('hash_queue_depth', 'Passwords that wait in the hash queue', () => hashQueue().waiting);
-      gauge('database_pool_connections', 'Database connections of this process', () => pool.totalCount);
-      gauge('database_pool_busy', 'Database connections in use', () => pool.totalCount - pool.idleCount);
-      gauge('database_pool_waiting', 'Statements that wait for a connection', () => pool.waitingCount);
+      const inPool = (read: (current: Connections['current']) => number) => () => read(connections.current);
+      gauge(
+        'database_pool_connections',
+        'Database connections of this process',
+        inPool(({ total }) => total),
+      );
+      gauge(
+        'database_pool_busy',
+        'Database connections in use',
+        inPool(({ total, idle, leaving }) => total - idle - leaving),
+      );
+      gauge(
+        'database_pool_leaving',
+        'Database connections that are no longer used and that Postgres has not closed yet',
+        inPool(({ leaving }) => leaving),
+      );
+      gauge(
+        'database_pool_waiting',
+        'Statements that wait for a connection',
+        inPool(({ waiting }) => waiting),
+      );
+      for (const [event, help] of [
+        ['opened', 'Database connections that were opened'],
+        ['closed', 'Database connections that Postgres has closed'],
+        ['abandoned', 'Database connections that were given up because Postgres did not respond in time'],
+      ] as const)
+        new Counter({
+          ...common(`database_connections_${event}_total`, help),
+          collect() {
+            this.reset();
+            this.inc(connections.counts[event]);
+          },
+        });
       gauge('database_up', 'Whether Postgres responds and accepts writes', () => (databaseIsUp() ? 1 : 0));
       if (redisIsUp)
         gauge('redis_up', 'Whether Redis is available; if 0, this process counts rate limits alone', () =>

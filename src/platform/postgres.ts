@@ -2,7 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import type { Pool } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { sha256 } from '../lib/secrets.ts';
-import type { Logger } from './log.ts';
+import { causeOf } from './postgres/pool/causes.ts';
 import { parseConnectionUrl } from './postgres/connection.ts';
 import type { PoolConfig } from './postgres/pool.ts';
 
@@ -43,19 +43,19 @@ function makeStatementNames() {
 }
 
 /** Opens the client of one process on a pool. `$disconnect` also ends the pool. */
-export function openDatabase(config: DatabaseConfig, pool: Pool, log: Logger): Database {
+export function openDatabase(config: DatabaseConfig, pool: Pool): Database {
   const timeoutMs = config.timeoutSeconds * 1000;
   const adapter = new PrismaPg(pool, {
     disposeExternalPool: true,
     schema: parseConnectionUrl(config.url).schema,
-    onPoolError: (error) => log.warn({ reason: error.message }, 'lost a database connection'),
     ...(config.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
   });
   const prisma = new PrismaClient({
     adapter,
     errorFormat: 'minimal',
-    // Overrides the database's default: after waiting for a lock, a statement must see the changes of the other transaction.
-    transactionOptions: { isolationLevel: 'ReadCommitted', maxWait: timeoutMs, timeout: timeoutMs * 2 },
+    // READ COMMITTED overrides the database's default: after waiting for a lock, a statement must see the changes of the other transaction.
+    // The pool ends the wait for a connection.
+    transactionOptions: { isolationLevel: 'ReadCommitted', maxWait: timeoutMs + 1000, timeout: timeoutMs },
   }).$extends({
     query: {
       $allModels: {
@@ -103,18 +103,8 @@ const unavailableKinds = new Set([
   'TlsConnectionError',
   'TooManyConnections',
 ]);
-/**
- * Connection exception, rejected login (a rule of pg_hba.conf, a missing client certificate), missing database (while it is restored), insufficient resources, operator
- * intervention (shutdown, cancel, read-only standby), deadlock, lock timeout, and a missing table, because the migrations are not
- * applied yet. ERR_SSL: the server ended the TLS handshake.
- */
-const unavailableStates = /^(08|28|3D000|53|57P|57014|25006|25P03|40|55P03|42P01|ERR_SSL)/;
-const unavailableMessages =
-  /connection terminated|timeout exceeded|query read timeout|connection timeout|client has encountered a connection error|econnre|etimedout|epipe|enotfound|eai_again/i;
-
 interface DriverError {
   code?: unknown;
-  message?: unknown;
   meta?: { driverAdapterError?: { cause?: unknown } };
   cause?: unknown;
   kind?: unknown;
@@ -123,12 +113,11 @@ interface DriverError {
 
 function isUnavailable(error: unknown, depth = 0): boolean {
   if (typeof error !== 'object' || error === null || depth > 4) return false;
-  const { code, message, meta, cause, kind, originalCode } = error as DriverError;
+  const { code, meta, cause, kind, originalCode } = error as DriverError;
   return (
     unavailableCodes.has(String(code)) ||
     unavailableKinds.has(String(kind)) ||
-    unavailableStates.test(String(originalCode ?? code)) ||
-    (code === undefined && unavailableMessages.test(String(message))) ||
+    causeOf(originalCode === undefined ? error : { code: originalCode }) !== undefined ||
     isUnavailable(meta?.driverAdapterError, depth + 1) ||
     isUnavailable(cause, depth + 1)
   );

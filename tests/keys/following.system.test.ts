@@ -8,7 +8,6 @@ import { commandLine, revokeKey } from '../../src/core/signing-keys/operator-act
 import { systemClock } from '../../src/lib/clock.ts';
 import { openDatabase } from '../../src/platform/postgres.ts';
 import { openPool } from '../../src/platform/postgres/pool.ts';
-import { makeLogger } from '../../src/platform/log.ts';
 import { type Settings, startApp, type TestApp } from '../harness.ts';
 import { type Gate, startGate } from '../operations/gate.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -54,11 +53,7 @@ async function start(more: Settings = {}, databaseUrl = database.url): Promise<T
 /** Revokes a key like `keys revoke`, outside every process. */
 async function revoke(kid: string): Promise<void> {
   const pool = { url: database.url, poolMax: 1, timeoutSeconds: 5, pooled: false, statementNames: false };
-  const db = openDatabase(
-    pool,
-    openPool(pool, () => {}),
-    makeLogger({ level: 'silent', pretty: false }),
-  );
+  const db = openDatabase(pool, openPool(pool));
   const audit = makeAudit({ clock: systemClock });
   await db.transaction((tx) => revokeKey(tx, audit, kid, commandLine)).finally(() => db.$disconnect());
 }

@@ -161,6 +161,18 @@ describe('endpoints that need the database return 503 in time, others keep worki
     expect(await recovers()).toBe(true);
   }, 20_000);
 
+  test('when the network loses existing connections, whose processes in Postgres the service ends', async () => {
+    await fillPool();
+    const pids = () => useDatabase(postgres.url, (db) => db.server.processIds('keyturn'));
+    const before = await pids();
+    gate.loseExisting();
+    expect((await service.get('/me', account.access_token)).status).toBe(503);
+    await fillPool();
+    expect(await recovers()).toBe(true);
+    for (let tries = 0; tries < 100 && (await pids()).some((pid) => before.includes(pid)); tries += 1) await sleep(100);
+    expect((await pids()).filter((pid) => before.includes(pid))).toEqual([]);
+  }, 20_000);
+
   test('a password change that failed with 503 leaves the old password', async () => {
     expect((await service.refresh(account.refresh_token)).status).toBe(200);
     expect((await service.login(account.email)).status).toBe(200);

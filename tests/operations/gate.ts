@@ -5,12 +5,16 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface Gate {
   /** URL of the database through the proxy. */
   url: string;
+  /** The number of connections that were refused. */
+  refused(): number;
   /** Forwards everything. Closes all existing connections. */
   open(): void;
   /** Closes existing and new connections. */
   refuse(): void;
   /** Keeps connections and accepts new ones, but forwards nothing. */
   hang(): void;
+  /** Keeps existing connections silent on both sides, as a firewall does that has forgotten them. Forwards new ones. */
+  loseExisting(): void;
   /** Forwards to another server from now on. */
   redirectTo(databaseUrl: string): void;
   close(): Promise<void>;
@@ -21,21 +25,26 @@ type State = 'open' | 'refusing' | 'silent';
 export async function startGate(databaseUrl: string): Promise<Gate> {
   let target = new URL(databaseUrl);
   let state: State = 'open';
+  let refused = 0;
   const sockets = new Set<Socket>();
+  const lost = new WeakSet<Socket>();
   const cut = () => {
     for (const socket of sockets) socket.destroy();
   };
   const forward = (from: Socket, to: Socket) => {
     sockets.add(from);
-    from.on('data', (chunk) => state === 'open' && to.write(chunk));
+    from.on('data', (chunk) => state === 'open' && !lost.has(from) && to.write(chunk));
     from.on('error', () => {});
     from.on('close', () => {
       sockets.delete(from);
-      to.destroy();
+      if (!lost.has(from)) to.destroy();
     });
   };
   const server = createServer((client) => {
-    if (state === 'refusing') return void client.destroy();
+    if (state === 'refusing') {
+      refused += 1;
+      return void client.destroy();
+    }
     const database = connect(Number(target.port), target.hostname);
     forward(client, database);
     forward(database, client);
@@ -50,9 +59,13 @@ export async function startGate(databaseUrl: string): Promise<Gate> {
   };
   return {
     url: url.href,
+    refused: () => refused,
     open: () => become('open'),
     refuse: () => become('refusing'),
     hang: () => become('silent'),
+    loseExisting() {
+      for (const socket of sockets) lost.add(socket);
+    },
     redirectTo: (other) => void (target = new URL(other)),
     async close() {
       cut();

@@ -114,7 +114,11 @@ test('include the metrics that the alerts use', async () => {
       'keyturn_database_pool_connections',
       'keyturn_database_pool_busy',
       'keyturn_database_pool_waiting',
+      'keyturn_database_pool_leaving',
       'keyturn_database_pool_wait_seconds_count',
+      'keyturn_database_connections_opened_total',
+      'keyturn_database_connections_closed_total',
+      'keyturn_database_connections_abandoned_total',
       'keyturn_emails_waiting',
       'keyturn_email_oldest_waiting_seconds',
       'keyturn_signing_key_age_seconds',
@@ -128,6 +132,8 @@ test('include the metrics that the alerts use', async () => {
   expect(of('keyturn_signing_key_age_seconds')).toBeGreaterThanOrEqual(0);
   expect(of('keyturn_hash_wait_seconds_count')).toBeGreaterThanOrEqual(1);
   expect(of('keyturn_database_pool_wait_seconds_count')).toBeGreaterThanOrEqual(3);
+  expect(all.get('keyturn_database_errors_total{cause="disk_full"}')).toBe(0);
+  expect(of('keyturn_database_connections_opened_total')).toBeGreaterThanOrEqual(1);
   expect(of('keyturn_database_pool_connections')).toBeGreaterThanOrEqual(1);
 });
 

@@ -54,8 +54,9 @@ test('a service on an unmigrated database logs the command to run, and becomes r
   await empty.drop();
 
   const warnings = withLevel(service.lines, 'warn');
-  expect(warnings).toHaveLength(1);
+  expect(warnings).toHaveLength(2);
   expect(warnings[0]).toMatch(/migrations are not applied: \d+_init.*; run npm run db:migrate/);
+  expect(warnings[1]).toMatch(/"cause":"not_migrated","code":"42P01".*Run npm run db:migrate/); // the logout
   expect(withLevel(service.lines, 'error')).toEqual([]);
   expect(service.lines.filter((line) => line.includes('"reason":"starting"'))).not.toEqual([]);
 }, 20_000);

@@ -13,6 +13,8 @@ export interface ListenerOptions {
   channel: string;
   /** Called for each notification, and after each connect because notifications may have been missed. */
   onNotification: () => void;
+  /** Called for each error of the connection. */
+  onError: (error: unknown) => void;
   log: Logger;
 }
 
@@ -22,7 +24,7 @@ const reconnectDelayMs = 1000;
 const keepAliveDelayMs = 10_000;
 
 /** Listens on a dedicated connection and reconnects forever. Logs once when the connection is lost and once when it is back. */
-export function openListener({ url, channel, onNotification, log }: ListenerOptions): Listener {
+export function openListener({ url, channel, onNotification, onError, log }: ListenerOptions): Listener {
   const connection = directConnection(url, noTimeouts); // once, because a reconnect must not fail if a certificate file is missing
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -33,6 +35,7 @@ export function openListener({ url, channel, onNotification, log }: ListenerOpti
     if (which !== client || closed) return;
     client = undefined;
     void which.end().catch(() => {});
+    if (error) onError(error);
     if (!lost)
       log.warn(
         { reason: error?.message ?? 'closed' },

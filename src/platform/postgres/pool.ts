@@ -1,6 +1,10 @@
+import { EventEmitter } from 'node:events';
 import pg from 'pg';
 import { monotonicMs } from '../../lib/clock.ts';
+import { type Availability, unobserved } from './pool/availability.ts';
 import { directConnection, pooledConnection, type ServerTimeouts } from './connection.ts';
+import { Connections } from './pool/connections.ts';
+import type { Slot } from './pool/slot.ts';
 
 export interface PoolConfig {
   url: string;
@@ -10,11 +14,12 @@ export interface PoolConfig {
   pooled: boolean;
 }
 
-type Connected = (
-  error: Error | undefined,
-  client: pg.PoolClient | undefined,
-  release: (error?: unknown) => void,
-) => void;
+/** The pool of one process. Prisma's adapter accepts only a `pg.Pool`; everything that it calls is replaced. */
+export interface Pool extends pg.Pool {
+  readonly connections: Connections;
+}
+
+type Statement = string | pg.QueryConfig;
 
 /** The parameters of a connection to `DATABASE_URL`. @throws ConnectionUrlError */
 export const sessionOf = ({ url, pooled }: PoolConfig, timeouts: ServerTimeouts): pg.ClientConfig =>
@@ -22,30 +27,96 @@ export const sessionOf = ({ url, pooled }: PoolConfig, timeouts: ServerTimeouts)
 
 /**
  * Opens the connection pool of one process. It connects at the first query. `onWait` receives the seconds that each query or transaction
- * waited for a connection. Waits and queries end after DATABASE_TIMEOUT: in Postgres by statement_timeout, and here in case Postgres
- * hangs.
+ * waited for a connection. The wait and the query or transaction together end after DATABASE_TIMEOUT: in Postgres by statement_timeout,
+ * and here in case Postgres hangs.
  */
-export function openPool(config: PoolConfig, onWait: (seconds: number) => void): pg.Pool {
+export function openPool(
+  config: PoolConfig,
+  onWait: (seconds: number) => void = () => {},
+  availability: Availability = unobserved,
+): Pool {
   const timeoutMs = config.timeoutSeconds * 1000;
   const serverTimeouts = { statementMs: timeoutMs, idleInTransactionMs: timeoutMs + 1000 };
-  const pool = new pg.Pool({
+  const client: pg.ClientConfig = {
     ...sessionOf(config, serverTimeouts),
-    max: config.poolMax,
     connectionTimeoutMillis: timeoutMs,
-    query_timeout: timeoutMs + 500,
-    idleTimeoutMillis: 60_000,
     keepAlive: true,
     application_name: 'keyturn',
-  });
-  const connect = pool.connect.bind(pool);
-  const timedConnect = (callback?: Connected): Promise<pg.PoolClient> | void => {
-    const startedMs = monotonicMs();
-    const done = () => onWait((monotonicMs() - startedMs) / 1000);
-    if (!callback) return connect().finally(done);
-    connect((error, client, release) => {
-      done();
-      callback(error, client, release);
-    });
   };
-  return Object.assign(pool, { connect: timedConnect });
+  const connections = new Connections({ client, max: config.poolMax, timeoutMs, availability, onWait });
+
+  const query = (statement: Statement): Promise<pg.QueryResult> =>
+    new Promise((resolve, reject) => {
+      const startedMs = monotonicMs();
+      const attempt = () => connections.acquire({ startedMs, use: execute, fail: reject });
+      const execute = (slot: Slot) => {
+        slot.fail = reject;
+        slot.query(statement, (error, result) => {
+          if (slot.fail !== reject) return; // after the deadline
+          connections.release(slot);
+          if (error) availability.failed(error);
+          else if (availability.isFailing) availability.succeeded();
+          if (!error) resolve(result);
+          // A pooler reports its own shutdown in the same way while the statement runs.
+          else if (!config.pooled && slot.hasExecutedNothing(error)) attempt();
+          else reject(error);
+        });
+      };
+      attempt();
+    });
+
+  const connect = (): Promise<Lease> =>
+    new Promise((resolve, reject) =>
+      connections.acquire({
+        startedMs: monotonicMs(),
+        use: (slot) => resolve(new Lease(slot, connections, availability)),
+        fail: reject,
+      }),
+    );
+
+  const own = { connections, query, connect, end: () => connections.end() };
+  return Object.assign<pg.Pool, object>(new pg.Pool({ max: config.poolMax }), own) as Pool;
+}
+
+/** A connection for a transaction. After the deadline of its acquisition, each statement fails. */
+class Lease extends EventEmitter {
+  readonly #slot: Slot;
+  readonly #connections: Connections;
+  readonly #availability: Availability;
+  readonly #running = new Set<(error: Error) => void>();
+  #end: Error | undefined;
+  #isReleased = false;
+
+  constructor(slot: Slot, connections: Connections, availability: Availability) {
+    super();
+    this.#slot = slot;
+    this.#connections = connections;
+    this.#availability = availability;
+    slot.fail = (error) => {
+      this.#end = error;
+      for (const reject of this.#running) reject(error);
+    };
+  }
+
+  query(statement: Statement): Promise<pg.QueryResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#end) return reject(this.#end);
+      this.#running.add(reject);
+      this.#slot.query(statement, (error, result) => {
+        this.#running.delete(reject);
+        if (this.#end) return; // after the deadline
+        if (error) this.#availability.failed(error);
+        else if (this.#availability.isFailing) this.#availability.succeeded();
+        if (error) reject(error);
+        else resolve(result);
+      });
+    });
+  }
+
+  /** Returns the connection to the pool. A transaction that is still open ends with the connection. */
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#connections.release(this.#slot);
+  }
 }

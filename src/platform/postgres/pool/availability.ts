@@ -1,0 +1,55 @@
+import { monotonicMs } from '../../../lib/clock.ts';
+import type { Logger } from '../../log.ts';
+import { adviceOn, type Cause, causeOf, codeOf } from './causes.ts';
+
+/** Whether Postgres is available to this process, as its connections experience it. */
+export interface Availability {
+  /** Whether errors occurred that `succeeded` has not ended yet. Read before each call of `succeeded`, because it is on the hot path. */
+  readonly isFailing: boolean;
+  /** Counts the error if Postgres is unavailable, and logs its cause if it is new. */
+  failed: (error: unknown) => void;
+  /** A statement succeeded. */
+  succeeded: () => void;
+}
+
+/** For commands, which report their own failure. */
+export const unobserved: Availability = { isFailing: false, failed() {}, succeeded() {} };
+
+/** Errors and successes alternate if only some statements fail. So an outage ends with the first success this long after its last error. */
+const quietMs = 5000;
+
+export interface AvailabilityDeps {
+  log: Pick<Logger, 'warn' | 'info'>;
+  countError: (cause: Cause) => void;
+  nowMs?: () => number;
+}
+
+/** Logs each cause of an outage once, and one line when it has ended. Nothing is logged per request. */
+export function makeAvailability({ log, countError, nowMs = monotonicMs }: AvailabilityDeps): Availability {
+  const errors = new Map<Cause, number>();
+  let startedMs = 0;
+  let lastErrorMs = 0;
+  return {
+    get isFailing() {
+      return errors.size > 0;
+    },
+    failed(error) {
+      const cause = causeOf(error);
+      if (cause === undefined) return;
+      countError(cause);
+      lastErrorMs = nowMs();
+      if (errors.size === 0) startedMs = lastErrorMs;
+      const isNew = !errors.has(cause);
+      errors.set(cause, (errors.get(cause) ?? 0) + 1);
+      if (!isNew) return;
+      const reason = error instanceof Error ? error.message : undefined; // of these causes, it contains no data
+      log.warn({ cause, code: codeOf(error), reason, advice: adviceOn(cause) }, 'the database is unavailable');
+    },
+    succeeded() {
+      if (errors.size === 0 || nowMs() - lastErrorMs < quietMs) return;
+      const seconds = Math.round((lastErrorMs - startedMs) / 100) / 10;
+      log.info({ errors: Object.fromEntries(errors), seconds }, 'the database is available again');
+      errors.clear();
+    },
+  };
+}

@@ -1,0 +1,86 @@
+import pg from 'pg';
+import { monotonicMs } from '../../../lib/clock.ts';
+import type { Slot } from './slot.ts';
+
+/** Postgres usually closes a connection within milliseconds. */
+const confirmMs = 1000;
+const checkTimeoutMs = 2000;
+
+/**
+ * The age distinguishes our process from another one that has its pid, for example on the standby that was promoted. A role may end its
+ * own connections. A commit that waits for a synchronous standby is left alone: ending the wait would make the change visible, and the
+ * next read would confirm to a client what a failover can still undo.
+ */
+const terminateSql = `
+  SELECT mine.pid,
+         CASE WHEN activity.wait_event IS DISTINCT FROM 'SyncRep' THEN pg_terminate_backend(mine.pid) END AS terminated
+  FROM unnest($1::int[], $2::float8[]) AS mine (pid, age)
+  JOIN pg_stat_activity AS activity ON activity.pid = mine.pid AND activity.usename = current_user
+   AND abs(extract(epoch FROM clock_timestamp() - activity.backend_start) - mine.age) < 10`;
+
+/** Ends the processes in Postgres, which takes a moment, and returns the pids of those that still exist. @throws if it cannot connect */
+async function terminate(config: pg.ClientConfig, slots: readonly Slot[]): Promise<Set<number>> {
+  const nowMs = monotonicMs();
+  const client = new pg.Client({
+    ...config,
+    connectionTimeoutMillis: checkTimeoutMs,
+    query_timeout: checkTimeoutMs,
+    application_name: 'keyturn-cleanup',
+  });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    const values = [slots.map(pidOf), slots.map(({ openedMs }) => (nowMs - openedMs) / 1000)];
+    const { rows } = await client.query<{ pid: number }>(terminateSql, values);
+    return new Set(rows.map(({ pid }) => pid));
+  } finally {
+    void client.end().catch(() => {});
+  }
+}
+
+const pidOf = ({ client }: Slot): number => client.processID ?? 0;
+
+/** Connections that are no longer used and that Postgres has not closed yet. */
+export class LeavingConnections {
+  readonly #since = new Map<Slot, number>();
+  readonly #config: pg.ClientConfig;
+  #isChecking = false;
+
+  constructor(config: pg.ClientConfig) {
+    this.#config = config;
+  }
+
+  get size(): number {
+    return this.#since.size;
+  }
+
+  add(slot: Slot): void {
+    this.#since.set(slot, monotonicMs());
+  }
+
+  delete(slot: Slot): void {
+    this.#since.delete(slot);
+  }
+
+  /**
+   * Ends what Postgres has not closed in time, on a connection of its own. Postgres may run a statement, may have lost the network
+   * connection and wait on its side, or be another server after a failover. What still exists there continues to count.
+   */
+  check(): void {
+    const latestMs = monotonicMs() - confirmMs;
+    const overdue = [...this.#since].filter(([, sinceMs]) => sinceMs < latestMs).map(([slot]) => slot);
+    if (overdue.length === 0 || this.#isChecking) return;
+    this.#isChecking = true;
+    void terminate(this.#config, overdue)
+      .then((remaining) => {
+        for (const slot of overdue) if (!remaining.has(pidOf(slot))) slot.destroy();
+      })
+      .catch(() => {}) // unreachable, so the pool cannot connect either
+      .finally(() => (this.#isChecking = false));
+  }
+
+  /** Lets the process end while they are open. */
+  stopWaiting(): void {
+    for (const slot of this.#since.keys()) slot.client.unref();
+  }
+}
