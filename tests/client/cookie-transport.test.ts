@@ -45,7 +45,7 @@ function openTab(jar = makeCookieJar(), options: Partial<Omit<ClientOptions, 'tr
   const client = createClient({
     baseUrl: backend.proxy.baseUrl,
     transport: 'cookie',
-    timeoutMs: 1000,
+    timeoutMs: 5000,
     fetch: jar.fetch,
     ...callbacks,
     ...options,
