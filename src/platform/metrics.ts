@@ -159,27 +159,12 @@ export function makeMetrics(version: string) {
     watch({ hashQueue, connections, activeKey, databaseIsUp, redisIsUp }: Gauges): void {
       gauge('hash_running', 'Password hashes that are being computed', () => hashQueue().running);
       gauge('hash_queue_depth', 'Passwords that wait in the hash queue', () => hashQueue().waiting);
-      const inPool = (read: (current: Connections['current']) => number) => () => read(connections.current);
-      gauge(
-        'database_pool_connections',
-        'Database connections of this process',
-        inPool(({ total }) => total),
-      );
-      gauge(
-        'database_pool_busy',
-        'Database connections in use',
-        inPool(({ total, idle, leaving }) => total - idle - leaving),
-      );
-      gauge(
-        'database_pool_leaving',
-        'Database connections that are no longer used and that Postgres has not closed yet',
-        inPool(({ leaving }) => leaving),
-      );
-      gauge(
-        'database_pool_waiting',
-        'Statements that wait for a connection',
-        inPool(({ waiting }) => waiting),
-      );
+      const inPool = (name: string, help: string, read: (current: Connections['current']) => number) =>
+        gauge(`database_pool_${name}`, help, () => read(connections.current));
+      inPool('connections', 'Database connections of this process', ({ total }) => total);
+      inPool('busy', 'Database connections in use', ({ total, idle, leaving }) => total - idle - leaving);
+      inPool('leaving', 'Database connections that Postgres has not closed yet', ({ leaving }) => leaving);
+      inPool('waiting', 'Statements that wait for a connection', ({ waiting }) => waiting);
       for (const [event, help] of [
         ['opened', 'Database connections that were opened'],
         ['closed', 'Database connections that Postgres has closed'],

@@ -101,5 +101,6 @@ test('a service without configuration exits with 1 and names the required variab
     '  - MASTER_KEYS is required in production',
     '  - TRUST_PROXY is required in production',
     '  - SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email',
+    'For development, run npm run dev, which needs no settings.',
   ]);
 });
