@@ -144,6 +144,9 @@ test.each([
   ['ECONNREFUSED', 'connection_refused'],
   ['ECONNRESET', 'connection_lost'],
   ['ENOTFOUND', 'unreachable'],
+  ['CERT_HAS_EXPIRED', 'tls'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'tls'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'tls'],
   ['23505', undefined],
   ['42601', undefined],
 ])('the cause of %s is %s', (code, cause) => {

@@ -2,6 +2,7 @@
 import type { Pool } from 'pg';
 import { StartupError } from '../../lib/errors.ts';
 import { DatabaseUnavailable } from '../postgres.ts';
+import { certificateCodes } from './pool/causes.ts';
 
 export interface ConnectionError {
   sentence: string;
@@ -19,9 +20,6 @@ function serverOf(url: URL): string {
   const { hostname, port, searchParams } = url;
   return `${searchParams.get('host') ?? (hostname || 'localhost')}:${searchParams.get('port') ?? (port || 5432)}`;
 }
-
-/** OpenSSL's codes for a certificate that the client does not accept. */
-const certificateCodes = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 
 /** Describes an error of `pg` while it connects to `text`, the URL of a database. */
 export function describeConnectionError(error: unknown, text: string): ConnectionError {

@@ -10,6 +10,9 @@ export class PoolError extends Error {
   }
 }
 
+/** Codes of Node and OpenSSL for a certificate that is not accepted. */
+export const certificateCodes = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+
 interface Reason {
   /** Beginnings of SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendix.html) and codes of Node. */
   codes: RegExp;
@@ -60,7 +63,7 @@ const reasons = {
   },
   not_migrated: { codes: /^42P01/, advice: 'A table is missing. Run npm run db:migrate.' },
   tls: {
-    codes: /^(ERR_SSL|ERR_TLS)/,
+    codes: new RegExp(`^(ERR_SSL|ERR_TLS)|${certificateCodes.source}`),
     advice: 'The TLS handshake with Postgres failed. Check sslmode and certificates.',
   },
   connection_lost: {
