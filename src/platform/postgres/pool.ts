@@ -55,7 +55,7 @@ export function openPool(
           if (slot.fail !== reject) return; // after the deadline
           connections.release(slot);
           if (error) availability.failed(error);
-          else if (availability.isFailing) availability.succeeded();
+          else availability.succeeded();
           if (!error) resolve(result);
           // A pooler reports its own shutdown in the same way while the statement runs.
           else if (!config.pooled && slot.hasExecutedNothing(error)) attempt();
@@ -106,7 +106,7 @@ class Lease extends EventEmitter {
         this.#running.delete(reject);
         if (this.#end) return; // after the deadline
         if (error) this.#availability.failed(error);
-        else if (this.#availability.isFailing) this.#availability.succeeded();
+        else this.#availability.succeeded();
         if (error) reject(error);
         else resolve(result);
       });

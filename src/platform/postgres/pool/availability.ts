@@ -4,16 +4,14 @@ import { adviceOn, type Cause, causeOf, codeOf } from './causes.ts';
 
 /** Whether Postgres is available to this process, as its connections experience it. */
 export interface Availability {
-  /** Whether errors occurred that `succeeded` has not ended yet. Read before each call of `succeeded`, because it is on the hot path. */
-  readonly isFailing: boolean;
   /** Counts the error if Postgres is unavailable, and logs its cause if it is new. */
   failed: (error: unknown) => void;
-  /** A statement succeeded. */
+  /** Ends the outage if it has been quiet for long enough. Called for every statement, so it is cheap without an outage. */
   succeeded: () => void;
 }
 
 /** For commands, which report their own failure. */
-export const unobserved: Availability = { isFailing: false, failed() {}, succeeded() {} };
+export const unobserved: Availability = { failed() {}, succeeded() {} };
 
 /** Errors and successes alternate if only some statements fail. So an outage ends with the first success this long after its last error. */
 const quietMs = 5000;
@@ -30,9 +28,6 @@ export function makeAvailability({ log, countError, nowMs = monotonicMs }: Avail
   let startedMs = 0;
   let lastErrorMs = 0;
   return {
-    get isFailing() {
-      return errors.size > 0;
-    },
     failed(error) {
       const cause = causeOf(error);
       if (cause === undefined) return;
