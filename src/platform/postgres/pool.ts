@@ -4,7 +4,7 @@ import { monotonicMs } from '../../lib/clock.ts';
 import { type Availability, unobserved } from './pool/availability.ts';
 import { directConnection, pooledConnection, type ServerTimeouts } from './connection.ts';
 import { Connections } from './pool/connections.ts';
-import type { Slot } from './pool/slot.ts';
+import type { PooledConnection } from './pool/pooled-connection.ts';
 
 export interface PoolConfig {
   url: string;
@@ -49,27 +49,27 @@ export function openPool(
     new Promise((resolve, reject) => {
       const startedMs = monotonicMs();
       const attempt = () => connections.acquire({ startedMs, use: execute, fail: reject });
-      const execute = (slot: Slot) => {
-        slot.fail = reject;
-        slot.query(statement, (error, result) => {
-          if (slot.fail !== reject) return; // after the deadline
-          connections.release(slot);
+      const execute = (connection: PooledConnection) => {
+        connection.fail = reject;
+        connection.query(statement, (error, result) => {
+          if (connection.fail !== reject) return; // after the deadline
+          connections.release(connection);
           if (error) availability.failed(error);
           else availability.succeeded();
           if (!error) resolve(result);
           // A pooler reports its own shutdown in the same way while the statement runs.
-          else if (!config.pooled && slot.hasExecutedNothing(error)) attempt();
+          else if (!config.pooled && connection.hasExecutedNothing(error)) attempt();
           else reject(error);
         });
       };
       attempt();
     });
 
-  const connect = (): Promise<Lease> =>
+  const connect = (): Promise<PoolClient> =>
     new Promise((resolve, reject) =>
       connections.acquire({
         startedMs: monotonicMs(),
-        use: (slot) => resolve(new Lease(slot, connections, availability)),
+        use: (connection) => resolve(new PoolClient(connection, connections, availability)),
         fail: reject,
       }),
     );
@@ -78,21 +78,21 @@ export function openPool(
   return Object.assign<pg.Pool, object>(new pg.Pool({ max: config.poolMax }), own) as Pool;
 }
 
-/** A connection for a transaction. After the deadline of its acquisition, each statement fails. */
-class Lease extends EventEmitter {
-  readonly #slot: Slot;
+/** What `pg` calls a client of a pool: a connection for a transaction. After the deadline of its acquisition, each statement fails. */
+class PoolClient extends EventEmitter {
+  readonly #connection: PooledConnection;
   readonly #connections: Connections;
   readonly #availability: Availability;
   readonly #running = new Set<(error: Error) => void>();
   #end: Error | undefined;
   #isReleased = false;
 
-  constructor(slot: Slot, connections: Connections, availability: Availability) {
+  constructor(connection: PooledConnection, connections: Connections, availability: Availability) {
     super();
-    this.#slot = slot;
+    this.#connection = connection;
     this.#connections = connections;
     this.#availability = availability;
-    slot.fail = (error) => {
+    connection.fail = (error) => {
       this.#end = error;
       for (const reject of this.#running) reject(error);
     };
@@ -102,7 +102,7 @@ class Lease extends EventEmitter {
     return new Promise((resolve, reject) => {
       if (this.#end) return reject(this.#end);
       this.#running.add(reject);
-      this.#slot.query(statement, (error, result) => {
+      this.#connection.query(statement, (error, result) => {
         this.#running.delete(reject);
         if (this.#end) return; // after the deadline
         if (error) this.#availability.failed(error);
@@ -117,6 +117,6 @@ class Lease extends EventEmitter {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#connections.release(this.#slot);
+    this.#connections.release(this.#connection);
   }
 }

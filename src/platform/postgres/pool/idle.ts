@@ -1,31 +1,31 @@
 import { monotonicMs } from '../../../lib/clock.ts';
-import type { Slot } from './slot.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 
 /** Connections without work. The last one is used first, so that those beyond the need become old. */
 export class IdleConnections {
-  readonly #slots: Slot[] = [];
+  readonly #connections: PooledConnection[] = [];
 
   get size(): number {
-    return this.#slots.length;
+    return this.#connections.length;
   }
 
-  add(slot: Slot): void {
-    slot.idleSinceMs = monotonicMs();
-    this.#slots.push(slot);
+  add(connection: PooledConnection): void {
+    connection.idleSinceMs = monotonicMs();
+    this.#connections.push(connection);
   }
 
-  take(): Slot | undefined {
-    return this.#slots.pop();
+  take(): PooledConnection | undefined {
+    return this.#connections.pop();
   }
 
-  delete(slot: Slot): void {
-    const index = this.#slots.indexOf(slot);
-    if (index !== -1) this.#slots.splice(index, 1);
+  delete(connection: PooledConnection): void {
+    const index = this.#connections.indexOf(connection);
+    if (index !== -1) this.#connections.splice(index, 1);
   }
 
   /** Those that were not used for `ms`. One timer for all is cheaper than one per statement. */
-  olderThan(ms: number): Slot[] {
+  olderThan(ms: number): PooledConnection[] {
     const latestMs = monotonicMs() - ms;
-    return this.#slots.filter(({ idleSinceMs }) => idleSinceMs <= latestMs);
+    return this.#connections.filter(({ idleSinceMs }) => idleSinceMs <= latestMs);
   }
 }

@@ -11,15 +11,15 @@ const slowAttemptMs = 1000;
 export class Outage {
   /** The error of the latest attempt; undefined without an outage. */
   error: Error | undefined;
-  readonly #patienceMs: number;
-  #patienceEndsMs = 0;
+  readonly #retryWindowMs: number;
+  #retryWindowEndsMs = 0;
   #attemptedMs = 0;
   #hasConnected = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** Half of the timeout, so that the other half remains for the statement, and a real outage is reported early. */
   constructor(timeoutMs: number) {
-    this.#patienceMs = timeoutMs / 2;
+    this.#retryWindowMs = timeoutMs / 2;
   }
 
   /** An attempt begins. */
@@ -28,9 +28,9 @@ export class Outage {
   }
 
   failed(error: Error): void {
-    const patienceMs = this.#hasConnected ? this.#patienceMs : 0;
-    if (!this.error) this.#patienceEndsMs = this.#attemptedMs + patienceMs;
-    if (!isTransient(error)) this.#patienceEndsMs = 0;
+    const retryWindowMs = this.#hasConnected ? this.#retryWindowMs : 0;
+    if (!this.error) this.#retryWindowEndsMs = this.#attemptedMs + retryWindowMs;
+    if (!isTransient(error)) this.#retryWindowEndsMs = 0;
     this.error = error;
   }
 
@@ -45,8 +45,8 @@ export class Outage {
   }
 
   /** Whether it lasts longer than a restart of Postgres. Until then, callers wait for further attempts; later only for the next one. */
-  get isLong(): boolean {
-    return this.error !== undefined && monotonicMs() >= this.#patienceEndsMs;
+  get isRetryWindowOver(): boolean {
+    return this.error !== undefined && monotonicMs() >= this.#retryWindowEndsMs;
   }
 
   /** Whether the current attempt hangs. */

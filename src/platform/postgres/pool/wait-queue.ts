@@ -1,12 +1,12 @@
 import { monotonicMs } from '../../../lib/clock.ts';
 import type { Availability } from './availability.ts';
 import { PoolError } from './causes.ts';
-import type { Slot } from './slot.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 
 /** A caller that waits for a connection. */
 export interface Waiter {
   startedMs: number;
-  use: (slot: Slot) => void;
+  use: (connection: PooledConnection) => void;
   fail: (error: Error) => void;
 }
 

@@ -19,9 +19,9 @@ type Client = pg.Client & {
 
 /**
  * - `released`: the caller is done, but Postgres still works on the statement.
- * - `leaving`: no longer used. Postgres has not confirmed the end.
+ * - `closing`: no longer used. Postgres has not confirmed the end.
  */
-type State = 'connecting' | 'idle' | 'busy' | 'released' | 'leaving';
+type State = 'connecting' | 'idle' | 'busy' | 'released' | 'closing';
 
 export interface ConnectionsConfig {
   client: pg.ClientConfig;
@@ -33,7 +33,7 @@ export interface ConnectionsConfig {
   onWait: (seconds: number) => void;
 }
 
-interface SlotEvents {
+interface ConnectionEvents {
   onOpen: () => void;
   onOpenFailed: (error: Error) => void;
   /** The connection broke. */
@@ -44,7 +44,7 @@ interface SlotEvents {
   onEnd: () => void;
 }
 
-export class Slot {
+export class PooledConnection {
   state: State = 'connecting';
   readonly openedMs = monotonicMs();
   idleSinceMs = 0;
@@ -58,7 +58,7 @@ export class Slot {
   /** Whether Postgres stopped waiting for the synchronous standby after the commit of the latest statement. */
   #isUnreplicated = false;
 
-  constructor(config: pg.ClientConfig, { onOpen, onOpenFailed, onError, onReady, onEnd }: SlotEvents) {
+  constructor(config: pg.ClientConfig, { onOpen, onOpenFailed, onError, onReady, onEnd }: ConnectionEvents) {
     const client = new pg.Client(config) as unknown as Client;
     this.client = client;
     client.on('error', onError);

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { monotonicMs } from '../../../lib/clock.ts';
-import type { Slot } from './slot.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 
 /** Postgres usually closes a connection within milliseconds. */
 const confirmMs = 1000;
@@ -19,7 +19,7 @@ const terminateSql = `
    AND abs(extract(epoch FROM clock_timestamp() - activity.backend_start) - mine.age) < 10`;
 
 /** Ends the processes in Postgres, which takes a moment, and returns the pids of those that still exist. @throws if it cannot connect */
-async function terminate(config: pg.ClientConfig, slots: readonly Slot[]): Promise<Set<number>> {
+async function terminate(config: pg.ClientConfig, connections: readonly PooledConnection[]): Promise<Set<number>> {
   const nowMs = monotonicMs();
   const client = new pg.Client({
     ...config,
@@ -30,7 +30,7 @@ async function terminate(config: pg.ClientConfig, slots: readonly Slot[]): Promi
   client.on('error', () => {});
   await client.connect();
   try {
-    const values = [slots.map(pidOf), slots.map(({ openedMs }) => (nowMs - openedMs) / 1000)];
+    const values = [connections.map(pidOf), connections.map(({ openedMs }) => (nowMs - openedMs) / 1000)];
     const { rows } = await client.query<{ pid: number }>(terminateSql, values);
     return new Set(rows.map(({ pid }) => pid));
   } finally {
@@ -38,11 +38,11 @@ async function terminate(config: pg.ClientConfig, slots: readonly Slot[]): Promi
   }
 }
 
-const pidOf = ({ client }: Slot): number => client.processID ?? 0;
+const pidOf = ({ client }: PooledConnection): number => client.processID ?? 0;
 
 /** Connections that are no longer used and that Postgres has not closed yet. */
-export class LeavingConnections {
-  readonly #since = new Map<Slot, number>();
+export class ClosingConnections {
+  readonly #since = new Map<PooledConnection, number>();
   readonly #config: pg.ClientConfig;
   #isChecking = false;
 
@@ -54,12 +54,12 @@ export class LeavingConnections {
     return this.#since.size;
   }
 
-  add(slot: Slot): void {
-    this.#since.set(slot, monotonicMs());
+  add(connection: PooledConnection): void {
+    this.#since.set(connection, monotonicMs());
   }
 
-  delete(slot: Slot): void {
-    this.#since.delete(slot);
+  delete(connection: PooledConnection): void {
+    this.#since.delete(connection);
   }
 
   /**
@@ -68,12 +68,12 @@ export class LeavingConnections {
    */
   check(): void {
     const latestMs = monotonicMs() - confirmMs;
-    const overdue = [...this.#since].filter(([, sinceMs]) => sinceMs < latestMs).map(([slot]) => slot);
+    const overdue = [...this.#since].filter(([, sinceMs]) => sinceMs < latestMs).map(([connection]) => connection);
     if (overdue.length === 0 || this.#isChecking) return;
     this.#isChecking = true;
     void terminate(this.#config, overdue)
       .then((remaining) => {
-        for (const slot of overdue) if (!remaining.has(pidOf(slot))) slot.destroy();
+        for (const connection of overdue) if (!remaining.has(pidOf(connection))) connection.destroy();
       })
       .catch(() => {}) // unreachable, so the pool cannot connect either
       .finally(() => (this.#isChecking = false));
@@ -81,6 +81,6 @@ export class LeavingConnections {
 
   /** Lets the process end while they are open. */
   stopWaiting(): void {
-    for (const slot of this.#since.keys()) slot.client.unref();
+    for (const connection of this.#since.keys()) connection.client.unref();
   }
 }
