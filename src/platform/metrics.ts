@@ -163,7 +163,7 @@ export function makeMetrics(version: string) {
         gauge(`database_pool_${name}`, help, () => read(connections.current));
       inPool('connections', 'Database connections of this process', ({ total }) => total);
       inPool('busy', 'Database connections in use', ({ total, idle, closing }) => total - idle - closing);
-      inPool('leaving', 'Database connections that Postgres has not closed yet', ({ closing }) => closing);
+      inPool('closing', 'Database connections that Postgres has not closed yet', ({ closing }) => closing);
       inPool('waiting', 'Statements that wait for a connection', ({ waiting }) => waiting);
       for (const [event, help] of [
         ['opened', 'Database connections that were opened'],

@@ -115,7 +115,7 @@ test('include the metrics that the alerts use', async () => {
       'keyturn_database_pool_connections',
       'keyturn_database_pool_busy',
       'keyturn_database_pool_waiting',
-      'keyturn_database_pool_leaving',
+      'keyturn_database_pool_closing',
       'keyturn_database_pool_wait_seconds_count',
       'keyturn_database_connections_opened_total',
       'keyturn_database_connections_closed_total',
