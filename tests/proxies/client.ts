@@ -71,7 +71,7 @@ export async function http2Client({ port }: Proxy, localAddress = '127.0.0.1'): 
   await once(socket, 'secureConnect');
   if (socket.alpnProtocol !== 'h2') throw new Error('the proxy does not offer HTTP/2');
   const session = connectHttp2(`https://${hostName}`, { createConnection: () => socket });
-  session.on('error', () => {}); // the requests on it fail, too
+  session.on('error', () => {}); // its requests report it
   return {
     send: (path, sent = {}) =>
       new Promise((resolve, reject) => {

@@ -7,7 +7,7 @@ import { StartupError } from '../../lib/errors.ts';
 /** The TCP port that a server listens on. */
 export const portOf = (server: TcpServer): number => (server.address() as AddressInfo).port;
 
-/** Reports a port that is in use at once, although the server listens later. @throws if the port is unavailable */
+/** Reports early that a port is in use, because the server listens later. @throws if the port is unavailable */
 export async function requireFreePort(host: string, port: number): Promise<void> {
   const probe = createServer().listen(port, host);
   await once(probe, 'listening');
