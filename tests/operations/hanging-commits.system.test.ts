@@ -7,6 +7,7 @@ import { applyMigrations } from '../../src/platform/migrations.ts';
 import type { Account } from '../harness.ts';
 import { generationOf, granted } from '../support/refresh-tokens.ts';
 import { type ServiceProcess, startService, waitUntilReady } from '../support/service.ts';
+import { until } from '../support/until.ts';
 import { type ReplicatedPostgres, startReplicatedPostgres } from './standby.ts';
 
 jest.setTimeout(60_000);
@@ -50,15 +51,6 @@ async function backends(): Promise<Backend[]> {
   return rows;
 }
 
-/** Waits until the backends match. */
-async function backendsWhere(matches: (found: Backend[]) => boolean): Promise<Backend[]> {
-  for (let tries = 0; ; tries += 1) {
-    const found = await backends();
-    if (matches(found) || tries === 250) return found;
-    await sleep(20);
-  }
-}
-
 test('a process never has more than DATABASE_POOL_MAX backends while commits hang, and recovers when they end', async () => {
   postgres.pauseStandby();
   let most = 0;
@@ -90,7 +82,8 @@ test('a commit whose wait for the standby was canceled is not reported as a succ
   const { refresh_token: token, session_id: id } = await service.register();
   postgres.pauseStandby();
   const pending = service.refresh(token);
-  const [waiting] = (await backendsWhere((found) => found.some(({ waits }) => waits))).filter(({ waits }) => waits);
+  let waiting: Backend | undefined;
+  await until(async () => (waiting = (await backends()).find(({ waits }) => waits)) !== undefined);
   await admin.query('SELECT pg_cancel_backend($1)', [waiting?.pid]);
   expect((await pending).status).toBe(503);
   postgres.resumeStandby();

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { startApp, type TestApp } from '../harness.ts';
 import { createDatabase } from '../support/database.ts';
 import { openRows } from '../support/rows/index.ts';
+import { until } from '../support/until.ts';
 import { startGate } from './gate.ts';
 
 const cleanUp: (() => unknown)[] = [];
@@ -15,13 +15,6 @@ type Checks = Record<'migrations' | 'signing_key' | 'postgres', string>;
 async function readinessOf(app: TestApp): Promise<{ status: number; checks: Checks }> {
   const { status, body } = await app.get('/readyz');
   return { status, checks: (body as { checks: Checks }).checks };
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await condition()); tries += 1) {
-    if (tries > 400) throw new Error(`condition did not become true: ${condition.toString()}`);
-    await sleep(25);
-  }
 }
 
 const start = async (...options: Parameters<typeof startApp>): Promise<TestApp> => {

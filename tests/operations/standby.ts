@@ -13,8 +13,8 @@ export interface ReplicatedPostgres {
   stop(): Promise<void>;
 }
 
-/** Starts both. `settings` apply to the primary. Resolves when commits are replicated. */
-export async function startReplicatedPostgres(settings: Record<string, string> = {}): Promise<ReplicatedPostgres> {
+/** Starts both. Resolves when commits are replicated. */
+export async function startReplicatedPostgres(): Promise<ReplicatedPostgres> {
   const root = await mkdtemp(join(tmpdir(), 'keyturn-standby-'));
   const [primaryFolder, standbyFolder] = [join(root, 'primary'), join(root, 'standby')];
   const first = await startEmbeddedPostgres({ directory: primaryFolder, durable: true });
@@ -29,7 +29,7 @@ export async function startReplicatedPostgres(settings: Record<string, string> =
   const primary = await startEmbeddedPostgres({
     directory: primaryFolder,
     durable: true,
-    settings: { ...settings, synchronous_standby_names: 'standby', fsync: 'off' },
+    settings: { synchronous_standby_names: 'standby', fsync: 'off' },
   });
   const { hostname, port, username, password } = new URL(primary.url);
   const address = `host=${hostname} port=${port} user=${username} password=${password}`;
