@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -107,26 +107,24 @@ test('the account flows work as written, with a mailbox that a server of its own
   await database.drop();
 });
 
-test("the verifiers of the README and of 'Getting started' accept a token of the service, and the first no other", async () => {
+test("the README's verifier accepts a token of the service and no other", async () => {
   const port = await freePort();
   const issuer = `http://127.0.0.1:${port}`;
   const service = await startApp({ ISSUER: issuer }, { port });
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-readme-'));
   await symlink(resolve('node_modules'), join(folder, 'node_modules'));
-  const verifier = blocks(readme, 'Verify a token', 'js').join('').replaceAll('http://localhost:3000', issuer);
-  const call =
-    'verifyAccessToken(process.argv[2]).then(({ sub }) => console.log(sub), ({ code }) => console.log(code));';
-  await writeFile(join(folder, 'verify.mjs'), `${verifier}\n${call}\n`);
-  const verify = async (token: string) =>
-    (await run(process.execPath, [join(folder, 'verify.mjs'), token])).stdout.trim();
+  const script = blocks(readme, 'Verify a token', 'sh').join('').replaceAll('http://localhost:3000', issuer);
+  /** What the commands print: the claims, or the error. */
+  const verify = (token: string): Promise<string> =>
+    run('sh', ['-c', `ACCESS_TOKEN='${token}'\n${script}`], { cwd: folder }).then(
+      ({ stdout }) => stdout,
+      ({ stderr }: { stderr: string }) => stderr,
+    );
   const good = await service.register();
-  expect(await verify(good.access_token)).toBe(good.user.id);
+  expect(await verify(good.access_token)).toContain(`sub: '${good.user.id}'`);
   const foreign = await app.register();
-  expect(await verify(foreign.access_token)).toBe('ERR_JWKS_NO_MATCHING_KEY');
-  expect(await verify(`${good.access_token.slice(0, -4)}AAAA`)).toBe('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
-  const script = blocks(gettingStarted, 'Verification', 'sh').join('').replaceAll('http://localhost:3000', issuer);
-  const { stdout } = await run('sh', ['-c', `ACCESS_TOKEN=${good.access_token}\n${script}`], { cwd: folder });
-  expect(stdout).toContain(`sub: '${good.user.id}'`);
+  expect(await verify(foreign.access_token)).toContain('ERR_JWKS_NO_MATCHING_KEY');
+  expect(await verify(`${good.access_token.slice(0, -4)}AAAA`)).toContain('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
   await rm(folder, { recursive: true });
   await service.close();
 });

@@ -10,7 +10,7 @@ export interface Waiter {
   fail: (error: Error) => void;
 }
 
-/** As many requests as a process accepts (http/server/connections.ts), and its jobs. */
+/** More than a process accepts connections (http/server/connections.ts), with its jobs. */
 const maxWaiting = 5000;
 
 /** Callers in the order in which they came, each with its deadline. */
