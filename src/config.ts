@@ -96,6 +96,12 @@ function toConfig(mode: Mode, parsed: Parsed) {
   };
 }
 
+/** Returns the values that are valid on their own. */
+function validValues(schema: ReturnType<typeof configSchema>, raw: Environment): Partial<Parsed> {
+  const results = Object.entries(schema.shape).map(([name, type]) => [name, type.safeParse(raw[name]).data] as const);
+  return Object.fromEntries(results);
+}
+
 const adviceFor = ({ DATABASE_URL: url, MASTER_KEYS: keys }: Environment): string | undefined =>
   url === undefined && keys === undefined ? 'For development, run npm run dev, which needs no settings.' : undefined;
 
@@ -126,7 +132,7 @@ export async function loadConfig(
     errors.push('REFRESH_LEEWAY was renamed: set REFRESH_GRACE_PERIOD');
   }
   errors.push(...emailErrors(mode, raw));
-  if (parsed.success) errors.push(...combinationErrors(parsed.data, poolThreads));
+  errors.push(...combinationErrors(parsed.data ?? validValues(schema, raw), poolThreads));
   if (!parsed.success || errors.length > 0) throw new ConfigError(errors, adviceFor(raw));
   return toConfig(mode, parsed.data);
 }

@@ -399,8 +399,29 @@ describe('combinations', () => {
       expect(await errorsOf({ EMAIL_VERIFICATION: value, MAIL_FROM: undefined })).toEqual([
         'MAIL_FROM is required with SMTP_URL: the sender of the emails',
       ]);
+      expect(await errorsOf({ EMAIL_VERIFICATION: value, SMTP_URL: undefined, MAIL_FROM: undefined })).toEqual([
+        'SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email',
+        'MAIL_FROM is required with SMTP_URL: the sender of the emails',
+      ]);
     },
   );
+
+  test('all errors are reported at once, of values and of their combinations', async () => {
+    const weak = { ARGON2_MEMORY_KIB: '8', ARGON2_PARALLELISM: '4', COOKIE_PARTITIONED: 'on' };
+    expect(await errorsOf({ ...weak, TRUST_PROXY: undefined, HASH_CONCURRENCY: '1000' })).toEqual([
+      'TRUST_PROXY is required in production',
+      expect.stringContaining("weaker than OWASP's minimum"),
+      expect.stringContaining('at least 8 times ARGON2_PARALLELISM'),
+      expect.stringContaining('HASH_CONCURRENCY 1000 fills the thread pool'),
+      expect.stringContaining('COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none'),
+    ]);
+    const invalid = { ...weak, ARGON2_MEMORY_KIB: 'x', ARGON2_PARALLELISM: 'x', COOKIE_SAMESITE: 'x' };
+    expect((await errorsOf(invalid)).map((error) => error.split(' ').slice(0, 3).join(' ')).sort()).toEqual([
+      'ARGON2_MEMORY_KIB must be',
+      'ARGON2_PARALLELISM must be',
+      'COOKIE_SAMESITE must be',
+    ]);
+  });
 
   test('EMAIL_VERIFICATION=off makes SMTP_URL optional', async () => {
     const settings = { EMAIL_VERIFICATION: 'off', SMTP_URL: undefined, MAIL_FROM: undefined };

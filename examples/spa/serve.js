@@ -1,11 +1,12 @@
 // Serves the example: `npm run example:spa` or `node examples/spa/serve.js [URL of the service]`.
-import { createReadStream, existsSync } from 'node:fs';
+// Without a URL, it uses the service that `npm run dev` runs in the same folder, or http://localhost:3000.
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const service = process.argv[2] ?? 'http://localhost:3000';
-const port = Number(process.env.PORT ?? 5173);
+const service = process.argv[2] ?? findDevelopmentService() ?? 'http://localhost:3000';
+const port = Number(process.env.PORT || 5173);
 const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
 const clientFolder = folder('../../dist/client');
 const types = { '.html': 'text/html', '.css': 'text/css', '.js': 'text/javascript' };
@@ -15,6 +16,16 @@ function fail(message) {
   process.exit(1);
 }
 
+/** `npm run dev` writes this file and removes it at its end. */
+function findDevelopmentService() {
+  try {
+    return JSON.parse(readFileSync('.data/instance.json', 'utf8')).issuer;
+  } catch {
+    return undefined;
+  }
+}
+
+if (!(Number.isInteger(port) && port >= 0 && port <= 65535)) fail('PORT must be a whole number from 0 to 65535.');
 if (!URL.canParse(service)) fail(`Not a URL: ${service}. Pass the one of the service, such as http://localhost:3000`);
 if (!existsSync(clientFolder)) fail('keyturn/client is not built yet. Run: npm install && npm run build');
 
@@ -39,5 +50,6 @@ const server = createServer((req, res) => {
 server.on('error', (error) => fail(error.code === 'EADDRINUSE' ? `Port ${port} is in use. Set PORT.` : String(error)));
 server.listen(port, 'localhost', () => {
   const origin = `http://localhost:${server.address().port}`;
-  console.log(`Open ${origin}. The service is ${service}; it must allow the origin ${origin} in CORS_ORIGINS.`);
+  const advice = `\`npm run dev\` allows this page; another service needs ${origin} in CORS_ORIGINS.`;
+  console.log(`Open ${origin}. The service is ${service}.\n${advice}`);
 });

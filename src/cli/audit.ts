@@ -1,6 +1,5 @@
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { loadDirectUrl } from '../config/environment.ts';
 import { type AuditEventFilter, findEvents, planForParameters } from '../core/audit/audit-events.sql.ts';
@@ -11,7 +10,7 @@ import { StartupError } from '../lib/errors.ts';
 import { type EventId, minId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { type Command, type Terminal, UsageError } from './command.ts';
+import { type Command, parseOptions, refuseMore, type Terminal, unknownCommand, UsageError } from './command.ts';
 import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- audit <command>
@@ -46,24 +45,26 @@ const Options = z.strictObject({
   out: z.string().default('-'),
 });
 
-function parseOptions(args: string[]): ExportOptions {
+function parseExport(args: string[]): ExportOptions {
   const names = Object.keys(Options.shape).map((name) => [name.replace('_', '-'), { type: 'string' }] as const);
-  try {
-    const { values } = parseArgs({ args, options: Object.fromEntries(names) });
-    const members = Object.entries(values).map(([name, value]) => [name.replace('-', '_'), value]);
-    const { since, until = minId(systemClock.nowMs() + 1), out, ...rest } = Options.parse(Object.fromEntries(members));
-    return { filter: toFilter(rest), since, until, out };
-  } catch {
-    throw new UsageError();
+  const { values, words } = parseOptions(args, Object.fromEntries(names));
+  refuseMore(words);
+  const members = Object.entries(values).map(([name, value]) => [name.replace('-', '_'), value]);
+  const parsed = Options.safeParse(Object.fromEntries(members));
+  if (!parsed.success) {
+    const errors = parsed.error.issues.map(({ path, message }) => `--${path.join('.').replace('_', '-')} ${message}.`);
+    throw new UsageError(errors.join('\n'));
   }
+  const { since, until = minId(systemClock.nowMs() + 1), out, ...rest } = parsed.data;
+  return { filter: toFilter(rest), since, until, out };
 }
 
 /** Exports the audit trail. */
 export const audit: Command = {
   usage,
   async run([command, ...args], terminal) {
-    if (command !== 'export') throw new UsageError();
-    const options = parseOptions(args);
+    if (command !== 'export') throw unknownCommand(command);
+    const options = parseExport(args);
     const env = await environmentOf(terminal, loadDirectUrl);
     const count = await withDatabase(env, { timeoutSeconds: 60, namedStatements: true }, (db) =>
       exportTrail(db, options, terminal),

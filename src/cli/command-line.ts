@@ -1,5 +1,5 @@
 import { describeFatalError } from '../platform/process/lifecycle.ts';
-import { type Command, type Terminal, UsageError } from './command.ts';
+import { type Command, type Terminal, unknownCommand, UsageError } from './command.ts';
 
 const usage = `Usage: npm run cli -- <command>
 
@@ -30,19 +30,19 @@ const isHelp = (word: string) => word === '--help' || word === '-h';
 
 /** Runs one command, such as `['keys', 'list']`. Prints every error. Returns the exit code. */
 export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
-  const [name = '', ...args] = words.filter((word) => !isHelp(word));
-  const command = Object.hasOwn(commands, name) ? await commands[name]?.() : undefined;
+  const [name, ...args] = words.filter((word) => !isHelp(word));
+  const command = name !== undefined && Object.hasOwn(commands, name) ? await commands[name]?.() : undefined;
   const commandUsage = command?.usage ?? usage;
   if (words.some(isHelp)) {
     terminal.stdout.write(commandUsage);
     return 0;
   }
   try {
-    if (!command) throw new UsageError();
+    if (!command) throw unknownCommand(name);
     return (await command.run(args, terminal)) ?? 0;
   } catch (error) {
     const isUsage = error instanceof UsageError;
-    terminal.stderr.write(isUsage ? commandUsage : `${describeFatalError(error)}\n`);
+    terminal.stderr.write(isUsage ? `${commandUsage}\n${error.message}\n` : `${describeFatalError(error)}\n`);
     return isUsage ? 2 : 1;
   }
 }

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 /** What a command reads and writes: the process, or a test. */
 export interface Terminal {
@@ -17,8 +18,35 @@ export interface Command {
   run: (args: string[], terminal: Terminal) => Promise<number | void>;
 }
 
-/** The arguments are invalid. The command line prints the usage and exits with 2. */
+/** The arguments are invalid. The command line prints the usage and the message, and exits with 2. */
 export class UsageError extends Error {}
+
+export const unknownCommand = (command: string | undefined): UsageError =>
+  new UsageError(command === undefined ? 'The command is missing.' : `Unknown command '${command}'.`);
+
+/** @throws UsageError that names the first of the arguments after the expected ones */
+export function refuseMore([word]: readonly string[]): void {
+  if (word !== undefined) throw new UsageError(`Unexpected argument '${word}'.`);
+}
+
+/** Parses options, each of which can be given once, and the words between them. @throws UsageError that names the invalid argument */
+export function parseOptions<const Options extends NonNullable<ParseArgsConfig['options']>>(
+  args: string[],
+  options: Options,
+) {
+  const parsed = (() => {
+    try {
+      return parseArgs({ args, options, allowPositionals: true, tokens: true });
+    } catch (error) {
+      // The other sentences are advice that does not apply here.
+      throw new UsageError(`${(error instanceof Error ? error.message : String(error)).split(/\.?\s*\n|\. /)[0]}.`);
+    }
+  })();
+  const names = parsed.tokens.flatMap((token) => (token.kind === 'option' ? token.name : []));
+  const repeated = names.find((name, index) => names.indexOf(name) < index);
+  if (repeated !== undefined) throw new UsageError(`Option '--${repeated}' is given more than once.`);
+  return { values: parsed.values, words: parsed.positionals };
+}
 
 /** Formats rows as columns, each as wide as its widest cell. */
 export function table(rows: string[][]): string {

@@ -3,7 +3,7 @@ import { retryFailedEmails } from '../core/email/outbox.sql.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { type Command, table, UsageError } from './command.ts';
+import { type Command, refuseMore, table, unknownCommand } from './command.ts';
 import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- emails <command>
@@ -19,10 +19,11 @@ const maxListed = 1000;
 /** Lists or retries unsent emails. */
 export const emails: Command = {
   usage,
-  async run([command = '', ...rest], terminal) {
+  async run([command, ...rest], terminal) {
     const commands: Record<string, (db: Database) => Promise<string>> = { list, retry };
-    const run = Object.hasOwn(commands, command) ? commands[command] : undefined;
-    if (!run || rest.length > 0) throw new UsageError();
+    const run = command !== undefined && Object.hasOwn(commands, command) ? commands[command] : undefined;
+    if (!run) throw unknownCommand(command);
+    refuseMore(rest);
     const env = await environmentOf(terminal, loadDirectUrl);
     terminal.stdout.write(`${await withDatabase(env, { timeoutSeconds: 10, namedStatements: false }, run)}\n`);
   },

@@ -13,7 +13,7 @@ import { StartupError } from '../lib/errors.ts';
 import { deriveMasterKeys } from '../lib/master-keys.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { type Command, table, UsageError } from './command.ts';
+import { type Command, refuseMore, table, unknownCommand, UsageError } from './command.ts';
 import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- keys <command>
@@ -32,13 +32,18 @@ type KeysCommand = (db: Database, env: Environment) => Promise<string>;
 const audit = makeAudit({ clock: systemClock });
 
 /** Parses all arguments before anything changes. @throws UsageError */
-function parseCommand([command, kid, ...rest]: string[]): KeysCommand {
-  if (rest.length > 0 || (kid !== undefined) !== (command === 'revoke')) throw new UsageError();
-  if (command === 'list') return list;
-  if (command === 'rotate') return rotate;
-  if (command === 'revoke' && kid) return (db) => revoke(db, kid);
-  if (command === 'rewrap') return rewrap;
-  throw new UsageError();
+function parseCommand([command, ...args]: string[]): KeysCommand {
+  if (command === 'revoke') {
+    const [kid, ...rest] = args;
+    if (!kid) throw new UsageError('KID is missing.');
+    refuseMore(rest);
+    return (db) => revoke(db, kid);
+  }
+  const commands: Record<string, KeysCommand> = { list, rotate, rewrap };
+  const run = command !== undefined && Object.hasOwn(commands, command) ? commands[command] : undefined;
+  if (!run) throw unknownCommand(command);
+  refuseMore(args);
+  return run;
 }
 
 /** Lists or changes the signing keys. */

@@ -3,7 +3,7 @@ import { StartupError } from '../lib/errors.ts';
 import { applyMigrations } from '../platform/migrations.ts';
 import { queryText } from '../platform/postgres.ts';
 import { findSchemaProblem } from '../platform/postgres/schema-check.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, refuseMore } from './command.ts';
 import { withDatabase } from './database.ts';
 import { environmentOf } from './environment.ts';
 
@@ -13,7 +13,7 @@ import { environmentOf } from './environment.ts';
  */
 export const migrate: Command = {
   async run(args, terminal) {
-    if (args.length > 0) throw new UsageError();
+    refuseMore(args);
     const env = await environmentOf(terminal, loadDirectUrl);
     const applied = await applyMigrations(loadDirectUrl(env));
     const lines = applied.length > 0 ? applied.map((name) => `applied ${name}`) : ['nothing to apply'];

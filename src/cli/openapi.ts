@@ -4,7 +4,7 @@ import { toYaml } from '../features/openapi/openapi.endpoints.ts';
 import { openInfrastructure } from '../infrastructure.ts';
 import { systemClock } from '../lib/clock.ts';
 import { makeLogger } from '../platform/log.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, refuseMore } from './command.ts';
 
 /** Returns the OpenAPI document of an app with the default configuration. The app is never started, so nothing connects. */
 export async function makeOpenApiYaml(): Promise<string> {
@@ -17,7 +17,7 @@ export async function makeOpenApiYaml(): Promise<string> {
 
 export const openapi: Command = {
   async run(args, { stdout }) {
-    if (args.length > 0) throw new UsageError();
+    refuseMore(args);
     stdout.write(await makeOpenApiYaml());
   },
 };

@@ -5,7 +5,7 @@ import { systemClock } from '../lib/clock.ts';
 import type { SessionId } from '../lib/ids.ts';
 import type { Database } from '../platform/postgres.ts';
 import { withDatabase } from './database.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, parseOptions, refuseMore, unknownCommand, UsageError } from './command.ts';
 import { environmentOf } from './environment.ts';
 
 const usage = `Usage: npm run cli -- sessions <command>
@@ -23,8 +23,11 @@ const sessionsPerBatch = 1000;
 /** Revokes the sessions of all users. */
 export const sessions: Command = {
   usage,
-  async run(args, terminal) {
-    if (args.join(' ') !== 'revoke --all') throw new UsageError();
+  async run([command, ...args], terminal) {
+    if (command !== 'revoke') throw unknownCommand(command);
+    const { values, words } = parseOptions(args, { all: { type: 'boolean' } });
+    refuseMore(words);
+    if (!values.all) throw new UsageError('--all is missing.');
     const env = await environmentOf(terminal, loadDirectUrl);
     const count = await withDatabase(env, { timeoutSeconds: 60, namedStatements: true }, revokeAll);
     terminal.stdout.write(

@@ -1,6 +1,6 @@
 import { createAdmin } from './users/create-admin.ts';
 import { importFile } from './users/import-users.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, unknownCommand } from './command.ts';
 
 const usage = `Usage: npm run cli -- users <command>
 
@@ -30,6 +30,6 @@ export const users: Command = {
   async run([command, ...args], terminal) {
     if (command === 'create-admin') return createAdmin(args, terminal);
     if (command === 'import') return importFile(args, terminal);
-    throw new UsageError();
+    throw unknownCommand(command);
   },
 };

@@ -49,7 +49,8 @@ function settle<T>(pending: Promise<T>, signal: AbortSignal | null | undefined):
 export function makeAuthorizedFetch({ fetch, baseUrl, apis, accessToken, rejectToken }: AuthorizedFetchDeps): Fetch {
   // Compares strings: a URL that only matches after parsing gets no token.
   const isAllowed = (url: string) => [baseUrl, ...apis].some((base) => url === base || url.startsWith(`${base}/`));
-  return async (input, init = {}) => {
+  return async (input, init) => {
+    const options = init ?? {};
     const { request, url } = prepare(() => {
       const request = typeof input === 'object' && 'clone' in input ? input : undefined;
       const target = typeof input === 'string' ? input : 'href' in input ? input.href : input.url;
@@ -57,18 +58,24 @@ export function makeAuthorizedFetch({ fetch, baseUrl, apis, accessToken, rejectT
     });
     if (!isAllowed(url))
       throw new KeyturnError('url_not_allowed', { detail: 'The URL does not start with `baseUrl` or one of `apis`.' });
-    const signal = init.signal === undefined ? request?.signal : init.signal;
+    prepare(() => {
+      if (typeof options !== 'object') throw new TypeError('The options are not an object.');
+      // Only checks them. Neither reads nor locks a stream.
+      return new Request(url, { ...options, method: options.method ?? request?.method ?? 'GET' });
+    });
+    const signal = options.signal === undefined ? request?.signal : options.signal;
     const sendWith = (token: string) => {
       const { target, headers } = prepare(() => ({
         target: request ? request.clone() : url,
-        headers: new Headers(init.headers ?? request?.headers),
+        headers: new Headers(options.headers ?? request?.headers),
       }));
       headers.set('authorization', `Bearer ${token}`);
-      return settle(fetch(target, { ...init, headers }), signal);
+      const send = async () => fetch(target, { ...options, headers });
+      return settle(send(), signal);
     };
     const token = await settle(accessToken(), signal);
     const response = await sendWith(token);
-    if (response.status !== 401 || !rejectToken(token) || isStream(init.body)) return response;
+    if (response.status !== 401 || !rejectToken(token) || isStream(options.body)) return response;
     response.body?.cancel().catch(() => {});
     return sendWith(await settle(accessToken(), signal));
   };

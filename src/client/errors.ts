@@ -16,7 +16,7 @@ export type ClientErrorCode =
   | 'signed_out' // no user is signed in
   | 'superseded' // a logout canceled the call
   | 'aborted' // the app aborted the call with its own signal
-  | 'invalid_request' // `fetch` was called with arguments that it does not accept, such as an invalid header
+  | 'invalid_request' // arguments that cannot be sent, such as an invalid header of `fetch` or a cyclic object
   | 'url_not_allowed'; // `fetch` was called with a URL that is not below `baseUrl` or one of `apis`
 
 export interface ErrorMembers {

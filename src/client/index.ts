@@ -86,8 +86,19 @@ export interface Client {
 
 const maxTimeoutMs = 15_000;
 
-/** @throws RangeError if `timeoutMs` is out of range */
+/** For callers without types. */
+function requireOptions(options: object): void {
+  const { baseUrl, transport, storage, apis = [] } = (options ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof baseUrl !== 'string') throw new RangeError('baseUrl must be the URL of the service');
+  if (transport !== 'body' && transport !== 'cookie') throw new RangeError('transport must be body or cookie');
+  if (transport === 'body' && !storage) throw new RangeError('transport body requires a storage');
+  if (!Array.isArray(apis) || !apis.every((api) => typeof api === 'string'))
+    throw new RangeError('apis must be a list of URLs');
+}
+
+/** @throws RangeError if an option is invalid */
 export function createClient(options: ClientOptions): Client {
+  requireOptions(options);
   const { timeoutMs = 8000, retryTimeoutMs = 30_000, apis = [], transport, onSignedIn, onSignedOut } = options;
   if (!(timeoutMs > 0 && timeoutMs <= maxTimeoutMs)) throw new RangeError('timeoutMs must be from 1 to 15000');
   const withoutSlash = (url: string) => url.replace(/\/+$/, '');

@@ -47,7 +47,7 @@ export function makeRegister({ session, sendAuthorized, transport }: RegisterDep
   };
 
   return async (registration: Registration): Promise<User> => {
-    const { email } = registration;
+    const { email } = registration ?? {}; // also for callers without types
     try {
       return (await session.signIn('/register', { ...registration, transport })).user as User;
     } catch (error) {

@@ -24,6 +24,7 @@ export interface SendRequestDeps {
 export const makeSendRequest =
   ({ baseUrl, fetch, credentials, timeoutMs }: SendRequestDeps): SendRequest =>
   async (path, { method = 'POST', body, headers, signal }) => {
+    const json = body && stringify(body);
     const controller = new AbortController();
     const abort = () => controller.abort();
     const timer = setTimeout(abort, timeoutMs);
@@ -35,8 +36,8 @@ export const makeSendRequest =
         credentials,
         redirect: 'error', // must not send a refresh token to another address
         signal: controller.signal,
-        headers: { ...(body ? { 'content-type': 'application/json' } : {}), ...headers },
-        ...(body ? { body: JSON.stringify(body) } : {}),
+        headers: { ...(json ? { 'content-type': 'application/json' } : {}), ...headers },
+        ...(json ? { body: json } : {}),
       });
       return parseResponse(response, await response.text());
     } catch (error) {
@@ -48,6 +49,14 @@ export const makeSendRequest =
       signal?.removeEventListener('abort', abort);
     }
   };
+
+function stringify(body: object): string {
+  try {
+    return JSON.stringify(body);
+  } catch (cause) {
+    throw new KeyturnError('invalid_request', { detail: 'The arguments contain a value that JSON cannot.', cause });
+  }
+}
 
 function parseResponse(response: Response, text: string): ResponseBody {
   const { status, ok, headers } = response;

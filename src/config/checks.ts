@@ -16,9 +16,11 @@ const argon2Minimums: readonly (readonly [memoryKib: number, iterations: number]
 /** What is missing to send emails. Development prints them instead. */
 export function emailErrors(mode: Mode, raw: Partial<Record<string, string>>): string[] {
   if (mode === 'development') return [];
-  if (raw['SMTP_URL']) return raw['MAIL_FROM'] ? [] : ['MAIL_FROM is required with SMTP_URL: the sender of the emails'];
-  if (raw['EMAIL_VERIFICATION'] === 'off') return [];
-  return ['SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email'];
+  if (!raw['SMTP_URL'] && raw['EMAIL_VERIFICATION'] === 'off') return [];
+  return [
+    raw['SMTP_URL'] ? [] : 'SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email',
+    raw['MAIL_FROM'] ? [] : 'MAIL_FROM is required with SMTP_URL: the sender of the emails',
+  ].flat();
 }
 
 /** Migrations and commands would otherwise use other tables than the pool. A URL that cannot be parsed has an error of its own. */
@@ -28,29 +30,29 @@ export function schemaErrors(url: string | undefined, directUrl: string | undefi
   return ['DATABASE_URL and DATABASE_DIRECT_URL must have the same schema'];
 }
 
-/** Errors of values that are valid on their own but not together. */
-export function combinationErrors(parsed: Parsed, poolThreads: number): string[] {
+/** Errors of values that are valid on their own but not together. Invalid values are missing: they have errors of their own. */
+export function combinationErrors(parsed: Partial<Parsed>, poolThreads: number): string[] {
   const errors = schemaErrors(parsed.DATABASE_URL, parsed.DATABASE_DIRECT_URL);
-  const { ARGON2_MEMORY_KIB: memory, ARGON2_ITERATIONS: iterations } = parsed;
+  const { ARGON2_MEMORY_KIB: memory = Infinity, ARGON2_ITERATIONS: iterations = Infinity } = parsed;
   if (!argon2Minimums.some(([m, t]) => memory >= m && iterations >= t))
     errors.push(
       `ARGON2_MEMORY_KIB ${memory} with ARGON2_ITERATIONS ${iterations} is weaker than OWASP's minimum, such as 19456 with 2`,
     );
-  if (parsed.ARGON2_MEMORY_KIB < 8 * parsed.ARGON2_PARALLELISM)
+  if (memory < 8 * (parsed.ARGON2_PARALLELISM ?? 0))
     errors.push('ARGON2_MEMORY_KIB must be at least 8 times ARGON2_PARALLELISM (RFC 9106 section 3.1)');
-  if (parsed.HASH_CONCURRENCY >= poolThreads)
+  if (parsed.HASH_CONCURRENCY !== undefined && parsed.HASH_CONCURRENCY >= poolThreads)
     errors.push(
       `HASH_CONCURRENCY ${parsed.HASH_CONCURRENCY} fills the thread pool of ${poolThreads}. Run npm start, which sets its size, or set UV_THREADPOOL_SIZE`,
     );
-  if (parsed.ISSUER.length + (parsed.AUDIENCE?.length ?? 0) > 1000)
+  if ((parsed.ISSUER?.length ?? 0) + (parsed.AUDIENCE?.length ?? 0) > 1000)
     errors.push(
       'ISSUER and AUDIENCE must have at most 1000 characters together, because every access token contains them',
     );
-  if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER.startsWith('http:'))
+  if (parsed.COOKIE_SAMESITE === 'none' && parsed.ISSUER?.startsWith('http:'))
     errors.push(
       'COOKIE_SAMESITE=none requires an https ISSUER, because browsers accept such cookies only if they are Secure',
     );
-  if (parsed.COOKIE_PARTITIONED === 'on' && parsed.COOKIE_SAMESITE !== 'none')
+  if (parsed.COOKIE_PARTITIONED === 'on' && (parsed.COOKIE_SAMESITE ?? 'none') !== 'none')
     errors.push(
       'COOKIE_PARTITIONED=on requires COOKIE_SAMESITE=none, because browsers send no other cookies to another site',
     );

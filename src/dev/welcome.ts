@@ -20,6 +20,8 @@ Make yourself an administrator, in a second terminal in the same folder:
 
 npm run cli -- users create-admin admin@example.com
 
+Try the example app in a second terminal: npm run example:spa
+
 Read the API documentation and try it at ${baseUrl}/docs. Press Ctrl-C to stop. The data is kept in .data/.
 
 `;

@@ -224,10 +224,17 @@ describe('create-admin', () => {
   });
 
   test.each<[description: string, args: string[], environment: Record<string, string>, code: number, message: RegExp]>([
-    ['a missing email address', [], {}, 2, /Usage/],
-    ['a password', [freshEmail(), '--password', 'x'], {}, 2, /Usage/],
-    ['two email addresses', [freshEmail(), freshEmail()], {}, 2, /Usage/],
-    ['an unknown option', [freshEmail(), '--unverified'], {}, 2, /Usage/],
+    ['a missing email address', [], {}, 2, /^Usage[^]+\nEMAIL is missing\.\n$/],
+    ['a password', [freshEmail(), '--password', 'x'], {}, 2, /^Usage[^]+\nUnknown option '--password'\.\n$/],
+    ['two email addresses', [freshEmail(), 'b@example.com'], {}, 2, /\nUnexpected argument 'b@example\.com'\.\n$/],
+    ['an unknown option', [freshEmail(), '--unverified'], {}, 2, /\nUnknown option '--unverified'\.\n$/],
+    [
+      'two names',
+      [freshEmail(), '--name', 'A', '--name', 'B'],
+      {},
+      2,
+      /\nOption '--name' is given more than once\.\n$/,
+    ],
     ['an invalid email address', ['ada'], {}, 1, /must be an ASCII email address/],
     ['a blank name', [freshEmail(), '--name', ' '], {}, 1, /must have 1 to 100 characters/],
     ['a missing APP_URL', [freshEmail()], { APP_URL: '' }, 1, /ISSUER or APP_URL is required/],

@@ -87,24 +87,32 @@ test('the export contains only events that match its filters', async () => {
   expect(await typesOf('--email', email, '--since', '2026-01-01t00:00:00z')).toHaveLength(2);
 });
 
-test.each([
-  [[]],
-  [['list']],
-  [['export', 'now']],
-  [['export', '--since', 'yesterday']],
-  [['export', '--until', '2026-11-01']],
-  [['export', '--until', '1969-12-31T00:00:00Z']],
-  [['export', '--until', '0000-01-01T00:00:00Z']],
-  [['export', '--until', '9999-12-31T23:59:59-14:00']],
-  [['export', '--since', '+010000-01-01T00:00:00Z']],
-  [['export', '--what']],
-  [['export', '--user_id', '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11']],
-  [['export', '--ip', '192.0.2.0/33']],
-  [['export', '--email', 'ada']],
-])('%j prints the usage and no events', async (args) => {
+test.each<[args: string[], message: string]>([
+  [[], 'The command is missing.'],
+  [['list'], "Unknown command 'list'."],
+  [['export', 'now'], "Unexpected argument 'now'."],
+  [['export', '--since', 'yesterday'], '--since must be'],
+  [['export', '--until', '2026-11-01'], '--until must be'],
+  [['export', '--until', '1969-12-31T00:00:00Z'], '--until must be a time from 1970'],
+  [['export', '--until', '0000-01-01T00:00:00Z'], '--until must be'],
+  [['export', '--until', '9999-12-31T23:59:59-14:00'], '--until must be'],
+  [['export', '--since', '+010000-01-01T00:00:00Z'], '--since must be'],
+  [['export', '--what'], "Unknown option '--what'."],
+  [['export', '--user_id', '0197a1b0-6f2f-7c1d-9a51-3a6c1f6e2b11'], "Unknown option '--user_id'."],
+  [['export', '--user-id', 'ada'], '--user-id Invalid UUID.'],
+  [['export', '--ip', '192.0.2.0/33'], '--ip must be'],
+  [['export', '--email', 'ada'], '--email must be'],
+  [['export', '--email'], "Option '--email <value>' argument missing."],
+  [['export', '--email', 'a@example.com', '--email=b@example.com'], "Option '--email' is given more than once."],
+  [
+    ['export', '--email', 'ada', '--ip', 'x'],
+    '--email must be an ASCII email address, such as ada@example.com.\n--ip must',
+  ],
+])('%j prints the usage and the error, and no events', async (args, message) => {
   const { code, stdout, stderr } = await run(...args);
   expect([code, stdout]).toEqual([2, '']);
   expect(stderr).toMatch(/^Usage: npm run cli -- audit <command>/);
+  expect(stderr).toContain(`describes the events.\n\n${message}`);
 });
 
 test('a file that cannot be written is reported in one sentence', async () => {

@@ -302,12 +302,48 @@ describe('fetch', () => {
     const { client } = await signUp(backend);
     const used = new Request(`${backend.proxy.baseUrl}/me`, { method: 'PATCH', body: '{}' });
     await used.text();
-    const calls = [
-      () => client.fetch('/me', { headers: { 'not a header': 'x' } }),
-      () => client.fetch(undefined as unknown as string),
-      () => client.fetch(used),
+    const locked = new Blob(['x']).stream();
+    locked.getReader();
+    const inputs: unknown[] = [undefined, null, 5, {}, Symbol('x'), used];
+    const options: unknown[] = [
+      'POST',
+      5,
+      { headers: { 'not a header': 'x' } },
+      { headers: 5 },
+      { signal: {} },
+      { signal: 'now' },
+      { method: 'A B' },
+      { method: Symbol('x') },
+      { body: '{}' },
+      { method: 'POST', body: Symbol('x') },
+      { method: 'POST', body: locked, duplex: 'half' },
     ];
-    for (const call of calls) expect((await errorOf(call())).code).toBe('invalid_request');
+    const calls = [
+      ...inputs.map((input) => () => client.fetch(input as string)),
+      ...options.map((init) => () => client.fetch('/me', init as RequestInit)),
+    ];
+    for (const call of calls) expect([(await errorOf(call())).code, call]).toEqual(['invalid_request', call]);
+    expect((await client.fetch('/me', null as unknown as RequestInit)).status).toBe(200);
+
+    const cyclic: Record<string, unknown> = {};
+    cyclic['email'] = cyclic;
+    for (const value of [cyclic, { email: 1n }]) {
+      expect((await errorOf(client.login(value as never))).code).toBe('invalid_request');
+      expect((await errorOf(client.register(value as never))).code).toBe('invalid_request');
+    }
+    for (const value of [undefined, null, 5, 'ada', [], { email: 5 }]) {
+      expect((await errorOf(client.login(value as never))).code).toBe('validation_failed');
+      expect((await errorOf(client.register(value as never))).code).toBe('validation_failed');
+    }
+  });
+
+  test('rejects with network if the `fetch` of the app throws at once', async () => {
+    const { client } = await signUp(backend);
+    const fetch = () => {
+      throw new TypeError('offline');
+    };
+    const failing = restart(backend, client, { fetch, retryTimeoutMs: 1 });
+    expect((await errorOf(failing.fetch('/me'))).code).toBe('network');
   });
 });
 
@@ -387,6 +423,20 @@ test('rejects a timeoutMs that leaves no time for a retry within the grace perio
   expect(() => create(15_001)).toThrow(RangeError);
   expect(() => create(0)).toThrow(RangeError);
   expect(() => create(15_000)).not.toThrow();
+});
+
+test.each([
+  undefined,
+  null,
+  {},
+  { baseUrl: 5, transport: 'cookie' },
+  { baseUrl: 'https://auth.example.com' },
+  { baseUrl: 'https://auth.example.com', transport: 'header' },
+  { baseUrl: 'https://auth.example.com', transport: 'body' },
+  { baseUrl: 'https://auth.example.com', transport: 'cookie', apis: 'https://api.example.com' },
+  { baseUrl: 'https://auth.example.com', transport: 'cookie', apis: [5] },
+])('createClient throws a RangeError for %j', (options) => {
+  expect(() => createClient(options as never)).toThrow(RangeError);
 });
 
 /** Replaces the clock of the device while `run` runs. The service shares it, but its database has the real time. */

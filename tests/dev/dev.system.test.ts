@@ -76,6 +76,24 @@ async function waitUntilEnded(pid: number): Promise<void> {
   expect(isRunning(pid)).toBe(false);
 }
 
+/** Runs the example app in the folder of the development instance. Returns what it prints first. */
+async function serveExample(environment: Record<string, string>): Promise<string> {
+  const child = spawn(process.execPath, [resolve('examples/spa/serve.js')], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  started.push(child);
+  const [chunk] = (await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data')])) as [Buffer];
+  child.kill();
+  return chunk.toString();
+}
+
+test('the example app rejects an invalid PORT with a sentence', async () => {
+  for (const PORT of ['abc', '65536', '-1', '1.5'])
+    expect(await serveExample({ PORT })).toBe('PORT must be a whole number from 0 to 65535.\n');
+});
+
 test('the printed commands work, Ctrl-C stops everything, and a restart keeps the data even after a crash', async () => {
   const first = await startDev();
   const lines = first
@@ -101,6 +119,13 @@ test('the printed commands work, Ctrl-C stops everything, and a restart keeps th
   const [admin = ''] = args.split(' ').slice(-1);
   const { body } = await first.call('post', '/login', { body: { email: admin, password, scope: adminScopes } });
   expect((await first.get('/admin/users', body.access_token)).status).toBe(200);
+  expect(first.output()).toContain('npm run example:spa');
+  expect(await serveExample({ PORT: '0' })).toMatch(
+    new RegExp(
+      `^Open (http://localhost:\\d+)\\. The service is http://localhost:${port}\\.\n` +
+        '`npm run dev` allows this page; another service needs \\1 in CORS_ORIGINS\\.\n$',
+    ),
+  );
   expect(await modesIn(join(folder, '.data'))).toEqual({
     'instance.json': '600',
     'master-key': '600',

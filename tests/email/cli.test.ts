@@ -80,13 +80,16 @@ test('emails retry gives failed emails ten more attempts', async () => {
   expect(email.server.received.map(({ token }) => token)).toEqual([text]);
 });
 
-test.each([[[]], [['list', 'all']], [['send']], [['toString']]])(
-  'emails with arguments %j prints the usage',
-  async (args) => {
-    const { code, stderr } = await emails(...args);
-    expect([code, stderr]).toEqual([2, expect.stringMatching(/^Usage: npm run cli -- emails <command>\n/)]);
-  },
-);
+test.each<[args: string[], message: string]>([
+  [[], 'The command is missing.'],
+  [['list', 'all'], "Unexpected argument 'all'."],
+  [['send'], "Unknown command 'send'."],
+  [['toString'], "Unknown command 'toString'."],
+])('emails with arguments %j prints the usage and the error', async (args, message) => {
+  const { code, stderr } = await emails(...args);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/^Usage: npm run cli -- emails <command>\n/)]);
+  expect(stderr).toContain(`\n\n${message}\n`);
+});
 
 test('the mailer of development prints the link on its own line', async () => {
   let printed = '';

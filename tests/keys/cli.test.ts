@@ -148,11 +148,19 @@ describe('rewrap', () => {
   });
 });
 
-test('--help lists every command, and an unknown command prints the same and exits with 2', async () => {
+test('--help lists every command, and invalid arguments print the same with the error and exit with 2', async () => {
   const help = await succeeded('--help');
   for (const name of ['list', 'rotate', 'revoke KID', 'rewrap']) expect(help).toContain(`\n  ${name} `);
-  for (const args of [[], ['fly'], ['revoke'], ['list', 'now'], ['revoke', 'one', 'two'], ['list', '--json']])
-    expect(await keys(...args)).toEqual({ code: 2, stdout: '', stderr: help });
+  const messages: [args: string[], message: string][] = [
+    [[], 'The command is missing.'],
+    [['fly'], "Unknown command 'fly'."],
+    [['revoke'], 'KID is missing.'],
+    [['list', 'now'], "Unexpected argument 'now'."],
+    [['revoke', 'one', 'two'], "Unexpected argument 'two'."],
+    [['list', '--json'], "Unexpected argument '--json'."],
+  ];
+  for (const [args, message] of messages)
+    expect(await keys(...args)).toEqual({ code: 2, stdout: '', stderr: `${help}\n${message}\n` });
 }, 60_000);
 
 test('an unreachable or missing database is a one-sentence error without the password', async () => {

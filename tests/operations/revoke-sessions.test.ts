@@ -11,15 +11,21 @@ afterAll(() => app.close());
 
 const run = (...args: string[]) => runCli({ DATABASE_URL: app.databaseUrl }, 'sessions', ...args);
 
-test.each([[[]], [['revoke']], [['revoke', '--all', 'now']], [['revoke', 'all']], [['list']]])(
-  'the arguments %j are refused and revoke nothing',
-  async (args) => {
-    const account = await app.register();
-    const { code, stderr } = await run(...args);
-    expect([code, stderr]).toEqual([2, expect.stringContaining('revoke --all')]);
-    expect((await app.refresh(account.refresh_token)).status).toBe(200);
-  },
-);
+test.each<[args: string[], message: string]>([
+  [[], 'The command is missing.'],
+  [['revoke'], '--all is missing.'],
+  [['revoke', '--all', 'now'], "Unexpected argument 'now'."],
+  [['revoke', '--all', '--all'], "Option '--all' is given more than once."],
+  [['revoke', '--everyone'], "Unknown option '--everyone'."],
+  [['revoke', 'all'], "Unexpected argument 'all'."],
+  [['list'], "Unknown command 'list'."],
+])('the arguments %j are refused and revoke nothing', async (args, message) => {
+  const account = await app.register();
+  const { code, stderr } = await run(...args);
+  expect([code, stderr]).toEqual([2, expect.stringContaining('revoke --all')]);
+  expect(stderr).toContain(`\n\n${message}\n`);
+  expect((await app.refresh(account.refresh_token)).status).toBe(200);
+});
 
 test('revoke --all ends every session, also one whose spent token a restored backup made valid again', async () => {
   const [ada, eve] = [await app.register(), await app.register()];

@@ -101,6 +101,7 @@ test('a service without configuration exits with 1 and names the required variab
     '  - MASTER_KEYS is required in production',
     '  - TRUST_PROXY is required in production',
     '  - SMTP_URL is required in production. Set EMAIL_VERIFICATION=off to run without email',
+    '  - MAIL_FROM is required with SMTP_URL: the sender of the emails',
     'For development, run npm run dev, which needs no settings.',
   ]);
 });

@@ -275,6 +275,15 @@ describe('the report', () => {
 test('--help prints the usage, and invalid arguments print it and exit with 2', async () => {
   const help = await harness.run('--help');
   expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('\n  import FILE.ndjson ') });
-  const words = [[], ['one', 'two'], ['--fly', 'one'], ['one', '--report'], ['one', '--report', './one']];
-  for (const args of words) expect(await harness.run(...args)).toEqual({ code: 2, stdout: '', stderr: help.stdout });
+  const messages: [args: string[], message: string][] = [
+    [[], 'FILE.ndjson is missing.'],
+    [['one', 'two'], "Unexpected argument 'two'."],
+    [['--fly', 'one'], "Unknown option '--fly'."],
+    [['one', '--report'], "Option '--report <value>' argument missing."],
+    [['one', '--report', './one'], '--report would overwrite FILE.ndjson.'],
+    [['one', '--report', 'a', '--report', 'b'], "Option '--report' is given more than once."],
+    [['one', '--again=yes'], "Option '--again' does not take an argument."],
+  ];
+  for (const [args, message] of messages)
+    expect(await harness.run(...args)).toEqual({ code: 2, stdout: '', stderr: `${help.stdout}\n${message}\n` });
 });

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { hasSmtp, loadAppUrl, loadDirectUrl, loadMasterKeys } from '../../config/environment.ts';
 import { makeAudit } from '../../core/audit/audit.ts';
 import { makeEmailCipher } from '../../core/email/email-cipher.ts';
@@ -16,22 +15,18 @@ import { systemClock } from '../../lib/clock.ts';
 import { StartupError } from '../../lib/errors.ts';
 import { deriveMasterKeys } from '../../lib/master-keys.ts';
 import { withDatabase } from '../database.ts';
-import { type Terminal, UsageError } from '../command.ts';
+import { parseOptions, refuseMore, type Terminal, UsageError } from '../command.ts';
 import { environmentOf } from '../environment.ts';
 
 function splitArgs(args: string[]): { address: string; name: string; keepsCredentials: boolean } {
-  try {
-    const options = {
-      name: { type: 'string', default: 'Administrator' },
-      'keep-credentials': { type: 'boolean', default: false },
-    } as const;
-    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
-    const [address, ...rest] = positionals;
-    if (address === undefined || rest.length > 0) throw new UsageError();
-    return { address, name: values.name, keepsCredentials: values['keep-credentials'] };
-  } catch {
-    throw new UsageError();
-  }
+  const { values, words } = parseOptions(args, {
+    name: { type: 'string', default: 'Administrator' },
+    'keep-credentials': { type: 'boolean', default: false },
+  });
+  const [address, ...rest] = words;
+  if (address === undefined) throw new UsageError('EMAIL is missing.');
+  refuseMore(rest);
+  return { address, name: values.name, keepsCredentials: values['keep-credentials'] };
 }
 
 function parseAdmin(args: string[]): NewAdmin {

@@ -1,7 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { parseArgs } from 'node:util';
 import { loadDirectUrl } from '../../config/environment.ts';
 import { makeAudit } from '../../core/audit/audit.ts';
 import { forgetImport, refusedLines } from '../../core/user-import/import-progress.ts';
@@ -12,7 +11,7 @@ import { type LineFile, openLineFile } from '../../platform/line-file.ts';
 import type { Database } from '../../platform/postgres.ts';
 import { withDatabase } from '../database.ts';
 import { makeProgressBar } from './progress-bar.ts';
-import { type Terminal, UsageError } from '../command.ts';
+import { parseOptions, refuseMore, type Terminal, UsageError } from '../command.ts';
 import { environmentOf } from '../environment.ts';
 
 /** Some lines were refused and all others were imported. */
@@ -27,17 +26,16 @@ interface ImportArgs {
 }
 
 function parseImportArgs(args: string[]): ImportArgs {
-  try {
-    const options = { report: { type: 'string' }, again: { type: 'boolean', default: false } } as const;
-    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
-    const [path, ...rest] = positionals;
-    if (!path || rest.length > 0) throw new UsageError();
-    const report = values.report ?? `${path}.refused.ndjson`;
-    if (resolve(report) === resolve(path)) throw new UsageError(); // the report would overwrite the file
-    return { path, report, again: values.again };
-  } catch {
-    throw new UsageError();
-  }
+  const { values, words } = parseOptions(args, {
+    report: { type: 'string' },
+    again: { type: 'boolean', default: false },
+  });
+  const [path, ...rest] = words;
+  if (!path) throw new UsageError('FILE.ndjson is missing.');
+  refuseMore(rest);
+  const report = values.report ?? `${path}.refused.ndjson`;
+  if (resolve(report) === resolve(path)) throw new UsageError('--report would overwrite FILE.ndjson.');
+  return { path, report, again: values.again };
 }
 
 /** Imports the accounts of a file and prints a summary. Returns the exit code. @throws UsageError, StartupError */

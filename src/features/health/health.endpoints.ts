@@ -12,8 +12,10 @@ const Ready = z
     status: z.literal('ready').meta({ description: 'Always `ready`' }),
     checks: z
       .object({
-        migrations: z.string().meta({ description: '`applied`, `pending` or `damaged`' }),
-        signing_key: z.string().meta({ description: '`loaded` or `missing`' }),
+        migrations: z.enum(['applied', 'pending', 'damaged']).meta({
+          description: 'Whether every migration is applied. `damaged` if something that they created is missing',
+        }),
+        signing_key: z.enum(['loaded', 'missing']).meta({ description: 'Whether the process has a signing key' }),
         postgres: z.enum(['up', 'down']).meta({
           description:
             'Whether Postgres responds and accepts writes. Checked every second; an outage without an error shows after three seconds',
