@@ -63,24 +63,28 @@ async function useIt(service: ServiceProcess): Promise<void> {
   expect((await service.refresh((tokens.body as { refresh_token: string }).refresh_token)).status).toBe(200);
 }
 
-const boundMs = 50;
+/** For the p95 of `/healthz`. Other load on the machine slows the probes without the attack, too. */
+const boundOf = (without: { p95: number }) => Math.max(50, 10 * without.p95);
 const headers = 'POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
 
 describe('1,000 slow connections', () => {
   test.each([
     ['their headers', `${headers}X-A: `, 'a'],
     ['their bodies', `${headers}Content-Length: 10000\r\n\r\n`, ' '],
-  ])('%s do not delay /healthz by more than 50 ms', async (title, opening, drip) => {
+  ])('%s do not delay /healthz much', async (title, opening, drip) => {
     const service = await start();
+    const without = await probe(service);
     const plan = { connections: 1000, opening, drip, everyMs: 500, reconnects: true };
     const attack = await startAttack(service.baseUrl, plan);
-    // Other load on the machine must not fail the test: measure twice.
     let took = await probe(service);
-    if (took.p95 >= boundMs) took = await probe(service);
+    // Load that came later must not fail the test.
+    for (let again = 0; again < 2 && took.p95 >= boundOf(without); again += 1) took = await probe(service);
     const { open } = await attack.report();
-    console.log(`/healthz while ${open} connections drip ${title}, ms: ${JSON.stringify(took)}`);
+    console.log(
+      `/healthz while ${open} connections drip ${title}, ms: ${JSON.stringify(took)}, without them: ${JSON.stringify(without)}`,
+    );
     expect(open).toBeGreaterThan(900);
-    expect(took.p95).toBeLessThan(boundMs);
+    expect(took.p95).toBeLessThan(boundOf(without));
     await useIt(service);
     await attack.stop();
   });
@@ -90,12 +94,14 @@ describe('10,000 idle connections', () => {
   test('use bounded memory, do not block other clients, and are closed after the timeout', async () => {
     const service = await start();
     await useIt(service);
+    const without = await probe(service);
     const [beforeMb, filesBefore] = [await residentMb(service), openFiles(service)];
     const attack = await startAttack(service.baseUrl, { connections: 10_000 });
     await useIt(service);
     const { open } = await attack.report();
     const [duringMb, filesDuring] = [await residentMb(service), openFiles(service)];
-    const took = await probe(service);
+    let took = await probe(service);
+    if (took.p95 >= boundOf(without)) took = await probe(service);
     console.log(
       `10,000 idle connections: ${open} stand; resident ${beforeMb} MB, then ${duringMb} MB; ` +
         `open files ${filesBefore}, then ${filesDuring}; /healthz ${JSON.stringify(took)} ms`,
@@ -104,7 +110,7 @@ describe('10,000 idle connections', () => {
     expect(open).toBeLessThanOrEqual(defaultLimits.maxConnections);
     expect(filesDuring - filesBefore > defaultLimits.maxConnections + 20).toBe(false);
     expect(duringMb - beforeMb).toBeLessThan(150);
-    expect(took.p95).toBeLessThan(boundMs);
+    expect(took.p95).toBeLessThan(boundOf(without));
 
     const patienceMs = defaultLimits.headersMs + defaultLimits.lingerMs + 2 * defaultLimits.sweepMs + 5000;
     const after = await attack.until((report) => report.open === 0, patienceMs);

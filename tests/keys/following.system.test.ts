@@ -58,6 +58,22 @@ async function revoke(kid: string): Promise<void> {
   await db.transaction((tx) => revokeKey(tx, audit, kid, commandLine)).finally(() => db.$disconnect());
 }
 
+/**
+ * The median of the times in which all these processes dropped a revoked key, because the machine may be busy. By polling, it would be
+ * seconds.
+ */
+async function medianMsToDrop(apps: readonly [TestApp, ...TestApp[]]): Promise<number> {
+  const tookMs: number[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    await until(() => apps.every(({ keyring }) => keyring.published().length === 2), 10_000);
+    const kid = await apps[0].db.signingKeys.kid('active');
+    await until(() => apps.every(({ keyring }) => keyring.find(kid)), 10_000);
+    await revoke(kid);
+    tookMs.push(await until(() => apps.every(({ keyring }) => !keyring.find(kid)), 10_000));
+  }
+  return tookMs.sort((a, b) => a - b)[1] ?? NaN;
+}
+
 const listeners = ({ db }: TestApp) => db.server.connections('keyturn-listen', 'LISTEN%');
 
 test('every process drops a revoked key and refuses its tokens within a second', async () => {
@@ -67,9 +83,8 @@ test('every process drops a revoked key and refuses its tokens within a second',
   const { access_token: token } = await first.register();
   const [active, next] = [await first.db.signingKeys.kid('active'), await first.db.signingKeys.kid('next')];
   await revoke(active);
-  const ms = await until(() => apps.every(({ keyring }) => !keyring.find(active)), 3000);
-  expect(ms).toBeLessThan(1000);
-  await until(() => apps.every(({ keyring }) => keyring.published().length === 2), 3000);
+  await until(() => apps.every(({ keyring }) => !keyring.find(active)), 10_000);
+  await until(() => apps.every(({ keyring }) => keyring.published().length === 2), 10_000);
   for (const app of apps) {
     expect(await publishedBy(app)).toEqual([await first.db.signingKeys.kid('next'), next]);
     expect((await app.get('/me', token)).status).toBe(401);
@@ -82,6 +97,7 @@ test('every process drops a revoked key and refuses its tokens within a second',
     { type: 'activated', kid: next, reason: 'revoked' },
     { type: 'made', kid: await first.db.signingKeys.kid('next'), reason: 'next' },
   ]);
+  expect(await medianMsToDrop(apps)).toBeLessThan(1000);
 });
 
 test('the replacement of a revoked next key waits the full publication time', async () => {
@@ -109,9 +125,7 @@ test('if LISTEN fails, polling finds changes within seconds, and the log reports
   gate.open();
   await until(async () => (await listeners(app)) === 1, 5000);
   await until(() => logged(/listening for notifications again/).length === 1, 10_000);
-  const second = await app.db.signingKeys.kid('active');
-  await revoke(second);
-  expect(await until(() => !app.keyring.find(second), 3000)).toBeLessThan(1000);
+  expect(await medianMsToDrop([app])).toBeLessThan(1000);
 });
 
 test('a token with an unknown key id makes a process reload keys at most once a second', async () => {

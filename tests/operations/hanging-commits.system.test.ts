@@ -39,24 +39,33 @@ afterAll(async () => {
   await postgres.stop();
 });
 
+/** The connections of a process besides its pool: those that listen, monitor and end processes in Postgres. */
+const besidesPool = 3;
+
 interface Backend {
   pid: number;
+  application: string;
   waits: boolean;
 }
 
 async function backends(): Promise<Backend[]> {
   const { rows } = await admin.query<Backend>(
-    `SELECT pid, wait_event IS NOT DISTINCT FROM 'SyncRep' AS waits FROM pg_stat_activity WHERE application_name = 'keyturn'`,
+    `SELECT pid, application_name AS application, wait_event IS NOT DISTINCT FROM 'SyncRep' AS waits FROM pg_stat_activity
+     WHERE application_name LIKE 'keyturn%'`,
   );
   return rows;
 }
 
 test('a process never has more than DATABASE_POOL_MAX backends while commits hang, and recovers when they end', async () => {
   postgres.pauseStandby();
-  let most = 0;
+  let [mostOfPool, most] = [0, 0];
   let isSampling = true;
   const sampling = (async () => {
-    for (; isSampling; await sleep(10)) most = Math.max(most, (await backends()).length);
+    for (; isSampling; await sleep(10)) {
+      const found = await backends();
+      most = Math.max(most, found.length);
+      mostOfPool = Math.max(mostOfPool, found.filter(({ application }) => application === 'keyturn').length);
+    }
   })();
   // Each round outlasts DATABASE_TIMEOUT, after which a replacement would be opened.
   for (let round = 0; round < 3; round += 1) {
@@ -66,7 +75,8 @@ test('a process never has more than DATABASE_POOL_MAX backends while commits han
   }
   isSampling = false;
   await sampling;
-  expect(most).toBe(poolMax);
+  expect(mostOfPool).toBe(poolMax);
+  expect(most).toBeLessThanOrEqual(poolMax + besidesPool);
   expect((await backends()).filter(({ waits }) => waits)).toHaveLength(poolMax);
 
   postgres.resumeStandby();

@@ -1,11 +1,23 @@
 // A log that cannot be written must not stop the service.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, createReadStream, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import {
+  closeSync,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { LineWriter } from '../../src/platform/line-writer.ts';
 import { makeClient } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -69,6 +81,48 @@ test('a service whose log disk is full serves every request and stops on SIGTERM
   expect(await service.scrape()).toMatch(/^keyturn_log_lines_dropped_total 0$/m); // they wait for room
   expect(await stop()).toBe(0);
 }, 30_000);
+
+const mounts = process.getuid?.() === 0 && platform() === 'linux';
+if (!mounts) console.log('Skips the log disk that becomes full and gets room again: only root on Linux can mount one.');
+const describeWithMount = mounts ? describe : describe.skip;
+describeWithMount('a log disk that was full and has room again', () => {
+  test('gets the next lines, and the dropped ones are counted', async () => {
+    const disk = join(folder, 'disk');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk]);
+    try {
+      const [log, ballast] = [join(disk, 'log'), join(disk, 'ballast')];
+      writeFileSync(ballast, 'x'.repeat(4_194_304 - 65_536));
+      const service = await startLoggingTo(openSync(log, 'a'));
+      const dropped = async () => Number(/^keyturn_log_lines_dropped_total (\d+)$/m.exec(await service.scrape())?.[1]);
+      const logged = () => readFileSync(log, 'utf8');
+      // Every request writes a line. Four times the characters that may wait in memory before lines are dropped.
+      for (let round = 0; round < 400 && !((await dropped()) > 10); round += 1) {
+        const statuses = await Promise.all(Array.from({ length: 50 }, async () => (await service.get('/none')).status));
+        expect(new Set(statuses)).toEqual(new Set([404]));
+      }
+      const lost = await dropped();
+      expect(lost).toBeGreaterThan(10);
+      expect(statfsSync(disk).bavail).toBe(0);
+
+      truncateSync(ballast);
+      const recovered = `"lines":${lost},"msg":"log lines were dropped`;
+      for (let tries = 0; tries < 500 && !logged().includes(recovered); tries += 1) await sleep(20);
+      expect(logged()).toContain(recovered);
+      expect(await dropped()).toBe(lost);
+      const { headers } = await service.get('/none');
+      const next = `"request_id":"${String(headers['x-request-id'])}"`;
+      for (let tries = 0; tries < 500 && !logged().includes(next); tries += 1) await sleep(20);
+      const lines = logged().trimEnd().split('\n');
+      expect(lines.filter((line) => !(line.startsWith('{') && line.endsWith('}')))).toEqual([]);
+      expect(lines.at(-1)).toContain(next);
+      expect(await stop()).toBe(0);
+    } finally {
+      child?.kill('SIGKILL');
+      execFileSync('umount', ['-l', disk]);
+    }
+  }, 60_000);
+});
 
 test('a service whose log reader has stalled serves every request and stops on SIGTERM', async () => {
   const { fd } = openPipe();

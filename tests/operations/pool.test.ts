@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import pino from 'pino';
 import { makeAvailability } from '../../src/platform/postgres/pool/availability.ts';
-import { causeOf } from '../../src/platform/postgres/pool/causes.ts';
+import { causeOf, type PoolError } from '../../src/platform/postgres/pool/causes.ts';
+import { WaitQueue } from '../../src/platform/postgres/pool/wait-queue.ts';
+import { openPool } from '../../src/platform/postgres/pool.ts';
 import { type Account, startApp, type TestApp } from '../harness.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type Gate, startGate } from './gate.ts';
@@ -97,6 +99,43 @@ test('an error of a statement leaves the connection in the pool', async () => {
     expect((await app.post('/register', taken)).status).toBe(409);
   }
   expect(await connections()).toEqual(before);
+});
+
+test('waiting for a connection and the statement on it share one deadline', async () => {
+  const timeoutSeconds = 3;
+  const pool = openPool({ url: database.url, poolMax: 1, timeoutSeconds, pooled: false });
+  try {
+    await pool.query('SELECT 1');
+    const events: string[] = [];
+    const busy = pool.query(`SELECT pg_sleep(${timeoutSeconds * 0.6})`);
+    const waiting = pool.query('SELECT pg_sleep(60)').catch(({ why, code }: PoolError & { code?: string }) => {
+      events.push(why ?? String(code));
+    });
+    // With two deadlines, it would have 1.6 times the timeout.
+    const later = sleep(timeoutSeconds * 1400).then(() => events.push('1.4 times the timeout'));
+    await Promise.all([busy, waiting, later]);
+    expect(events).toEqual(['no_response', '1.4 times the timeout']); // it got the connection, and gave it up
+  } finally {
+    await pool.end();
+  }
+});
+
+test('beyond 5,000 callers that wait for a connection, each is refused immediately', () => {
+  const failures: unknown[] = [];
+  const queue = new WaitQueue(60_000, makeAvailability({ log: { warn() {}, info() {} }, countError() {} }));
+  const add = (count: number) => {
+    const waiter = { startedMs: performance.now(), use() {}, fail: (error: Error) => void failures.push(error) };
+    for (let added = 0; added < count; added += 1) queue.add({ ...waiter }, () => undefined);
+  };
+  add(5000);
+  expect([queue.size, failures]).toEqual([5000, []]);
+  add(2);
+  const refused = expect.objectContaining({ why: 'pool_exhausted', message: expect.stringContaining('too many') });
+  expect([queue.size, failures]).toEqual([5000, [refused, refused]]);
+  queue.take();
+  add(1);
+  expect([queue.size, failures.length]).toEqual([5000, 2]);
+  queue.refuseAll(new Error('the end of the test'));
 });
 
 test('each cause of an outage is logged once, with its code and what to do, and its end with the counts', () => {

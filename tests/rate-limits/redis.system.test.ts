@@ -12,8 +12,8 @@ import { rateLimitOf } from './fields.ts';
 jest.setTimeout(90_000);
 
 const limit = 10;
-/** Twice the time that a request may take while Redis becomes unavailable, because the machine may be busy. */
-const maxDegradedMs = 300;
+/** Twenty times what a request may wait for a Redis that hangs (150 ms), because the machine may be busy. */
+const hangMs = 3000;
 
 let redis: RedisServer;
 let workers: Workers;
@@ -92,13 +92,13 @@ describe.each([
   ['is killed', () => redis.kill(), restart],
   ['is stopped', () => redis.stop(), restart],
 ])('a Redis that %s', (_, away, back) => {
-  test('is replaced by counters in each process within 300 ms, logged once, and used again when it is back', async () => {
+  test('is replaced by counters in each process, logged once, and used again when it is back', async () => {
     const before = [workers.first, workers.second].map((service) => redisLines(service).length);
     expect(rateLimitOf(await sendRequest(workers.second)).left).toBe(limit - 1);
     await away();
     const { allowed, slowestMs, others } = await flood(ip);
     expect({ allowed, others }).toEqual({ allowed: limit, others: [] });
-    expect(slowestMs).toBeLessThan(2 * maxDegradedMs);
+    expect(slowestMs).toBeLessThan(hangMs);
     await sendRequest(workers.second);
     await untilRedisIs('down');
     expect(await redisUp()).toBe('0');
