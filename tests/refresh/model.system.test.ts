@@ -7,7 +7,7 @@ import { makeSimulation, type Step } from './simulation.ts';
 
 const operations = 2000;
 /** Far more than needed, for busy machines. */
-const maxMs = 150_000;
+const maxMs = 400_000;
 const maxShrinkingMs = 20_000;
 
 let workers: Workers;
