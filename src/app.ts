@@ -78,7 +78,7 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
     ...refreshEndpoints({ refresh, tokenTransport }),
     ...logoutEndpoints({ db, audit, authorize, tokenTransport }),
     ...csrfEndpoints({ tokenTransport }),
-    ...accountEndpoints({ db, authorize, audit, outbox, hasher, confirmPassword, hashNewPassword, passwordPolicy }),
+    ...accountEndpoints({ db, authorize, audit, outbox, confirmPassword, hashNewPassword, passwordPolicy }),
     ...emailVerificationEndpoints({ db, outbox, verifyEmail }),
     ...passwordResetEndpoints({ db, outbox, passwordPolicy, resetPassword }),
     ...emailChangeEndpoints({ db, authorize, audit, outbox, oneTimeTokens, confirmPassword, undoEmailChange }),

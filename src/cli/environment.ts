@@ -47,7 +47,7 @@ async function instanceIn(folder: string) {
     return await findInstance(folder);
   } catch (cause) {
     throw new StartupError(
-      'The settings of the development instance in .data/ cannot be read. Run the command as the user who runs npm run dev.',
+      'The settings of the development instance, .data/instance.json, must be a file of the user who runs the command and npm run dev, with mode 600.',
       { cause },
     );
   }

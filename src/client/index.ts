@@ -68,7 +68,10 @@ export interface Client {
   resume(): Promise<Session | null>;
   /** Signs out here immediately. Rejects if the service is unreachable: the session then still exists there. */
   logout(): Promise<void>;
-  /** Revokes every session of the user, on all devices. If it rejects, the user is still signed in here and can repeat it. */
+  /**
+   * Revokes every session of the user, on all devices. If it rejects, other sessions may still be open: the user repeats it, after
+   * another login if the code is `signed_out`.
+   */
   logoutAll(): Promise<void>;
   /** Returns a valid access token, after a refresh if necessary. Do not keep it. */
   accessToken(): Promise<string>;

@@ -58,35 +58,30 @@ export function makeRegister({ session, sendAuthorized, transport }: RegisterDep
   };
 }
 
-/** The answer to a logout everywhere that an earlier call has done. */
-const isRevoked = (error: unknown): boolean =>
-  hasCode(error, 'invalid_access_token') || (hasCode(error, 'signed_out') && error.reason === 'logged_out');
-
 interface LogoutAllDeps {
   session: ClientSession;
   sendAuthorized: SendRequest;
   retryTimeoutMs: number;
 }
 
-/** Revokes every session until the service confirms it, or rejects the refresh token because an earlier call has revoked it. */
+/**
+ * Revokes every session until the service confirms it. After a lost response, a revoked session is no confirmation: it can also have
+ * been ended alone, by a thief who wants to keep the others.
+ */
 export const makeLogoutAll =
   ({ session, sendAuthorized, retryTimeoutMs }: LogoutAllDeps) =>
   async (): Promise<void> => {
-    let isRepeated = false;
-    const revokeAll = async () => {
-      try {
-        await sendAuthorized('/logout/all', {});
-      } catch (error) {
-        if (isRepeated && isRevoked(error)) return;
-        isRepeated = isTemporary(error);
-        session.expectRevocation(isRepeated);
-        throw error;
-      }
-    };
     try {
-      await retry(revokeAll, { retryTimeoutMs });
-    } finally {
-      session.expectRevocation(false);
+      await retry(() => sendAuthorized('/logout/all', {}), { retryTimeoutMs });
+    } catch (error) {
+      throw hasCode(error, 'signed_out') ? unconfirmed(error) : error;
     }
     await session.signOut({ isRevoked: true });
   };
+
+const unconfirmed = ({ reason, cause }: KeyturnError) =>
+  new KeyturnError('signed_out', {
+    detail: 'Other sessions may still be open. Log in again, and log out everywhere again.',
+    reason,
+    cause,
+  });

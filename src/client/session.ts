@@ -43,7 +43,6 @@ export function makeSession(deps: SessionDeps) {
   let announcedId: string | undefined;
   let refreshing: Promise<AccessToken> | undefined;
   let lastForcedRefreshAtMs = -Infinity;
-  let expectsRevocation = false; // while a logout everywhere is repeated: a revoked session is then its success
   /** The last error with a Retry-After. */
   let throttled: { sinceMs: number; error: KeyturnError } | undefined;
   /** Aborted by a sign-out, so that late responses to earlier requests are discarded. */
@@ -88,7 +87,7 @@ export function makeSession(deps: SessionDeps) {
   /** Ends the session if the service rejected the refresh token; otherwise only throws. */
   const handleRefreshError = async (error: unknown, credential: string, signal: AbortSignal): Promise<never> => {
     if (!(error instanceof KeyturnError)) throw error;
-    const reason = expectsRevocation && error.reason === 'revoked' ? 'logged_out' : (error.reason ?? 'invalid');
+    const reason = error.reason ?? 'invalid';
     if (error.retryAfterSeconds > 0) throttled = { sinceMs: Date.now(), error };
     if (error.status !== 401 || error.code !== 'invalid_refresh_token') throw error;
     const isRemoved = await transport.removeRejected(credential);
@@ -156,7 +155,6 @@ export function makeSession(deps: SessionDeps) {
     accessToken,
     session: (): Session | null => (current ? sessionOf(current) : null),
     close: () => tabs.close(),
-    expectRevocation: (isExpected: boolean): void => void (expectsRevocation = isExpected),
 
     /** Marks a token as rejected by a service. Returns whether a retry with another token is worthwhile. */
     rejectToken: (token: string): boolean => {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { password, startApp, type Account, type TestApp } from '../harness.ts';
+import { openRows } from '../support/rows/index.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(30_000);
 
@@ -133,6 +135,40 @@ test('logins with the old password that are concurrent with a change leave no li
   const opened = responses.filter(({ status }) => status === 200).map(({ body }) => body as Account);
   expect(responses.filter(({ status }) => ![200, 401].includes(status))).toEqual([]);
   expect(await Promise.all(opened.map(statusOf))).toEqual(opened.map(() => 401));
+});
+
+test('guesses of the new password in changes that lose against another one count for the lockout', async () => {
+  const limited = await startApp({ LOCKOUT_ATTEMPTS: '3' });
+  const owner = await limited.sql.connect();
+  try {
+    const [account, example] = [await limited.register(), await limited.register({ password: next })];
+    const wanted = await limited.db.users.passwordHash(example);
+    await owner.query('BEGIN');
+    await openRows(owner).users.setPasswordHash(account, wanted);
+    const guess = (n: number) =>
+      limited.post(
+        '/me/password',
+        { current_password: password, new_password: `a guess of it, number ${n}` },
+        account.access_token,
+      );
+    const guesses: ReturnType<typeof guess>[] = [];
+    for (const n of [1, 2, 3]) {
+      const response = guess(n);
+      response.catch(() => {});
+      guesses.push(response);
+      await until(async () => (await limited.db.server.blockedStatements()) === n);
+    }
+    await owner.query('COMMIT');
+    expect((await Promise.all(guesses)).map(({ status }) => status)).toEqual([401, 401, 401]);
+    const failure = { type: 'password.checked', outcome: 'failure', reason: 'wrong_password' };
+    expect(await limited.db.audit.events({ user_id: account.user.id, type: 'password.checked' })).toEqual(
+      [1, 2, 3].map(() => expect.objectContaining(failure)),
+    );
+    expect((await limited.login(account.email, next)).status).toBe(423);
+  } finally {
+    owner.release();
+    await limited.close();
+  }
 });
 
 describe('a change that is repeated after a lost response', () => {

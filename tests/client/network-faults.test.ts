@@ -398,15 +398,39 @@ describe('after a lost response', () => {
     expect(backend.requestsTo('/login')).toEqual([]);
   });
 
-  test('of a logout everywhere, the retry succeeds and the app sees a logout', async () => {
-    const { client, sessionId } = await signUp(backend);
+  test('of a logout everywhere, the client asks for another login, after which it is confirmed', async () => {
+    const { client, email, sessionId } = await signUp(backend);
     backend.failNext('/logout/all', 'loseResponse', 'loseResponse');
-    await client.logoutAll();
+    expect(await errorOf(client.logoutAll())).toMatchObject({
+      code: 'signed_out',
+      reason: 'revoked',
+      detail: expect.stringContaining('Log in again'),
+    });
     await flushCallbacks();
-    expect(client.events).toEqual([sessionId, 'logged_out']);
+    expect(client.events).toEqual([sessionId, 'revoked']);
     expect(client.storage.token).toBeUndefined();
     expect(await backend.revokedReason(sessionId)).toBe('logout_all');
+    await client.login({ email, password });
+    await client.logoutAll();
   });
+});
+
+const tooMany = {
+  status: 429,
+  headers: { 'content-type': 'application/problem+json', 'retry-after': '0' },
+  body: JSON.stringify({ code: 'rate_limited', status: 429 }),
+};
+
+test.each<[string, Fault]>([
+  ['was refused', tooMany],
+  ['had no response', 'loseRequest'],
+])('a logout everywhere that %s rejects if only this session has ended', async (_, fault) => {
+  const { client, email } = await signUp(backend);
+  const { session_id: other } = (await backend.app.login(email)).body as { session_id: string };
+  await backend.app.post('/logout', { refresh_token: client.storage.token });
+  backend.failNext('/logout/all', fault);
+  expect(await errorOf(client.logoutAll())).toMatchObject({ code: 'signed_out', reason: 'revoked' });
+  expect(await backend.revokedReason(other)).toBeNull();
 });
 
 test('a logout everywhere of a session that was revoked before rejects with that reason', async () => {

@@ -1,7 +1,7 @@
 // Commands beside `npm run dev`. The system test of this folder runs them beside a real one.
 import { randomBytes } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -19,11 +19,23 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const instanceFile = () => join(folder, '.data', 'instance.json');
 
+interface Published {
+  issuer?: string;
+  /** Added to the settings. */
+  environment?: Record<string, string>;
+}
+
 /** Writes what a development instance with this process id writes. */
-async function publish(pid: number): Promise<void> {
-  await mkdir(join(folder, '.data'));
-  const environment = { DATABASE_URL: app.databaseUrl, MASTER_KEYS: masterKeys, APP_URL: app.config.issuer };
-  await writeFile(instanceFile(), JSON.stringify({ pid, issuer: app.config.issuer, environment }));
+async function publish(pid: number, { issuer = app.config.issuer, environment: added }: Published = {}): Promise<void> {
+  await mkdir(join(folder, '.data'), { recursive: true });
+  const environment = {
+    DATABASE_URL: app.databaseUrl,
+    DATABASE_DIRECT_URL: app.databaseUrl,
+    MASTER_KEYS: masterKeys,
+    APP_URL: app.config.issuer,
+    ...added,
+  };
+  await writeFile(instanceFile(), JSON.stringify({ pid, issuer, environment }), { mode: 0o600 });
 }
 
 const run = (env: Record<string, string>, ...args: string[]) => runCliIn(folder, env, ...args);
@@ -88,6 +100,9 @@ describe.each([
       await writeFile(instanceFile(), '{"pid":');
     },
   ],
+  ['its file sets something else', () => publish(process.pid, { environment: { PATH: '/evil' } })],
+  ['its file names no web address', () => publish(process.pid, { issuer: 'file:///etc/passwd' })],
+  ['its file controls the terminal', () => publish(process.pid, { issuer: 'http://localhost:3000/\u001b]0;x\u0007' })],
 ])('without a running development instance: %s', (_state, arrange) => {
   beforeEach(arrange);
 
@@ -114,11 +129,32 @@ describe.each([
   );
 });
 
-test('a command that cannot read the settings of the instance says who can', async () => {
-  await mkdir(instanceFile(), { recursive: true }); // root can read every file, but nobody can read a folder as one
-  const { code, stderr } = await run({}, 'keys', 'list');
-  expect([code, stderr]).toEqual([1, expect.stringMatching(/^Error: The settings of the development instance .*\n$/)]);
-});
+test.each<[string, () => Promise<unknown>]>([
+  ['is a folder', () => mkdir(instanceFile(), { recursive: true })],
+  [
+    'others can change',
+    async () => {
+      await publish(process.pid);
+      await chmod(instanceFile(), 0o620);
+    },
+  ],
+  [
+    'is a link',
+    async () => {
+      await publish(process.pid);
+      await rename(instanceFile(), join(folder, 'elsewhere.json'));
+      await symlink('../elsewhere.json', instanceFile());
+    },
+  ],
+])(
+  'a command does not trust settings of an instance in something that %s, and says what it needs',
+  async (_what, arrange) => {
+    await arrange();
+    const { code, stdout, stderr } = await run({}, 'keys', 'list');
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^Error: The settings of the development instance, .+ with mode 600\.\n$/);
+  },
+);
 
 test('create-admin names every invalid setting in one message', async () => {
   const env = { DATABASE_URL: 'mysql://x', MASTER_KEYS: 'short', APP_URL: 'ftp://x' };

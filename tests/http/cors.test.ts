@@ -272,11 +272,15 @@ describe('the log', () => {
       expect(await warningsOf(headers as Record<string, string>)).toEqual([]);
   });
 
-  test('is not filled by invented origins', async () => {
+  test('is not filled by invented origins, which also hide no warning of another kind', async () => {
     for (let number = 0; number < 150; number += 1) await warningsOf({ origin: `https://o${number}.example` });
     lines.length = 0;
     for (let number = 150; number < 160; number += 1)
       await fetch(`${logged.baseUrl}/me`, { headers: { origin: `https://o${number}.example` } });
     expect(warnings()).toEqual([]);
+    const requested = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'x-late' };
+    expect(await warningsOf({ origin: spa, ...requested }, 'OPTIONS')).toEqual([
+      [spa, 'x-late', expect.stringContaining('CORS_ALLOWED_HEADERS')],
+    ]);
   });
 });

@@ -178,7 +178,7 @@ test.each([
 });
 
 test.each([
-  ['ENOTFOUND', 'getaddrinfo ENOTFOUND db', true, /^The host of Postgres at db:5432 does not exist/],
+  ['ENOTFOUND', 'getaddrinfo ENOTFOUND db', false, /^The host of Postgres at db:5432 does not exist/],
   [
     'ERR_TLS_CERT_ALTNAME_INVALID',
     'the host is not in it',
@@ -204,9 +204,26 @@ test.each([
   expect(described).toEqual({ sentence: expect.stringMatching(sentence), isPermanent });
 });
 
-test('a database that is down is waited for', async () => {
-  const port = await listenWith((socket) => socket.destroy());
-  const down = urlWith((url) => (url.port = `${port}`));
+test('a command stops with one sentence for a host that does not exist', async () => {
+  const { code, stderr } = await runCli(
+    { DATABASE_URL: urlWith((url) => (url.hostname = 'db.invalid')) },
+    'keys',
+    'list',
+  );
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/^Error: The database is unavailable: .+db\.invalid.*\n$/)]);
+});
+
+test.each<[string, () => Promise<string>]>([
+  [
+    'is down',
+    async () => {
+      const port = await listenWith((socket) => socket.destroy());
+      return urlWith((url) => (url.port = `${port}`));
+    },
+  ],
+  ['has no host yet', async () => urlWith((url) => (url.hostname = 'db.invalid'))],
+])('a database that %s is waited for', async (_name, urlOf) => {
+  const down = await urlOf();
   const settings = { ...productionSettings(), DATABASE_URL: down, LOG_LEVEL: 'silent', UV_THREADPOOL_SIZE: '16' };
   const service = await startService(await loadConfig('production', {}, settings));
   const outcome = service.ready.catch((error: Error) => error.name);

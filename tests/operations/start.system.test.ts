@@ -75,19 +75,23 @@ test('migrate fails with one sentence if something that the migrations created i
   );
 });
 
-test('startup fails with one sentence if the port is in use', async () => {
-  const other = createServer().listen(0, '127.0.0.1');
-  await once(other, 'listening');
-  const { port } = other.address() as AddressInfo;
-  const settings = { ...productionSettings(), DATABASE_URL: database.url, PORT: String(port) };
-  const { code, stdout, stderr } = await run(process.execPath, ['bin/keyturn.cjs', 'main'], settings);
-  other.close();
-  expect([code, stdout, stderr]).toEqual([
-    1,
-    '',
-    `Error: Port ${port} is in use. Stop the other program, or set PORT.\n`,
-  ]);
-}, 20_000);
+test.each(['127.0.0.1', '0.0.0.0'])(
+  'startup fails with one sentence if the port is in use on %s',
+  async (host) => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const settings = { ...productionSettings(), DATABASE_URL: database.url, HOST: host, PORT: String(port) };
+    const { code, stdout, stderr } = await run(process.execPath, ['bin/keyturn.cjs', 'main'], settings);
+    other.close();
+    expect([code, stdout, stderr]).toEqual([
+      1,
+      '',
+      `Error: Port ${port} is in use. Stop the other program, or set PORT.\n`,
+    ]);
+  },
+  20_000,
+);
 
 test.each([
   [['keys', 'list'], 'There are no signing keys.'],

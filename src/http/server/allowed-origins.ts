@@ -32,17 +32,20 @@ export function makeAllowedOrigins(
   { corsOrigins, allowsLocalOrigins }: AllowedOriginsConfig,
   log: Logger,
 ): AllowedOrigins {
-  const isNew = makeIsNew(maxWarnings, warningPeriodMs);
-  const warn = (facts: { origin: string; header?: string }, message: string) => {
+  // A quota for each kind, so that invented origins do not hide the warnings about the app's own pages.
+  const kind = () => makeIsNew(maxWarnings, warningPeriodMs);
+  const isNew = { origin: kind(), site: kind(), header: kind() };
+  const warn = (about: keyof typeof isNew, facts: { origin: string; header?: string }, message: string) => {
     const { origin, header = '' } = facts;
     const isFromBrowser = origin.length <= maxLoggedLength && (origin === 'null' || isOrigin(origin));
-    if (isFromBrowser && header.length <= maxLoggedLength && isNew(`${message} ${origin} ${header}`))
+    if (isFromBrowser && header.length <= maxLoggedLength && isNew[about](`${origin} ${header}`))
       log.warn(facts, message);
   };
   return {
     has: (origin) => corsOrigins.includes(origin) || (allowsLocalOrigins && isLocal(origin)),
     warnOfOrigin: (origin) =>
       warn(
+        'origin',
         { origin },
         origin === 'null'
           ? 'refused a page without an origin, such as a file: serve it over http'
@@ -50,11 +53,13 @@ export function makeAllowedOrigins(
       ),
     warnOfSite: (origin) =>
       warn(
+        'site',
         { origin },
         'refused the cookie to a page on another site; use the same host name for both (localhost and 127.0.0.1 are two sites), or set COOKIE_SAMESITE=none',
       ),
     warnOfHeader: (origin, header) =>
       warn(
+        'header',
         { origin, header },
         'refused a page that sends another request header; to allow it, add the header to CORS_ALLOWED_HEADERS',
       ),

@@ -50,8 +50,9 @@ export function describeConnectionError(error: unknown, text: string): Connectio
     return permanent(
       `The role lacks a right on ${server} (${message}). Grant it, or correct the user in DATABASE_URL.`,
     );
+  // Also while the DNS has a gap, or until Compose has started the container of the database.
   if (code === 'ENOTFOUND')
-    return permanent(`The host of ${server} does not exist (${message}). Correct it in DATABASE_URL.`);
+    return temporary(`The host of ${server} does not exist (${message}). Correct it in DATABASE_URL, or start it.`);
   if (message.includes('does not support SSL'))
     return permanent(`${server} does not offer TLS. Turn it on there (ssl = on), or remove sslmode from DATABASE_URL.`);
   if (certificateCodes.test(code))

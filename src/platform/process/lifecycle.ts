@@ -1,19 +1,32 @@
-import { once } from 'node:events';
 import type { Server, ServerResponse } from 'node:http';
-import { type AddressInfo, createServer, type Server as TcpServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, type Server as TcpServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../../lib/clock.ts';
 import { StartupError } from '../../lib/errors.ts';
 
 /** The TCP port that a server listens on. */
 export const portOf = (server: TcpServer): number => (server.address() as AddressInfo).port;
 
-/** Reports early that a port is in use, because the server listens later. @throws if the port is unavailable */
+/**
+ * Reports early that a port is in use, because the server listens later. It connects instead of listening, so that no client meets a
+ * port that opens and closes again. @throws if something accepts connections there; `listen` reports every other obstacle
+ */
 export async function requireFreePort(host: string, port: number): Promise<void> {
-  const probe = createServer().listen(port, host);
-  await once(probe, 'listening');
-  probe.close();
-  await once(probe, 'close');
+  if (port === 0) return;
+  const socket = connect({ port, host: loopbackOf[host] ?? host, timeout: probeTimeoutMs });
+  const isInUse = await new Promise<boolean>((resolve) => {
+    // A socket that gets the free port as its own connects to itself.
+    socket.once('connect', () => resolve(socket.localPort !== port)).once('error', () => resolve(false));
+    socket.once('timeout', () => resolve(false));
+  });
+  socket.destroy();
+  if (isInUse) throw Object.assign(new Error(`port ${port} is in use`), { code: 'EADDRINUSE', port });
 }
+
+/** Where a server that listens on all addresses can be reached. */
+const loopbackOf: Partial<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+const probeTimeoutMs = 1000;
 
 interface Traffic {
   sockets: Set<Socket>;
@@ -79,19 +92,22 @@ export async function waitAtMost(seconds: number, work: Promise<unknown>): Promi
 export interface RunningProcess {
   /** Rejects if the process can never become ready. */
   ready: Promise<void>;
-  /** `hurry` aborts at the second signal. */
+  /** `hurry` aborts at a second signal, more than a second after the first. */
   stop(hurry: AbortSignal): Promise<void>;
 }
+
+/** Signals this soon after the first are the same one: a process group and npm each deliver it. */
+const sameSignalMs = 1000;
 
 /** Starts, waits for SIGTERM or SIGINT, stops and exits with 0. Prints one message and exits with 1 if the start fails. */
 export async function runUntilSignaled(start: () => Promise<RunningProcess>): Promise<never> {
   const hurry = new AbortController();
   // The handlers stay, because the terminal and npm both send SIGINT on Ctrl-C and the second one must not interrupt the shutdown.
   const signaled = new Promise<void>((resolve) => {
-    let isFirst = true;
+    let firstAtMs: number | undefined;
     const receive = () => {
-      if (!isFirst) hurry.abort();
-      isFirst = false;
+      firstAtMs ??= monotonicMs();
+      if (monotonicMs() - firstAtMs > sameSignalMs) hurry.abort();
       resolve();
     };
     process.on('SIGTERM', receive).on('SIGINT', receive);
