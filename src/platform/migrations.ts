@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { StartupError } from '../lib/errors.ts';
+import { makeClient } from './postgres/client.ts';
 import { directConnection, noTimeouts, parseConnectionUrl } from './postgres/connection.ts';
 import { describeConnectionError } from './postgres/connection-errors.ts';
 import { findUnmetRequirement } from './postgres/requirements.ts';
@@ -75,7 +76,7 @@ export async function applyMigrations(
   const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
   const { schema } = parseConnectionUrl(databaseUrl);
   const connection = { ...directConnection(databaseUrl, noTimeouts), connectionTimeoutMillis: connectTimeoutMs };
-  const client = new pg.Client(connection);
+  const client = makeClient(connection);
   client.on('error', () => {}); // the statement that is running fails as well
   try {
     await client.connect().catch((cause: unknown) => {

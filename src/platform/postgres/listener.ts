@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { jittered } from '../../lib/clock.ts';
 import type { Logger } from '../log.ts';
+import { makeClient } from './client.ts';
 import { directConnection, noTimeouts } from './connection.ts';
 
 export interface Listener {
@@ -46,7 +47,7 @@ export function openListener({ url, channel, onNotification, onError, log }: Lis
   };
 
   const connect = () => {
-    const mine = new pg.Client({
+    const mine = makeClient({
       ...connection,
       connectionTimeoutMillis: connectTimeoutMs,
       keepAlive: true,

@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { monotonicMs } from '../../lib/clock.ts';
+import { makeClient } from './client.ts';
 import { type PoolConfig, sessionOf } from './pool.ts';
 
 export interface DatabaseMonitor {
@@ -53,7 +54,7 @@ export function makeDatabaseMonitor(config: PoolConfig): DatabaseMonitor {
       isLost = true;
       endPause();
     };
-    const mine = new pg.Client(connection).on('error', lose).on('end', lose);
+    const mine = makeClient(connection).on('error', lose).on('end', lose);
     client = mine;
     try {
       await mine.connect();

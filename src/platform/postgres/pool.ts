@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import pg from 'pg';
 import { monotonicMs } from '../../lib/clock.ts';
 import { type Availability, unobserved } from './pool/availability.ts';
+import { PoolError } from './pool/causes.ts';
 import { directConnection, pooledConnection, type ServerTimeouts } from './connection.ts';
 import { Connections } from './pool/connections.ts';
 import type { PooledConnection } from './pool/pooled-connection.ts';
@@ -48,6 +49,7 @@ export function openPool(
   const query = (statement: Statement): Promise<pg.QueryResult> =>
     new Promise((resolve, reject) => {
       const startedMs = monotonicMs();
+      let isRepeated = false;
       const attempt = () => connections.acquire({ startedMs, use: execute, fail: reject });
       const execute = (connection: PooledConnection) => {
         connection.fail = reject;
@@ -58,8 +60,10 @@ export function openPool(
           else availability.succeeded();
           if (!error) resolve(result);
           // A pooler reports its own shutdown in the same way while the statement runs.
-          else if (!config.pooled && connection.hasExecutedNothing(error)) attempt();
-          else reject(error);
+          else if (!config.pooled && !isRepeated && connection.hasExecutedNothing(error)) {
+            isRepeated = true; // once, because a server that always reports it would cause connections without end
+            attempt();
+          } else reject(error);
         });
       };
       attempt();
@@ -78,7 +82,14 @@ export function openPool(
   return Object.assign<pg.Pool, object>(new pg.Pool({ max: config.poolMax }), own) as Pool;
 }
 
-/** What `pg` calls a client of a pool: a connection for a transaction. After the deadline of its acquisition, each statement fails. */
+/** Statements that end a transaction; `ROLLBACK TO` a savepoint does not. */
+const ending = /^\s*(COMMIT|END|ROLLBACK|ABORT)\b(?!.*\bTO\b)/i;
+const endedError = () => new PoolError('no_response', 'the transaction has ended');
+
+/**
+ * What `pg` calls a client of a pool: a connection for a transaction. After the deadline of its acquisition, each statement fails, and also
+ * after the end of the transaction: it would be committed on its own, or run in the transaction of another caller.
+ */
 class PoolClient extends EventEmitter {
   readonly #connection: PooledConnection;
   readonly #connections: Connections;
@@ -86,6 +97,7 @@ class PoolClient extends EventEmitter {
   readonly #running = new Set<(error: Error) => void>();
   #end: Error | undefined;
   #isReleased = false;
+  #hasEnded = false;
 
   constructor(connection: PooledConnection, connections: Connections, availability: Availability) {
     super();
@@ -101,6 +113,8 @@ class PoolClient extends EventEmitter {
   query(statement: Statement): Promise<pg.QueryResult> {
     return new Promise((resolve, reject) => {
       if (this.#end) return reject(this.#end);
+      if (this.#isReleased || this.#hasEnded) return reject(endedError());
+      this.#hasEnded = ending.test(typeof statement === 'string' ? statement : statement.text);
       this.#running.add(reject);
       this.#connection.query(statement, (error, result) => {
         this.#running.delete(reject);

@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { monotonicMs } from '../../../lib/clock.ts';
+import { makeClient } from '../client.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 
 /** Postgres usually closes a connection within milliseconds. */
@@ -8,20 +9,20 @@ const checkTimeoutMs = 2000;
 
 /**
  * The age distinguishes our process from another one that has its pid, for example on the standby that was promoted. A role may end its
- * own connections. A commit that waits for a synchronous standby is left alone: ending the wait would make the change visible, and the
+ * own connections, but not as the role that ALTER ROLE … SET role makes it, which does not even see their age. A commit that waits for a synchronous standby is left alone: ending the wait would make the change visible, and the
  * next read would confirm to a client what a failover can still undo.
  */
 const terminateSql = `
   SELECT mine.pid,
          CASE WHEN activity.wait_event IS DISTINCT FROM 'SyncRep' THEN pg_terminate_backend(mine.pid) END AS terminated
   FROM unnest($1::int[], $2::float8[]) AS mine (pid, age)
-  JOIN pg_stat_activity AS activity ON activity.pid = mine.pid AND activity.usename = current_user
-   AND abs(extract(epoch FROM clock_timestamp() - activity.backend_start) - mine.age) < 10`;
+  JOIN pg_stat_activity AS activity ON activity.pid = mine.pid AND activity.usename = session_user
+   AND coalesce(abs(extract(epoch FROM clock_timestamp() - activity.backend_start) - mine.age) < 10, true)`;
 
 /** Ends the processes in Postgres, which takes a moment, and returns the pids of those that still exist. @throws if it cannot connect */
 async function terminate(config: pg.ClientConfig, connections: readonly PooledConnection[]): Promise<Set<number>> {
   const nowMs = monotonicMs();
-  const client = new pg.Client({
+  const client = makeClient({
     ...config,
     connectionTimeoutMillis: checkTimeoutMs,
     query_timeout: checkTimeoutMs,
@@ -31,7 +32,9 @@ async function terminate(config: pg.ClientConfig, connections: readonly PooledCo
   await client.connect();
   try {
     const values = [connections.map(pidOf), connections.map(({ openedMs }) => (nowMs - openedMs) / 1000)];
+    await client.query('BEGIN; SET LOCAL ROLE NONE');
     const { rows } = await client.query<{ pid: number }>(terminateSql, values);
+    await client.query('COMMIT');
     return new Set(rows.map(({ pid }) => pid));
   } finally {
     void client.end().catch(() => {});
@@ -45,6 +48,7 @@ export class ClosingConnections {
   readonly #since = new Map<PooledConnection, number>();
   readonly #config: pg.ClientConfig;
   #isChecking = false;
+  #isWaiting = true;
 
   constructor(config: pg.ClientConfig) {
     this.#config = config;
@@ -56,6 +60,7 @@ export class ClosingConnections {
 
   add(connection: PooledConnection): void {
     this.#since.set(connection, monotonicMs());
+    if (!this.#isWaiting) connection.client.unref();
   }
 
   delete(connection: PooledConnection): void {
@@ -79,8 +84,9 @@ export class ClosingConnections {
       .finally(() => (this.#isChecking = false));
   }
 
-  /** Lets the process end while they are open. */
+  /** Lets the process end while they are open, and while those are that follow. */
   stopWaiting(): void {
+    this.#isWaiting = false;
     for (const connection of this.#since.keys()) connection.client.unref();
   }
 }

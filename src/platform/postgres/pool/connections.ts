@@ -8,8 +8,7 @@ import { type Waiter, WaitQueue } from './wait-queue.ts';
 
 /** Time for Postgres to report its own timeout, which leaves the connection usable. */
 const graceMs = 500;
-const idleMs = 60_000;
-const sweepMs = 1000;
+const [idleMs, sweepMs] = [60_000, 1000];
 const closedError = () => new Error('the pool is closed');
 
 /**
@@ -28,6 +27,7 @@ export class Connections {
   readonly #outage: Outage;
   #connecting = 0;
   #sweepTimer: NodeJS.Timeout | undefined;
+  #ended: Promise<void> | undefined;
   #onEnded: (() => void) | undefined;
 
   constructor(config: ConnectionsConfig) {
@@ -65,8 +65,8 @@ export class Connections {
   }
 
   /** Ends idle connections now and others when they are released. */
-  async end(): Promise<void> {
-    if (this.#onEnded) return;
+  readonly end = (): Promise<void> => (this.#ended ??= this.#end());
+  async #end(): Promise<void> {
     const ended = new Promise<void>((resolve) => (this.#onEnded = resolve));
     this.#outage.end();
     clearInterval(this.#sweepTimer);

@@ -1,6 +1,7 @@
 // One connection of the pool. It counts until its socket has closed, because only then has its process in Postgres ended.
-import pg from 'pg';
+import type pg from 'pg';
 import { monotonicMs } from '../../../lib/clock.ts';
+import { makeClient } from '../client.ts';
 import type { Availability } from './availability.ts';
 import { PoolError } from './causes.ts';
 
@@ -59,9 +60,17 @@ export class PooledConnection {
   #isUnreplicated = false;
 
   constructor(config: pg.ClientConfig, { onOpen, onOpenFailed, onError, onReady, onEnd }: ConnectionEvents) {
-    const client = new pg.Client(config) as unknown as Client;
+    const client = makeClient(config) as unknown as Client;
     this.client = client;
-    client.on('error', onError);
+    // The first result counts: a server can report an error and then that it is ready.
+    let isOpen: boolean | undefined;
+    const onResult = (error: Error | null) => {
+      if (isOpen !== undefined) return;
+      isOpen = !error;
+      if (error) onOpenFailed(error);
+      else onOpen();
+    };
+    client.on('error', (error) => (isOpen ? onError(error) : onResult(error)));
     client.on('end', onEnd);
     client.on('drain', onReady);
     client.on('notice', (notice) => {
@@ -69,7 +78,7 @@ export class PooledConnection {
       if (notice.routine === 'SyncRepWaitForLSN') this.#isUnreplicated = true;
     });
     client.connection.on('commandComplete', () => (this.#hasCompleted = true));
-    client.connect((error: Error | null) => (error ? onOpenFailed(error) : onOpen()));
+    client.connect(onResult);
   }
 
   /** Whether the next caller can have the connection: no statement and no transaction is open. */
@@ -88,10 +97,12 @@ export class PooledConnection {
 
   /**
    * Whether Postgres ended the connection without executing the statement. An administrator's shutdown (57P01) is an error only before
-   * the statement completes, and rolls it back. After a commit, its completion comes first.
+   * the statement completes, and rolls it back. After a commit, its completion comes first. A proxy can report the same
+   * code at any time, but not as the routine of Postgres.
    */
   hasExecutedNothing(error: Error): boolean {
-    return !this.#hasCompleted && (error as { code?: unknown }).code === '57P01';
+    const { code, routine } = error as { code?: unknown; routine?: unknown };
+    return !this.#hasCompleted && code === '57P01' && routine === 'ProcessInterrupts';
   }
 
   /** Asks Postgres to close the connection. */
