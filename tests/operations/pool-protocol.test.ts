@@ -2,8 +2,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import pg from 'pg';
 import { openPool, type Pool } from '../../src/platform/postgres/pool.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(60_000);
 
@@ -94,4 +96,38 @@ test('nothing runs on a connection after the end of its transaction or after its
   expect(isEnded).toBe(false);
   other.release();
   await Promise.all(ends);
+});
+
+test('a role that acts as another one never has more connections than the pool may open', async () => {
+  const admin = new pg.Client(database.url);
+  await admin.connect();
+  const role = `login_${process.pid}`;
+  for (const statement of [
+    `CREATE ROLE ${role} LOGIN PASSWORD 'x'`,
+    `CREATE ROLE ${role}_owner`,
+    `GRANT ${role}_owner TO ${role}`,
+    `ALTER ROLE ${role} SET role = '${role}_owner'`,
+  ])
+    await admin.query(statement);
+  const url = new URL(database.url);
+  url.username = role;
+  url.password = 'x';
+  const pool = openPool({ url: url.href, poolMax: 1, timeoutSeconds: 1, pooled: false });
+  const sleeping = async () =>
+    (await admin.query('SELECT FROM pg_stat_activity WHERE usename = $1 AND query LIKE $2', [role, '%pg_sleep%']))
+      .rowCount ?? 0;
+  let most = 0;
+  for (let round = 0; round < 3; round += 1) {
+    const client = await pool.connect();
+    await client.query('SET statement_timeout = 0');
+    await expect(client.query('SELECT pg_sleep(60)')).rejects.toThrow('did not respond in time');
+    client.release();
+    most = Math.max(most, await sleeping());
+    await until(async () => (await sleeping()) === 0);
+    expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  }
+  expect(most).toBe(1);
+  await pool.end();
+  await admin.query(`DROP ROLE ${role}, ${role}_owner`);
+  await admin.end();
 });
