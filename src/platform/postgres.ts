@@ -1,5 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import type { Pool } from 'pg';
+import pg, { type Pool } from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { sha256 } from '../lib/secrets.ts';
 import { causeOf } from './postgres/pool/causes.ts';
@@ -33,7 +33,7 @@ export interface DatabaseConfig extends PoolConfig {
 function makeStatementNames() {
   const names = new Map<string, string>();
   const maxNames = 500; // limits the memory of Postgres if the text of a statement ever depends on data
-  return ({ sql: text }: { sql: string }): string => {
+  return (text: string): string => {
     const known = names.get(text);
     if (known !== undefined) return known;
     const name = names.size < maxNames ? `k${sha256(Buffer.from(text)).toString('hex', 0, 12)}` : '';
@@ -42,13 +42,28 @@ function makeStatementNames() {
   };
 }
 
+/** Runs one statement on the pool, without Prisma. */
+export type RunStatement = (text: string, values: unknown[]) => Promise<pg.QueryResult>;
+
+const runners = new WeakMap<Transaction, RunStatement>();
+
+/** Undefined for a transaction, whose statements must run on its own connection. */
+export const statementRunnerOf = (db: Transaction): RunStatement | undefined => runners.get(db);
+
+const bigintOid = 20;
+/** The driver's own types, except that 64-bit integers are not strings. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) => (oid === bigintOid ? BigInt : pg.types.getTypeParser(oid, format)),
+};
+
 /** Opens the client of one process on a pool. `$disconnect` also ends the pool. */
 export function openDatabase(config: DatabaseConfig, pool: Pool): Database {
   const timeoutMs = config.timeoutSeconds * 1000;
+  const nameOf = config.statementNames ? makeStatementNames() : undefined;
   const adapter = new PrismaPg(pool, {
     disposeExternalPool: true,
     schema: parseConnectionUrl(config.url).schema,
-    ...(config.statementNames ? { statementNameGenerator: makeStatementNames() } : {}),
+    ...(nameOf && { statementNameGenerator: ({ sql }: { sql: string }) => nameOf(sql) }),
   });
   const prisma = new PrismaClient({
     adapter,
@@ -69,7 +84,7 @@ export function openDatabase(config: DatabaseConfig, pool: Pool): Database {
       },
     },
   }) as unknown as PrismaClient;
-  return Object.assign(prisma, {
+  const database = Object.assign(prisma, {
     async transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
       try {
         return await prisma.$transaction(work);
@@ -78,6 +93,11 @@ export function openDatabase(config: DatabaseConfig, pool: Pool): Database {
       }
     },
   });
+  runners.set(database, (text, values) => {
+    const name = nameOf?.(text);
+    return pool.query({ text, values, types, ...(name && { name }) });
+  });
+  return database;
 }
 
 /** Prisma's codes for an unreachable, full or slow server and for transactions that were lost or timed out. */

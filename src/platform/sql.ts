@@ -1,6 +1,6 @@
 // Raw SQL with declared rows. The tests compare them with what Postgres reports for each statement.
 import { Prisma } from '../generated/prisma/client.ts';
-import { type Transaction, translateDatabaseError } from './postgres.ts';
+import { statementRunnerOf, type Transaction, translateDatabaseError } from './postgres.ts';
 
 /** A statement or a part of one. Interpolated values become parameters. */
 export const { sql } = Prisma;
@@ -45,6 +45,8 @@ export async function queryRows<Declared extends Columns>(
   statement: SqlFragment,
 ): Promise<RowOf<Declared>[]> {
   try {
+    const run = statementRunnerOf(tx);
+    if (run) return (await run(statement.text, statement.values)).rows as RowOf<Declared>[];
     return await tx.$queryRaw<RowOf<Declared>[]>(Object.assign(statement, { columns }));
   } catch (error) {
     throw translateDatabaseError(error);
@@ -64,6 +66,8 @@ export async function queryRow<Declared extends Columns>(
 /** Runs a statement and returns the number of rows that it changed. @throws DatabaseUnavailable, UniqueViolation */
 export async function execute(tx: Transaction, statement: SqlFragment): Promise<number> {
   try {
+    const run = statementRunnerOf(tx);
+    if (run) return (await run(statement.text, statement.values)).rowCount ?? 0;
     return await tx.$executeRaw(statement);
   } catch (error) {
     throw translateDatabaseError(error);
