@@ -29,7 +29,7 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
   const context = contextOf(res);
   context.route = endpoint.path;
   context.renderError = endpoint.renderError;
-  await options.rateLimiter.countRequest(endpoint.ceiling ?? 'default', context, res);
+  await options.rateLimiter.countRequest(endpoint.ceiling ?? 'default', context);
   const found = findPrincipal(endpoint, options, req);
   const principal = found instanceof Promise ? await found : found;
   try {
@@ -48,7 +48,7 @@ export async function handleRequest(endpoint: Endpoint, options: EndpointOptions
     };
     const handle = async () => (options.checkResponses ? checkedHandle(endpoint, input) : endpoint.handle(input));
     const rules = rateLimitRules(endpoint, input.body);
-    send(endpoint, await options.rateLimiter.countOutcome(rules, context, res, handle), req, res);
+    send(endpoint, await options.rateLimiter.countOutcome(rules, context, handle), context, req, res);
   } catch (error) {
     if (principal && error instanceof ApiError && error.definition.challenges)
       options.onDenied?.({ operationId: endpoint.operationId, principal, request: context, error });

@@ -36,6 +36,7 @@ function sendError(res: Response, error: ApiError, baseUrl: string): void {
     context.renderError?.(error, failedRequest(context, error)) ?? problemDocument(error, context, baseUrl);
   const payload = typeof response.body === 'string' ? response.body : JSON.stringify(response.body);
   res.writeHead(response.status ?? definition.status, {
+    ...context.headers,
     'Content-Length': Buffer.byteLength(payload),
     'Content-Type': response.type,
     'Cache-Control': 'no-store',

@@ -30,11 +30,13 @@ export class RequestContext implements RequestInfo {
   /** The code of the error that was sent. */
   errorCode: string | undefined;
   readonly logFacts: LogFacts = {};
+  /** The headers of every response to this request. Written at once with the response, because `setHeader` is slow. */
+  readonly headers: Record<string, string>;
   readonly #req: Request;
   readonly #res: Response;
   #signal: AbortSignal | undefined;
 
-  constructor(req: Request, res: Response) {
+  constructor(req: Request, res: Response, headers: Readonly<Record<string, string>>) {
     const givenId = req.headers['x-request-id'];
     this.id = randomId();
     this.clientRequestId = typeof givenId === 'string' && validRequestId.test(givenId) ? givenId : null;
@@ -42,6 +44,7 @@ export class RequestContext implements RequestInfo {
     this.ip = parseAddress(req.ip ?? '') ?? parseAddress(req.socket.remoteAddress ?? '') ?? unknownAddress;
     this.network = networkOf(this.ip);
     this.userAgent = req.headers['user-agent']?.slice(0, 256) || null;
+    this.headers = { ...headers, 'X-Request-Id': this.responseId };
     this.#req = req;
     this.#res = res;
   }
@@ -49,6 +52,12 @@ export class RequestContext implements RequestInfo {
   /** The id that the response has. Callers that sent one find their own. */
   get responseId(): string {
     return this.clientRequestId ?? this.id;
+  }
+
+  /** Names a request header that the response depends on (RFC 9110 section 12.5.5). */
+  addVary(name: string): void {
+    const { Vary } = this.headers;
+    this.headers['Vary'] = Vary === undefined ? name : `${Vary}, ${name}`;
   }
 
   annotate(facts: LogFacts): void {
@@ -78,13 +87,16 @@ export function contextOf(res: Response): RequestContext {
   return context;
 }
 
-/** Gives every request its context and id, a log line and a place in the metrics. */
-export function trackRequests(log: Logger, metrics: Pick<Metrics, 'requestDone'>): RequestHandler {
+/** Gives every request its context and id, the headers of its response, a log line and a place in the metrics. */
+export function trackRequests(
+  log: Logger,
+  metrics: Pick<Metrics, 'requestDone'>,
+  headers: Readonly<Record<string, string>>,
+): RequestHandler {
   return (req, res, next) => {
     const startedMs = monotonicMs();
-    const context = new RequestContext(req, res);
+    const context = new RequestContext(req, res, headers);
     res.locals['context'] = context;
-    res.setHeader('X-Request-Id', context.responseId);
     whenClosed(req, res, () => {
       const ms = monotonicMs() - startedMs;
       const status = res.writableFinished ? res.statusCode : 499;

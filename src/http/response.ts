@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { type Endpoint, ResponseWithHeaders } from './endpoint.ts';
+import type { RequestContext } from './request-context.ts';
 import { etagOf, type Representation, StaticBytes } from './static-bytes.ts';
 
 /** The status of an endpoint's main response. */
@@ -22,11 +23,18 @@ export function returnedParts(endpoint: Endpoint, returned: unknown) {
 }
 
 /** Sends the result of a handler. */
-export function send(endpoint: Endpoint, returned: unknown, req: Request, res: Response): void {
+export function send(
+  endpoint: Endpoint,
+  returned: unknown,
+  context: RequestContext,
+  req: Request,
+  res: Response,
+): void {
   const { status, body, headers: own } = returnedParts(endpoint, returned);
-  const headers = { 'Cache-Control': 'no-store', ...endpoint.headers, ...own };
-  if (!schemaOf(endpoint, status)) return void res.writeHead(status, headers).end();
-  const { payload, encoding, etag: knownEtag } = represent(body, req, res);
+  const representation = schemaOf(endpoint, status) && represent(body, context, req);
+  const headers = { ...context.headers, 'Cache-Control': 'no-store', ...endpoint.headers, ...own };
+  if (!representation) return void res.writeHead(status, headers).end();
+  const { payload, encoding, etag: knownEtag } = representation;
   const content = {
     'Content-Type': endpoint.contentType ?? 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(payload),
@@ -38,9 +46,9 @@ export function send(endpoint: Endpoint, returned: unknown, req: Request, res: R
   res.writeHead(200, { ...headers, ...content, ETag: etag }).end(payload);
 }
 
-function represent(body: unknown, req: Request, res: Response): Representation {
+function represent(body: unknown, context: RequestContext, req: Request): Representation {
   if (!(body instanceof StaticBytes)) return { payload: typeof body === 'string' ? body : JSON.stringify(body) };
-  res.vary('Accept-Encoding');
+  context.addVary('Accept-Encoding');
   return body.representationFor(req);
 }
 

@@ -1,4 +1,3 @@
-import type { Response } from 'express';
 import { RateLimited } from '../../core/errors.ts';
 import type { RequestInfo } from '../../core/request-info.ts';
 import { countedAddress, customerNetworkOf } from '../../lib/network.ts';
@@ -13,6 +12,9 @@ export interface RateLimit {
 
 export type ClientAddress = Pick<RequestInfo, 'ip' | 'network'>;
 
+/** A request, and the headers that its response will have. */
+export type CountedRequest = ClientAddress & { headers: Record<string, string> };
+
 export const byAddress = ({ ip }: ClientAddress): string => countedAddress(ip);
 export const byCustomerNetwork = ({ network }: ClientAddress): string => customerNetworkOf(network);
 
@@ -26,28 +28,43 @@ export interface Budget extends RateLimit {
   partitionOf: (key: string) => string;
 }
 
+const maxKnownPartitions = 10_000;
+
 /**
  * Names partitions with an HMAC. Caches can share responses, and anyone could find the address of an unkeyed hash by hashing all
- * addresses.
+ * addresses. Names are kept, because an HMAC costs more than the rest of a limit.
  */
-export const makePartitionOf =
-  (hmacKey: Uint8Array) =>
-  (key: string): string =>
-    Buffer.from(hmacSha256(hmacKey, Buffer.from(key)).toString('hex').slice(0, 12)).toString('base64');
-
-/** Sets the header fields of draft-ietf-httpapi-ratelimit-headers-08. */
-function setHeaders(res: Response, budget: Budget, key: string, used: number, resetSeconds: number): void {
-  const { name, count, windowSeconds, partitionOf } = budget;
-  res.setHeader('RateLimit-Policy', `"${name}"; q=${count}; w=${windowSeconds}; pk=:${partitionOf(key)}:`);
-  res.setHeader('RateLimit', `"${name}"; r=${Math.max(0, count - used)}; t=${resetSeconds}`);
+export function makePartitionOf(hmacKey: Uint8Array): (key: string) => string {
+  const known = new Map<string, string>();
+  return (key) => {
+    const name =
+      known.get(key) ??
+      Buffer.from(hmacSha256(hmacKey, Buffer.from(key)).toString('hex').slice(0, 12)).toString('base64');
+    if (known.size >= maxKnownPartitions) known.clear();
+    known.set(key, name);
+    return name;
+  };
 }
 
-/** Counts one event and describes the budget in the response. Returns the error if the budget is exceeded. */
-export async function spend(budget: Budget, client: ClientAddress, res: Response): Promise<RateLimited | undefined> {
-  const key = budget.keyOf(client);
+/** Sets the header fields of draft-ietf-httpapi-ratelimit-headers-08. */
+function setHeaders(
+  headers: Record<string, string>,
+  budget: Budget,
+  key: string,
+  used: number,
+  resetSeconds: number,
+): void {
+  const { name, count, windowSeconds, partitionOf } = budget;
+  headers['RateLimit-Policy'] = `"${name}"; q=${count}; w=${windowSeconds}; pk=:${partitionOf(key)}:`;
+  headers['RateLimit'] = `"${name}"; r=${Math.max(0, count - used)}; t=${resetSeconds}`;
+}
+
+/** Counts one event and describes the budget in the headers of the response. Returns the error if the budget is exceeded. */
+export async function spend(budget: Budget, request: CountedRequest): Promise<RateLimited | undefined> {
+  const key = budget.keyOf(request);
   const { count, endsInMs } = await budget.counters.add(key);
   const resetSeconds = Math.ceil(endsInMs / 1000);
-  setHeaders(res, budget, key, count, resetSeconds);
+  setHeaders(request.headers, budget, key, count, resetSeconds);
   return count > budget.count ? new RateLimited(budget.name, resetSeconds) : undefined;
 }
 

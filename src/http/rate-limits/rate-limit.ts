@@ -1,11 +1,10 @@
-import type { Response } from 'express';
 import type { RateLimited } from '../../core/errors.ts';
 import { ApiError, type ApiErrorClass } from '../../lib/errors.ts';
 import {
   type Budget,
   byAddress,
   byCustomerNetwork,
-  type ClientAddress,
+  type CountedRequest,
   makePartitionOf,
   subtractEvent,
   type RateLimit,
@@ -43,20 +42,18 @@ const registerNetworkFactor = 10;
 
 export interface RateLimiter {
   /** Counts a request for the ceiling. @throws RateLimited */
-  countRequest(ceiling: Ceiling, client: ClientAddress, res: Response): Promise<void>;
+  countRequest(ceiling: Ceiling, request: CountedRequest): Promise<void>;
   /** Handles a request and counts its outcome by the rules. @throws RateLimited, and any error of `handle` */
   countOutcome<Result>(
     rules: readonly RateLimitRule[],
-    client: ClientAddress,
-    res: Response,
+    request: CountedRequest,
     handle: () => Promise<Result>,
   ): Promise<Result>;
 }
 
 type CountByRule = <Result>(
   rule: RateLimitRule,
-  client: ClientAddress,
-  res: Response,
+  request: CountedRequest,
   handle: () => Promise<Result>,
 ) => Promise<Result>;
 
@@ -103,51 +100,51 @@ export function makeRateLimiter(options: RateLimiterOptions): RateLimiter {
   };
 
   /** Counts a request before it is handled. Refused requests do not count. @throws RateLimited */
-  const reserve = async (budgets: readonly Budget[], client: ClientAddress, res: Response): Promise<void> => {
+  const reserve = async (budgets: readonly Budget[], request: CountedRequest): Promise<void> => {
     for (const [index, each] of budgets.entries()) {
-      const limited = await spend(each, client, res);
+      const limited = await spend(each, request);
       if (!limited) continue;
-      subtractEvent(budgets.slice(0, index + 1), client);
+      subtractEvent(budgets.slice(0, index + 1), request);
       refuse(limited);
     }
   };
 
-  const countWhileHandled: CountByRule = async (rule, client, res, handle) => {
+  const countWhileHandled: CountByRule = async (rule, request, handle) => {
     const budgets = groups[rule.group];
-    await reserve(budgets, client, res);
+    await reserve(budgets, request);
     try {
       const result = await handle();
-      if (!rule.counts.includes('success')) subtractEvent(budgets, client);
+      if (!rule.counts.includes('success')) subtractEvent(budgets, request);
       return result;
     } catch (error) {
-      if (!isCounted(rule, error)) subtractEvent(budgets, client);
+      if (!isCounted(rule, error)) subtractEvent(budgets, request);
       throw error;
     }
   };
 
-  const countErrors: CountByRule = async (rule, client, res, handle) => {
+  const countErrors: CountByRule = async (rule, request, handle) => {
     try {
       return await handle();
     } catch (error) {
       if (!isCounted(rule, error)) throw error;
       for (const each of groups[rule.group]) {
-        const limited = await spend(each, client, res);
+        const limited = await spend(each, request);
         if (limited && !rule.exempt?.(error)) refuse(limited);
       }
       throw error;
     }
   };
 
-  const countOutcome: RateLimiter['countOutcome'] = ([rule, ...others], client, res, handle) => {
+  const countOutcome: RateLimiter['countOutcome'] = ([rule, ...others], request, handle) => {
     if (!rule) return handle();
     const count = rule.unguessable ? countErrors : countWhileHandled;
-    return count(rule, client, res, () => countOutcome(others, client, res, handle));
+    return count(rule, request, () => countOutcome(others, request, handle));
   };
 
   return {
-    async countRequest(ceiling, client, res) {
+    async countRequest(ceiling, request) {
       if (ceiling === 'none') return;
-      const limited = await spend(ceilings[ceiling], client, res);
+      const limited = await spend(ceilings[ceiling], request);
       if (limited) refuse(limited);
     },
     countOutcome,

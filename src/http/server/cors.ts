@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { AllowedOrigins } from './allowed-origins.ts';
 import type { Endpoint } from '../endpoint.ts';
+import { contextOf } from '../request-context.ts';
 
 /** How long browsers cache a preflight response. Chromium's maximum. */
 const preflightSeconds = 7200;
@@ -71,7 +72,7 @@ export function allowOrigins(endpoints: readonly Endpoint[], config: CorsConfig)
   });
   return (req, res, next) => {
     if (open.has(req.path)) return forAnyOrigin(req, res, next);
-    res.vary('Origin');
+    contextOf(res).addVary('Origin');
     const { origin } = req.headers;
     if (origin === undefined) return next();
     if (allowedOrigins.has(origin)) {

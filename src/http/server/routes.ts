@@ -9,7 +9,7 @@ import { type EndpointOptions, handleRequest } from '../handle-request.ts';
 export function makeRoutes(endpoints: readonly Endpoint[], options: EndpointOptions): Router {
   const router = Router({ caseSensitive: true, strict: true });
   const methods = new Map<string, string[]>();
-  const countUndeclared = (res: Response) => options.rateLimiter.countRequest('default', contextOf(res), res);
+  const countUndeclared = (res: Response) => options.rateLimiter.countRequest('default', contextOf(res));
   for (const endpoint of endpoints) {
     router[endpoint.method](endpoint.path, (req, res) => handleRequest(endpoint, options, req, res));
     const upper = endpoint.method.toUpperCase();
@@ -20,7 +20,7 @@ export function makeRoutes(endpoints: readonly Endpoint[], options: EndpointOpti
   }
   for (const [path, allowed] of methods) {
     const allow = [...allowed, 'OPTIONS'].join(', ');
-    router.options(path, (_req, res) => void res.writeHead(204, { Allow: allow }).end());
+    router.options(path, (_req, res) => void res.writeHead(204, { ...contextOf(res).headers, Allow: allow }).end());
     router.all(path, async (_req, res) => {
       await countUndeclared(res);
       throw new MethodNotAllowed(allow);

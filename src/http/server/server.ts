@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { makeIsInNetworks, parseAddress } from '../../lib/network.ts';
@@ -26,9 +27,9 @@ export interface ExpressOptions extends EndpointOptions {
   cors: CorsConfig;
 }
 
-/** Headers for an API: browsers must not render its responses, embed them or guess their types. */
-const securityHeaders = (baseUrl: string) =>
-  helmet({
+/** Headers for an API: browsers must not render its responses, embed them or guess their types. They are the same for every response. */
+function securityHeaders(baseUrl: string): Record<string, string> {
+  const setHeaders = helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
     // Pages of any origin can read the discovery documents. CORS and no-store protect everything else.
     crossOriginResourcePolicy: false,
@@ -36,6 +37,15 @@ const securityHeaders = (baseUrl: string) =>
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: baseUrl.startsWith('https:') ? { maxAge: 31_536_000, includeSubDomains: true } : false,
   });
+  const request = new IncomingMessage(new Socket());
+  const response = new ServerResponse(request);
+  setHeaders(request, response, () => {});
+  // Written as endpoints write them, which can override them.
+  const nameOf = (name: string) => name.replaceAll(/\b[a-z]/g, (letter) => letter.toUpperCase());
+  return Object.fromEntries(
+    Object.entries(response.getHeaders()).map(([name, value]) => [nameOf(name), String(value)]),
+  );
+}
 
 /** Express recognizes an address only without a port, but some proxies append theirs: `10.0.0.1:443`. */
 function trustFunction(
@@ -56,11 +66,22 @@ export function makeExpress(endpoints: readonly Endpoint[], options: ExpressOpti
     .disable('etag')
     .set('query parser', 'simple')
     .set('trust proxy', trustFunction(options.trustProxy))
-    .use(trackRequests(options.log, options.metrics))
-    .use(securityHeaders(options.baseUrl))
+    .use(trackRequests(options.log, options.metrics, securityHeaders(options.baseUrl)))
     .use(allowOrigins(endpoints, options.cors))
     .use(makeRoutes(endpoints, options))
     .use(handleErrors(options.log, options.baseUrl));
+}
+
+/**
+ * Express changes the prototype of every request and response, and V8 accesses such objects slowly from then on. Objects of these
+ * classes already have the prototypes that Express sets.
+ */
+function classesFor(app: Express) {
+  class ExpressRequest extends IncomingMessage {}
+  class ExpressResponse extends ServerResponse {}
+  app.request = Object.setPrototypeOf(ExpressRequest.prototype, app.request);
+  app.response = Object.setPrototypeOf(ExpressResponse.prototype, app.response);
+  return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse };
 }
 
 export interface ListenOptions {
@@ -76,7 +97,7 @@ export async function listen(
   { log, limits: given }: ListenOptions = {},
 ): Promise<Server> {
   const limits = { ...defaultLimits, ...given };
-  const server = watchTraffic(createServer(serverOptions(limits)));
+  const server = watchTraffic(createServer({ ...serverOptions(limits), ...classesFor(app) }));
   const connections = limitConnections(server, limits, log);
   server.on('clientError', (error, socket) => {
     const connection = connections.of(socket);
