@@ -17,7 +17,7 @@ import { type Figures, medianOf, runLoad, runRound, type Variant } from './suppo
 import { seedSessions } from './support/seed.ts';
 import { captureRotation } from './support/statement.ts';
 
-const connectionCounts = [16, 64];
+const connectionCounts = [1, 16, 64];
 /** Enough that a session's grace period has ended before its next rotation, as in production. */
 const sessionsPerVariant = 30_000;
 const refreshGracePeriodSeconds = 1;
@@ -58,7 +58,7 @@ type Start = (databaseUrl: string) => Promise<Server>;
 async function makeStarts(folder: string): Promise<Record<Variant['name'], Start>> {
   const statement = await captureRotation(ratchet, {
     refreshTtlSeconds: refreshTtlDays * 86_400,
-    gracePeriodSeconds: refreshGracePeriodSeconds,
+    refreshGracePeriodSeconds,
   });
   const floor = {
     poolMax,
@@ -78,9 +78,9 @@ async function countStatements(variant: Omit<Variant, 'server'>, start: Start, d
   const proxy = await startCountingProxy(databaseUrl);
   const server = await start(proxy.url);
   const limit = { seconds: 20, maxRefreshes: 1000 };
-  await runLoad({ ...variant, server }, poolMax * 2, limit);
+  await runLoad({ ...variant, server }, 64, limit);
   const before = proxy.statements();
-  const { refreshes } = await runLoad({ ...variant, server }, poolMax * 2, limit);
+  const { refreshes } = await runLoad({ ...variant, server }, 64, limit);
   const counted = proxy.statements() - before;
   await server.stop();
   proxy.close();

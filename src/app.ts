@@ -1,6 +1,7 @@
 import { apiInfo } from './api-info.ts';
 import { type Container, type ContainerDeps, makeContainer } from './container.ts';
 import { ownScopes } from './core/authorization/scopes.ts';
+import { makeRotateSession } from './core/sessions/rotate-session.ts';
 import { accountEndpoints } from './features/account/account.endpoints.ts';
 import { apiKeyEndpoints } from './features/api-keys/api-keys.endpoints.ts';
 import { auditEndpoints } from './features/audit/audit.endpoints.ts';
@@ -24,7 +25,8 @@ import { passwordResetEndpoints } from './features/password-reset/password-reset
 import { makeResetPassword } from './features/password-reset/reset-password.ts';
 import { problemPageEndpoints } from './features/problem-pages/problem-pages.endpoints.ts';
 import { refreshEndpoints } from './features/refresh/refresh.endpoints.ts';
-import { makeFindRotatableSession, makeRefresh } from './features/refresh/refresh.ts';
+import { makeFindRotatableSession } from './features/refresh/find-rotatable-session.ts';
+import { makeRefresh } from './features/refresh/refresh.ts';
 import { roleEndpoints } from './features/roles/roles.endpoints.ts';
 import { sessionEndpoints } from './features/sessions/sessions.endpoints.ts';
 import { signUpEndpoints } from './features/sign-up/sign-up.endpoints.ts';
@@ -51,8 +53,13 @@ function makeEndpoints(container: Container, describe: () => Record<string, unkn
   // The use cases of more than one feature.
   const login = makeLogin({ db, audit, hasher, checkPassword, createSession, tokens, metrics, emailVerification });
   const requiresVerifiedEmail = emailVerification === 'required';
-  const refreshOptions = { refreshTtlSeconds, refreshGracePeriodSeconds, requiresVerifiedEmail };
-  const refresh = makeRefresh({ db, audit, tokens, metrics, ...refreshOptions });
+  const refreshOptions = { refreshGracePeriodSeconds, requiresVerifiedEmail };
+  const rotateSession = makeRotateSession({
+    db,
+    times: { refreshTtlSeconds, refreshGracePeriodSeconds },
+    timeoutSeconds: config.database.timeoutSeconds,
+  });
+  const refresh = makeRefresh({ db, audit, tokens, metrics, rotateSession, ...refreshOptions });
   const findRotatableSession = makeFindRotatableSession({ db, ...refreshOptions });
   const endSession = makeEndSession({ db, audit });
   const confirmEmailChange = makeConfirmEmailChange({ outbox, oneTimeTokens, audit });

@@ -1,9 +1,10 @@
 // The service's own rotation statement, captured from its code, so that the floor always runs the same one.
 import { hashToken, newSalt, next, type Ratchet } from '../../src/core/sessions/refresh-token.ts';
-import { rotateSession } from '../../src/features/refresh/refresh.sql.ts';
+import { rotateOne } from '../../src/core/sessions/rotate-session.sql.ts';
 import { newId, type SessionId } from '../../src/lib/ids.ts';
 import type { Network } from '../../src/lib/network.ts';
-import type { Transaction } from '../../src/platform/postgres.ts';
+import type { Database } from '../../src/platform/postgres.ts';
+import type { RotationTimes } from '../../src/core/sessions/rotate-session.sql.ts';
 import type { SqlFragment } from '../../src/platform/sql.ts';
 
 /** A parameter that depends on the request, or one that is the same for every request. */
@@ -13,11 +14,6 @@ export type Parameter =
 export interface RotationStatement {
   text: string;
   parameters: Parameter[];
-}
-
-export interface RotationTimes {
-  refreshTtlSeconds: number;
-  gracePeriodSeconds: number;
 }
 
 /** Rotates a session on a database that only records, and recognizes the parameters by their values. */
@@ -33,7 +29,15 @@ export async function captureRotation(ratchet: Ratchet, times: RotationTimes): P
   const salt = newSalt();
   const to = next(from, salt);
   const network = 'the network' as Network;
-  await rotateSession(recorder as unknown as Transaction, { from, to, salt, network, ...times });
+  const rotation = {
+    sessionId: from.sessionId,
+    generation: from.generation,
+    hash: hashToken(from),
+    nextHash: hashToken(to),
+    salt,
+    network,
+  };
+  await rotateOne(recorder as unknown as Database, rotation, times);
   const [statement, ...others] = statements;
   if (!statement || others.length > 0)
     throw new Error(`a rotation runs ${statements.length} statements instead of one`);

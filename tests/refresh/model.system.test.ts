@@ -29,6 +29,7 @@ const kinds: [weight: number, kind: fc.Arbitrary<Step>][] = [
   [10, fc.record({ do: fc.constant('refresh'), session, times })],
   [14, fc.record({ do: fc.constant('replay'), session, back })],
   [6, fc.record({ do: fc.constant('burst'), session, back: fc.constantFrom(0, 0, 1, 2), count })],
+  [6, fc.record({ do: fc.constant('together'), backs: fc.array(back, { minLength: 2, maxLength: 6 }) })],
   [7, fc.record({ do: fc.constant('pass'), ticks: fc.constantFrom(1, 1, 1, 1, 2, 2, 3, 8) })],
   [3, fc.record({ do: fc.constant('login'), correctly: fc.constantFrom(true, true, true, false) })],
   [1, fc.record({ do: fc.constant('logout'), session, back })],

@@ -12,6 +12,7 @@ export type Step =
   | { do: 'refresh'; session: number; times: number }
   | { do: 'replay'; session: number; back: number }
   | { do: 'burst'; session: number; back: number; count: number }
+  | { do: 'together'; backs: readonly number[] }
   | { do: 'pass'; ticks: number }
   | { do: 'login'; correctly: boolean }
   | { do: 'logout'; session: number; back: number }
@@ -100,6 +101,11 @@ export async function makeSimulation(workers: Workers, report: (verdict: Verdict
     },
     replay: ({ session, back }) => present(pick(session), back, 1),
     burst: ({ session, back, count }) => present(pick(session), back, count),
+    /** Tokens of different sessions, each presented twice: rotations in one process share statements. */
+    async together({ backs }) {
+      const picked = backs.slice(0, sessions.length).map((back, index) => ({ session: pick(index), back }));
+      await Promise.all(picked.map(({ session, back }) => present(session, back, 2)));
+    },
     async pass({ ticks }) {
       now += ticks * tick;
       await workers.db.sessions.age(ticks * tick, ...sessions.map(({ id }) => id));

@@ -12,6 +12,8 @@ const lockoutKey = {
   ],
   durationSeconds: 900,
 };
+const rotation = { sessionId: id, generation: 1, hash: bytes, nextHash: bytes, salt: bytes, network: '192.0.2.0/24' };
+const rotationTimes = { refreshTtlSeconds: 60, refreshGracePeriodSeconds: 30 };
 const refreshToken = { sessionId: id, generation: 1, secret: bytes };
 const timing = {
   rotationSeconds: 60,
@@ -174,6 +176,8 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'core/users/users.sql.ts lockUserByEmail': [['tx', 'ada@example.com']],
   'features/email-change/email-change.sql.ts isTaken': [['tx', 'ada@example.com', id]],
   'core/sessions/purge-sessions.sql.ts purgeSessions': [['tx', 500]],
+  'core/sessions/rotate-session.sql.ts rotateMany': [['tx', [rotation], rotationTimes]],
+  'core/sessions/rotate-session.sql.ts rotateOne': [['tx', rotation, rotationTimes]],
   'core/sessions/sessions.sql.ts findSession': [['tx', id]],
   'core/sessions/sessions.sql.ts insertSession': [
     [
@@ -208,19 +212,6 @@ export const samples: Readonly<Record<string, readonly (readonly unknown[])[]>> 
   'features/refresh/refresh.sql.ts findSessionState': [['tx', refreshToken, 30]],
   'features/refresh/refresh.sql.ts markRefused': [['tx', id]],
   'features/refresh/refresh.sql.ts markReplayed': [['tx', id, 1]],
-  'features/refresh/refresh.sql.ts rotateSession': [
-    [
-      'tx',
-      {
-        from: refreshToken,
-        to: refreshToken,
-        salt: bytes,
-        network: '192.0.2.0/24',
-        refreshTtlSeconds: 60,
-        gracePeriodSeconds: 30,
-      },
-    ],
-  ],
   'features/roles/roles.sql.ts findLargestGrantsOf': [['tx', 'editor']],
   'features/roles/roles.sql.ts lockRole': [['tx', 'editor']],
   'features/sessions/sessions.sql.ts findLiveSessions': [

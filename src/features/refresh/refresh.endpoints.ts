@@ -4,7 +4,7 @@ import { CsrfFailed } from '../../http/errors.ts';
 import { RefreshTokenRequest } from '../../http/schemas/refresh-token-request.ts';
 import { TokenResponse } from '../../http/schemas/token-response.ts';
 import type { TokenTransport } from '../../http/token-transport.ts';
-import { NotReady } from '../../lib/errors.ts';
+import { NotReady, Overloaded } from '../../lib/errors.ts';
 import type { Refresh } from './refresh.ts';
 
 export interface RefreshEndpointDeps {
@@ -29,7 +29,7 @@ export const refreshEndpoints = ({ refresh, tokenTransport }: RefreshEndpointDep
     body: RefreshTokenRequest,
     refreshCookie: 'alternative',
     response: TokenResponse,
-    errors: [InvalidRefreshToken, CsrfFailed, NotReady],
+    errors: [InvalidRefreshToken, CsrfFailed, NotReady, Overloaded],
     async handle({ body, request, browser }) {
       const { token, transport } = tokenTransport.presentedToken(body, browser);
       return tokenTransport.deliver(await refresh(token, request), transport);

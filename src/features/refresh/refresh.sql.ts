@@ -1,50 +1,10 @@
 import { isLiveSession, joinGrants } from '../../core/authorization/fragments.sql.ts';
-import { type LiveSession, liveSessionColumns, liveSessionFields } from '../../core/sessions/live-session.sql.ts';
-import { hashToken, type RefreshToken } from '../../core/sessions/refresh-token.ts';
+import { liveSessionColumns, liveSessionFields } from '../../core/sessions/live-session.sql.ts';
+import type { RefreshToken } from '../../core/sessions/refresh-token.ts';
+import { maxRotationsPerGracePeriod } from '../../core/sessions/rotate-session.sql.ts';
 import type { SessionId } from '../../lib/ids.ts';
-import type { Network } from '../../lib/network.ts';
 import type { Transaction } from '../../platform/postgres.ts';
 import { column, execute, queryRow, type RowOf, sql } from '../../platform/sql.ts';
-
-export interface Rotation {
-  from: RefreshToken;
-  to: RefreshToken;
-  salt: Uint8Array;
-  network: Network;
-  refreshTtlSeconds: number;
-  gracePeriodSeconds: number;
-}
-
-/** The maximum number of rotations in one grace period. The row keeps their salts, so it can verify every older token. */
-const maxRotationsPerGracePeriod = 8;
-
-/**
- * Rotates a session if `from` is its current token and fewer than eight rotations lie within the grace period. SQL because this
- * one execution decides every race, and because it is the hot path. The clock is read once, so that times and salts stay aligned.
- */
-export function rotateSession(tx: Transaction, rotation: Rotation): Promise<LiveSession | undefined> {
-  const { from, to, salt, network, refreshTtlSeconds, gracePeriodSeconds } = rotation;
-  const gracePeriod = sql`make_interval(secs => ${gracePeriodSeconds})`;
-  return queryRow(
-    tx,
-    liveSessionColumns,
-    sql`
-    UPDATE sessions AS s
-    SET expires_at = clock.now + make_interval(secs => ${refreshTtlSeconds}),
-        generation = s.generation + 1,
-        token_hash = ${hashToken(to)},
-        turned_from = ${network},
-        turned_at = CASE WHEN clock.now - s.turned_at[1] < ${gracePeriod}
-                         THEN (clock.now || s.turned_at)[1:${maxRotationsPerGracePeriod}::int] ELSE ARRAY[clock.now] END,
-        turn_salts = CASE WHEN clock.now - s.turned_at[1] < ${gracePeriod}
-                          THEN (${salt}::bytea || s.turn_salts)[1:${maxRotationsPerGracePeriod}::int] ELSE ARRAY[${salt}::bytea] END
-    FROM (SELECT clock_timestamp() AS now) AS clock, users AS u ${joinGrants}
-    WHERE s.id = ${from.sessionId}::uuid AND s.generation = ${from.generation} AND s.token_hash = ${hashToken(from)}
-      AND ${isLiveSession} AND u.id = s.user_id AND u.is_active
-      AND (clock.now - s.turned_at[${maxRotationsPerGracePeriod}::int] < ${gracePeriod}) IS NOT TRUE
-    RETURNING ${liveSessionFields}`,
-  );
-}
 
 const stateColumns = {
   ...liveSessionColumns,
