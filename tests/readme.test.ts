@@ -148,6 +148,18 @@ test('every npm command that the documents name exists, and CI runs the test com
   expect(ci).toContain("suite 'npm ci && npm test'");
 });
 
+test('the table of docs/availability.md has every fault, without a 503 outside of it and without a wrong logout', async () => {
+  const page = await readFile('docs/availability.md', 'utf8');
+  const [, table = ''] = /<!-- table -->([\s\S]*?)<!-- end of table -->/.exec(page) ?? [];
+  const rows = [...table.matchAll(/^\| ([a-zA-Z].*) \|$/gm)].map(([, row = '']) =>
+    row.split('|').map((cell) => cell.trim()),
+  );
+  const [head = [], ...faults] = rows;
+  expect(faults).toHaveLength(12);
+  const column = (name: string) => faults.map((row) => row[head.indexOf(name)]);
+  expect(new Set([...column('503 outside'), ...column('wrong logouts')])).toEqual(new Set(['0']));
+});
+
 test('every link between the documents leads to a file, and to a heading of it', async () => {
   const pages = (await readdir('docs', { recursive: true })).filter((file) => file.endsWith('.md'));
   const files = ['README.md', 'CONTRIBUTING.md', ...pages.map((page) => join('docs', page))];
