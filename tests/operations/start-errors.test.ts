@@ -232,7 +232,7 @@ test.each<[string, () => Promise<string>]>([
   expect(await outcome).toBe('AbortError'); // it still waited
 });
 
-test('a service that has been ready survives a password that changes and a database that disappears', async () => {
+test('a service that has been ready survives a password that changes, a right that is revoked and a database that disappears', async () => {
   const role = `rotated_${process.pid}`;
   await useDatabase(published('TEST_ADMIN_URL'), (db) => db.server.createRole(role, 'first'));
   cleanUp.unshift(() => asAdmin(`DROP ROLE ${role}`));
@@ -250,6 +250,13 @@ test('a service that has been ready survives a password that changes and a datab
   await disconnect();
   expect((await app.login(email)).status).toBe(503);
   await asAdmin(`ALTER ROLE ${role} PASSWORD 'first'`);
+  expect((await app.login(email)).status).toBe(200);
+
+  await asAdmin(`ALTER ROLE ${role} NOSUPERUSER`);
+  await asAdmin(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`);
+  await disconnect();
+  expect((await app.login(email)).status).toBe(503);
+  await asAdmin(`ALTER ROLE ${role} SUPERUSER`);
   expect((await app.login(email)).status).toBe(200);
 
   await disconnect();

@@ -2,7 +2,7 @@
 
 /** An error of this process: it stopped waiting for Postgres. The outcome of a statement that was sent is unknown. */
 export class PoolError extends Error {
-  readonly why: 'pool_exhausted' | 'no_response' | 'not_replicated';
+  readonly why: 'pool_exhausted' | 'no_response' | 'not_replicated' | 'access_denied';
 
   constructor(why: PoolError['why'], message: string) {
     super(message);
@@ -116,6 +116,15 @@ export function causeOf(error: unknown): Cause | undefined {
   }
   return causes.find((cause) => reasons[cause].codes.test(code));
 }
+
+/**
+ * Returns the error of a connection that could not be opened. If its code means something else for a statement, such as 42501 (the role
+ * may not connect), or if it has none, the login was refused.
+ */
+export const connectionError = (error: Error): Error =>
+  causeOf(error) === undefined
+    ? Object.assign(new PoolError('access_denied', error.message), { code: codeOf(error), cause: error })
+    : error;
 
 /** Causes that waiting cannot fix: the operator must change something. */
 const permanentCauses: ReadonlySet<Cause> = new Set(['access_denied', 'tls']);

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { monotonicMs } from '../../../lib/clock.ts';
 import { makeClient } from '../client.ts';
 import type { Availability } from './availability.ts';
-import { PoolError } from './causes.ts';
+import { connectionError, PoolError } from './causes.ts';
 
 /** What `pg` does not declare. */
 type Client = pg.Client & {
@@ -67,7 +67,7 @@ export class PooledConnection {
     const onResult = (error: Error | null) => {
       if (isOpen !== undefined) return;
       isOpen = !error;
-      if (error) onOpenFailed(error);
+      if (error) onOpenFailed(connectionError(error));
       else onOpen();
     };
     client.on('error', (error) => (isOpen ? onError(error) : onResult(error)));
