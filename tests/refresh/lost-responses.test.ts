@@ -9,7 +9,6 @@ import { generationOf, granted, refreshTimes } from '../support/refresh-tokens.t
 import { type PostgresProxy, startPostgresProxy } from '../support/tcp-proxy.ts';
 import { startWorkers, type Workers } from '../support/workers.ts';
 
-/** Statements of the background job that deletes old rows. */
 /** Statements of jobs, and of the checks of Postgres and of the schema. */
 const backgroundStatement = /^\s*DELETE FROM|transaction_read_only|pg_index|migrations/;
 const rotationStatement = /UPDATE sessions AS s\s+SET expires_at/;
