@@ -6,7 +6,7 @@ const slowImport =
   /from '[^']*(node:child_process|embedded-postgres\.ts|\/(service|workers|processes|redis-server|faulty-proxy|tcp-proxy|packed|mail-server|certificate|attack|statement-tap)\.ts)'/;
 /** Waits in real time, thousands of requests, or a hundred password hashes. */
 const slowFiles =
-  /(http\/(bearer|hostile-input)|lockout\/lockout|account\/change-password|operations\/pooler|platform\/migrations|rate-limits\/(rate-limits|outcomes)|admin\/(pages|grants|access|token-budget)|users-import\/foreign-hashes|my-sessions\/client-address|login\/rehash|discovery\/access-tokens|audit\/(listing|coverage))\.test\.ts$/;
+  /(http\/(bearer|hostile-input)|lockout\/lockout|account\/change-password|operations\/(pool.*|readiness|start-errors|foreign-postgres)|verify\/service|email-change\/email-change|cookies\/cookies|platform\/migrations|rate-limits\/(rate-limits|outcomes)|admin\/(pages|grants|access|token-budget)|users-import\/foreign-hashes|my-sessions\/client-address|login\/rehash|discovery\/access-tokens|audit\/(listing|coverage))\.test\.ts$/;
 
 const isSlow = (file) => slowFiles.test(file) || slowImport.test(readFileSync(new URL(file, import.meta.url), 'utf8'));
 
