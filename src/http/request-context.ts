@@ -30,7 +30,7 @@ export class RequestContext implements RequestInfo {
   /** The code of the error that was sent. */
   errorCode: string | undefined;
   readonly logFacts: LogFacts = {};
-  /** The headers of every response to this request. Written at once with the response, because `setHeader` is slow. */
+  /** The headers of every response to this request. Written together with the status, because `setHeader` is slow. */
   readonly headers: Record<string, string>;
   readonly #req: Request;
   readonly #res: Response;

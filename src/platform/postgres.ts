@@ -123,6 +123,7 @@ const unavailableKinds = new Set([
   'TlsConnectionError',
   'TooManyConnections',
 ]);
+
 interface DriverError {
   code?: unknown;
   meta?: { driverAdapterError?: { cause?: unknown } };

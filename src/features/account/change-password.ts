@@ -42,7 +42,7 @@ export const makeChangePassword = (deps: ChangePasswordDeps) => {
       ? undefined
       : await hashNewPassword({ field: 'new_password', password, context: account, request });
     if (await apply(deps, principal, { ...change, verifiedHash: account.passwordHash, passwordHash }, request)) return;
-    // Another change was faster: perhaps the same one, sent again before its response. Whoever knows the old password can keep many
+    // Another change was faster: perhaps the same one, sent again before its response. A holder of the old password can keep many
     // requests in flight with a guess in each, so this comparison is an attempt like any other.
     const { passwordHash: verifiedHash } = await confirmPassword(principal, password, request);
     const repeated = { ...change, verifiedHash, passwordHash: undefined };
